@@ -1,0 +1,61 @@
+# Everything a developer needs: `make run` to see it work, `make test` to check it all.
+# Both make their own virtual environment in .venv; nothing else of the machine is changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ADDRESS ?= localhost
+PORT ?= 7000
+JOBS ?= 2
+
+.PHONY: run test lint types walls unit process bench bench-docs clean
+
+run: $(STAMP)
+	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
+	@echo "    echo hello | nc -N $(ADDRESS) $(PORT)"
+	@echo "or  echo hello | $(BIN)/python examples/client.py $(ADDRESS) $(PORT)"
+	@echo "Stop it with Ctrl-C."
+	$(BIN)/socket -p "cat" -l -f -W 4 -B $(ADDRESS) -v -s $(PORT)
+
+test: lint types walls
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage erase
+	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+	    $(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --skip-covered
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --fail-under=100 --format=total \
+	    --include='socketd/pool/*,socketd/wheel.py,socketd/messages.py,socketd/board.py'
+
+bench: $(STAMP)
+	$(BIN)/python -m bench run --output bench-results.json
+
+bench-docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m bench report bench-results.json --into docs/performance.md
+	$(BIN)/python -m bench plot bench-results.json --into docs/images
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+walls: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/pytest tests/unit
+
+process: $(STAMP)
+	$(BIN)/pytest tests/process
+
+$(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/flags)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

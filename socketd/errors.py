@@ -1,0 +1,70 @@
+"""The errors a user can cause, each with the exit code it ends in.
+
+Owns the exit codes (docs/exit-codes.md). Knows nothing else of the package.
+"""
+
+import enum
+import os
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of both commands, as docs/exit-codes.md lists them."""
+
+    DONE = 0
+    CANNOT_LISTEN = 1
+    UNKNOWN_SERVICE = 5
+    UNKNOWN_HOST = 13
+    USAGE = 15
+    BUG = 70
+    SYSTEM = 71
+    CANNOT_EXECUTE = 126
+    NOT_FOUND = 127
+
+
+class SocketdError(Exception):
+    """Base of every error that is reported in one line and ends the command."""
+
+    exit_code = ExitCode.SYSTEM
+
+
+class UsageError(SocketdError):
+    """The command line does not make sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnknownServiceError(SocketdError):
+    """A service name is not in the services database."""
+
+    exit_code = ExitCode.UNKNOWN_SERVICE
+
+
+class UnknownHostError(SocketdError):
+    """A host name or address does not resolve."""
+
+    exit_code = ExitCode.UNKNOWN_HOST
+
+
+class ListenError(SocketdError):
+    """A listening socket cannot be made."""
+
+    exit_code = ExitCode.CANNOT_LISTEN
+
+
+class ProgramError(SocketdError):
+    """The program cannot be run: not found (127) or not executable (126)."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class SystemFailureError(SocketdError):
+    """The system refused something that normally works."""
+
+    exit_code = ExitCode.SYSTEM
+
+
+def describe_errno(error_number: int) -> str:
+    """Return the system's text for an errno value, as the classic program prints it."""
+    return os.strerror(error_number)
