@@ -1,0 +1,31 @@
+"""What an operator can set about a pool.
+
+Owns the names of the strategies and the numbers a pool is made with.
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+class Strategy(enum.Enum):
+    """The name of a strategy, as an operator writes it."""
+
+    FIXED = "fixed"
+    EAGER = "eager"
+    INCREMENTAL = "incremental"
+    SURGE = "surge"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """The size of a pool and how it changes; checked by whoever reads it from a user.
+
+    `connection_limit` ends the service after that many connections; None means never.
+    """
+
+    minimum: int
+    maximum: int
+    strategy: Strategy = Strategy.EAGER
+    idle_seconds: float = 30.0
+    drain_seconds: float = 30.0
+    connection_limit: int | None = None

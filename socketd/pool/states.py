@@ -1,0 +1,69 @@
+"""The states of a worker and every move between them.
+
+Owns the transition table: all moves live in this file, and a pair that is not in the table is a
+bug. Knows nothing of strategies, timers or the rest of the pool.
+
+    STARTING ── start ──> IDLE ── accept ──> BUSY ── exit ──> (gone)
+        └──────── accept ───────────────────^  ^
+    STARTING, IDLE ── retire ──> RETIRING ─────┘ accept
+
+A retiring worker may still turn busy: the request to leave and a connection can arrive at the
+same instant, and the connection wins. A starting worker may turn busy without having been seen
+idle, because nobody tells the master of an idle worker once the service is up.
+"""
+
+import enum
+
+
+class WorkerState(enum.Enum):
+    """What a living worker is doing, as far as the pool has been told."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    RETIRING = "retiring"
+
+
+class Move(enum.Enum):
+    """What can happen to a worker."""
+
+    START = "start"
+    ACCEPT = "accept"
+    RETIRE = "retire"
+    EXIT = "exit"
+    STILLBIRTH = "stillbirth"
+
+
+class ImpossibleMoveError(Exception):
+    """A worker did what the table does not contain: a bug in socketd, not in the worker."""
+
+
+_S = WorkerState
+_TRANSITIONS: dict[tuple[WorkerState, Move], WorkerState | None] = {
+    (_S.STARTING, Move.START): _S.IDLE,
+    (_S.STARTING, Move.ACCEPT): _S.BUSY,
+    (_S.STARTING, Move.RETIRE): _S.RETIRING,
+    (_S.STARTING, Move.EXIT): None,
+    (_S.STARTING, Move.STILLBIRTH): None,
+    (_S.IDLE, Move.ACCEPT): _S.BUSY,
+    (_S.IDLE, Move.RETIRE): _S.RETIRING,
+    (_S.IDLE, Move.EXIT): None,
+    (_S.BUSY, Move.EXIT): None,
+    (_S.RETIRING, Move.START): _S.RETIRING,
+    (_S.RETIRING, Move.ACCEPT): _S.BUSY,
+    (_S.RETIRING, Move.EXIT): None,
+    (_S.RETIRING, Move.STILLBIRTH): None,
+}
+
+
+def next_state(worker: int, state: WorkerState, move: Move) -> WorkerState | None:
+    """Return the state after a move, None for a worker that is gone.
+
+    Raises ImpossibleMoveError for a pair that is not in the table.
+    """
+    try:
+        return _TRANSITIONS[state, move]
+    except KeyError:
+        raise ImpossibleMoveError(
+            f"worker {worker} cannot {move.value} while {state.value}"
+        ) from None

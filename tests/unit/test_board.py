@@ -1,0 +1,275 @@
+"""The board: its layout in memory, and what its readers and writers promise each other."""
+
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from socketd import board as layout
+from socketd.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step
+
+CAPACITY = 70
+STATES = 64
+RECORDS = 64 + 128
+ADDRESS = bytes(range(0xA0, 0xB0))
+FULL_RECORD = Record(
+    pid=0x01020304,
+    generation=0x11121314,
+    accepted_ns=0x2122232425262728,
+    family=socket.AF_INET6,
+    peer_port=0x4142,
+    peer_pid=0x51525354,
+    peer_uid=0x61626364,
+    error=13,
+    peer_address=ADDRESS,
+    step=Step.EXEC,
+)
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """Lend a board whose states do not end on a multiple of 64."""
+    board = Board(CAPACITY)
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def memory(board: Board) -> Iterator[mmap.mmap]:
+    """Lend a second mapping of the same board, as a worker has it."""
+    with mmap.mmap(board.fd, 0) as memory:
+        yield memory
+
+
+def fill(board: Board, number: int) -> None:
+    """Write FULL_RECORD by way of every writer there is."""
+    board.claim(number, FULL_RECORD.generation)
+    board.set_pid(number, FULL_RECORD.pid)
+    board.write_accepted(
+        number,
+        FULL_RECORD.accepted_ns,
+        FULL_RECORD.family,
+        FULL_RECORD.peer_address,
+        FULL_RECORD.peer_port,
+        (FULL_RECORD.peer_pid, FULL_RECORD.peer_uid),
+    )
+    board.write_failure(number, FULL_RECORD.step, FULL_RECORD.error)
+
+
+def test_header_names_layout_and_capacity(board: Board, memory: mmap.mmap) -> None:
+    """The board begins with its magic number and the number of its slots."""
+    assert struct.unpack_from("=II", memory) == (MAGIC, CAPACITY)
+    assert board.capacity == CAPACITY
+
+
+@pytest.mark.parametrize(
+    ("capacity", "states_size"), [(1, 64), (63, 64), (64, 64), (65, 128), (256, 256)]
+)
+def test_states_are_padded_to_a_multiple_of_64(capacity: int, states_size: int) -> None:
+    """Records begin on a multiple of 64, whatever the number of state bytes before them."""
+    board = Board(capacity)
+    try:
+        assert os.fstat(board.fd).st_size == 64 + states_size + capacity * RECORD_SIZE
+    finally:
+        board.close()
+
+
+@pytest.mark.parametrize("number", [0, 1, CAPACITY - 1])
+def test_state_byte_stands_at_the_number_of_its_slot(
+    board: Board, memory: mmap.mmap, number: int
+) -> None:
+    """The state of slot n is byte n of the state array."""
+    board.set_state(number, SlotState.BUSY)
+
+    assert memory[STATES : STATES + 128].index(SlotState.BUSY) == number
+    assert board.state(number) == SlotState.BUSY
+
+
+@pytest.mark.parametrize(
+    ("offset", "form", "expected"),
+    [
+        (layout.PID_OFFSET, "=i", FULL_RECORD.pid),
+        (layout.GENERATION_OFFSET, "=I", FULL_RECORD.generation),
+        (layout.ACCEPTED_NS_OFFSET, "=Q", FULL_RECORD.accepted_ns),
+        (layout.FAMILY_OFFSET, "=H", FULL_RECORD.family),
+        (layout.PEER_PORT_OFFSET, "=H", FULL_RECORD.peer_port),
+        (layout.PEER_PID_OFFSET, "=i", FULL_RECORD.peer_pid),
+        (layout.PEER_UID_OFFSET, "=i", FULL_RECORD.peer_uid),
+        (layout.ERROR_OFFSET, "=i", FULL_RECORD.error),
+        (layout.PEER_ADDRESS_OFFSET, "=16s", ADDRESS),
+        (layout.STEP_OFFSET, "=B", Step.EXEC),
+        (layout.RETIRE_OFFSET, "=B", 1),
+    ],
+)
+@pytest.mark.parametrize("number", [0, CAPACITY - 1])
+def test_field_stands_at_its_documented_offset(
+    board: Board, memory: mmap.mmap, number: int, offset: int, form: str, expected: int | bytes
+) -> None:
+    """Another program finds each field of a record where the constant says."""
+    fill(board, number)
+    board.ask_to_retire(number)
+
+    found = struct.unpack_from(form, memory, RECORDS + number * RECORD_SIZE + offset)
+
+    assert found == (expected,)
+
+
+def test_fields_fit_into_a_record() -> None:
+    """The last field ends within the fixed size of a record, a cache line."""
+    assert layout.RETIRE_OFFSET < RECORD_SIZE == 64
+
+
+def test_record_reads_what_was_written(board: Board) -> None:
+    """All that the writers have written of a slot comes back in its record."""
+    fill(board, 3)
+
+    assert board.record(3) == FULL_RECORD
+
+
+def test_record_of_one_slot_leaves_its_neighbours_alone(board: Board) -> None:
+    """Writing all there is to write of a slot changes no other slot."""
+    before = board.record(4), board.record(6)
+    fill(board, 5)
+    board.ask_to_retire(5)
+
+    assert before == (board.record(4), board.record(6))
+    assert board.find(SlotState.FREE) == [n for n in range(CAPACITY) if n != 5]
+    assert not board.is_asked_to_retire(4)
+    assert not board.is_asked_to_retire(6)
+
+
+def test_new_board_is_free() -> None:
+    """Before anything is claimed, every slot is free, and no slot lies beyond the capacity."""
+    board = Board(3)
+    try:
+        assert board.find(SlotState.FREE) == [0, 1, 2]
+    finally:
+        board.close()
+
+
+def test_find_returns_all_slots_of_a_state_in_order(board: Board) -> None:
+    """One search gives the numbers of all slots in a state, lowest first, the last included."""
+    for number in (69, 0, 7, 8):
+        board.set_state(number, SlotState.ACCEPTED)
+    board.set_state(7, SlotState.BUSY)
+
+    assert board.find(SlotState.ACCEPTED) == [0, 8, 69]
+
+
+def test_find_of_a_state_that_nobody_has_is_empty(board: Board) -> None:
+    """A state that no slot is in is found nowhere."""
+    assert board.find(SlotState.IDLE) == []
+
+
+def test_claim_clears_what_the_last_worker_left(board: Board) -> None:
+    """A claimed slot knows its generation and nothing else."""
+    fill(board, 2)
+    board.ask_to_retire(2)
+    board.claim(2, 9)
+
+    assert board.record(2) == Record(0, 9, 0, 0, 0, 0, 0, 0, bytes(16), Step.NONE)
+    assert board.state(2) == SlotState.STARTING
+    assert not board.is_asked_to_retire(2)
+
+
+def test_released_slot_is_free_and_nobodys(board: Board) -> None:
+    """When its worker is gone, a slot is free again and its pid is found no more."""
+    fill(board, 2)
+    board.release(2)
+
+    assert board.state(2) == SlotState.FREE
+    assert board.number_of(FULL_RECORD.pid) is None
+
+
+@pytest.mark.parametrize("number", [0, CAPACITY - 1])
+def test_living_worker_is_found_by_its_pid(board: Board, number: int) -> None:
+    """A pid leads to the number of the worker that has it."""
+    board.set_pid(number, 4711)
+
+    assert board.number_of(4711) == number
+
+
+def test_pid_is_zero_until_the_worker_is_born(board: Board) -> None:
+    """A claimed slot has no pid before one is written."""
+    board.claim(2, 0)
+    before = board.pid(2)
+    board.set_pid(2, 4711)
+
+    assert (before, board.pid(2)) == (0, 4711)
+
+
+def test_accepted_slot_has_a_readable_record(board: Board) -> None:
+    """Recording a connection leaves the slot accepted, with the peer in its record."""
+    board.claim(1, 4)
+    board.set_pid(1, 99)
+    board.write_accepted(1, 123, socket.AF_INET, bytes((127, 0, 0, 1)), 8080, (7, 1000))
+
+    address = bytes((127, 0, 0, 1)) + bytes(12)
+    assert board.state(1) == SlotState.ACCEPTED
+    assert board.record(1) == Record(
+        99, 4, 123, socket.AF_INET, 8080, 7, 1000, 0, address, Step.NONE
+    )
+
+
+def test_failure_is_recorded_beside_the_connection(board: Board) -> None:
+    """A worker that fails writes step and errno, and leaves its state to the master."""
+    board.claim(1, 0)
+    board.write_failure(1, Step.PREPARE, 1)
+
+    record = board.record(1)
+    assert (record.step, record.error) == (Step.PREPARE, 1)
+    assert board.state(1) == SlotState.STARTING
+
+
+def test_request_to_retire_waits_for_the_worker(board: Board) -> None:
+    """A worker that was not born yet finds the word that was left for it."""
+    board.claim(1, 0)
+    before = board.is_asked_to_retire(1)
+    board.ask_to_retire(1)
+
+    assert (before, board.is_asked_to_retire(1)) == (False, True)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_workers_can_be_told_whether_to_ring_when_idle(
+    board: Board, memory: mmap.mmap, wanted: bool
+) -> None:
+    """The byte behind the header's numbers says whether an idle worker rings."""
+    board.ring_when_idle(wanted=not wanted)
+    board.ring_when_idle(wanted=wanted)
+
+    assert board.is_ringing_when_idle() is wanted
+    assert memory[8] == wanted
+
+
+def test_writing_of_another_mapping_is_seen(board: Board, memory: mmap.mmap) -> None:
+    """What a worker writes through its own mapping is there for the master at once."""
+    memory[STATES + 11] = SlotState.IDLE
+
+    assert board.find(SlotState.IDLE) == [11]
+
+
+def test_program_does_not_inherit_the_board(board: Board) -> None:
+    """The board's descriptor closes when a worker becomes the user's program."""
+    assert not os.get_inheritable(board.fd)
+
+
+def test_closed_board_leaves_no_descriptor() -> None:
+    """Closing a board gives its descriptor back."""
+    board = Board(1)
+    board.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(board.fd)
+
+
+def test_board_that_cannot_be_mapped_leaves_no_descriptor() -> None:
+    """A board too large for the machine is an error, and costs no descriptor."""
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match=r"Cannot allocate memory|File too large|Invalid argument"):
+        Board(2**52)
+
+    assert os.listdir("/proc/self/fd") == before

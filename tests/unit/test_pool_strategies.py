@@ -1,0 +1,280 @@
+"""The strategies: every cell of the table of growth and shrinking, and when shrinking happens."""
+
+import pytest
+
+from socketd.messages import (
+    ArmTimer,
+    Command,
+    PoolTimer,
+    ReportResize,
+    RetireWorkers,
+    SpawnWorkers,
+    TimerExpired,
+    WorkerAccepted,
+    WorkerExited,
+    WorkerStarted,
+)
+from socketd.pool import Pool, PoolSettings, Strategy
+from socketd.pool.strategies import Size, rule_for
+
+QUIET = 30.0
+SHRINK_DUE = TimerExpired(PoolTimer.SHRINK)
+
+
+def started_pool(strategy: Strategy, minimum: int, maximum: int) -> Pool:
+    """Return a pool whose first workers all wait in accept()."""
+    pool = Pool(PoolSettings(minimum, maximum, strategy, idle_seconds=QUIET))
+    pool.start(0.0)
+    for worker in range(minimum):
+        pool.handle(WorkerStarted(worker), 0.0)
+    return pool
+
+
+def spawned(commands: list[Command]) -> tuple[int, ...]:
+    """Return the numbers of all workers that the commands start."""
+    return tuple(n for c in commands if isinstance(c, SpawnWorkers) for n in c.workers)
+
+
+def retired(commands: list[Command]) -> tuple[int, ...]:
+    """Return the numbers of all workers that the commands let go."""
+    return tuple(n for c in commands if isinstance(c, RetireWorkers) for n in c.workers)
+
+
+def armed(commands: list[Command]) -> list[ArmTimer]:
+    """Return the timers that the commands arm."""
+    return [c for c in commands if isinstance(c, ArmTimer)]
+
+
+def serve_and_exit(pool: Pool, worker: int, now: float) -> list[Command]:
+    """Let a worker take a connection and end it at once; return what follows the end."""
+    pool.handle(WorkerAccepted(worker), now)
+    return pool.handle(WorkerExited(worker, 0), now)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_start_brings_up_the_minimum(strategy: Strategy) -> None:
+    """Every strategy starts with the minimum, of the generation the pool was made for."""
+    pool = Pool(PoolSettings(3, 3 if strategy is Strategy.FIXED else 8, strategy), generation=7)
+
+    assert [SpawnWorkers((0, 1, 2), 7)] == pool.start(0.0)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "minimum", "maximum", "expected"),
+    [
+        (Strategy.FIXED, 3, 3, ()),
+        (Strategy.EAGER, 3, 8, (3,)),
+        (Strategy.EAGER, 3, 3, ()),
+        (Strategy.INCREMENTAL, 3, 8, ()),
+        (Strategy.SURGE, 3, 8, (3, 4, 5, 6, 7)),
+        (Strategy.SURGE, 1, 4, (1, 2, 3)),
+        (Strategy.SURGE, 3, 3, ()),
+    ],
+)
+def test_growth_when_a_worker_accepts(
+    strategy: Strategy, minimum: int, maximum: int, expected: tuple[int, ...]
+) -> None:
+    """At an accept `eager` starts one, `surge` all up to the maximum, the others nothing."""
+    pool = started_pool(strategy, minimum, maximum)
+
+    assert expected == spawned(pool.handle(WorkerAccepted(0), 1.0))
+
+
+def test_surge_grows_only_from_the_minimum() -> None:
+    """A surge pool above its minimum starts nothing at an accept, full or not."""
+    pool = started_pool(Strategy.SURGE, 1, 4)
+    pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(SHRINK_DUE, QUIET)
+    pool.handle(WorkerExited(3, 0), QUIET)
+
+    assert spawned(pool.handle(WorkerAccepted(1), QUIET)) == ()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "minimum", "maximum", "expected"),
+    [
+        (Strategy.FIXED, 3, 3, (0,)),
+        (Strategy.EAGER, 3, 8, ()),
+        (Strategy.EAGER, 3, 3, (0,)),
+        (Strategy.INCREMENTAL, 3, 8, (0, 3)),
+        (Strategy.INCREMENTAL, 3, 3, (0,)),
+        (Strategy.SURGE, 3, 8, (0,)),
+    ],
+)
+def test_growth_when_a_worker_completes(
+    strategy: Strategy, minimum: int, maximum: int, expected: tuple[int, ...]
+) -> None:
+    """At an end `fixed` replaces, `eager` tops idle up, `incremental` adds two, `surge` refills."""
+    pool = started_pool(strategy, minimum, maximum)
+
+    assert expected == spawned(serve_and_exit(pool, 0, 1.0))
+
+
+def test_eager_tops_up_after_having_been_at_the_maximum() -> None:
+    """An eager pool that was full has its idle minimum back as connections end."""
+    pool = started_pool(Strategy.EAGER, 2, 3)
+    growth = [spawned(pool.handle(WorkerAccepted(worker), 1.0)) for worker in (0, 1, 2)]
+    refill = [spawned(pool.handle(WorkerExited(worker, 0), 2.0)) for worker in (0, 1, 2)]
+
+    assert growth == [(2,), (), ()]
+    assert refill == [(0,), (1,), ()]
+    assert pool.size == Size(idle=2, busy=0)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "minimum", "maximum", "size", "expected"),
+    [
+        (Strategy.FIXED, 3, 3, Size(3, 0), 0),
+        (Strategy.FIXED, 3, 3, Size(0, 3), 0),
+        (Strategy.EAGER, 3, 9, Size(5, 1), 2),
+        (Strategy.EAGER, 3, 9, Size(3, 6), 0),
+        (Strategy.EAGER, 3, 9, Size(1, 8), 0),
+        (Strategy.INCREMENTAL, 3, 9, Size(9, 0), 3),
+        (Strategy.INCREMENTAL, 3, 9, Size(4, 0), 1),
+        (Strategy.INCREMENTAL, 3, 9, Size(3, 0), 0),
+        (Strategy.INCREMENTAL, 3, 9, Size(2, 0), 0),
+        (Strategy.INCREMENTAL, 3, 9, Size(1, 8), 1),
+        (Strategy.INCREMENTAL, 3, 9, Size(0, 9), 0),
+        (Strategy.SURGE, 3, 9, Size(9, 0), 3),
+        (Strategy.SURGE, 3, 9, Size(4, 0), 1),
+        (Strategy.SURGE, 3, 9, Size(3, 0), 0),
+    ],
+)
+def test_surplus_after_a_quiet_time(
+    strategy: Strategy, minimum: int, maximum: int, size: Size, expected: int
+) -> None:
+    """After a quiet time `eager` lets go all idle above min, the others half of the surplus."""
+    assert expected == rule_for(strategy, minimum, maximum).surplus(size)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "maximum", "size", "expected"),
+    [
+        (Strategy.FIXED, 3, Size(1, 1), 1),
+        (Strategy.EAGER, 9, Size(1, 4), 2),
+        (Strategy.INCREMENTAL, 9, Size(1, 1), 1),
+        (Strategy.INCREMENTAL, 9, Size(0, 6), 0),
+        (Strategy.SURGE, 9, Size(1, 1), 1),
+        (Strategy.SURGE, 9, Size(0, 6), 0),
+    ],
+)
+def test_shortage_when_nothing_has_just_happened(
+    strategy: Strategy, maximum: int, size: Size, expected: int
+) -> None:
+    """Short of its measure, a pool of minimum three lacks workers; above it, it lacks none."""
+    assert expected == rule_for(strategy, 3, maximum).shortage(size)
+
+
+def test_surge_refills_to_the_level_it_has_shrunk_to() -> None:
+    """The level a surge pool goes back to falls with each shrinking, never below the minimum."""
+    rule = rule_for(Strategy.SURGE, 2, 8)
+    rule.growth_on_accept(Size(1, 1))
+    shortages = [rule.growth_on_completion(Size(1, 0))]
+    for size in (Size(4, 0), Size(1, 0)):
+        rule.shrunk(size)
+        shortages.append(rule.growth_on_completion(Size(1, 0)))
+
+    assert shortages == [7, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "minimum", "maximum", "steps"),
+    [
+        (Strategy.SURGE, 2, 9, [(8, 7, 6), (5, 4), (3,), (2,)]),
+        (Strategy.SURGE, 1, 2, [(1,)]),
+    ],
+)
+def test_shrinking_repeats_every_quiet_time_until_the_minimum(
+    strategy: Strategy, minimum: int, maximum: int, steps: list[tuple[int, ...]]
+) -> None:
+    """Every quiet time lets half of the surplus go, highest first, and the last arms nothing."""
+    pool = started_pool(strategy, minimum, maximum)
+    assert armed(pool.handle(WorkerAccepted(0), 0.0)) == [ArmTimer(PoolTimer.SHRINK, QUIET)]
+
+    now, timers, seen = 0.0, [ArmTimer(PoolTimer.SHRINK, QUIET)], []
+    while timers:
+        assert timers == [ArmTimer(PoolTimer.SHRINK, now + QUIET)]
+        now += QUIET
+        commands = pool.handle(SHRINK_DUE, now)
+        seen.append(retired(commands))
+        timers = armed(commands)
+
+    assert seen == steps
+    assert pool.size.total == minimum
+
+
+def test_incremental_shrinks_back_what_it_has_grown() -> None:
+    """An incremental pool that has grown by one lets one go after a quiet time, with a report."""
+    pool = started_pool(Strategy.INCREMENTAL, 2, 8)
+    assert serve_and_exit(pool, 0, 5.0) == [
+        SpawnWorkers((0, 2), 0),
+        ReportResize(idle=3, busy=0, target=3),
+        ArmTimer(PoolTimer.SHRINK, 5.0 + QUIET),
+    ]
+
+    assert pool.handle(SHRINK_DUE, 5.0 + QUIET) == [
+        RetireWorkers((2,)),
+        ReportResize(idle=2, busy=0, target=2),
+    ]
+
+
+def test_shrink_timer_is_not_armed_anew_for_each_connection() -> None:
+    """While the shrink timer is armed, a connection leaves it alone."""
+    pool = started_pool(Strategy.SURGE, 1, 4)
+    pool.handle(WorkerAccepted(0), 0.0)
+
+    assert pool.handle(WorkerAccepted(1), 10.0) == []
+
+
+def test_shrinking_waits_for_the_whole_quiet_time_after_the_last_connection() -> None:
+    """A shrink timer that is due too soon after a connection is put off, and nobody leaves."""
+    pool = started_pool(Strategy.SURGE, 1, 4)
+    pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(WorkerAccepted(1), 10.0)
+
+    assert pool.handle(SHRINK_DUE, QUIET) == [ArmTimer(PoolTimer.SHRINK, 10.0 + QUIET)]
+    assert retired(pool.handle(SHRINK_DUE, 10.0 + QUIET)) == (3,)
+
+
+def test_shrink_timer_that_finds_nobody_to_let_go_is_not_armed_again() -> None:
+    """When nobody is idle any more, a due shrink timer does nothing and stays off."""
+    pool = started_pool(Strategy.SURGE, 1, 2)
+    pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(WorkerAccepted(1), 1.0)
+
+    assert pool.handle(SHRINK_DUE, QUIET) == []
+
+
+def test_shrink_timer_is_armed_again_when_somebody_is_idle_again() -> None:
+    """After it was off, the shrink timer counts from the moment that there is a surplus."""
+    pool = started_pool(Strategy.SURGE, 1, 2)
+    pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(WorkerAccepted(1), 1.0)
+    pool.handle(SHRINK_DUE, QUIET)
+
+    assert pool.handle(WorkerExited(0, 0), 50.0) == [
+        SpawnWorkers((0,), 0),
+        ArmTimer(PoolTimer.SHRINK, 50.0 + QUIET),
+    ]
+
+
+@pytest.mark.parametrize(("strategy", "maximum"), [(Strategy.FIXED, 3), (Strategy.EAGER, 8)])
+def test_no_timer_is_armed_while_there_is_nothing_to_let_go(
+    strategy: Strategy, maximum: int
+) -> None:
+    """A pool without idle workers above its measure arms no timer, whatever it serves."""
+    pool = started_pool(strategy, 3, maximum)
+    commands = pool.handle(WorkerAccepted(0), 1.0) + pool.handle(WorkerAccepted(1), 2.0)
+    commands += pool.handle(WorkerExited(1, 0), 3.0) + pool.handle(WorkerExited(0, 0), 4.0)
+
+    assert armed(commands) == []
+
+
+def test_worker_that_accepts_while_asked_to_leave_is_not_replaced_twice() -> None:
+    """A retiring worker that wins a connection stays until it ends, then the pool shrinks on."""
+    pool = started_pool(Strategy.INCREMENTAL, 1, 4)
+    serve_and_exit(pool, 0, 0.0)
+    assert retired(pool.handle(SHRINK_DUE, QUIET)) == (1,)
+
+    assert pool.handle(WorkerAccepted(1), QUIET) == [ArmTimer(PoolTimer.SHRINK, 2 * QUIET)]
+    assert pool.size == Size(idle=1, busy=1)
