@@ -1,0 +1,65 @@
+"""The doorbell: a self-pipe that signals and workers ring.
+
+Owns the pipe and the signal handlers, and puts back what was there before. Must not know what a
+signal means.
+
+Signals are noted in a set by their Python handlers and the pipe only wakes the loop, so a full
+pipe loses nothing and merged signals are harmless. The kernel runs signal.set_wakeup_fd's C
+handler at once; the Python handler runs in the main thread before the next bytecode, so by the
+time that select() has returned and the pipe is drained, the set is up to date.
+
+Workers hold the write end too: one that has given up its privileges may not signal a master that
+runs as root, and rings by writing a byte.
+"""
+
+import os
+import signal
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import Self
+
+_DRAIN_BYTES = 65536
+
+
+class Doorbell:
+    """A context in which the given signals wake whoever waits for `read_fd`."""
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self._signals = tuple(signals)
+        self._rung: set[signal.Signals] = set()
+        self._previous: dict[signal.Signals, signal.Handlers] = {}
+        self._previous_fd = -1
+        self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        """Install the handlers."""
+        self._previous_fd = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
+        for number in self._signals:
+            self._previous[number] = signal.signal(number, self._note)  # type: ignore[assignment]  # typeshed: any callable or int
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the former handlers back and close the pipe."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        os.close(self.read_fd)
+        os.close(self.write_fd)
+
+    def answer(self) -> set[signal.Signals]:
+        """Empty the pipe and return the signals that have come since the last time."""
+        try:
+            while len(os.read(self.read_fd, _DRAIN_BYTES)) == _DRAIN_BYTES:
+                pass
+        except BlockingIOError:
+            pass
+        rung, self._rung = self._rung, set()
+        return rung
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal.signal's signature
+        self._rung.add(signal.Signals(number))

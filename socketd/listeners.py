@@ -1,0 +1,224 @@
+"""Listening sockets: made, drained and given up.
+
+Owns bind, socket options, the backlog and what a UNIX path needs. Must not know workers.
+
+Draining. Closing a listening socket resets every connection that waits in its queue, so a stop
+first keeps new ones out, then lets the queue run empty. A UNIX path is unlinked: nobody finds the
+socket any more. On a TCP socket a filter drops every SYN, and only those: handshakes under way
+complete, and a new client, hearing nothing, tries again after a second. By then the port either
+refuses it in clear words or belongs to the service's next start, which serves it.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import select
+import socket
+import stat
+import struct
+
+from socketd.address import Address, TcpAddress, UnixAddress
+from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
+
+_LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
+_SO_ATTACH_FILTER = 26
+_TCP_FLAGS_OFFSET = 13
+_TCP_SYN = 0x02
+
+# The filter as classic BPF (linux/filter.h), seen from the TCP header: drop what has SYN set.
+_DROP_SYN = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, _TCP_FLAGS_OFFSET),  # load a byte
+        (0x45, 0, 1, _TCP_SYN),  # if a bit of it is set
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # keep
+    )
+)
+
+
+class Listener:
+    """A listening socket with what must be undone when it is given up.
+
+    `host` and `port` are the numeric address in use, the path and None for a UNIX socket.
+    """
+
+    def __init__(self, listening: socket.socket, address: Address) -> None:
+        self.socket = listening
+        self.address = address
+        self.host: str
+        self.port: int | None
+        self._inode: tuple[int, int] | None
+        if isinstance(address, UnixAddress):
+            self.host, self.port = address.path, None
+            self._inode = _inode_of(address.path)
+        else:
+            self.host, self.port = listening.getsockname()[:2]
+            self._inode = None
+
+    @property
+    def port_name(self) -> str | None:
+        """Return the service name of the port in use, if it has one."""
+        if self.port is None:
+            return None
+        try:
+            return socket.getservbyport(self.port, "tcp")
+        except OSError:
+            return None
+
+    def __str__(self) -> str:
+        """Return `tcp:127.0.0.1:7000`, `tcp:[::]:7000` or `unix:/path`."""
+        if isinstance(self.address, UnixAddress):
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp:{host}:{self.port}"
+
+    def refuse_new(self) -> None:
+        """Keep new connections out; those in the queue stay there to be accepted."""
+        if isinstance(self.address, UnixAddress):
+            self._unlink()
+            return
+        program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
+        instructions = len(_DROP_SYN) // 8
+        descriptor = struct.pack("@HP", instructions, ctypes.addressof(program))
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
+
+    def is_queue_empty(self) -> bool:
+        """Tell whether no connection waits to be accepted."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Give up the socket, and its path if it is still ours."""
+        self._unlink()
+        self.socket.close()
+
+    def _unlink(self) -> None:
+        if isinstance(self.address, UnixAddress) and self._inode is not None:
+            if _inode_of(self.address.path) == self._inode:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.address.path)
+            self._inode = None
+
+
+def listen(address: Address, backlog: int) -> Listener:
+    """Make a listening socket; the kernel caps the backlog at net.core.somaxconn.
+
+    Raises UnknownHostError, UnknownServiceError, and ListenError for whatever the system refuses.
+    """
+    if isinstance(address, UnixAddress):
+        return _listen_unix(address, backlog)
+    return _listen_tcp(address, backlog)
+
+
+def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
+    port = _port_number(address.port)
+    family, host = _resolve(address.host)
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if address.host is not None or error.errno != errno.EAFNOSUPPORT:
+            raise _refused(error, address) from error
+        # A kernel without IPv6.
+        family, host = socket.AF_INET, ""
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            only = address.host is not None
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        listening.bind((host, port))
+        listening.listen(backlog)
+    except OSError as error:
+        listening.close()
+        raise _refused(error, address) from error
+    return Listener(listening, address)
+
+
+def _port_number(port: str) -> int:
+    if port.isdecimal():
+        return int(port)
+    try:
+        return socket.getservbyname(port, "tcp")
+    except OSError:
+        raise UnknownServiceError(
+            f"unknown service {port!r}: give a port number or a name of /etc/services"
+        ) from None
+
+
+def _resolve(host: str | None) -> tuple[int, str]:
+    """Return family and numeric address to bind: IPv4 first, as the classic program would."""
+    if host is None:
+        return socket.AF_INET6, "::"
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise UnknownHostError(
+            f"unknown host {host}: give an address of this machine or a name that resolves to one"
+        ) from None
+    first = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return first[0], str(first[4][0])
+
+
+def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
+    path = address.path
+    size = len(os.fsencode(path))
+    if size > _LONGEST_PATH:
+        raise ListenError(
+            f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {path!r} has {size} bytes, "
+            f"a UNIX path at most {_LONGEST_PATH}"
+        )
+    _clear_stale(address)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(path)
+        listening.listen(backlog)
+    except OSError as error:
+        listening.close()
+        raise _refused(error, address) from error
+    return Listener(listening, address)
+
+
+def _clear_stale(address: UnixAddress) -> None:
+    """Remove a socket that nobody listens on; leave everything else alone."""
+    try:
+        mode = os.lstat(address.path).st_mode
+    except OSError:
+        return  # bind() will say what is wrong, if anything
+    in_use = f"server socket: {describe_errno(errno.EADDRINUSE)}: {address.path!r}"
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"{in_use} is not a socket; remove it or choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            os.unlink(address.path)
+            return
+        except FileNotFoundError:
+            return
+        except PermissionError as error:
+            raise _refused(error, address) from error
+        except OSError:
+            pass  # a full queue, or a socket of another type: somebody is there
+    raise ListenError(f"{in_use} has a live server; stop it or choose another path")
+
+
+def _refused(error: OSError, address: Address) -> ListenError:
+    advice = {
+        errno.EADDRINUSE: "; stop whoever listens there or choose another",
+        errno.EADDRNOTAVAIL: "; no interface of this machine has that address",
+        errno.EACCES: "; a port below 1024 needs root, a path a writable directory",
+        errno.ENOENT: "; its directory does not exist",
+    }.get(error.errno or 0, "")
+    return ListenError(f"server socket: {describe_errno(error.errno or 0)}: {address}{advice}")
+
+
+def _inode_of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

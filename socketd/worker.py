@@ -1,0 +1,219 @@
+"""The pure-Python worker: forked by the master, waits in accept(), becomes the program.
+
+Owns a worker's life from birth to exec. Must not know why a worker is wanted. This is the
+readable reference; native/worker.c does the same, step by step, ten times as fast.
+
+Retiring is SIGWINCH, whose default action is to be ignored: a program that has just been exec'd
+does not die of it. The handler must close the listening descriptor at the very instant of the
+signal. A Python handler cannot: it runs between two bytecodes, so a signal in the last moment
+before accept() blocks would be noticed only after the next connection. So the handler is libc's
+own close(), which is async-signal-safe. A handler is called with the number of its signal, and
+therefore the listener stands at the descriptor of that number. Whatever the moment, an accept()
+that has not returned fails with EBADF, and one that has returned holds a connection and serves it.
+"""
+
+import ctypes
+import errno
+import fcntl
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from socketd.board import Board, SlotState, Step
+from socketd.environment import Peer, connection_variables, peer_of
+from socketd.errors import ExitCode
+from socketd.program import SHELL
+from socketd.spawner import WORKER_FAILED_STATUS, StderrTarget, WorkerPlan
+
+RETIRE_SIGNAL = signal.SIGWINCH
+RING_SIGNAL = signal.SIGUSR1
+
+_LISTENER_FD = int(RETIRE_SIGNAL)
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# accept(2): errors of the connection that was about to be accepted, not of the listener.
+_TRANSIENT = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPROTO,
+    }
+)
+_NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+class PythonSpawner:
+    """Forks workers from the calling process; see Spawner for the promises."""
+
+    def __init__(self, plan: WorkerPlan, board: Board) -> None:
+        self._plan = plan
+        self._board = board
+
+    def spawn(self, workers: Sequence[int]) -> None:
+        """Fork a worker for each number, with all signals blocked from its birth."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            for number in workers:
+                self._fork(number)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def close(self) -> None:
+        """Do nothing: there is no template."""
+
+    def _fork(self, number: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._board.write_failure(number, Step.FORK, error.errno or 0)
+            self._board.set_state(number, SlotState.STILLBORN)
+            return
+        if pid == 0:
+            _live(self._plan, self._board, number)
+        self._board.set_pid(number, pid)
+
+
+def _live(plan: WorkerPlan, board: Board, number: int) -> NoReturn:
+    """Run a worker's whole life; nothing that happens here may reach the master's code."""
+    step = Step.PREPARE
+    status = WORKER_FAILED_STATUS
+    try:
+        gc.disable()  # a collection would run finalizers of the master's objects
+        board.set_pid(number, os.getpid())
+        listener, doorbell_fd = _prepare(plan)
+        board.set_state(number, SlotState.IDLE)
+        if board.is_ringing_when_idle():
+            _ring(plan.master_pid, doorbell_fd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if board.is_asked_to_retire(number):
+            os._exit(ExitCode.DONE)
+
+        step = Step.ACCEPT
+        accepted = _accept(listener)
+        if accepted is None:
+            os._exit(ExitCode.DONE)
+        connection, peer = accepted
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        credentials = (peer.pid, peer.uid)
+        board.write_accepted(
+            number, time.monotonic_ns(), peer.family, peer.address, peer.port, credentials
+        )
+        _ring(plan.master_pid, doorbell_fd)
+
+        step = Step.WIRE
+        environment = plan.environment | connection_variables(connection, peer)
+        _wire(connection, plan.stderr)
+
+        step = Step.EXEC
+        status = ExitCode.CANNOT_EXECUTE
+        _become(plan, environment)
+    except OSError as error:
+        board.write_failure(number, step, error.errno or 0)
+        if step is Step.EXEC and error.errno in _NOT_FOUND:
+            status = ExitCode.NOT_FOUND
+    finally:
+        os._exit(status)
+
+
+def _prepare(plan: WorkerPlan) -> tuple[socket.socket, int]:
+    """Do everything that can be done before a connection; return listener and doorbell."""
+    os.setpgid(0, 0)
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
+        raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
+    doorbell_fd = fcntl.fcntl(plan.doorbell_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
+    listener = plan.listener
+    os.dup2(listener.fileno(), _LISTENER_FD, inheritable=False)
+    waiting = socket.socket(listener.family, listener.type, listener.proto, fileno=_LISTENER_FD)
+    _LIBC.signal(_LISTENER_FD, ctypes.cast(_LIBC.close, ctypes.c_void_p))
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(RETIRE_SIGNAL), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != plan.master_pid:
+        os._exit(ExitCode.DONE)  # the master died before the kernel knew whom to tell
+    return waiting, doorbell_fd
+
+
+def _ring(master_pid: int, doorbell_fd: int) -> None:
+    """Wake the master; if its privileges forbid the signal, through the self-pipe.
+
+    All signals are blocked: a pipe that nobody reads any more leaves a SIGPIPE, which must not
+    wait for the program.
+    """
+    if os.getppid() != master_pid:
+        return
+    try:
+        os.kill(master_pid, RING_SIGNAL)
+    except PermissionError:
+        try:
+            os.write(doorbell_fd, bytes((RING_SIGNAL,)))
+        except BlockingIOError:
+            pass  # a full pipe wakes as well
+        except BrokenPipeError:
+            signal.sigtimedwait({signal.SIGPIPE}, 0)
+
+
+def _accept(listener: socket.socket) -> tuple[socket.socket, Peer] | None:
+    """Wait for a connection; None when asked to leave instead."""
+    while True:
+        try:
+            connection, name = listener.accept()
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return None
+            if error.errno == errno.EAGAIN:  # an inherited listener may be non-blocking
+                _wait_readable(listener)
+            elif error.errno not in _TRANSIENT:
+                raise
+        else:
+            return connection, peer_of(connection, name)
+
+
+def _wait_readable(listener: socket.socket) -> None:
+    """Wait for a connection, or for the retire handler, after which poll() says POLLNVAL."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.poll()
+
+
+def _wire(connection: socket.socket, stderr: StderrTarget) -> None:
+    """Put the connection onto stdin and stdout; every other descriptor closes at exec."""
+    os.dup2(connection.fileno(), 0)
+    os.dup2(connection.fileno(), 1)
+    match stderr:
+        case StderrTarget.SOCKET:
+            os.dup2(connection.fileno(), 2)
+        case StderrTarget.NULL:
+            os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)
+        case StderrTarget.INHERIT:
+            pass
+
+
+def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
+    """Exec the program. Raises OSError if that cannot be."""
+    program = plan.program
+    signal.signal(RETIRE_SIGNAL, signal.SIG_DFL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(0), 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execve(program.path, program.arguments, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without a "#!" line: the shell's and execvp(3)'s rule.
+    os.execve(SHELL, ("sh", program.path, *program.arguments[1:]), environment)
