@@ -1,0 +1,160 @@
+"""`socket -s -p`: from the command line to a running pool and back to an exit code.
+
+Owns the order of a start: settings, background, pid file, listener, pool; and of the end.
+"""
+
+import contextlib
+import enum
+import os
+import signal
+import sys
+from typing import TypeVar
+
+from socketd import log
+from socketd.address import UnixAddress, parse_operand
+from socketd.cli.background import detach
+from socketd.cli.options import CommandLine
+from socketd.config import (
+    DEFAULT_BACKLOG,
+    HIGHEST_BACKLOG,
+    MOST_WORKERS,
+    ServiceSettings,
+    parse_count,
+    parse_duration,
+    size_pool,
+)
+from socketd.environment import base_environment
+from socketd.errors import ExitCode, UsageError
+from socketd.listeners import Listener, listen
+from socketd.master import Master
+from socketd.pidfile import PidFile
+from socketd.pool import PoolSettings, Strategy
+from socketd.program import ShellUse, resolve
+from socketd.spawner import StderrTarget
+
+_LAST_STANDARD_FD = 2
+_Choice = TypeVar("_Choice", bound=enum.Enum)
+
+_CLASSIC_NAMES = {
+    signal.SIGTERM: "Termination signal",
+    signal.SIGINT: "Interrupt",
+    signal.SIGHUP: "Hangup signal",
+}
+
+
+def serve(line: CommandLine, environment: dict[str, str]) -> int:
+    """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
+    _settle_descriptors()
+    settings = _settings(line, environment)
+    _configure_log(line)
+    pid_path = line.values.get("pidfile")
+    if pid_path is not None:
+        pid_path = os.path.abspath(pid_path)
+    announce = detach() if line.has("background") else None
+    listener = listen(settings.address, settings.backlog)
+    try:
+        # The socket comes first: a second server fails to bind before it touches the pid file.
+        pid_file = PidFile(pid_path) if pid_path is not None else None
+        try:
+
+            def on_ready() -> None:
+                if listener.port is not None and settings_ask_for_any_port(line):
+                    _say_port(listener)
+                if announce is not None:
+                    announce()
+
+            master = Master(on_ready)
+            master.run([(settings, listener)])
+        finally:
+            if pid_file is not None:
+                pid_file.remove()
+    finally:
+        listener.close()
+    return _exit_code(line, master.stop_signal)
+
+
+def settings_ask_for_any_port(line: CommandLine) -> bool:
+    """Tell whether the port is the system's choice and nobody says it otherwise."""
+    return line.operands[0] == "0" and not line.has("verbose")
+
+
+def _say_port(listener: Listener) -> None:
+    print(f"inet: listening on port {listener.port}", file=sys.stderr, flush=True)
+
+
+def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
+    address = parse_operand(line.operands[0], line.values.get("bind"))
+    if isinstance(address, UnixAddress):
+        address = UnixAddress(os.path.abspath(address.path))
+    inherited = base_environment(environment)
+    shell = _choice(ShellUse, line, "shell", ShellUse.AUTO)
+    return ServiceSettings(
+        name="socket",
+        address=address,
+        program=resolve(line.values["program"], shell, inherited),
+        environment=inherited,
+        pool=_pool_settings(line),
+        backlog=_count(line, "backlog", 1, HIGHEST_BACKLOG) or DEFAULT_BACKLOG,
+        stderr=_choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
+    )
+
+
+def _pool_settings(line: CommandLine) -> PoolSettings:
+    idle_seconds = _duration(line, "idle-timeout", "30s")
+    drain_seconds = _duration(line, "drain-timeout", "30s")
+    workers = _count(line, "workers", 1, MOST_WORKERS)
+    most = _count(line, "max-workers", 1, MOST_WORKERS)
+    strategy = _choice(Strategy, line, "strategy", Strategy.EAGER)
+    if line.has("fork") and line.has("loop"):
+        minimum, maximum = size_pool(strategy, workers, most)
+        return PoolSettings(minimum, maximum, strategy, idle_seconds, drain_seconds)
+    limit = None if line.has("loop") else 1
+    return PoolSettings(1, 1, Strategy.FIXED, idle_seconds, drain_seconds, limit)
+
+
+def _configure_log(line: CommandLine) -> None:
+    usual = log.LogLevel.INFO if line.has("verbose") else log.LogLevel.WARNING
+    level = _choice(log.LogLevel, line, "log-level", usual)
+    log.configure(
+        _choice(log.LogFormat, line, "log-format", log.LogFormat.CONSOLE), level, "socket"
+    )
+
+
+def _choice(kind: type[_Choice], line: CommandLine, name: str, usual: _Choice) -> _Choice:
+    text = line.values.get(name)
+    if text is None:
+        return usual
+    for choice in kind:
+        if choice.value == text:
+            return choice
+    allowed = ", ".join(str(choice.value) for choice in kind)
+    raise UsageError(f"--{name}: {text!r} is not one of {allowed}")
+
+
+def _count(line: CommandLine, name: str, lowest: int, highest: int) -> int | None:
+    text = line.values.get(name)
+    return None if text is None else parse_count(text, f"--{name}", lowest, highest)
+
+
+def _duration(line: CommandLine, name: str, usual: str) -> float:
+    return parse_duration(line.values.get(name, usual), f"--{name}")
+
+
+def _settle_descriptors() -> None:
+    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_FD:
+        os.set_inheritable(fd, True)
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them is gone
+            if int(name) > _LAST_STANDARD_FD:
+                os.set_inheritable(int(name), False)
+    os.close(fd)
+
+
+def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:
+    """Return 0 for a pool that has stopped; without -W the classic code of the signal."""
+    if stop_signal is None or line.has("workers"):
+        return ExitCode.DONE
+    if line.values.get("log-format") != log.LogFormat.JSON.value:
+        print(f"\n{_CLASSIC_NAMES[stop_signal]} occured, exiting", file=sys.stderr)
+    return 256 - stop_signal

@@ -1,0 +1,315 @@
+"""One service at work: facts become events, commands become calls.
+
+Owns the board, the listener, the spawner and the pool of a service, and holds them together.
+Must not know any number or rule of the pool, nor other services, nor where facts come from: the
+master tells it when to look.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import assert_never
+
+from socketd import log
+from socketd.board import Board, Record, SlotState, Step
+from socketd.config import ServiceSettings
+from socketd.environment import Peer
+from socketd.errors import describe_errno
+from socketd.listeners import Listener
+from socketd.messages import (
+    ArmTimer,
+    CloseListener,
+    Command,
+    DisarmTimer,
+    Event,
+    Finish,
+    KillWorkers,
+    PoolTimer,
+    QueueDrained,
+    RefuseConnections,
+    ReportBackOff,
+    ReportFailure,
+    ReportResize,
+    RetireWorkers,
+    SpawnFailed,
+    SpawnWorkers,
+    StopRequested,
+    TerminateWorkers,
+    TimerExpired,
+    WorkerAccepted,
+    WorkerExited,
+    WorkerStarted,
+)
+from socketd.pool import Pool
+from socketd.reaper import DeadChild
+from socketd.spawner import Spawner
+from socketd.wheel import Timer, Wheel
+from socketd.worker import RETIRE_SIGNAL
+
+_NS_PER_SECOND = 1_000_000_000
+
+
+class Service:
+    """A service from its first worker to its last.
+
+    `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
+    failed before every first worker was ready.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        listener: Listener,
+        board: Board,
+        spawner: Spawner,
+        wheel: Wheel,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = settings.name
+        self.listener = listener
+        self.is_ready = False
+        self.is_finished = False
+        self.failure: str | None = None
+        self._settings = settings
+        self._board = board
+        self._spawner = spawner
+        self._wheel = wheel
+        self._clock = clock
+        self._pool = Pool(settings.pool, seed=os.getpid())
+        self._events: deque[Event] = deque()
+        self._timers: dict[PoolTimer, Timer] = {}
+        self._numbers: dict[int, int] = {}
+        self._seen_idle: set[int] = set()
+        self._terminated: set[int] = set()
+        self._is_draining = False
+        self._stop_reason = ""
+        self._connections = 0
+
+    def start(self) -> None:
+        """Bring up the first workers."""
+        self._board.ring_when_idle(wanted=True)
+        self._carry_out(self._pool.start(self._clock()))
+        self._work()
+
+    def look(self) -> None:
+        """Read the board: somebody has rung."""
+        for number in self._board.find(SlotState.ACCEPTED):
+            self._take_accepted(number)
+        for number in self._board.find(SlotState.STILLBORN):
+            self._take_stillborn(number)
+        if self._board.is_ringing_when_idle():
+            self._take_started()
+        self._work()
+
+    def bury(self, child: DeadChild) -> bool:
+        """Take note of a child's end; tell whether it was a worker of this service."""
+        number = self._numbers.pop(child.pid, None)
+        if number is None:
+            number = self._board.number_of(child.pid)
+            if number is None:
+                return False
+        state = self._board.state(number)
+        if state == SlotState.ACCEPTED:
+            self._take_accepted(number)
+            self._numbers.pop(child.pid, None)
+        record = self._board.record(number)
+        if self._board.state(number) == SlotState.BUSY:
+            self._log_closed(child, record)
+        if number in self._terminated:
+            self._terminated.discard(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # what it has left behind
+        self._seen_idle.discard(number)
+        self._board.release(number)
+        self._events.append(WorkerExited(number, child.status, _describe_fault(record)))
+        self._work()
+        return True
+
+    def stop(self, reason: str) -> None:
+        """Begin to stop, or stop with more haste."""
+        self._stop_reason = reason
+        self._events.append(StopRequested())
+        self._work()
+
+    def _work(self) -> None:
+        """Feed the pool with all that has happened, including what its commands cause."""
+        while self._events:
+            self._carry_out(self._pool.handle(self._events.popleft(), self._clock()))
+            if not self._events and self._is_draining and self.listener.is_queue_empty():
+                self._is_draining = False
+                self._events.append(QueueDrained())
+
+    def _take_accepted(self, number: int) -> None:
+        self._board.set_state(number, SlotState.BUSY)
+        self._connections += 1
+        pid = self._board.pid(number)
+        self._numbers[pid] = number
+        if log.is_enabled("connection_accepted"):
+            peer = str(_peer_of(self._board.record(number)))
+            listener = str(self.listener)
+            log.emit(
+                "connection_accepted", service=self.name, listener=listener, pid=pid, peer=peer
+            )
+        self._events.append(WorkerAccepted(number))
+
+    def _take_stillborn(self, number: int) -> None:
+        reason = _describe_fault(self._board.record(number))
+        self._board.release(number)
+        self._events.append(SpawnFailed(number, reason))
+
+    def _take_started(self) -> None:
+        for number in self._board.find(SlotState.IDLE):
+            if number not in self._seen_idle:
+                self._seen_idle.add(number)
+                pid = self._board.pid(number)
+                log.emit("worker_started", service=self.name, worker=number, pid=pid)
+                self._events.append(WorkerStarted(number))
+        if not self.is_ready and self._are_first_workers_up():
+            self._become_ready()
+
+    def _are_first_workers_up(self) -> bool:
+        return len(self._seen_idle) + self._connections >= self._settings.pool.minimum
+
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
+        log.emit(
+            "service_ready",
+            service=self.name,
+            listener=str(self.listener),
+            address=self.listener.host,
+            port=self.listener.port,
+            port_name=self.listener.port_name,
+            workers=self._settings.pool.minimum,
+        )
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case SpawnWorkers(workers, generation):
+                    self._spawn(workers, generation)
+                case ArmTimer(timer, due_seconds):
+                    self._arm(timer, due_seconds)
+                case DisarmTimer(timer):
+                    self._disarm(timer)
+                case RetireWorkers(workers):
+                    self._retire(workers)
+                case TerminateWorkers(workers):
+                    self._terminated.update(workers)
+                    self._signal_workers(workers, signal.SIGTERM)
+                case KillWorkers(workers):
+                    self._signal_workers(workers, signal.SIGKILL)
+                case RefuseConnections():
+                    self._refuse_connections()
+                case CloseListener():
+                    self._is_draining = False
+                    self._spawner.close()
+                    self.listener.close()
+                case Finish():
+                    self._finish()
+                case ReportResize() | ReportFailure() | ReportBackOff():
+                    self._report(command)
+                case _:
+                    assert_never(command)
+
+    def _refuse_connections(self) -> None:
+        self.listener.refuse_new()
+        self._is_draining = True
+        size = self._pool.size
+        log.emit(
+            "stopping",
+            service=self.name,
+            signal=self._stop_reason,
+            idle=size.idle,
+            busy=size.busy,
+        )
+
+    def _spawn(self, workers: tuple[int, ...], generation: int) -> None:
+        for number in workers:
+            self._board.claim(number, generation)
+        self._spawner.spawn(workers)
+        for number in self._board.find(SlotState.STILLBORN):
+            self._take_stillborn(number)
+
+    def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
+        self._disarm(timer)
+
+        def expire() -> None:
+            del self._timers[timer]
+            self._events.append(TimerExpired(timer))
+            self._work()
+
+        self._timers[timer] = self._wheel.add(due_seconds, expire)
+
+    def _disarm(self, timer: PoolTimer) -> None:
+        pending = self._timers.pop(timer, None)
+        if pending is not None:
+            self._wheel.cancel(pending)
+
+    def _retire(self, workers: tuple[int, ...]) -> None:
+        for number in workers:
+            self._board.ask_to_retire(number)
+            pid = self._board.pid(number)
+            if pid:
+                self._numbers[pid] = number
+                os.kill(pid, RETIRE_SIGNAL)
+
+    def _signal_workers(self, workers: tuple[int, ...], number: signal.Signals) -> None:
+        for worker in workers:
+            self._board.ask_to_retire(worker)
+            pid = self._board.pid(worker)
+            if not pid:
+                continue
+            try:
+                os.killpg(pid, number)
+            except ProcessLookupError:
+                os.kill(pid, number)  # born an instant ago, not yet the leader of its group
+
+    def _finish(self) -> None:
+        self.is_finished = True
+        for timer in list(self._timers):
+            self._disarm(timer)
+        self._board.close()
+        log.emit("stopped", service=self.name, connections=self._connections)
+
+    def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
+        match command:
+            case ReportResize(idle, busy, target):
+                log.emit("pool_resized", service=self.name, idle=idle, busy=busy, target=target)
+            case ReportFailure(worker, reason):
+                if not self.is_ready and self.failure is None:
+                    self.failure = reason
+                log.emit("worker_failed", service=self.name, worker=worker, reason=reason)
+            case ReportBackOff(delay_seconds, step, reason):
+                delay = round(delay_seconds, 3)
+                log.emit("backing_off", service=self.name, delay_s=delay, step=step, reason=reason)
+
+    def _log_closed(self, child: DeadChild, record: Record) -> None:
+        if not log.is_enabled("connection_closed"):
+            return
+        duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
+        log.emit(
+            "connection_closed",
+            service=self.name,
+            pid=child.pid,
+            peer=str(_peer_of(record)),
+            status=child.status,
+            duration_s=round(duration, 6),
+            cpu_s=round(child.cpu_seconds, 6),
+            max_rss_kib=child.max_rss_kib,
+        )
+
+
+def _peer_of(record: Record) -> Peer:
+    return Peer(
+        record.family, record.peer_address, record.peer_port, record.peer_pid, record.peer_uid
+    )
+
+
+def _describe_fault(record: Record) -> str:
+    if record.step is Step.NONE:
+        return ""
+    return f"{record.step.name.lower()}: {describe_errno(record.error)}"
