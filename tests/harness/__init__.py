@@ -1,0 +1,1 @@
+"""Real servers, real clients, and the proof that nothing of them is left."""

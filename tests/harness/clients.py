@@ -1,0 +1,78 @@
+"""Clients: one exchange, or many at once."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterable
+
+TIMEOUT_SECONDS = 30.0
+
+Place = tuple[str, int] | str
+
+
+def connect(place: Place) -> socket.socket:
+    """Connect to (host, port) or to a path."""
+    if isinstance(place, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(TIMEOUT_SECONDS)
+        try:
+            connection.connect(place)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+    return socket.create_connection(place, timeout=TIMEOUT_SECONDS)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read to the end of the connection."""
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def exchange(place: Place, payload: bytes = b"") -> bytes:
+    """Send a payload, shut down the sending side, return the whole reply."""
+    with connect(place) as connection:
+        sender = threading.Thread(target=_send, args=(connection, payload))
+        sender.start()
+        try:
+            return read_all(connection)
+        finally:
+            sender.join()
+
+
+def _send(connection: socket.socket, payload: bytes) -> None:
+    with contextlib.suppress(OSError):  # the reader reports how the connection ended
+        connection.sendall(payload)
+        connection.shutdown(socket.SHUT_WR)
+
+
+def exchange_at_once(place: Place, payloads: Iterable[bytes]) -> list[bytes]:
+    """Open a connection for every payload at the same time; return the replies in order."""
+
+    async def one(payload: bytes) -> bytes:
+        if isinstance(place, str):
+            reader, writer = await asyncio.open_unix_connection(place)
+        else:
+            reader, writer = await asyncio.open_connection(*place)
+
+        async def send() -> None:
+            writer.write(payload)
+            await writer.drain()
+            writer.write_eof()
+
+        sending = asyncio.create_task(send())
+        reply = await reader.read(-1)
+        await sending
+        writer.close()
+        await writer.wait_closed()
+        return reply
+
+    async def everything() -> list[bytes]:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return list(await asyncio.gather(*(one(payload) for payload in payloads)))
+
+    return asyncio.run(everything())

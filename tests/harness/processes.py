@@ -1,0 +1,72 @@
+"""Processes of a test: found by a mark in their environment, whatever became of their parents."""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+
+MARK_NAME = "SOCKETD_TEST_MARK"
+
+
+@dataclass(frozen=True)
+class ProcessView:
+    """A line of /proc/PID/stat, with what tests ask for."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    group: int
+    session: int
+
+    @property
+    def is_zombie(self) -> bool:
+        """Tell whether the process has ended and nobody has waited for it."""
+        return self.state == "Z"
+
+
+def view(pid: int) -> ProcessView | None:
+    """Return what /proc says of a process, None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name_end = text.rindex(")")
+    fields = text[name_end + 2 :].split()
+    name = text[text.index("(") + 1 : name_end]
+    return ProcessView(pid, name, fields[0], int(fields[1]), int(fields[2]), int(fields[3]))
+
+
+def all_processes() -> list[ProcessView]:
+    """Return every process there is."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [found for pid in pids if (found := view(pid)) is not None]
+
+
+def children_of(pid: int) -> list[ProcessView]:
+    """Return the children of a process, zombies included."""
+    return [one for one in all_processes() if one.parent == pid]
+
+
+def marked(mark: str) -> list[ProcessView]:
+    """Return the living processes that carry a mark in their environment."""
+    needle = f"{MARK_NAME}={mark}".encode()
+    found = []
+    for one in all_processes():
+        with contextlib.suppress(OSError), open(f"/proc/{one.pid}/environ", "rb") as file:
+            if needle in file.read().split(b"\0") and not one.is_zombie:
+                found.append(one)
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    """Kill whatever still carries a mark."""
+    for one in marked(mark):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGKILL)
+
+
+def count_descriptors(pid: int) -> int:
+    """Return how many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
