@@ -1,0 +1,49 @@
+/*
+ * Reading socket addresses.
+ */
+#include "address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+
+static void read_inet6(struct address *address, const struct sockaddr_in6 *from)
+{
+    const unsigned char *bytes = from->sin6_addr.s6_addr;
+
+    address->port = ntohs(from->sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
+        address->family = AF_INET;
+        memcpy(address->bytes, bytes + 12, 4);
+    } else {
+        memcpy(address->bytes, bytes, 16);
+    }
+}
+
+/* A path of full length has no terminator, see unix(7), "Pathname sockets": the size decides. */
+static void read_unix(struct address *address, const struct sockaddr_un *from, socklen_t size)
+{
+    const size_t start = offsetof(struct sockaddr_un, sun_path);
+    size_t length = size > start ? size - start : 0;
+
+    if (length > sizeof from->sun_path)
+        length = sizeof from->sun_path;
+    memcpy(address->path, from->sun_path, strnlen(from->sun_path, length));
+}
+
+void address_read(struct address *address, const struct sockaddr_storage *from, socklen_t size)
+{
+    memset(address, 0, sizeof *address);
+    address->family = from->ss_family;
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *inet = (const struct sockaddr_in *)from;
+
+        address->port = ntohs(inet->sin_port);
+        memcpy(address->bytes, &inet->sin_addr, 4);
+    } else if (from->ss_family == AF_INET6) {
+        read_inet6(address, (const struct sockaddr_in6 *)from);
+    } else if (from->ss_family == AF_UNIX) {
+        read_unix(address, (const struct sockaddr_un *)from, size);
+    }
+}

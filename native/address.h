@@ -1,0 +1,28 @@
+/*
+ * One end of a connection.
+ *
+ * Owns the reading of socket addresses. Must not know where they are written to.
+ */
+#ifndef SOCKETD_ADDRESS_H
+#define SOCKETD_ADDRESS_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { ADDRESS_PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path) + 1 };
+
+struct address {
+    sa_family_t family;           /* AF_UNSPEC: not known */
+    uint16_t port;                /* host order, 0 without one */
+    unsigned char bytes[16];      /* as on the wire, zero-padded */
+    char path[ADDRESS_PATH_SIZE]; /* UNIX; empty when unnamed or abstract */
+};
+
+/*
+ * Read a socket address. An IPv4 address mapped into IPv6, which is what a dual-stack listener
+ * reports, is read as the IPv4 address that the peer has.
+ */
+void address_read(struct address *address, const struct sockaddr_storage *from, socklen_t size);
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * The board: what every worker says of itself, in memory shared with the master.
+ *
+ * Owns the layout, which socketd/board.py has too (a test holds the two against each other), and
+ * the order in which its bytes are written. Must not know who reads them, nor what a state is
+ * good for.
+ *
+ * Every byte has one writer at a time: the master claims a slot (FREE to STARTING), the template
+ * or the worker moves it on, and the master takes the news off (ACCEPTED to BUSY). The state byte
+ * is stored last and with release order, so whoever sees it sees the record behind it.
+ */
+#ifndef SOCKETD_BOARD_H
+#define SOCKETD_BOARD_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BOARD_MAGIC UINT32_C(0x736B6401)
+#define BOARD_ALIGNMENT 64
+
+enum slot_state {
+    SLOT_FREE = 0,
+    SLOT_STARTING = 1,
+    SLOT_IDLE = 2,
+    SLOT_ACCEPTED = 3,
+    SLOT_BUSY = 4,
+    SLOT_STILLBORN = 5,
+};
+
+enum step {
+    STEP_NONE = 0,
+    STEP_FORK = 1,
+    STEP_PREPARE = 2,
+    STEP_ACCEPT = 3,
+    STEP_WIRE = 4,
+    STEP_EXEC = 5,
+};
+
+struct board_header {
+    uint32_t magic;
+    uint32_t capacity;
+    _Atomic uint8_t ring_when_idle;
+    uint8_t reserved[55];
+};
+
+struct board_record {
+    pid_t pid;
+    uint32_t generation;
+    uint64_t accepted_ns;
+    uint16_t family;
+    uint16_t peer_port;
+    int32_t peer_pid;
+    uint32_t peer_uid;
+    int32_t error;
+    uint8_t peer_address[16];
+    uint8_t step;
+    _Atomic uint8_t retire;
+    uint8_t reserved[14];
+};
+
+static_assert(sizeof(struct board_header) == 64, "the header is one cache line");
+static_assert(sizeof(struct board_record) == 64, "a record is one cache line");
+static_assert(sizeof(pid_t) == 4, "the kernel writes a pid as four bytes");
+
+struct board {
+    struct board_header *header;
+    _Atomic uint8_t *states;
+    struct board_record *records;
+};
+
+static inline size_t board_records_offset(uint32_t capacity)
+{
+    size_t padding = BOARD_ALIGNMENT - 1;
+
+    return sizeof(struct board_header) + (((size_t)capacity + padding) & ~padding);
+}
+
+static inline size_t board_size(uint32_t capacity)
+{
+    return board_records_offset(capacity) + (size_t)capacity * sizeof(struct board_record);
+}
+
+/* Take memory of `size` bytes for a board, unless it is none. */
+static inline bool board_attach(struct board *board, void *memory, size_t size)
+{
+    struct board_header *header = memory;
+
+    if (size < sizeof *header || header->magic != BOARD_MAGIC || board_size(header->capacity) > size)
+        return false;
+    board->header = header;
+    board->states = (_Atomic uint8_t *)(header + 1);
+    board->records =
+        (struct board_record *)((unsigned char *)memory + board_records_offset(header->capacity));
+    return true;
+}
+
+static inline bool board_is_ringing_when_idle(const struct board *board)
+{
+    return atomic_load(&board->header->ring_when_idle) != 0;
+}
+
+static inline bool board_is_asked_to_retire(const struct board *board, uint32_t number)
+{
+    return atomic_load(&board->records[number].retire) != 0;
+}
+
+static inline void board_set_state(const struct board *board, uint32_t number, enum slot_state state)
+{
+    atomic_store_explicit(&board->states[number], (uint8_t)state, memory_order_release);
+}
+
+static inline void board_write_failure(const struct board *board, uint32_t number, enum step step,
+                                       int error)
+{
+    board->records[number].error = error;
+    board->records[number].step = (uint8_t)step;
+}
+
+#endif

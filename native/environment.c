@@ -1,0 +1,95 @@
+/*
+ * The variables that describe a connection, in all dialects at once: UCSPI, CGI and systemd,
+ * xinetd. No look-up of names: REMOTE_HOST is the address, as xinetd has it for want of a name.
+ */
+#include "environment.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static_assert(sizeof "IPCREMOTEPATH=" + ADDRESS_PATH_SIZE <= ENVIRONMENT_VARIABLE_SIZE,
+              "the longest variable fits");
+
+enum { DECIMAL_SIZE = sizeof "4294967295" };
+
+bool environment_init(struct environment *environment, char **base)
+{
+    size_t count = 0;
+
+    while (base[count])
+        count++;
+    environment->entries = calloc(count + ENVIRONMENT_VARIABLES + 1, sizeof *base);
+    if (!environment->entries)
+        return false;
+    if (count)
+        memcpy(environment->entries, base, count * sizeof *base);
+    environment->count = count;
+    environment->used = 0;
+    return true;
+}
+
+static void add(struct environment *environment, const char *name, const char *value)
+{
+    char *variable = environment->variables[environment->used++];
+
+    environment->entries[environment->count++] = variable;
+    variable = stpcpy(variable, name);
+    *variable++ = '=';
+    strcpy(variable, value);
+}
+
+static const char *format_decimal(char text[DECIMAL_SIZE], uint32_t number)
+{
+    char *digit = text + DECIMAL_SIZE - 1;
+
+    *digit = '\0';
+    do
+        *--digit = (char)('0' + number % 10);
+    while (number /= 10);
+    return digit;
+}
+
+/* glibc's inet_ntop() prints into the buffer and a few bytes of stack: no lock, no allocation. */
+static void add_end(struct environment *environment, const struct address *end,
+                    const char *const address_names[], const char *const port_names[])
+{
+    char address[INET6_ADDRSTRLEN];
+    char port[DECIMAL_SIZE];
+
+    if (!inet_ntop(end->family, end->bytes, address, sizeof address))
+        return;
+    for (size_t i = 0; address_names[i]; i++)
+        add(environment, address_names[i], address);
+    for (size_t i = 0; port_names[i]; i++)
+        add(environment, port_names[i], format_decimal(port, end->port));
+}
+
+void environment_add_tcp(struct environment *environment, const struct address *local,
+                         const struct address *peer)
+{
+    static const char *const local_addresses[] = {"TCPLOCALIP", "SERVER_ADDR", NULL};
+    static const char *const local_ports[] = {"TCPLOCALPORT", "SERVER_PORT", NULL};
+    static const char *const peer_addresses[] = {"TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", NULL};
+    static const char *const peer_ports[] = {"TCPREMOTEPORT", "REMOTE_PORT", NULL};
+
+    add(environment, "PROTO", "TCP");
+    add_end(environment, local, local_addresses, local_ports);
+    add_end(environment, peer, peer_addresses, peer_ports);
+}
+
+void environment_add_unix(struct environment *environment, const struct address *local,
+                          const struct address *peer, const struct ucred *credentials)
+{
+    char number[DECIMAL_SIZE];
+
+    add(environment, "PROTO", "IPC");
+    add(environment, "IPCREMOTEEUID", format_decimal(number, credentials->uid));
+    add(environment, "IPCREMOTEEGID", format_decimal(number, credentials->gid));
+    add(environment, "IPCREMOTEPID", format_decimal(number, (uint32_t)credentials->pid));
+    if (local->path[0])
+        add(environment, "IPCLOCALPATH", local->path);
+    if (peer->path[0])
+        add(environment, "IPCREMOTEPATH", peer->path);
+}

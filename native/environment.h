@@ -1,0 +1,37 @@
+/*
+ * The environment of the program.
+ *
+ * Owns the names of the variables that describe a connection, and the space for them. Must not
+ * know sockets, nor when the program starts.
+ */
+#ifndef SOCKETD_ENVIRONMENT_H
+#define SOCKETD_ENVIRONMENT_H
+
+#include "address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* The longest is IPCREMOTEPATH with a path of full length. */
+enum { ENVIRONMENT_VARIABLES = 10, ENVIRONMENT_VARIABLE_SIZE = 128 };
+
+struct environment {
+    char **entries; /* the base, then the variables of the connection, then NULL */
+    size_t count;
+    char variables[ENVIRONMENT_VARIABLES][ENVIRONMENT_VARIABLE_SIZE];
+    size_t used;
+};
+
+/* Take over a base that names no connection variable. False when there is no memory for it. */
+bool environment_init(struct environment *environment, char **base);
+
+/* Append the variables of a TCP connection, IPv4 or IPv6. Allocates nothing. */
+void environment_add_tcp(struct environment *environment, const struct address *local,
+                         const struct address *peer);
+
+/* Append the variables of a UNIX connection. Allocates nothing. */
+void environment_add_unix(struct environment *environment, const struct address *local,
+                          const struct address *peer, const struct ucred *credentials);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The template: a process held still, of which every worker is a copy.
+ *
+ * Owns the loop that reads slot numbers and makes one child for each. Must not know what a child
+ * does, nor what the process was before: the loop uses no stdio, allocates nothing and calls only
+ * what a signal handler may call, so that it can run inside any program.
+ */
+#ifndef SOCKETD_TEMPLATE_H
+#define SOCKETD_TEMPLATE_H
+
+#include "board.h"
+#include "doorbell.h"
+
+#include <stdint.h>
+
+struct template {
+    struct board board;
+    struct doorbell doorbell;
+    int slots_fd; /* native uint32_t slot numbers; end of file ends the template */
+};
+
+/*
+ * Run the loop. Returns only in a new child, with its slot number, all signals blocked and
+ * slots_fd closed; the template itself leaves by _exit().
+ */
+uint32_t template_run(const struct template *template);
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * A worker's life up to exec.
+ *
+ * Retiring must lose no connection, whenever its signal lands. So the handler only closes this
+ * process's listening descriptor: an accept4() that has not returned fails with EINTR, the next
+ * one with EBADF, and the worker leaves; one that has returned holds a connection and serves it.
+ * The closed descriptor is the flag, hence there is no moment between looking and sleeping. Its
+ * number is safe to close at any time before signals are blocked again: nothing but accept4()
+ * opens a descriptor, and accept4() opens none once the listener is closed.
+ *
+ * A signal that arrives before the handler stands stays pending, because all are blocked since
+ * birth and the handler is put over the default directly. A worker that was not born when it was
+ * asked to leave finds the request in its record.
+ */
+#include "worker.h"
+
+#include "address.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    EXIT_SYSTEM = 111,
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127,
+};
+
+static volatile sig_atomic_t retire_fd;
+
+static void retire(int signal_number)
+{
+    int saved = errno;
+
+    (void)signal_number;
+    close(retire_fd);
+    errno = saved;
+}
+
+static _Noreturn void fail(const struct worker *worker, enum step step, int error, int status)
+{
+    board_write_failure(&worker->board, worker->number, step, error);
+    _exit(status);
+}
+
+static void set_disposition(const struct worker *worker, enum step step, void (*handler)(int))
+{
+    /* No SA_RESTART: accept4() has to return. */
+    struct sigaction action = {.sa_handler = handler};
+
+    if (sigaction(SIGWINCH, &action, NULL) < 0)
+        fail(worker, step, errno, EXIT_SYSTEM);
+}
+
+static void prepare(const struct worker *worker)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_NAME, "socketd-worker");
+    retire_fd = worker->listener_fd;
+    set_disposition(worker, STEP_PREPARE, retire);
+    if (prctl(PR_SET_PDEATHSIG, SIGWINCH) < 0)
+        fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
+    /* A master that died before the line above sends nothing. */
+    if (getppid() != worker->doorbell.master)
+        _exit(0);
+}
+
+static void become_idle(const struct worker *worker)
+{
+    board_set_state(&worker->board, worker->number, SLOT_IDLE);
+    if (board_is_ringing_when_idle(&worker->board))
+        doorbell_ring(&worker->doorbell);
+    /* The master writes the request, then reads our pid; the kernel wrote our pid, now we read
+     * the request. With a fence on each side one of the two sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (board_is_asked_to_retire(&worker->board, worker->number))
+        _exit(0);
+}
+
+/* Errors of one connection, see accept(2), "Error handling". EPERM is none of them: a security
+ * module refuses before a connection is taken off the queue, so the next call fails alike. */
+static bool is_transient(int error)
+{
+    switch (error) {
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case EINTR:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPROTO:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int wait_connection(const struct worker *worker, struct address *peer)
+{
+    for (;;) {
+        struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+        socklen_t size = sizeof from;
+        int connection =
+            accept4(worker->listener_fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
+
+        if (connection >= 0) {
+            address_read(peer, &from, size);
+            return connection;
+        }
+        if (errno == EBADF)
+            _exit(0);
+        if (errno == EAGAIN) {
+            /* A listener that was handed to us may be non-blocking, and the flag is not ours
+             * to change. A retirement in between makes poll() return too: POLLNVAL. */
+            struct pollfd readable = {.fd = worker->listener_fd, .events = POLLIN};
+
+            poll(&readable, 1, -1);
+        } else if (!is_transient(errno)) {
+            fail(worker, STEP_ACCEPT, errno, EXIT_SYSTEM);
+        }
+    }
+}
+
+static void announce(const struct worker *worker, const struct address *peer,
+                     const struct ucred *credentials)
+{
+    struct board_record *record = &worker->board.records[worker->number];
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+    record->family = peer->family;
+    record->peer_port = peer->port;
+    if (peer->family == AF_UNIX) {
+        record->peer_pid = credentials->pid;
+        record->peer_uid = credentials->uid;
+    }
+    memcpy(record->peer_address, peer->bytes, sizeof record->peer_address);
+    board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
+    doorbell_ring(&worker->doorbell);
+}
+
+static void describe(struct environment *environment, int connection, const struct address *peer,
+                     const struct ucred *credentials)
+{
+    struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof from;
+    struct address local;
+
+    getsockname(connection, (struct sockaddr *)&from, &size);
+    address_read(&local, &from, size);
+    if (peer->family == AF_UNIX)
+        environment_add_unix(environment, &local, peer, credentials);
+    else if (peer->family == AF_INET || peer->family == AF_INET6)
+        environment_add_tcp(environment, &local, peer);
+}
+
+static void wire(const struct worker *worker, int connection, int stderr_fd)
+{
+    int last = stderr_fd == STDERR_IS_CONNECTION ? connection : stderr_fd;
+
+    /* 0 to 2 are open since the start. One of them here would keep close-on-exec. */
+    if (connection <= STDERR_FILENO)
+        fail(worker, STEP_WIRE, EBADF, EXIT_SYSTEM);
+    if (dup2(connection, STDIN_FILENO) < 0 || dup2(connection, STDOUT_FILENO) < 0 ||
+        dup2(last, STDERR_FILENO) < 0)
+        fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+}
+
+static int exec_status(int error)
+{
+    switch (error) {
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENOENT:
+    case ENOTDIR:
+        return EXIT_NOT_FOUND;
+    default:
+        return EXIT_NOT_EXECUTABLE;
+    }
+}
+
+static _Noreturn void become(const struct worker *worker, const struct program *program,
+                             char **environment)
+{
+    sigset_t none;
+
+    /* A busy worker outlives the master. The default of SIGWINCH is to be ignored, and setting
+     * it discards one that waits; any other signal that came meanwhile is acted on below. */
+    if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+        fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
+    set_disposition(worker, STEP_EXEC, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(program->path, program->arguments, environment);
+    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
+    if (errno == ENOEXEC)
+        execve("/bin/sh", program->shell_arguments, environment);
+    fail(worker, STEP_EXEC, errno, exec_status(errno));
+}
+
+_Noreturn void worker_run(const struct worker *worker, const struct program *program,
+                          struct environment *environment)
+{
+    struct ucred credentials = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct address peer;
+    sigset_t all, none;
+    int connection;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    prepare(worker);
+    become_idle(worker);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    connection = wait_connection(worker, &peer);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (peer.family == AF_UNIX) {
+        socklen_t size = sizeof credentials;
+
+        getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
+    }
+    announce(worker, &peer, &credentials);
+    describe(environment, connection, &peer, &credentials);
+    wire(worker, connection, program->stderr_fd);
+    become(worker, program, environment->entries);
+}

@@ -1,0 +1,228 @@
+/*
+ * socketd-zygote: the template whose workers exec the program.
+ *
+ *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE -- ARG0 [ARG...]
+ *
+ * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
+ * The environment is the program's, less the variables of a connection. Must not know what the
+ * loop and the worker do with it all.
+ *
+ * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
+ */
+#include "template.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    BOARD_FD = 3,
+    LISTENER_FD = 4,
+    SLOTS_FD = 5,
+    DOORBELL_FD = 6,
+    FIRST_FOREIGN_FD = 7,
+};
+
+enum { EXIT_WRONG_CALL = 100, EXIT_SYSTEM = 111 };
+
+extern char **environ;
+
+struct call {
+    pid_t master;
+    const char *stderr_mode;
+    const char *path;
+    char **arguments;
+};
+
+static _Noreturn void reject(const char *reason)
+{
+    dprintf(STDERR_FILENO, "socketd-zygote: %s\n", reason);
+    _exit(EXIT_WRONG_CALL);
+}
+
+static _Noreturn void fail(const char *attempt)
+{
+    dprintf(STDERR_FILENO, "socketd-zygote: cannot %s: %s\n", attempt, strerror(errno));
+    _exit(EXIT_SYSTEM);
+}
+
+static pid_t parse_pid(const char *text)
+{
+    char *end;
+    long pid;
+
+    errno = 0;
+    pid = strtol(text, &end, 10);
+    if (errno || end == text || *end || pid <= 0 || pid != (pid_t)pid)
+        reject("--master is not a process id");
+    return (pid_t)pid;
+}
+
+static void parse(struct call *call, char **words)
+{
+    const char *master = NULL;
+
+    for (; *words && strcmp(*words, "--") != 0; words += 2) {
+        if (!words[1])
+            reject("an option lacks its value");
+        if (strcmp(*words, "--master") == 0)
+            master = words[1];
+        else if (strcmp(*words, "--stderr") == 0)
+            call->stderr_mode = words[1];
+        else if (strcmp(*words, "--path") == 0)
+            call->path = words[1];
+        else
+            reject("unknown option");
+    }
+    if (!master || !call->stderr_mode || !call->path)
+        reject("--master, --stderr and --path are all needed");
+    if (!words[0] || !words[1])
+        reject("no arguments for the program after --");
+    if (call->path[0] != '/')
+        reject("--path is not absolute");
+    call->master = parse_pid(master);
+    if (getppid() != call->master)
+        reject("the parent is not the process named by --master");
+    call->arguments = words + 1;
+}
+
+static void check_descriptors(void)
+{
+    struct stat slots;
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    int flags;
+
+    for (int fd = 0; fd <= DOORBELL_FD; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            reject("descriptors 0 to 6 are not all open");
+    if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+        reject("descriptor 4 is not a listening socket");
+    if (fstat(SLOTS_FD, &slots) < 0 || !S_ISFIFO(slots.st_mode))
+        reject("descriptor 5 is not a pipe");
+    /* A worker that rings must never wait for a master that is slow to look. */
+    flags = fcntl(DOORBELL_FD, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || !(flags & O_NONBLOCK))
+        reject("descriptor 6 is not open for writing without blocking");
+}
+
+/* The program gets 0 to 2 and nothing else, also of what the master was given by its own parent. */
+static void close_descriptors_on_exec(void)
+{
+    for (int fd = LISTENER_FD; fd <= DOORBELL_FD; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            fail("set close-on-exec");
+#ifdef SYS_close_range
+    /* Before Linux 5.9 what the master holds inheritable goes on to the program. */
+    if (syscall(SYS_close_range, (unsigned)FIRST_FOREIGN_FD, ~0U, 0U) < 0 && errno != ENOSYS)
+        fail("close inherited descriptors");
+#endif
+}
+
+static void map_board(struct board *board)
+{
+    struct stat file;
+    void *memory;
+
+    if (fstat(BOARD_FD, &file) < 0)
+        fail("look at the board");
+    if (!S_ISREG(file.st_mode) || file.st_size < (off_t)sizeof(struct board_header))
+        reject("descriptor 3 is not a board");
+    memory = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, BOARD_FD, 0);
+    if (memory == MAP_FAILED)
+        fail("map the board");
+    if (!board_attach(board, memory, (size_t)file.st_size))
+        reject("the board has another layout");
+    close(BOARD_FD);
+}
+
+/* Python starts with SIGPIPE ignored, and what is ignored survives exec. The system call is made
+ * directly because libc refuses the two signals that it keeps for itself. */
+static void reset_signals(void)
+{
+    const unsigned char default_action[64] = {0}; /* SIG_DFL, no flags; at least as large */
+    sigset_t none;
+
+    for (int number = 1; number < _NSIG; number++)
+        if (number != SIGKILL && number != SIGSTOP &&
+            syscall(SYS_rt_sigaction, number, default_action, NULL, (size_t)_NSIG / 8) < 0)
+            fail("reset signal dispositions");
+    sigemptyset(&none);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+        fail("unblock signals");
+}
+
+static int open_stderr(const char *mode)
+{
+    int fd;
+
+    if (strcmp(mode, "socket") == 0)
+        return STDERR_IS_CONNECTION;
+    if (strcmp(mode, "inherit") == 0)
+        return STDERR_FILENO;
+    if (strcmp(mode, "null") != 0)
+        reject("--stderr is not one of socket, inherit, null");
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        fail("open /dev/null");
+    return fd;
+}
+
+/* As execvp(3) has it: sh, the file, its arguments from the second on. */
+static char **build_shell_arguments(const char *path, char **arguments)
+{
+    char **shell_arguments;
+    size_t count = 0;
+
+    while (arguments[count])
+        count++;
+    shell_arguments = calloc(count + 2, sizeof *arguments);
+    if (!shell_arguments)
+        fail("allocate arguments");
+    shell_arguments[0] = "sh";
+    shell_arguments[1] = (char *)path;
+    memcpy(shell_arguments + 2, arguments + 1, (count - 1) * sizeof *arguments);
+    return shell_arguments;
+}
+
+int main(int count, char **words)
+{
+    /* Workers write into it: not on the stack, of which each of them touches little. */
+    static struct environment environment;
+    struct call call = {0};
+    struct template template;
+    struct worker worker;
+    struct program program;
+
+    if (count < 1)
+        reject("no arguments");
+    parse(&call, words + 1);
+    check_descriptors();
+    close_descriptors_on_exec();
+    reset_signals();
+    prctl(PR_SET_NAME, "socketd-zygote");
+    map_board(&template.board);
+    template.doorbell = (struct doorbell){.master = call.master, .fd = DOORBELL_FD};
+    template.slots_fd = SLOTS_FD;
+    program.path = call.path;
+    program.arguments = call.arguments;
+    program.shell_arguments = build_shell_arguments(call.path, call.arguments);
+    program.stderr_fd = open_stderr(call.stderr_mode);
+    if (!environment_init(&environment, environ))
+        fail("allocate the environment");
+    worker.board = template.board;
+    worker.doorbell = template.doorbell;
+    worker.listener_fd = LISTENER_FD;
+    worker.number = template_run(&template);
+    worker_run(&worker, &program, &environment);
+}

@@ -1,0 +1,1 @@
+"""The native template and its workers, driven without the real master."""

@@ -1,0 +1,115 @@
+"""The C header of the board against the Python module."""
+
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from socketd import board
+from socketd.board import Board, SlotState, Step
+
+from .conftest import NATIVE
+
+_FIELDS = {
+    "pid": board.PID_OFFSET,
+    "generation": board.GENERATION_OFFSET,
+    "accepted_ns": board.ACCEPTED_NS_OFFSET,
+    "family": board.FAMILY_OFFSET,
+    "peer_port": board.PEER_PORT_OFFSET,
+    "peer_pid": board.PEER_PID_OFFSET,
+    "peer_uid": board.PEER_UID_OFFSET,
+    "error": board.ERROR_OFFSET,
+    "peer_address": board.PEER_ADDRESS_OFFSET,
+    "step": board.STEP_OFFSET,
+    "retire": board.RETIRE_OFFSET,
+}
+_STATES = {f"SLOT_{state.name}": state.value for state in SlotState}
+_STEPS = {f"STEP_{step.name}": step.value for step in Step}
+
+
+@pytest.fixture(scope="module")
+def evaluate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory for tiny programs."""
+    return tmp_path_factory.mktemp("layout")
+
+
+def _evaluate(compiler: str, folder: Path, expressions: list[str]) -> list[int]:
+    """Let the compiler evaluate expressions over the header."""
+    prints = "".join(f'printf("%lu\\n", (unsigned long)({text}));' for text in expressions)
+    source = folder / "print.c"
+    source.write_text(f'#include "board.h"\n#include <stdio.h>\nint main(void){{{prints}}}\n')
+    program = folder / "print"
+    subprocess.run(
+        [compiler, f"@{NATIVE / 'flags'}", "-Werror", f"-I{NATIVE}", "-o", program, source],
+        check=True,
+    )
+    printed = subprocess.run([program], capture_output=True, check=True).stdout
+    return [int(line) for line in printed.split()]
+
+
+def test_record_fields_stand_at_the_same_offsets(compiler: str, evaluate_folder: Path) -> None:
+    """Master and workers find each field of a record in the same place."""
+    expressions = [f"offsetof(struct board_record, {name})" for name in _FIELDS]
+
+    found = _evaluate(compiler, evaluate_folder, expressions)
+
+    assert dict(zip(_FIELDS, found, strict=True)) == _FIELDS
+
+
+def test_states_and_steps_have_the_same_values(compiler: str, evaluate_folder: Path) -> None:
+    """A state or step means the same on both sides."""
+    expected = _STATES | _STEPS
+
+    found = _evaluate(compiler, evaluate_folder, list(expected))
+
+    assert dict(zip(expected, found, strict=True)) == expected
+
+
+def test_header_and_record_have_the_same_size(compiler: str, evaluate_folder: Path) -> None:
+    """Both sides begin to count at the same place, with the same stride and magic number."""
+    found = _evaluate(
+        compiler,
+        evaluate_folder,
+        ["BOARD_MAGIC", "sizeof(struct board_record)"],
+    )
+
+    assert found == [board.MAGIC, board.RECORD_SIZE]
+
+
+@pytest.mark.parametrize("capacity", [1, 63, 64, 65, 1000])
+def test_boards_of_one_capacity_have_the_same_size(
+    compiler: str, evaluate_folder: Path, capacity: int
+) -> None:
+    """The state bytes are padded alike, so that the records begin at the same offset."""
+    made = Board(capacity)
+    try:
+        size = os.fstat(made.fd).st_size
+    finally:
+        made.close()
+
+    assert _evaluate(compiler, evaluate_folder, [f"board_size({capacity})"]) == [size]
+
+
+def test_header_fields_stand_where_python_writes_them(compiler: str, evaluate_folder: Path) -> None:
+    """The magic number, the capacity and the wish to be rung are found where they were written."""
+    made = Board(65)
+    try:
+        quiet = os.pread(made.fd, 64, 0)
+        made.ring_when_idle(wanted=True)
+        ringing = os.pread(made.fd, 64, 0)
+    finally:
+        made.close()
+    changed = [offset for offset in range(64) if quiet[offset] != ringing[offset]]
+    written = struct.pack("=II", board.MAGIC, 65)
+    fields = ("magic", "capacity", "ring_when_idle")
+
+    found = _evaluate(
+        compiler,
+        evaluate_folder,
+        [f"offsetof(struct board_header, {field})" for field in fields],
+    )
+
+    assert quiet.startswith(written)
+    assert found == [0, 4, *changed]

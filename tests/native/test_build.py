@@ -1,0 +1,95 @@
+"""The wheel's build hook, through the build back end, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .conftest import NATIVE
+
+_PRODUCT = "socketd/native/socketd-zygote"
+_WARNING = "native template not built, workers will be forked in Python"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of what the back end reads."""
+    root = NATIVE.parent
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in (".gitignore", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
+        shutil.copy(root / name, project)
+    for name in ("socketd", "native"):
+        built = shutil.ignore_patterns("__pycache__", "socketd-zygote")
+        shutil.copytree(root / name, project / name, ignore=built)
+    return project
+
+
+def _build(project: Path, **environment: str) -> tuple[zipfile.ZipFile, str]:
+    """Build a wheel; return it and what the back end said beside its name."""
+    folder = project / "dist"
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=project,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    said = (done.stdout + done.stderr).replace(f"{wheel.relative_to(project)}\n", "")
+    return zipfile.ZipFile(wheel), said
+
+
+def test_the_wheel_holds_the_program_and_names_its_platform(compiler: str, project: Path) -> None:
+    """With a compiler the wheel is for this platform, and the program in it can be executed."""
+    wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler)
+    with wheel:
+        mode = wheel.getinfo(_PRODUCT).external_attr >> 16
+        assert wheel.filename is not None
+
+    assert said == ""
+    assert mode & 0o111 == 0o111
+    assert re.search(r"-py3-none-linux_\w+\.whl$", wheel.filename)
+
+
+def test_where_libc_is_not_static_the_program_is_dynamic(
+    compiler: str, project: Path, tmp_path: Path
+) -> None:
+    """A system without a static libc gets a program all the same, and it runs."""
+    dynamic_only = tmp_path / "cc"
+    dynamic_only.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -static "*) exit 1;; esac\nexec {compiler} "$@"\n'
+    )
+    dynamic_only.chmod(0o755)
+    wheel, said = _build(project, SOCKETD_WERROR="1", CC=str(dynamic_only))
+    wheel.close()
+    called = subprocess.run([project / _PRODUCT], capture_output=True, check=False)
+
+    assert said == ""
+    assert called.returncode == 100
+
+
+@pytest.mark.parametrize("obstacle", ["absent", "broken"])
+def test_without_a_working_compiler_the_wheel_is_pure(project: Path, obstacle: str) -> None:
+    """The build succeeds with one warning, and a program of an earlier build is left out."""
+    (project / "socketd" / "native").mkdir(exist_ok=True)
+    (project / _PRODUCT).write_text("stale")
+    environment = {"PATH": "/nowhere"} if obstacle == "absent" else {"CC": "false"}
+    wheel, said = _build(project, **environment)
+    with wheel:
+        names = wheel.namelist()
+        assert wheel.filename is not None
+
+    assert said.count("\n") == 1
+    assert _WARNING in said
+    assert _PRODUCT not in names
+    assert wheel.filename.endswith("-py3-none-any.whl")
