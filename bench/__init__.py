@@ -1,0 +1,1 @@
+"""The benchmark: socketd beside every installed server that does the same job."""

@@ -1,0 +1,165 @@
+"""Command line of the benchmark: run it, report on it, plot it."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from types import FrameType
+
+import click
+
+from bench import machine, measure, plots, report
+from bench.generator import Generator
+from bench.launch import BenchError
+from bench.measure import Case, Subject
+from bench.processes import adopt_orphans
+from bench.results import Record, Results
+from bench.servers import BACKLOG, LIMIT, SERVERS, locate
+
+_KEYS = [server.key for server in SERVERS]
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Choose a command."""
+
+
+@main.command()
+@click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
+@click.option("--quick", is_flag=True, help="One short round, to see that everything runs.")
+@click.option("--only", multiple=True, type=click.Choice(_KEYS), help="Only these servers.")
+@click.option("--measurement", multiple=True, help="Only these: paced, throughput, burst, …")
+@click.option("--workers", default=32, show_default=True, help="Workers that socketd starts with.")
+@click.option("--socket", default=machine.own_command, help="The socket command to measure.")
+@click.option("--output", default="bench-results.json", show_default=True, help="The JSON file.")
+def run(
+    *,
+    rounds: int,
+    quick: bool,
+    only: tuple[str, ...],
+    measurement: tuple[str, ...],
+    workers: int,
+    socket: str,
+    output: str,
+) -> None:
+    """Measure everything that is installed; print the tables and write the numbers."""
+    signal.signal(signal.SIGTERM, _leave)
+    adopt_orphans()
+    extent = measure.QUICK if quick else measure.FULL
+    todo = [
+        case
+        for case in measure.cases(extent, workers)
+        if not measurement or case.measurement in measurement
+    ]
+    with tempfile.TemporaryDirectory(prefix="socketd-bench-") as directory:
+        try:
+            generator = Generator.build(directory)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+        subjects, missing = _find(only, {"socketd": socket, "load": generator.path})
+        results = Results(
+            machine=machine.describe(),
+            versions={s.server.key: machine.version(s.server, s.command) for s in subjects},
+            missing=missing,
+            settings={
+                "date": time.strftime("%Y-%m-%d"),
+                "commit": machine.revision(),
+                "rounds": str(1 if quick else rounds),
+                "backlog": str(BACKLOG),
+                "limit": str(LIMIT),
+                "workers": str(workers),
+            },
+            records=[],
+        )
+        try:
+            for number in range(1 if quick else rounds):
+                _run_round(number, todo, subjects, generator, results)
+        finally:
+            # what was measured before an interruption is worth keeping
+            results.save(output)
+    click.echo(report.render(results))
+
+
+@main.command("report")
+@click.argument("results", type=click.Path(exists=True, dir_okay=False))
+@click.option("--into", type=click.Path(exists=True, dir_okay=False), help="A file with marks.")
+def report_command(*, results: str, into: str | None) -> None:
+    """Print the tables in Markdown, or put them between the marks of a file."""
+    text = report.render(Results.read(results))
+    if into is None:
+        click.echo(text)
+    else:
+        report.replace_in(into, text)
+
+
+@main.command("plot")
+@click.argument("results", type=click.Path(exists=True, dir_okay=False))
+@click.option("--into", default="docs/images", show_default=True, help="A directory.")
+def plot_command(*, results: str, into: str) -> None:
+    """Draw the plots, as SVG."""
+    try:
+        drawn = plots.draw(Results.read(results), into)
+    except ImportError as error:
+        raise click.ClickException("plots need matplotlib: install the group 'bench'") from error
+    for path in drawn:
+        click.echo(path)
+
+
+def _find(
+    only: tuple[str, ...], own_commands: dict[str, str]
+) -> tuple[list[Subject], dict[str, str]]:
+    subjects: list[Subject] = []
+    missing: dict[str, str] = {}
+    for server in SERVERS:
+        if only and server.key not in only:
+            continue
+        command = locate(server, own_commands)
+        if command is None:
+            where = server.package if server.is_in_debian else f"{server.package}, not in Debian 12"
+            missing[server.title] = where
+            click.echo(f"{server.title}: not installed (package {where})", err=True)
+        else:
+            subjects.append(Subject(server, command))
+    return subjects, missing
+
+
+def _run_round(
+    number: int,
+    todo: list[Case],
+    subjects: list[Subject],
+    generator: Generator,
+    results: Results,
+) -> None:
+    for position, case in enumerate(todo):
+        click.echo(
+            f"round {number + 1}: {case.measurement} {case.program.key} {case.level}", err=True
+        )
+        chosen = [subject for subject in subjects if case.applies_to(subject.server)]
+        # another server comes first each time, so that no one always follows the same one
+        turn = (number + position) % max(1, len(chosen))
+        for subject in chosen[turn:] + chosen[:turn]:
+            results.records.append(_measure(number, case, subject, generator))
+
+
+def _measure(number: int, case: Case, subject: Subject, generator: Generator) -> Record:
+    key = (case.measurement, case.program.key, case.level, case.workers, subject.server.key)
+    fitting = replace(generator, keep_open=subject.server.loses_answers)
+    try:
+        found = case.measure(case, subject, fitting)
+    except (BenchError, OSError) as error:
+        click.echo(f"{subject.server.key}: {error}", err=True)
+        return Record(*key, number, {}, {}, failure=str(error))
+    return Record(*key, number, found.values, found.errors, found.samples_us)
+
+
+def _leave(signal_number: int, frame: FrameType | None) -> None:
+    del frame
+    sys.exit(128 + signal_number)
+
+
+if __name__ == "__main__":
+    if os.name != "posix" or not os.path.exists("/proc/self/stat"):
+        sys.exit("the benchmark reads /proc: it runs on Linux only")
+    main(prog_name="python -m bench")

@@ -1,0 +1,257 @@
+"""Measurements: what is done to a server, and what is written down.
+
+Owns the table of cases and each measurement. Must not know any server by name, nor how results
+are shown. A new level is a number in `cases`; a new measurement is a function and its case.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from bench.generator import Generator, Load
+from bench.launch import BenchError, Running, launching, serving
+from bench.processes import children, cpu_us, has_idle_pool, pss_kib, split_pool, wait_until
+from bench.servers import PROGRAMS, Program, Server
+
+_POOL_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one measurement of one server found."""
+
+    values: dict[str, float]
+    errors: dict[str, int] = field(default_factory=dict)
+    """How many connections were refused, reset, wrong, late."""
+    samples_us: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A server with its command, to be measured."""
+
+    server: Server
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement at one level, done to every server that it applies to."""
+
+    measurement: str
+    program: Program
+    level: int
+    workers: int
+    measure: Callable[["Case", Subject, Generator], Measured]
+    amount: float
+    """Connections, or seconds: whatever the measurement is long by."""
+    repeat: int = 1
+    silence_seconds: float = 0
+    is_for_pools: bool = False
+
+    def applies_to(self, server: Server) -> bool:
+        """Tell whether this server is to be measured here."""
+        if self.is_for_pools and (server.worker is None or server.is_unix):
+            return False
+        return self.program.key in server.programs
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured in each round."""
+
+    paced: dict[str, tuple[int, int]]
+    """By program: connections per second, and how many of them."""
+    throughput: dict[str, tuple[float, tuple[int, ...]]]
+    """By program: for how many seconds, and how many connections at once."""
+    burst: int
+    bursts: int
+    silence_seconds: float
+    ready: tuple[int, ...]
+    """Workers that stand ready for a burst; servers without a pool are measured once."""
+    memory: tuple[int, ...]
+    cpu: tuple[int, ...]
+    cpu_connections: int
+    cold: tuple[int, ...]
+
+
+FULL = Extent(
+    # a Python script takes tens of milliseconds of a processor: 100 per second would fill two
+    paced={"cat": (100, 300), "sh": (100, 200), "python": (20, 60)},
+    throughput={"cat": (1.5, (1, 8, 32, 128)), "python": (3, (8,))},
+    burst=300,
+    bursts=3,
+    silence_seconds=1,
+    ready=(300, 32),
+    memory=(4, 100, 1000),
+    cpu=(10, 100, 1000),
+    cpu_connections=2000,
+    cold=(1000,),
+)
+QUICK = Extent(
+    paced={"cat": (200, 20)},
+    throughput={"cat": (0.1, (8,))},
+    burst=20,
+    bursts=1,
+    silence_seconds=0.05,
+    ready=(20,),
+    memory=(4,),
+    cpu=(10,),
+    cpu_connections=50,
+    cold=(10,),
+)
+
+
+def cases(extent: Extent, workers: int) -> list[Case]:
+    """List everything that is measured in a round, in order."""
+    cat = PROGRAMS["cat"]
+    found = [
+        Case("paced", PROGRAMS[key], rate, workers, measure_paced, amount)
+        for key, (rate, amount) in extent.paced.items()
+    ]
+    found += [
+        Case("throughput", PROGRAMS[key], level, workers, measure_throughput, seconds)
+        for key, (seconds, levels) in extent.throughput.items()
+        for level in levels
+    ]
+    for number, ready in enumerate(extent.ready):
+        name = "burst" if number == 0 else f"burst, {ready} ready"
+        found.append(
+            Case(
+                name,
+                cat,
+                extent.burst,
+                ready,
+                measure_burst,
+                extent.burst,
+                repeat=extent.bursts,
+                silence_seconds=extent.silence_seconds,
+                is_for_pools=number > 0,
+            )
+        )
+    for name, levels, measure, amount in (
+        ("memory", extent.memory, measure_memory, 0),
+        ("master cpu", extent.cpu, measure_master_cpu, extent.cpu_connections),
+        ("cold start", extent.cold, measure_cold_start, 0),
+    ):
+        found += [
+            Case(name, cat, level, level, measure, amount, is_for_pools=True) for level in levels
+        ]
+    return found
+
+
+def measure_paced(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Time each connection at a pace that leaves the server idle between them."""
+    with _ready(case, subject) as running:
+        load = generator.paced(running.address, per_second=case.level, count=int(case.amount))
+    if len(load.latencies_us) < 2:
+        raise BenchError(f"nothing was answered: {load.outcomes} {load.last_error}")
+    cuts = statistics.quantiles(load.latencies_us, n=100, method="inclusive")
+    firsts = statistics.median(load.first_bytes_us)
+    values = {"p50_us": cuts[49], "p90_us": cuts[89], "p99_us": cuts[98], "first_us": firsts}
+    samples = [round(value, 1) for value in load.latencies_us]
+    return Measured(values | _cost(load), load.errors, samples)
+
+
+def measure_throughput(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Count what is answered while so many connections are always under way."""
+    with _ready(case, subject) as running:
+        load = generator.closed(running.address, at_once=case.level, seconds=case.amount)
+    return Measured({"per_second": load.per_second} | _cost(load), load.errors)
+
+
+def measure_burst(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Connect many times at one moment after a silence; keep the median of the repetitions."""
+    loads: list[Load] = []
+    with _ready(case, subject) as running:
+        for _ in range(case.repeat):
+            time.sleep(case.silence_seconds)
+            loads.append(generator.burst(running.address, count=int(case.amount)))
+    answered = [load for load in loads if load.latencies_us]
+    if not answered:
+        raise BenchError(f"nothing was answered: {loads[0].outcomes} {loads[0].last_error}")
+    values = {
+        "worst_us": statistics.median(max(load.latencies_us) for load in answered),
+        "median_us": statistics.median(statistics.median(load.latencies_us) for load in answered),
+        "all_us": statistics.median(load.elapsed_us for load in answered),
+    }
+    errors: Counter[str] = Counter()
+    for load in loads:
+        errors.update(load.errors)
+    return Measured(values, dict(errors))
+
+
+def measure_memory(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Weigh the master and each idle worker."""
+    del generator
+    with _ready(case, subject) as running:
+        helpers, workers = split_pool(running.pid, case.workers)
+        values = {
+            "worker_pss_kib": statistics.mean(pss_kib(pid) for pid in workers),
+            "master_pss_kib": float(pss_kib(running.pid)),
+            "helpers_pss_kib": float(sum(pss_kib(pid) for pid in helpers)),
+        }
+    return Measured(values)
+
+
+def measure_master_cpu(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Divide the processor time that the master takes by the connections that caused it."""
+    with _ready(case, subject) as running:
+        before = cpu_us(running.pid)
+        load = generator.closed(running.address, at_once=8, count=int(case.amount))
+        _wait_for_pool(case, subject.server, running)
+        used = cpu_us(running.pid) - before
+    return Measured({"cpu_us": used / case.amount, "per_second": load.per_second}, load.errors)
+
+
+def measure_cold_start(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Time the command that puts the server into the background once all workers are ready."""
+    del generator
+    with launching(subject.command, case.program, case.workers) as launch:
+        pid_file = os.path.join(launch.directory, "pid")
+        arguments = ["-b", "--pidfile", pid_file, *subject.server.arguments(launch)]
+        # a file, not a pipe: the server may keep its stderr, and a pipe would then never end
+        with open(os.path.join(launch.directory, "stderr"), "w+b") as stderr:
+            begin = time.monotonic()
+            done = subprocess.run(
+                [subject.command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                check=False,
+                timeout=_POOL_SECONDS,
+            )
+            seconds = time.monotonic() - begin
+            stderr.seek(0)
+            if done.returncode != 0:
+                raise BenchError(f"the server did not start: {stderr.read().decode()[-500:]}")
+        with open(pid_file, encoding="ascii") as file:
+            alive = len(children(int(file.read())))
+    if alive < case.level:
+        raise BenchError(f"ready was said with {alive} of {case.level} workers")
+    return Measured({"seconds": seconds})
+
+
+@contextlib.contextmanager
+def _ready(case: Case, subject: Subject) -> Iterator[Running]:
+    """Run a server; one with a pool has all its workers waiting."""
+    server = subject.server
+    with serving(server, subject.command, case.program, case.workers) as running:
+        _wait_for_pool(case, server, running)
+        yield running
+
+
+def _wait_for_pool(case: Case, server: Server, running: Running) -> None:
+    if server.worker is None:
+        return
+    if not wait_until(lambda: has_idle_pool(running.pid, case.workers), _POOL_SECONDS):
+        raise BenchError(f"{case.workers} idle workers were never reached")
+
+
+def _cost(load: Load) -> dict[str, float]:
+    return {"generator_us": load.cpu_us_per_connection}

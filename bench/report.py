@@ -1,0 +1,291 @@
+"""The report: tables in Markdown, made from the results and from nothing else.
+
+Owns which tables there are and what counts as met. Must not measure anything.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bench.results import Cell, Results, Summary
+from bench.servers import BASELINE, PROGRAMS, SERVERS
+
+BEGIN_MARK = "<!-- bench: begin, written by `python -m bench report` -->"
+END_MARK = "<!-- bench: end -->"
+_NONE = "-"
+_TITLES = {server.key: server.title for server in SERVERS}
+_OWN = "socketd-native"
+
+
+def render(results: Results) -> str:
+    """Return all tables that the results have numbers for."""
+    parts = [_conditions(results), _targets(results)]
+    parts += [_paced(results, cell) for cell in results.cells("paced")]
+    parts.append(_throughput(results))
+    bursts = dict.fromkeys(r.measurement for r in results.records if "burst" in r.measurement)
+    parts += [_burst(results, cell) for name in bursts for cell in results.cells(name)]
+    parts += [_memory(results), _master_cpu(results), _cold_start(results)]
+    parts += [_generator(results), _failures(results)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def replace_in(path: str, text: str) -> None:
+    """Put the text between the marks of a file; raise ValueError if it has none."""
+    with open(path, encoding="utf-8") as file:
+        before, begin, rest = file.read().partition(BEGIN_MARK)
+    _, end, after = rest.partition(END_MARK)
+    if not begin or not end:
+        raise ValueError(f"cannot write the tables: {path!r} lacks the marks {BEGIN_MARK!r}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A promise that the numbers keep or break."""
+
+    title: str
+    limit: float
+    value: Callable[[Results], Summary | None]
+    is_least: bool = False
+    """The limit is the least that will do, not the most."""
+    unit: str = ""
+
+    def row(self, results: Results) -> list[str]:
+        """Return the promise, what was measured and the verdict."""
+        sign = "≥" if self.is_least else "≤"
+        found = self.value(results)
+        promise = f"{sign} {self.limit:g}{self.unit}"
+        if found is None:
+            return [self.title, promise, _NONE, "not measured"]
+        is_met = found.median >= self.limit if self.is_least else found.median <= self.limit
+        shown = _span(found, f"{{:.{2 if found.median < 100 else 0}f}}") + self.unit
+        return [self.title, promise, shown, "met" if is_met else "**missed**"]
+
+
+def _against_baseline(cell: Cell, value: str) -> Callable[[Results], Summary | None]:
+    return lambda results: results.ratio(cell, _OWN, value, BASELINE)
+
+
+def _own(measurement: str, level: int, value: str) -> Callable[[Results], Summary | None]:
+    return lambda results: results.summary(Cell(measurement, "cat", level), _OWN, value)
+
+
+_PACED = Cell("paced", "cat", 100)
+TARGETS = (
+    Target("turn-around of `cat`, p50, to tcpserver's", 0.95, _against_baseline(_PACED, "p50_us")),
+    Target(
+        "turn-around of `-p cat`, p50, to tcpserver's of `sh -c cat`",
+        0.6,
+        lambda results: results.ratio(_PACED, _OWN, "p50_us", BASELINE, Cell("paced", "sh", 100)),
+    ),
+    Target("turn-around of `cat`, p99, to tcpserver's", 1.1, _against_baseline(_PACED, "p99_us")),
+    *(
+        Target(
+            f"connections per second, {level} at once, to tcpserver's",
+            1.0,
+            _against_baseline(Cell("throughput", "cat", level), "per_second"),
+            is_least=True,
+        )
+        for level in (8, 32)
+    ),
+    Target(
+        "worst of 300 at one moment, 300 workers ready, to tcpserver's",
+        0.8,
+        _against_baseline(Cell("burst", "cat", 300), "worst_us"),
+    ),
+    *(
+        Target(
+            f"memory of an idle worker (PSS), {level} workers",
+            150,
+            _own("memory", level, "worker_pss_kib"),
+            unit=" KiB",
+        )
+        for level in (4, 100, 1000)
+    ),
+    Target("cold start of 1,000 idle workers", 1, _own("cold start", 1000, "seconds"), unit=" s"),
+    Target(
+        "processor time of the master per connection, 1,000 workers to 10",
+        1.2,
+        lambda results: results.ratio(
+            Cell("master cpu", "cat", 1000), _OWN, "cpu_us", _OWN, Cell("master cpu", "cat", 10)
+        ),
+    ),
+)
+
+
+def _conditions(results: Results) -> str:
+    machine, settings = results.machine, results.settings
+    conditions = (
+        f"Measured on {settings['date']} at commit {settings['commit']}: {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['memory']}, {machine['kernel']}, "
+        f"the master under Python {machine['python']}, the script under {machine['script']}; "
+        f"load average before the run {machine['load before']}. "
+        f"{settings['rounds']} rounds; every number is the median over the rounds, with the "
+        "least and the most of them in brackets. A ratio is taken within each round, against "
+        f"{BASELINE}. Backlog {settings['backlog']}, at most {settings['limit']} connections; "
+        f"socketd starts with {settings['workers']} workers unless the table says otherwise."
+    )
+    versions = [
+        [_TITLES[key], version] for key, version in results.versions.items() if version != "-"
+    ]
+    parts = [conditions, _table(["server", "version"], versions)]
+    noted = [server for server in SERVERS if server.note and server.key in results.versions]
+    if noted:
+        parts.append("\n".join(f"- {server.title}: {server.note}." for server in noted))
+    if results.missing:
+        missing = ", ".join(f"{name} ({package})" for name, package in results.missing.items())
+        parts.append(f"Not installed, with the package that brings it: {missing}.")
+    return "\n\n".join(parts)
+
+
+def _targets(results: Results) -> str:
+    rows = [target.row(results) for target in TARGETS]
+    return _section("Targets", ["target", "limit", "measured", ""], rows)
+
+
+def _paced(results: Results, cell: Cell) -> str:
+    quantiles = ("p50", "p90", "p99")
+    rows = []
+    for key in _measured(results, [cell]):
+        row = [_TITLES[key]]
+        row += [_ms(results.summary(cell, key, f"{name}_us")) for name in quantiles]
+        row.append(_ms(results.summary(cell, key, "first_us")))
+        row += [_ratio(results, cell, key, f"{name}_us") for name in ("p50", "p99")]
+        rows.append([*row, _errors(results, [cell], key)])
+    title = f"Turn-around of {PROGRAMS[cell.program].title}, {cell.level} connections per second"
+    times = [*(f"{name}, ms" for name in quantiles), "first byte, p50, ms"]
+    header = ["server", *times, "p50 ratio", "p99 ratio", "errors"]
+    return _section(title, header, rows)
+
+
+def _throughput(results: Results) -> str:
+    cells = results.cells("throughput")
+    rows = []
+    for key in _measured(results, cells):
+        row = [_TITLES[key]]
+        for cell in cells:
+            found = results.summary(cell, key, "per_second")
+            ratio = results.ratio(cell, key, "per_second", BASELINE)
+            row.append(_span(found, "{:.0f}") + (f" **{ratio.median:.2f}**" if ratio else ""))
+        rows.append([*row, _errors(results, cells, key)])
+    levels = [f"{PROGRAMS[cell.program].title}, {cell.level} at once" for cell in cells]
+    return _section("Connections per second (ratio in bold)", ["server", *levels, "errors"], rows)
+
+
+def _burst(results: Results, cell: Cell) -> str:
+    rows = []
+    for key in _measured(results, [cell]):
+        row = [_TITLES[key]]
+        row += [
+            _ms(results.summary(cell, key, f"{name}_us")) for name in ("median", "worst", "all")
+        ]
+        rows.append([*row, _ratio(results, cell, key, "worst_us"), _errors(results, [cell], key)])
+    ready = {r.workers for r in results.records if r.measurement == cell.measurement}
+    title = f"{cell.level} connections at one moment, {max(ready)} workers ready"
+    header = ["server", "median, ms", "worst, ms", "all answered, ms", "worst, ratio", "errors"]
+    return _section(title, header, rows)
+
+
+def _memory(results: Results) -> str:
+    values = ("worker_pss_kib", "master_pss_kib", "helpers_pss_kib")
+    rows = [
+        [str(cell.level), _TITLES[key], *(_number(results, cell, key, name) for name in values)]
+        for cell in results.cells("memory")
+        for key in _measured(results, [cell])
+    ]
+    header = ["workers", "server", "idle worker, KiB", "master, KiB", "template, KiB"]
+    return _section("Memory (PSS)", header, rows)
+
+
+def _master_cpu(results: Results) -> str:
+    rows = [
+        [
+            str(cell.level),
+            _TITLES[key],
+            _number(results, cell, key, "cpu_us", "{:.1f}"),
+            _number(results, cell, key, "per_second"),
+        ]
+        for cell in results.cells("master cpu")
+        for key in _measured(results, [cell])
+    ]
+    header = ["workers", "server", "µs per connection", "connections/s, 8 at once"]
+    return _section("Processor time of the master", header, rows)
+
+
+def _cold_start(results: Results) -> str:
+    rows = [
+        [str(cell.level), _TITLES[key], _number(results, cell, key, "seconds", "{:.2f}")]
+        for cell in results.cells("cold start")
+        for key in _measured(results, [cell])
+    ]
+    return _section("Cold start", ["workers", "server", "seconds until all are ready"], rows)
+
+
+def _generator(results: Results) -> str:
+    cells = results.cells("throughput")
+    keys = [key for key in _measured(results, cells) if key in (_OWN, BASELINE, "no-process")]
+    rows = [
+        [
+            PROGRAMS[cell.program].title,
+            str(cell.level),
+            *(_number(results, cell, key, "generator_us", "{:.1f}") for key in keys),
+        ]
+        for cell in cells
+    ]
+    header = ["program", "at once", *(f"µs, {_TITLES[key]}" for key in keys)]
+    title = "Processor time of the load generator, per connection"
+    return _section(title, header, rows)
+
+
+def _failures(results: Results) -> str:
+    lines = [
+        f"- {_TITLES[server]}: {', '.join(places)}: {' '.join(reason.split())}"
+        for (server, reason), places in results.failures().items()
+    ]
+    return "\n".join(["### Not measured", "", *lines]) if lines else ""
+
+
+def _measured(results: Results, cells: Iterable[Cell]) -> list[str]:
+    """Return the servers that gave a number at any of these levels."""
+    return [
+        key
+        for key in _TITLES
+        if any(record.values for cell in cells for record in results.of(cell, key))
+    ]
+
+
+def _section(title: str, header: list[str], rows: list[list[str]]) -> str:
+    return f"### {title}\n\n{_table(header, rows)}" if rows else ""
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    ruler = ["---"] * len(header)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ruler, *rows))
+
+
+def _span(found: Summary | None, form: str) -> str:
+    if found is None:
+        return _NONE
+    return f"{form} ({form} to {form})".format(found.median, found.least, found.most)
+
+
+def _ms(found: Summary | None) -> str:
+    if found is None:
+        return _NONE
+    return _span(Summary(found.median / 1e3, found.least / 1e3, found.most / 1e3), "{:.2f}")
+
+
+def _ratio(results: Results, cell: Cell, key: str, value: str) -> str:
+    return _span(results.ratio(cell, key, value, BASELINE), "{:.2f}")
+
+
+def _errors(results: Results, cells: list[Cell], key: str) -> str:
+    found: Counter[str] = Counter()
+    for cell in cells:
+        found.update(results.errors(cell, key))
+    return ", ".join(f"{count} {name}" for name, count in found.items()) or "0"
+
+
+def _number(results: Results, cell: Cell, key: str, value: str, form: str = "{:.0f}") -> str:
+    return _span(results.summary(cell, key, value), form)
