@@ -11,7 +11,7 @@ from socketd.address import Address
 from socketd.errors import UsageError
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program
-from socketd.spawner import StderrTarget
+from socketd.spawner import StderrTarget, WorkerKind
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 DEFAULT_MAXIMUM = 256
@@ -34,6 +34,7 @@ class ServiceSettings:
     pool: PoolSettings
     backlog: int = DEFAULT_BACKLOG
     stderr: StderrTarget = StderrTarget.SOCKET
+    worker: WorkerKind = WorkerKind.AUTO
 
 
 def parse_duration(text: str, setting: str) -> float:

@@ -60,6 +60,9 @@ def _kind(level: LogLevel, keys: str) -> EventKind:
 
 EVENTS: Mapping[str, EventKind] = {
     "service_ready": _kind(LogLevel.INFO, "service listener address port port_name workers"),
+    "template_started": _kind(LogLevel.DEBUG, "service pid"),
+    "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),
+    "native_worker_missing": _kind(LogLevel.INFO, "service"),
     "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
     "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
     "connection_closed": _kind(

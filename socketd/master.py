@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from socketd import log
 from socketd.board import Board
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
@@ -22,7 +23,8 @@ from socketd.errors import SystemFailureError
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild, reap
 from socketd.service import Service
-from socketd.spawner import WorkerPlan
+from socketd.spawner import Spawner, WorkerKind, WorkerPlan
+from socketd.template import NativeSpawner, is_built
 from socketd.wheel import Wheel
 from socketd.worker import RING_SIGNAL, PythonSpawner
 
@@ -80,8 +82,16 @@ class Master:
             doorbell_fd,
             os.getpid(),
         )
-        spawner = PythonSpawner(plan, board)
+        spawner = self._make_spawner(settings, plan, board)
         return Service(settings, listener, board, spawner, self._wheel)
+
+    def _make_spawner(self, settings: ServiceSettings, plan: WorkerPlan, board: Board) -> Spawner:
+        if settings.worker is WorkerKind.PYTHON:
+            return PythonSpawner(plan, board)
+        if settings.worker is WorkerKind.NATIVE or is_built():
+            return NativeSpawner(plan, board, settings.name, self._wheel)
+        log.emit("native_worker_missing", service=settings.name)
+        return PythonSpawner(plan, board)
 
     def _turn(self, rung: set[signal.Signals]) -> None:
         services = [service for service in self._services if not service.is_finished]
@@ -91,6 +101,9 @@ class Master:
             for child in reap():
                 if isinstance(child, DeadChild):
                     any(service.bury(child) for service in services)
+                else:
+                    for service in services:
+                        service.distrust(child.pid)
         for number in rung & STOP_SIGNALS:
             self.stop_signal = self.stop_signal or number
             self._stop(number.name)

@@ -85,6 +85,7 @@ class Service:
         self._seen_idle: set[int] = set()
         self._terminated: set[int] = set()
         self._is_draining = False
+        self._has_pool_finished = False
         self._stop_reason = ""
         self._connections = 0
 
@@ -98,14 +99,18 @@ class Service:
         """Read the board: somebody has rung."""
         for number in self._board.find(SlotState.ACCEPTED):
             self._take_accepted(number)
-        for number in self._board.find(SlotState.STILLBORN):
-            self._take_stillborn(number)
+        self._take_all_stillborn()
         if self._board.is_ringing_when_idle():
             self._take_started()
         self._work()
 
     def bury(self, child: DeadChild) -> bool:
-        """Take note of a child's end; tell whether it was a worker of this service."""
+        """Take note of a child's end; tell whether it was one of this service."""
+        if self._spawner.bury(child):
+            if not self.is_ready and self.failure is None:
+                self.failure = f"the template ended with status {child.status}"
+            self.look()
+            return True
         number = self._numbers.pop(child.pid, None)
         if number is None:
             number = self._board.number_of(child.pid)
@@ -128,6 +133,10 @@ class Service:
         self._work()
         return True
 
+    def distrust(self, pid: int) -> None:
+        """Take note that somebody has stopped a child."""
+        self._spawner.distrust(pid)
+
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
@@ -141,6 +150,7 @@ class Service:
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
+        self._end_if_over()
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
@@ -155,10 +165,11 @@ class Service:
             )
         self._events.append(WorkerAccepted(number))
 
-    def _take_stillborn(self, number: int) -> None:
-        reason = _describe_fault(self._board.record(number))
-        self._board.release(number)
-        self._events.append(SpawnFailed(number, reason))
+    def _take_all_stillborn(self) -> None:
+        for number in self._board.find(SlotState.STILLBORN):
+            reason = _describe_fault(self._board.record(number))
+            self._board.release(number)
+            self._events.append(SpawnFailed(number, reason))
 
     def _take_started(self) -> None:
         for number in self._board.find(SlotState.IDLE):
@@ -205,11 +216,9 @@ class Service:
                 case RefuseConnections():
                     self._refuse_connections()
                 case CloseListener():
-                    self._is_draining = False
-                    self._spawner.close()
-                    self.listener.close()
+                    self._close_listener()
                 case Finish():
-                    self._finish()
+                    self._has_pool_finished = True
                 case ReportResize() | ReportFailure() | ReportBackOff():
                     self._report(command)
                 case _:
@@ -227,12 +236,17 @@ class Service:
             busy=size.busy,
         )
 
+    def _close_listener(self) -> None:
+        self._is_draining = False
+        self._spawner.close()
+        self.listener.close()
+        self._take_all_stillborn()
+
     def _spawn(self, workers: tuple[int, ...], generation: int) -> None:
         for number in workers:
             self._board.claim(number, generation)
         self._spawner.spawn(workers)
-        for number in self._board.find(SlotState.STILLBORN):
-            self._take_stillborn(number)
+        self._take_all_stillborn()
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
@@ -268,12 +282,14 @@ class Service:
             except ProcessLookupError:
                 os.kill(pid, number)  # born an instant ago, not yet the leader of its group
 
-    def _finish(self) -> None:
-        self.is_finished = True
-        for timer in list(self._timers):
-            self._disarm(timer)
-        self._board.close()
-        log.emit("stopped", service=self.name, connections=self._connections)
+    def _end_if_over(self) -> None:
+        """Forget the service once its pool has finished and its template is gone."""
+        if self._has_pool_finished and self._spawner.is_gone and not self.is_finished:
+            self.is_finished = True
+            for timer in list(self._timers):
+                self._disarm(timer)
+            self._board.close()
+            log.emit("stopped", service=self.name, connections=self._connections)
 
     def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
         match command:

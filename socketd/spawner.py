@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from socketd.program import Program
+from socketd.reaper import DeadChild
 
 WORKER_FAILED_STATUS = 111
+
+
+class WorkerKind(enum.Enum):
+    """Which spawner to use; AUTO is the native one where it was built."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    PYTHON = "python"
 
 
 class StderrTarget(enum.Enum):
@@ -45,6 +54,19 @@ class Spawner(Protocol):
         """Start a worker for each number."""
         ...
 
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process of the spawner's own, beside the workers, is left."""
+        ...
+
     def close(self) -> None:
         """Start no more workers; those that exist are left alone."""
+        ...
+
+    def bury(self, child: DeadChild) -> bool:
+        """Take note of the end of a process of the spawner's own; tell whether it was one."""
+        ...
+
+    def distrust(self, pid: int) -> None:
+        """Take note that somebody has stopped a process, which may be the spawner's own."""
         ...

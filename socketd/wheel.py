@@ -18,8 +18,8 @@ from collections.abc import Callable
 _SLOT_BITS = 6
 _SLOTS = 1 << _SLOT_BITS
 _LEVELS = 7
-# Binary fractions of a second are rarely whole ticks: 0.003 / 0.001 is a hair above 3.
-_ROUNDING_TICKS = 1e-6
+# Binary fractions of a second are rarely whole ticks: 0.043 / 0.001 is a hair below 43.
+_ROUNDING_TICKS = 1e-4
 
 
 class Timer:

@@ -29,6 +29,7 @@ from socketd.board import Board, SlotState, Step
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode
 from socketd.program import SHELL
+from socketd.reaper import DeadChild
 from socketd.spawner import WORKER_FAILED_STATUS, StderrTarget, WorkerPlan
 
 RETIRE_SIGNAL = signal.SIGWINCH
@@ -71,8 +72,20 @@ class PythonSpawner:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
+    @property
+    def is_gone(self) -> bool:
+        """Tell the truth: there is no process but the workers."""
+        return True
+
     def close(self) -> None:
         """Do nothing: there is no template."""
+
+    def bury(self, child: DeadChild) -> bool:  # noqa: ARG002  no child is a template
+        """Disown every child."""
+        return False
+
+    def distrust(self, pid: int) -> None:
+        """Do nothing: a stopped worker is its program's affair."""
 
     def _fork(self, number: int) -> None:
         try:

@@ -35,6 +35,7 @@ OPTIONS = (
     Option("w", "write-only", "", "only write to the socket"),
     Option("v", "verbose", "", "say what happens, on stderr"),
     Option("", "max-workers", "N", "never have more than N workers (default 256, or -W's N)"),
+    Option("", "worker", "KIND", "auto (default), native or python"),
     Option("", "strategy", "NAME", "fixed, eager (default), incremental or surge"),
     Option("", "idle-timeout", "TIME", "quiet time after which the pool shrinks (default 30s)"),
     Option("", "backlog", "N", "length of the kernel's queue (default 4096)"),

@@ -24,13 +24,14 @@ from socketd.config import (
     size_pool,
 )
 from socketd.environment import base_environment
-from socketd.errors import ExitCode, UsageError
+from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.listeners import Listener, listen
 from socketd.master import Master
 from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import ShellUse, resolve
-from socketd.spawner import StderrTarget
+from socketd.spawner import StderrTarget, WorkerKind
+from socketd.template import is_built
 
 _LAST_STANDARD_FD = 2
 _Choice = TypeVar("_Choice", bound=enum.Enum)
@@ -95,8 +96,19 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         environment=inherited,
         pool=_pool_settings(line),
         backlog=_count(line, "backlog", 1, HIGHEST_BACKLOG) or DEFAULT_BACKLOG,
+        worker=_worker_kind(line),
         stderr=_choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
     )
+
+
+def _worker_kind(line: CommandLine) -> WorkerKind:
+    kind = _choice(WorkerKind, line, "worker", WorkerKind.AUTO)
+    if kind is WorkerKind.NATIVE and not is_built():
+        raise SystemFailureError(
+            "--worker native: it was not built when socketd was installed; install a C compiler "
+            "and install socketd again, or use --worker python"
+        )
+    return kind
 
 
 def _pool_settings(line: CommandLine) -> PoolSettings:

@@ -183,13 +183,8 @@ class Pool:
     def _settle(self, now: float) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
-            return self._spawn(self._missing(), now)
+            return self._spawn(self._rule.shortage(self.size), now)
         return self._finish_if_empty()
-
-    def _missing(self) -> int:
-        size = self.size
-        floor = self._settings.minimum - size.total
-        return max(floor, self._rule.shortage(size))
 
     def _spawn(self, wanted: int, now: float) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._workers))
@@ -261,7 +256,6 @@ class Pool:
 
     def _leave(self) -> list[Command]:
         self._phase = Phase.LEAVING
-        self._retry_is_pending = False
         commands: list[Command] = [
             CloseListener(),
             DisarmTimer(PoolTimer.SHRINK),

@@ -5,15 +5,26 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.servers import Server
+from socketd.template import is_built
+
+
+@pytest.fixture(params=["native", "python"])
+def worker_kind(request: pytest.FixtureRequest) -> str:
+    """Return each kind of worker in turn: the contract is one."""
+    kind = str(request.param)
+    if kind == "native" and not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    return kind
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
+def serve(worker_kind: str) -> Iterator[Callable[..., Server]]:
     """Start servers that are stopped at the end, and must leave nothing behind."""
     servers: list[Server] = []
 
     def start(*arguments: str, **options: object) -> Server:
-        server = Server(list(arguments), **options)  # type: ignore[arg-type]  # options of Server
+        kind = ["--worker", worker_kind]
+        server = Server([*kind, *arguments], **options)  # type: ignore[arg-type]  # options of Server
         servers.append(server)
         return server
 
