@@ -73,6 +73,9 @@ class Step(enum.IntEnum):
     EXEC = 5
 
 
+_STATE_BYTES = tuple(bytes((state,)) for state in SlotState)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What a worker has written down; addresses as the kernel gives them, port in host order."""
@@ -94,6 +97,7 @@ class Board:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self._states_end = _HEADER_SIZE + capacity
         states_size = -(-capacity // _ALIGNMENT) * _ALIGNMENT
         self._records_offset = _HEADER_SIZE + states_size
         size = self._records_offset + capacity * RECORD_SIZE
@@ -121,14 +125,18 @@ class Board:
 
     def find(self, state: SlotState) -> list[int]:
         """Return the numbers of all slots in a state, in order."""
-        states = self._memory[_HEADER_SIZE : _HEADER_SIZE + self.capacity]
-        wanted = bytes((state,))
-        found = []
+        states = self._memory[_HEADER_SIZE : self._states_end]
+        wanted = _STATE_BYTES[state]
+        found: list[int] = []
         number = states.find(wanted)
         while number >= 0:
             found.append(number)
             number = states.find(wanted, number + 1)
         return found
+
+    def count(self, state: SlotState) -> int:
+        """Return how many slots are in a state."""
+        return self._memory[_HEADER_SIZE : self._states_end].count(_STATE_BYTES[state])
 
     def ring_when_idle(self, *, wanted: bool) -> None:
         """Say whether workers are to ring when they become idle."""

@@ -10,6 +10,9 @@ time that select() has returned and the pipe is drained, the set is up to date.
 
 Workers hold the write end too: one that has given up its privileges may not signal a master that
 runs as root, and rings by writing a byte.
+
+Some signals may be muffled for a while, that is, blocked: they merge in the kernel instead of
+waking anybody, and are noted all at once when the time is over.
 """
 
 import os
@@ -22,20 +25,29 @@ _DRAIN_BYTES = 65536
 
 
 class Doorbell:
-    """A context in which the given signals wake whoever waits for `read_fd`."""
+    """A context in which the given signals wake whoever waits for `read_fd`.
 
-    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+    Those in `deferrable` can be muffled.
+    """
+
+    def __init__(
+        self, signals: Iterable[signal.Signals], deferrable: frozenset[signal.Signals]
+    ) -> None:
         self._signals = tuple(signals)
-        self._rung: set[signal.Signals] = set()
+        self._deferrable = deferrable
+        self.is_muffled = False
+        self._rung: set[int] = set()
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
+        self._previous_mask: set[int] = set()
         self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __enter__(self) -> Self:
-        """Install the handlers."""
+        """Install the handlers, then let through what may have been blocked until now."""
         self._previous_fd = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
         for number in self._signals:
             self._previous[number] = signal.signal(number, self._note)  # type: ignore[assignment]  # typeshed: any callable or int
+        self._previous_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         return self
 
     def __exit__(
@@ -44,14 +56,28 @@ class Doorbell:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put the former handlers back and close the pipe."""
+        """Put the former mask and handlers back and close the pipe."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._previous_mask)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self.read_fd)
         os.close(self.write_fd)
 
-    def answer(self) -> set[signal.Signals]:
+    def muffle(self) -> None:
+        """Hold the deferrable signals back."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._deferrable)
+        self.is_muffled = True
+
+    def unmuffle(self) -> None:
+        """Note what was held back, as if it came now, and hold nothing back any more."""
+        if self.is_muffled:
+            self.is_muffled = False
+            while held_back := signal.sigtimedwait(self._deferrable, 0):
+                self._rung.add(held_back.si_signo)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._deferrable)
+
+    def answer(self) -> set[int]:
         """Empty the pipe and return the signals that have come since the last time."""
         try:
             while len(os.read(self.read_fd, _DRAIN_BYTES)) == _DRAIN_BYTES:
@@ -62,4 +88,4 @@ class Doorbell:
         return rung
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal.signal's signature
-        self._rung.add(signal.Signals(number))
+        self._rung.add(number)

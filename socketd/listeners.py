@@ -7,6 +7,9 @@ first keeps new ones out, then lets the queue run empty. A UNIX path is unlinked
 socket any more. On a TCP socket a filter drops every SYN, and only those: handshakes under way
 complete, and a new client, hearing nothing, tries again after a second. By then the port either
 refuses it in clear words or belongs to the service's next start, which serves it.
+
+Some kernels keep such filters to CAP_NET_ADMIN. Without it the backlog becomes 0: a SYN is then
+dropped as long as one connection waits, which bounds the queue though it does not shut it.
 """
 
 import contextlib
@@ -82,7 +85,10 @@ class Listener:
         program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
         instructions = len(_DROP_SYN) // 8
         descriptor = struct.pack("@HP", instructions, ctypes.addressof(program))
-        self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, descriptor)
+        except PermissionError:
+            self.socket.listen(0)
 
     def is_queue_empty(self) -> bool:
         """Tell whether no connection waits to be accepted."""
@@ -115,21 +121,21 @@ def listen(address: Address, backlog: int) -> Listener:
 
 def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
     port = _port_number(address.port)
-    family, host = _resolve(address.host)
+    family, place = _resolve(address.host, port)
     try:
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         if address.host is not None or error.errno != errno.EAFNOSUPPORT:
             raise _refused(error, address) from error
         # A kernel without IPv6.
-        family, host = socket.AF_INET, ""
+        family, place = socket.AF_INET, ("", port)
         listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             only = address.host is not None
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        listening.bind((host, port))
+        listening.bind(place)
         listening.listen(backlog)
     except OSError as error:
         listening.close()
@@ -148,18 +154,18 @@ def _port_number(port: str) -> int:
         ) from None
 
 
-def _resolve(host: str | None) -> tuple[int, str]:
-    """Return family and numeric address to bind: IPv4 first, as the classic program would."""
+def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
+    """Return family and address to bind: IPv4 first, as the classic program would."""
     if host is None:
-        return socket.AF_INET6, "::"
+        return socket.AF_INET6, ("::", port)
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise UnknownHostError(
             f"unknown host {host}: give an address of this machine or a name that resolves to one"
         ) from None
     first = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return first[0], str(first[4][0])
+    return first[0], first[4]
 
 
 def _listen_unix(address: UnixAddress, backlog: int) -> Listener:

@@ -71,18 +71,21 @@ EVENTS: Mapping[str, EventKind] = {
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
+    "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
     "stopped": _kind(LogLevel.INFO, "service connections"),
 }
 
-_levels_enabled = frozenset({LogLevel.WARNING, LogLevel.ERROR})
+_enabled: frozenset[str] = frozenset()
 _logger: Any = None  # a structlog logger: its type depends on the configuration
 
 
 def configure(log_format: LogFormat, level: LogLevel, program: str) -> None:
     """Print events from `level` up to standard error, console lines named for `program`."""
-    global _levels_enabled, _logger
-    _levels_enabled = frozenset(one for one in LogLevel if one.number >= level.number)
+    global _enabled, _logger
+    _enabled = frozenset(
+        event for event, kind in EVENTS.items() if kind.level.number >= level.number
+    )
     if log_format is LogFormat.JSON:
         last: list[structlog.typing.Processor] = [
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -93,7 +96,7 @@ def configure(log_format: LogFormat, level: LogLevel, program: str) -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level.number),
-        logger_factory=_StderrLogger,
+        logger_factory=lambda *_: _stderr,
         cache_logger_on_first_use=True,
     )
     _logger = structlog.get_logger()
@@ -101,7 +104,7 @@ def configure(log_format: LogFormat, level: LogLevel, program: str) -> None:
 
 def is_enabled(event: str) -> bool:
     """Tell whether an event would be printed, to spare the making of its keys."""
-    return EVENTS[event].level in _levels_enabled
+    return event in _enabled
 
 
 def emit(event: str, **keys: object) -> None:
@@ -113,10 +116,15 @@ def emit(event: str, **keys: object) -> None:
         getattr(_logger, kind.level.value)(event, **keys)
 
 
+def say(line: str) -> None:
+    """Print a line that is no event, as events are printed: dropped rather than waited for."""
+    _stderr.msg(line)
+
+
 class _StderrLogger:
     """Writes lines to standard error, never waiting for a reader."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self) -> None:
         self._dropped = 0
 
     def msg(self, line: str) -> None:
@@ -135,6 +143,9 @@ class _StderrLogger:
             self._dropped = 0
 
     debug = info = warning = error = msg
+
+
+_stderr = _StderrLogger()
 
 
 class _ConsoleRenderer:

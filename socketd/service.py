@@ -84,10 +84,24 @@ class Service:
         self._numbers: dict[int, int] = {}
         self._seen_idle: set[int] = set()
         self._terminated: set[int] = set()
+        self._is_listening = True
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
         self._connections = 0
+
+    @property
+    def patience_seconds(self) -> float:
+        """Return for how long news of workers may wait; 0 means that they may not.
+
+        They may while at least half of the workers that wait in a quiet time do, by what the
+        board says. A log line about a connection's end tells its duration, so it cannot be late.
+        """
+        if not self.is_ready or self.is_finished or log.is_enabled("connection_closed"):
+            return 0.0
+        if self._board.count(SlotState.IDLE) * 2 < self._settings.pool.minimum:
+            return 0.0
+        return self._pool.patience_seconds
 
     def start(self) -> None:
         """Bring up the first workers."""
@@ -107,7 +121,7 @@ class Service:
     def bury(self, child: DeadChild) -> bool:
         """Take note of a child's end; tell whether it was one of this service."""
         if self._spawner.bury(child):
-            if not self.is_ready and self.failure is None:
+            if not self.is_ready and self._is_listening and self.failure is None:
                 self.failure = f"the template ended with status {child.status}"
             self.look()
             return True
@@ -125,7 +139,7 @@ class Service:
             self._log_closed(child, record)
         if number in self._terminated:
             self._terminated.discard(number)
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)  # what it has left behind
         self._seen_idle.discard(number)
         self._board.release(number)
@@ -237,7 +251,7 @@ class Service:
         )
 
     def _close_listener(self) -> None:
-        self._is_draining = False
+        self._is_listening = self._is_draining = False
         self._spawner.close()
         self.listener.close()
         self._take_all_stillborn()
@@ -246,7 +260,6 @@ class Service:
         for number in workers:
             self._board.claim(number, generation)
         self._spawner.spawn(workers)
-        self._take_all_stillborn()
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
@@ -269,7 +282,8 @@ class Service:
             pid = self._board.pid(number)
             if pid:
                 self._numbers[pid] = number
-                os.kill(pid, RETIRE_SIGNAL)
+                with contextlib.suppress(PermissionError):  # it has become a set-uid program
+                    os.kill(pid, RETIRE_SIGNAL)
 
     def _signal_workers(self, workers: tuple[int, ...], number: signal.Signals) -> None:
         for worker in workers:
@@ -278,9 +292,12 @@ class Service:
             if not pid:
                 continue
             try:
-                os.killpg(pid, number)
-            except ProcessLookupError:
-                os.kill(pid, number)  # born an instant ago, not yet the leader of its group
+                try:
+                    os.killpg(pid, number)
+                except ProcessLookupError:
+                    os.kill(pid, number)  # born an instant ago, not yet the leader of its group
+            except PermissionError:
+                log.emit("signal_refused", service=self.name, pid=pid, signal=number.name)
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""

@@ -54,6 +54,9 @@ from socketd.pool.states import ImpossibleMoveError, Move, WorkerState, next_sta
 from socketd.pool.strategies import Size, rule_for
 
 KILL_SECONDS = 5.0
+_FEWEST_FOR_PATIENCE = 4
+_PATIENCE_PER_WORKER = 0.00025
+_LONGEST_PATIENCE = 0.005
 _CANNOT_RUN = frozenset({126, 127})
 
 
@@ -107,6 +110,22 @@ class Pool:
     def size(self) -> Size:
         """Return the workers that stay: those starting count as idle, those retiring not at all."""
         return Size(len(self._workers) - self._busy - self._retiring, self._busy)
+
+    @property
+    def patience_seconds(self) -> float:
+        """Return for how long events of workers may be kept back; 0 means not at all.
+
+        Not if somebody may start, or the service end, because a worker ends. Otherwise it is
+        time enough for few of the idle workers to accept: the more of them, the longer.
+        """
+        if (
+            self._phase != Phase.RUNNING
+            or self._rule.grows_on_completion
+            or len(self._workers) == self._settings.maximum
+            or self._settings.minimum < _FEWEST_FOR_PATIENCE
+        ):
+            return 0.0
+        return min(_LONGEST_PATIENCE, self._settings.minimum * _PATIENCE_PER_WORKER)
 
     def state_of(self, worker: int) -> WorkerState | None:
         """Return a worker's state, None for a number that no living worker has."""
@@ -164,7 +183,7 @@ class Pool:
         state = entry.state
         if state is WorkerState.BUSY and status not in _CANNOT_RUN:
             self._back_off.succeed(entry.born_seconds)
-            return self._spawn(self._rule.growth_on_completion(self.size), now) + self._settle(now)
+            return self._settle(now, self._rule.growth_on_completion(self.size))
         if state is WorkerState.BUSY or (state is not WorkerState.RETIRING and status != 0):
             return self._fail(worker, _describe_exit(state, event), now) + self._settle(now)
         return self._settle(now)
@@ -180,22 +199,22 @@ class Pool:
             ]
         return commands
 
-    def _settle(self, now: float) -> list[Command]:
+    def _settle(self, now: float, wanted: int = 0) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
-            return self._spawn(self._rule.shortage(self.size), now)
+            return self._spawn(max(wanted, self._rule.shortage(self.size)), now)
         return self._finish_if_empty()
 
     def _spawn(self, wanted: int, now: float) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._workers))
         if count <= 0 or self._retry_is_pending or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)
-        numbers = tuple(heapq.heappop(self._free) for _ in range(count))
+        numbers = tuple([heapq.heappop(self._free) for _ in range(count)])
         for number in numbers:
             self._workers[number] = _Worker(WorkerState.STARTING, now)
         commands: list[Command] = [SpawnWorkers(numbers, self._generation)]
-        if self.size.total > self._peak:
-            self._peak = self.size.total
+        if len(self._workers) - self._retiring > self._peak:
+            self._peak = len(self._workers) - self._retiring
             commands.append(self._report_size())
         return commands + self._watch_surplus(now)
 
@@ -303,7 +322,7 @@ class Pool:
         """Make a move of the transition table and keep the counts with it."""
         entry = self._workers.get(worker)
         if entry is None:
-            raise ImpossibleMoveError(f"there is no worker {worker} to {move.value}")
+            raise ImpossibleMoveError(f"there is no worker {worker} to {move.name.lower()}")
         before, after = entry.state, next_state(worker, entry.state, move)
         self._busy += (after is WorkerState.BUSY) - (before is WorkerState.BUSY)
         self._retiring += (after is WorkerState.RETIRING) - (before is WorkerState.RETIRING)

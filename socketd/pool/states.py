@@ -15,23 +15,27 @@ idle, because nobody tells the master of an idle worker once the service is up.
 import enum
 
 
-class WorkerState(enum.Enum):
-    """What a living worker is doing, as far as the pool has been told."""
+class WorkerState(enum.IntEnum):
+    """What a living worker is doing, as far as the pool has been told.
 
-    STARTING = "starting"
-    IDLE = "idle"
-    BUSY = "busy"
-    RETIRING = "retiring"
+    An IntEnum, like Move, because the table below is read several times per connection, and the
+    hash of an int is made in C.
+    """
+
+    STARTING = 1
+    IDLE = 2
+    BUSY = 3
+    RETIRING = 4
 
 
-class Move(enum.Enum):
+class Move(enum.IntEnum):
     """What can happen to a worker."""
 
-    START = "start"
-    ACCEPT = "accept"
-    RETIRE = "retire"
-    EXIT = "exit"
-    STILLBIRTH = "stillbirth"
+    START = 1
+    ACCEPT = 2
+    RETIRE = 3
+    EXIT = 4
+    STILLBIRTH = 5
 
 
 class ImpossibleMoveError(Exception):
@@ -65,5 +69,5 @@ def next_state(worker: int, state: WorkerState, move: Move) -> WorkerState | Non
         return _TRANSITIONS[state, move]
     except KeyError:
         raise ImpossibleMoveError(
-            f"worker {worker} cannot {move.value} while {state.value}"
+            f"worker {worker} cannot {move.name.lower()} while {state.name.lower()}"
         ) from None

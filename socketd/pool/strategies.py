@@ -14,14 +14,12 @@ With T = idle + busy, always within [min, max]; a worker that is still starting 
 Every growth is cut at max by the pool. "Surplus" is T - min, and half of it is at least one.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from socketd.pool.settings import Strategy
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """How large a pool is at one moment, in workers; `idle` includes those still starting."""
 
     idle: int
@@ -35,6 +33,11 @@ class Size:
 
 class SizingRule(Protocol):
     """What a strategy answers; every number is of workers and may be too large, never negative."""
+
+    @property
+    def grows_on_completion(self) -> bool:
+        """Tell whether a completion makes it start workers even below the maximum."""
+        ...
 
     def growth_on_accept(self, size: Size) -> int:
         """Return how many to start because a worker has accepted."""
@@ -59,6 +62,8 @@ class SizingRule(Protocol):
 
 class Fixed:
     """Always `minimum` workers."""
+
+    grows_on_completion = True
 
     def __init__(self, minimum: int, maximum: int) -> None:
         self._minimum = minimum
@@ -86,6 +91,8 @@ class Fixed:
 
 class Eager(Fixed):
     """Always `minimum` idle workers, while the maximum allows."""
+
+    grows_on_completion = False
 
     def growth_on_accept(self, size: Size) -> int:  # noqa: ARG002  the same for every size
         """Return one, in place of the worker that is idle no longer."""

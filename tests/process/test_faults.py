@@ -129,7 +129,7 @@ def test_lack_of_descriptors_is_waited_out(serve: Serve) -> None:
     workers = server.workers()
     starved = [one.pid for one in marked(server.mark) if one.pid not in workers]
     for pid in starved:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, usual[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
 
     first, second = (connect(place) for _ in range(2))
     warning = server.wait_event("backing_off")

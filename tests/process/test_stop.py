@@ -1,8 +1,10 @@
 """The end of a service: the queue is served, connections finish, nothing is left."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from harness.clients import connect, exchange, read_all
 from harness.processes import marked
-from harness.servers import Server
+from harness.servers import SOCKET, Server
 from harness.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -167,10 +169,6 @@ def test_idle_master_does_not_wake_up(serve: Serve) -> None:
 
 def test_server_without_workers_option_keeps_the_classic_exit_code() -> None:
     """Without -W a signal ends in 256 minus its number, with the classic words."""
-    import subprocess
-
-    from harness.servers import SOCKET
-
     for number, text in (
         (signal.SIGTERM, "\nTermination signal occured, exiting\n"),
         (signal.SIGINT, "\nInterrupt occured, exiting\n"),
@@ -209,3 +207,46 @@ def test_stop_removes_only_its_own_unix_path(serve: Serve, tmp_path: Path) -> No
     assert server.stop() == 0
 
     assert path.read_text() == "somebody else's"
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
+)
+def test_ordinary_user_stops_as_cleanly_as_root(serve: Serve) -> None:
+    """Where the kernel refuses the filter, the queue is served all the same."""
+    rights = "+dac_override"
+    server = serve(
+        "-p", "cat", "--strategy", "fixed", "-W", "1", "-B", "localhost", "-s", "0",
+        prefix=["setpriv", "--reuid=54321", "--clear-groups",
+                f"--inh-caps={rights}", f"--ambient-caps={rights}"],
+    )  # fmt: skip
+    place = server.place
+    with connect(place) as first, connect(place) as queued:
+        server.wait_event("connection_accepted")
+        queued.sendall(b"queued")
+        queued.shutdown(1)
+
+        server.signal(signal.SIGTERM)
+        server.wait_event("stopping")
+        first.close()
+
+        assert read_all(queued) == b"queued"
+    assert server.wait() == 0
+
+
+def test_signal_before_the_loop_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM while the first workers start ends cleanly, path and pid file removed."""
+    path, pid_file = tmp_path / "s", tmp_path / "pid"
+    for _ in range(12):
+        process = subprocess.Popen(
+            [SOCKET, "-p", "cat", "-W", "2", "-s", str(path), "--pidfile", str(pid_file)],
+            stderr=subprocess.PIPE,
+        )
+        wait_for(path.exists, "the path is there")
+
+        process.terminate()
+        _, errors = process.communicate(timeout=10)
+
+        assert (process.returncode, errors) == (0, b"")
+        assert not path.exists()
+        assert not pid_file.exists()

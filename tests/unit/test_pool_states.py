@@ -38,7 +38,7 @@ def test_move_without_an_arrow_names_worker_state_and_move(state: WorkerState, m
     with pytest.raises(ImpossibleMoveError) as caught:
         next_state(41, state, move)
 
-    assert str(caught.value) == f"worker 41 cannot {move.value} while {state.value}"
+    assert str(caught.value) == f"worker 41 cannot {move.name.lower()} while {state.name.lower()}"
 
 
 @pytest.mark.parametrize("state", WorkerState)
