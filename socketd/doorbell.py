@@ -35,7 +35,7 @@ class Doorbell:
     ) -> None:
         self._signals = tuple(signals)
         self._deferrable = deferrable
-        self.is_muffled = False
+        self._is_muffled = False
         self._rung: set[int] = set()
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
@@ -65,25 +65,27 @@ class Doorbell:
         os.close(self.write_fd)
 
     def muffle(self) -> None:
-        """Hold the deferrable signals back."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._deferrable)
-        self.is_muffled = True
+        """Hold the deferrable signals back; they wake nobody until they are let through."""
+        if not self._is_muffled:
+            self._is_muffled = True
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._deferrable)
 
     def unmuffle(self) -> None:
-        """Note what was held back, as if it came now, and hold nothing back any more."""
-        if self.is_muffled:
-            self.is_muffled = False
-            while held_back := signal.sigtimedwait(self._deferrable, 0):
-                self._rung.add(held_back.si_signo)
+        """Let through what was held back, and all that comes from now on."""
+        if self._is_muffled:
+            self._is_muffled = False
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._deferrable)
 
     def answer(self) -> set[int]:
-        """Empty the pipe and return the signals that have come since the last time."""
+        """Empty the pipe and return the signals since the last time, held back ones included."""
         try:
             while len(os.read(self.read_fd, _DRAIN_BYTES)) == _DRAIN_BYTES:
                 pass
         except BlockingIOError:
             pass
+        if self._is_muffled:
+            while held_back := signal.sigtimedwait(self._deferrable, 0):
+                self._rung.add(held_back.si_signo)
         rung, self._rung = self._rung, set()
         return rung
 

@@ -8,6 +8,7 @@ The order of a turn matters: the board is read before children are collected, so
 which accepted and ended in between is known to have accepted first.
 """
 
+import contextlib
 import gc
 import os
 import selectors
@@ -25,10 +26,11 @@ from socketd.reaper import DeadChild, reap
 from socketd.service import Service
 from socketd.spawner import Spawner, WorkerKind, WorkerPlan
 from socketd.template import NativeSpawner, is_built
-from socketd.wheel import Wheel
+from socketd.wheel import Timer, Wheel
 from socketd.worker import RING_SIGNAL, PythonSpawner
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
 
 
 class Master:
@@ -43,6 +45,8 @@ class Master:
         self._is_ready = False
         self._wheel = Wheel(time.monotonic())
         self._services: list[Service] = []
+        self._unanswered: set[int] = set()
+        self._rest: Timer | None = None
 
     def run(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
         """Serve; return when the last worker of the last service is gone.
@@ -50,10 +54,11 @@ class Master:
         Raises SystemFailureError if a service could not come up, after everything is undone.
         """
         with (
-            Doorbell((signal.SIGCHLD, RING_SIGNAL, *STOP_SIGNALS)) as doorbell,
+            Doorbell((*WORKER_SIGNALS, *STOP_SIGNALS), WORKER_SIGNALS) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
             selector.register(doorbell.read_fd, selectors.EVENT_READ)
+            _give_way()
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             for settings, listener in services:
@@ -63,8 +68,8 @@ class Master:
             self._stop_if_one_failed()
             while not all(service.is_finished for service in self._services):
                 due = self._wheel.next_due()
-                selector.select(None if due is None else max(0.0, due - time.monotonic()))
-                self._turn(doorbell.answer())
+                if selector.select(None if due is None else max(0.0, due - time.monotonic())):
+                    self._answer(doorbell)
                 self._wheel.advance(time.monotonic())
         for service in self._services:
             if service.failure is not None:
@@ -81,6 +86,7 @@ class Master:
             settings.stderr,
             doorbell_fd,
             os.getpid(),
+            settings.relay,
         )
         spawner = self._make_spawner(settings, plan, board)
         return Service(settings, listener, board, spawner, self._wheel)
@@ -93,25 +99,65 @@ class Master:
         log.emit("native_worker_missing", service=settings.name)
         return PythonSpawner(plan, board)
 
-    def _turn(self, rung: set[signal.Signals]) -> None:
+    def _answer(self, doorbell: Doorbell) -> None:
+        """Take a turn, or first a rest if only workers have rung and none of them is urgent.
+
+        A turn right after accept would run beside the very exec that the client waits for, and
+        with many clients each connection would cost a turn of its own. So the news of some
+        milliseconds is taken together, as long as there is any.
+        """
+        # A worker without the right to signal us rings by a byte alone.
+        self._unanswered |= doorbell.answer() or {RING_SIGNAL}
+        if not self._unanswered <= WORKER_SIGNALS or (
+            self._rest is None and not self._lie_down(doorbell)
+        ):
+            self._get_up(doorbell)
+
+    def _lie_down(self, doorbell: Doorbell) -> bool:
+        """Begin a rest, if every service has the patience; tell whether it has."""
+        seconds = min(service.patience_seconds for service in self._services)
+        if seconds <= 0:
+            return False
+        doorbell.muffle()
+        self._rest = self._wheel.add(time.monotonic() + seconds, lambda: self._get_up(doorbell))
+        return True
+
+    def _get_up(self, doorbell: Doorbell) -> None:
+        """Take a turn with everything that has come; rest again after one with news of workers."""
+        if self._rest is not None:
+            self._wheel.cancel(self._rest)
+            self._rest = None
+            self._unanswered |= doorbell.answer()
+        rung, self._unanswered = self._unanswered, set()
+        if rung:
+            self._turn(rung)
+        if not rung or not self._lie_down(doorbell):
+            doorbell.unmuffle()
+
+    def _turn(self, rung: set[int]) -> None:
         services = [service for service in self._services if not service.is_finished]
         for service in services:
             service.look()
         if signal.SIGCHLD in rung:
-            for child in reap():
-                if isinstance(child, DeadChild):
-                    any(service.bury(child) for service in services)
-                else:
-                    for service in services:
-                        service.distrust(child.pid)
-        for number in rung & STOP_SIGNALS:
-            self.stop_signal = self.stop_signal or number
-            self._stop(number.name)
+            self._reap(services)
+        for service in services:
+            service.work()
+        for number in STOP_SIGNALS & rung:
+            self.stop_signal = self.stop_signal or signal.Signals(number)
+            self._stop(signal.Signals(number).name)
         if not self._is_ready:
             self._stop_if_one_failed()
             if all(service.is_ready for service in self._services):
                 self._is_ready = True
                 self._on_ready()
+
+    def _reap(self, services: list[Service]) -> None:
+        for child in reap():
+            if isinstance(child, DeadChild):
+                any(service.bury(child) for service in services)
+            else:
+                for service in services:
+                    service.distrust(child.pid)
 
     def _stop_if_one_failed(self) -> None:
         if any(service.failure is not None for service in self._services):
@@ -123,3 +169,13 @@ class Master:
         for service in self._services:
             if not service.is_finished:
                 service.stop(reason)
+
+
+def _give_way() -> None:
+    """Never preempt a worker: it rings on its way to exec, and the client waits for it, not for us.
+
+    Children have the usual policy. Source: sched(7), SCHED_BATCH and SCHED_RESET_ON_FORK.
+    """
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; then we are a little slower
+        policy = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(0))

@@ -84,6 +84,7 @@ class Service:
         self._numbers: dict[int, int] = {}
         self._seen_idle: set[int] = set()
         self._terminated: set[int] = set()
+        self._unborn: list[int] = []
         self._is_listening = True
         self._is_draining = False
         self._has_pool_finished = False
@@ -107,7 +108,7 @@ class Service:
         """Bring up the first workers."""
         self._board.ring_when_idle(wanted=True)
         self._carry_out(self._pool.start(self._clock()))
-        self._work()
+        self.work()
 
     def look(self) -> None:
         """Read the board: somebody has rung."""
@@ -116,14 +117,13 @@ class Service:
         self._take_all_stillborn()
         if self._board.is_ringing_when_idle():
             self._take_started()
-        self._work()
 
     def bury(self, child: DeadChild) -> bool:
         """Take note of a child's end; tell whether it was one of this service."""
         if self._spawner.bury(child):
             if not self.is_ready and self._is_listening and self.failure is None:
                 self.failure = f"the template ended with status {child.status}"
-            self.look()
+            self._take_all_stillborn()
             return True
         number = self._numbers.pop(child.pid, None)
         if number is None:
@@ -134,8 +134,9 @@ class Service:
         if state == SlotState.ACCEPTED:
             self._take_accepted(number)
             self._numbers.pop(child.pid, None)
-        record = self._board.record(number)
-        if self._board.state(number) == SlotState.BUSY:
+        is_logged = log.is_enabled("connection_closed")
+        record = self._board.record(number) if is_logged or child.status else None
+        if record and is_logged and self._board.state(number) == SlotState.BUSY:
             self._log_closed(child, record)
         if number in self._terminated:
             self._terminated.discard(number)
@@ -143,8 +144,8 @@ class Service:
                 os.killpg(child.pid, signal.SIGKILL)  # what it has left behind
         self._seen_idle.discard(number)
         self._board.release(number)
-        self._events.append(WorkerExited(number, child.status, _describe_fault(record)))
-        self._work()
+        detail = _describe_fault(record) if record else ""
+        self._events.append(WorkerExited(number, child.status, detail))
         return True
 
     def distrust(self, pid: int) -> None:
@@ -155,16 +156,20 @@ class Service:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
         self._events.append(StopRequested())
-        self._work()
+        self.work()
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
             self._carry_out(self._pool.handle(self._events.popleft(), self._clock()))
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
-        self._end_if_over()
+        if self._unborn:
+            unborn, self._unborn = self._unborn, []
+            self._spawner.spawn(unborn)
+        if self._has_pool_finished:
+            self._end_if_over()
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
@@ -259,7 +264,7 @@ class Service:
     def _spawn(self, workers: tuple[int, ...], generation: int) -> None:
         for number in workers:
             self._board.claim(number, generation)
-        self._spawner.spawn(workers)
+        self._unborn += workers
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
@@ -267,7 +272,7 @@ class Service:
         def expire() -> None:
             del self._timers[timer]
             self._events.append(TimerExpired(timer))
-            self._work()
+            self.work()
 
         self._timers[timer] = self._wheel.add(due_seconds, expire)
 
@@ -301,7 +306,7 @@ class Service:
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
-        if self._has_pool_finished and self._spawner.is_gone and not self.is_finished:
+        if self._spawner.is_gone and not self.is_finished:
             self.is_finished = True
             for timer in list(self._timers):
                 self._disarm(timer)
@@ -321,8 +326,6 @@ class Service:
                 log.emit("backing_off", service=self.name, delay_s=delay, step=step, reason=reason)
 
     def _log_closed(self, child: DeadChild, record: Record) -> None:
-        if not log.is_enabled("connection_closed"):
-            return
         duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
         log.emit(
             "connection_closed",

@@ -56,7 +56,7 @@ from socketd.pool.strategies import Size, rule_for
 KILL_SECONDS = 5.0
 _FEWEST_FOR_PATIENCE = 4
 _PATIENCE_PER_WORKER = 0.00025
-_LONGEST_PATIENCE = 0.005
+_LONGEST_PATIENCE = 0.01
 _CANNOT_RUN = frozenset({126, 127})
 
 
