@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535
+_MOST_DIGITS = 9  # int() refuses thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ def parse_operand(text: str, host: str | None) -> Address:
         return UnixAddress(text)
     if not text:
         raise UsageError("the port is empty: give a number, a service name or a path")
-    if text.lstrip("-").isdecimal() and not 0 <= int(text) <= _HIGHEST_PORT:
+    if text.lstrip("-").isdecimal() and not _is_port(text):
         raise UsageError(f"port {text} is out of range: 0 to {_HIGHEST_PORT}")
     return TcpAddress(host, text)
+
+
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= _HIGHEST_PORT

@@ -121,22 +121,28 @@ def say(line: str) -> None:
     _stderr.msg(line)
 
 
+def speak_to(fd: int) -> None:
+    """Print to another descriptor than standard error from now on."""
+    _stderr.fd = fd
+
+
 class _StderrLogger:
     """Writes lines to standard error, never waiting for a reader."""
 
     def __init__(self) -> None:
+        self.fd = _STDERR_FD
         self._dropped = 0
 
     def msg(self, line: str) -> None:
         """Write a line, or count it as dropped."""
         note = f"({self._dropped} log lines dropped)\n" if self._dropped else ""
         poll = select.poll()
-        poll.register(_STDERR_FD, select.POLLOUT)
-        ready = dict(poll.poll(0)).get(_STDERR_FD, 0)
+        poll.register(self.fd, select.POLLOUT)
+        ready = dict(poll.poll(0)).get(self.fd, 0)
         try:
             if not ready & select.POLLOUT:
                 raise BlockingIOError
-            os.write(_STDERR_FD, f"{note}{line}\n".encode(errors="replace"))
+            os.write(self.fd, f"{note}{line}\n".encode(errors="replace"))
         except OSError:
             self._dropped += 1
         else:
@@ -166,7 +172,7 @@ class _ConsoleRenderer:
         event, level = line.pop("event"), line.pop("level")
         classic = _classic_message(event, line)
         if classic is not None:
-            return classic
+            return _visible(classic)
         is_warning = method in ("warning", "error")
         if not is_warning and not self._everything:
             raise structlog.DropEvent
@@ -195,4 +201,11 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return repr(text) if " " in text else text
+    return repr(text) if " " in text else _visible(text)
+
+
+def _visible(text: str) -> str:
+    """Escape what does not print: a path may hold a newline, an event is one line."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

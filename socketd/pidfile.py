@@ -5,6 +5,7 @@ do not inherit it and it is gone with its owner, however that ended; what a kill
 behind is taken over.
 """
 
+import contextlib
 import fcntl
 import os
 
@@ -34,8 +35,10 @@ class PidFile:
             raise self._failure(error) from error
 
     def remove(self) -> None:
-        """Remove the file; it is still locked while it goes."""
-        os.unlink(self._path)
+        """Remove the file, still locked, unless somebody else has done so or replaced it."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
+                os.unlink(self._path)
         os.close(self._fd)
 
     def _failure(self, error: OSError) -> SystemFailureError:

@@ -86,7 +86,8 @@ def _find(name: str, environment: dict[str, str]) -> str:
         except OSError:
             continue
         if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
-            return os.path.abspath(candidate)
+            # Not abspath(): behind a symbolic link ".." is not what the text suggests.
+            return os.path.join(os.getcwd(), candidate.removeprefix("./"))
         refused = refused or (candidate, mode)
     if refused is None:
         where = "there is no such file" if "/" in name else "it is not on PATH"

@@ -1,0 +1,286 @@
+"""Every mistake that a user can make with `socket -s -p`: one clear line, the right exit code."""
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.servers import SOCKET, Outcome, Server, clean_environment, run_socket
+from harness.waiting import CAP_SECONDS
+from socketd.cli.options import OPTIONS
+
+pytestmark = pytest.mark.slow
+
+IN_USE = "socket: server socket: Address already in use: "
+NO_PROGRAM = "socket: cannot run "
+NUMBER = "is not a whole number from 1 to "
+
+SERVE = ["-s", "-B", "127.0.0.1", "0"]
+CAT = ["-p", "cat", *SERVE]
+
+# What is typed, the exit code, and the line on stderr from its beginning. In both, {tmp} is the
+# test's directory and {port} a port that somebody listens on.
+MISTAKES = {
+    "program not on PATH": (
+        ["-p", "no-such-program x", *SERVE], 127,
+        NO_PROGRAM + "'no-such-program': it is not on PATH",
+    ),
+    "program not there": (
+        ["-p", "{tmp}/missing", *SERVE], 127,
+        NO_PROGRAM + "'{tmp}/missing': there is no such file",
+    ),
+    "program not executable": (
+        ["-p", "{tmp}/plain", *SERVE], 126,
+        NO_PROGRAM + "'{tmp}/plain': it is not executable (try: chmod +x {tmp}/plain)",
+    ),
+    "program is a directory": (
+        ["-p", "{tmp}", *SERVE], 126, NO_PROGRAM + "'{tmp}': it is a directory",
+    ),
+    "no program without a shell": (
+        ["-p", "", "--shell", "never", *SERVE], 127, NO_PROGRAM + "'': it names no program",
+    ),
+    "port in use": (
+        ["-p", "cat", "-s", "-B", "127.0.0.1", "{port}"], 1,
+        IN_USE + "127.0.0.1 port {port}; stop whoever listens there",
+    ),
+    "address of nobody": (
+        ["-p", "cat", "-s", "-B", "203.0.113.1", "0"], 1,
+        "socket: server socket: Cannot assign requested address: 203.0.113.1 port 0; no interface",
+    ),
+    "host unknown": (
+        ["-p", "cat", "-s", "-B", "no-such-host.invalid", "0"], 13,
+        "socket: unknown host no-such-host.invalid",
+    ),
+    "host empty": (["-p", "cat", "-s", "-B", "", "0"], 13, "socket: unknown host "),
+    "service unknown": (
+        ["-p", "cat", "-s", "no-such-service"], 5, "socket: unknown service",
+    ),
+    "path with a live server": (
+        ["-p", "cat", "-s", "{tmp}/live"], 1, IN_USE + "'{tmp}/live' has a live server; stop it",
+    ),
+    "path is not a socket": (
+        ["-p", "cat", "-s", "{tmp}/plain"], 1, IN_USE + "'{tmp}/plain' is not a socket; remove it",
+    ),
+    "path in no directory": (
+        ["-p", "cat", "-s", "{tmp}/missing/s"], 1,
+        "socket: server socket: No such file or directory: {tmp}/missing/s; its directory",
+    ),
+    "path too long": (
+        ["-p", "cat", "-s", "/tmp/" + "x" * 103], 1, "socket: server socket: File name too long: ",
+    ),
+    "pid file in no directory": (
+        ["--pidfile", "{tmp}/missing/pid", *CAT], 71,
+        "socket: cannot write the pid file '{tmp}/missing/pid': No such file or directory",
+    ),
+    "pid file is a directory": (
+        ["--pidfile", "{tmp}", *CAT], 71, "socket: cannot write the pid file '{tmp}': Is a dir",
+    ),
+    "pid file in no directory, UNIX": (
+        ["--pidfile", "{tmp}/missing/pid", "-p", "cat", "-s", "{tmp}/s"], 71,
+        "socket: cannot write the pid file '{tmp}/missing/pid': No such file or directory",
+    ),
+}  # fmt: skip
+
+NONSENSE = {
+    "workers zero": (["-W", "0", *CAT], f"socket: --workers: '0' {NUMBER}32768"),
+    "workers too many": (["-W", "100000", *CAT], f"socket: --workers: '100000' {NUMBER}32768"),
+    "workers a word": (["-W", "four", *CAT], f"socket: --workers: 'four' {NUMBER}32768"),
+    "workers endless": (["-W", "9" * 5000, *CAT], "socket: --workers: '999"),
+    "max zero": (["-W", "1", "--max-workers", "0", *CAT], "socket: --max-workers: '0' " + NUMBER),
+    "max negative": (["-W1", "--max-workers", "-1", *CAT], "socket: --max-workers: '-1' " + NUMBER),
+    "max below min": (
+        ["-W", "4", "--max-workers", "3", *CAT],
+        "socket: --max-workers: 3 is less than the 4 of -W",
+    ),
+    "fixed with another max": (
+        ["-W", "4", "--strategy", "fixed", "--max-workers", "5", *CAT],
+        "socket: --max-workers: a fixed pool has exactly as many workers as -W says (4), not 5",
+    ),
+    "worker": (["--worker", "x", *CAT], "socket: --worker: 'x' is not one of auto, native, python"),
+    "strategy": (
+        ["-W", "1", "--strategy", "lazy", *CAT],
+        "socket: --strategy: 'lazy' is not one of fixed, eager, incremental, surge",
+    ),
+    "idle time-out": (
+        ["--idle-timeout", "soon", *CAT], "socket: --idle-timeout: 'soon' is not a duration",
+    ),
+    "drain time-out": (
+        ["--drain-timeout", "-1s", *CAT], "socket: --drain-timeout: '-1s' is not a duration",
+    ),
+    "drain time-out of years": (
+        ["--drain-timeout", "366d", *CAT], "socket: --drain-timeout: '366d' is not a duration",
+    ),
+    "backlog zero": (["--backlog", "0", *CAT], "socket: --backlog: '0' " + NUMBER),
+    "backlog": (["--backlog", "2147483648", *CAT], f"socket: --backlog: '2147483648' {NUMBER}2147"),
+    "shell": (["--shell", "bash", *CAT], "socket: --shell: 'bash' is not one of auto, always, nev"),
+    "stderr": (["--stderr", "x", *CAT], "socket: --stderr: 'x' is not one of socket, inherit,"),
+    "log format": (["--log-format", "x", *CAT], "socket: --log-format: 'x' is not one of console,"),
+    "log level": (["--log-level", "x", *CAT], "socket: --log-level: 'x' is not one of debug, info"),
+    "port too high": (["-p", "cat", "-s", "65536"], "socket: port 65536 is out of range: 0 to 65"),
+    "port negative": (["-p", "cat", "-s", "--", "-1"], "socket: port -1 is out of range: 0 to 65"),
+    "port doubly negative": (["-p", "cat", "-s", "--", "--5"], "socket: port --5 is out of range"),
+    "port endless": (["-p", "cat", "-s", "1" * 5000], "socket: port 111"),
+    "port empty": (["-p", "cat", "-s", ""], "socket: the port is empty"),
+    "address beside a path": (
+        ["-p", "cat", "-s", "-B", "localhost", "{tmp}/s"],
+        "socket: -B localhost does not apply to the UNIX path '{tmp}/s'",
+    ),
+}  # fmt: skip
+
+CLASSIC = {
+    "read only and write only": (["-r", "-w", *CAT], "It does not make sense to set -r and -w."),
+    "loop without server": (
+        ["-l", "localhost", "1"], "It does not make sense to set -l and not -s.",
+    ),
+    "background without server": (
+        ["-b", "localhost", "1"], "It does not make sense to set -b and not -s.",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Set the scene: a plain file, a live server on a path and on a port; all are unharmed."""
+    plain = tmp_path / "plain"
+    plain.write_text("precious")
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(f"{tmp_path}/live")
+        unix.listen()
+        yield {"tmp": str(tmp_path), "port": str(tcp.getsockname()[1])}
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{tmp_path}/live")
+    assert plain.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["live", "plain"]
+
+
+def fill(text: str, scene: dict[str, str]) -> str:
+    """Put the scene's values into a text."""
+    return text.replace("{tmp}", scene["tmp"]).replace("{port}", scene["port"])
+
+
+def check(outcome: Outcome, status: int, line: str) -> None:
+    """Check that a command has failed with one line that begins so, and nothing else."""
+    first, _, rest = outcome.stderr.partition("\n")
+    assert first.startswith(line)
+    assert rest == "" or (status == 15 and rest.startswith("Usage: socket "))
+    assert "Traceback" not in outcome.stderr
+    assert (outcome.status, outcome.stdout) == (status, "")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_told_in_one_line(scene: dict[str, str], mistake: str) -> None:
+    """The line names what was attempted, on what, and why it failed; nothing is left behind."""
+    arguments, status, line = MISTAKES[mistake]
+
+    outcome = run_socket(*(fill(argument, scene) for argument in arguments))
+
+    check(outcome, status, fill(line, scene))
+
+
+@pytest.mark.parametrize("mistake", NONSENSE)
+def test_nonsense_is_a_usage_error(scene: dict[str, str], mistake: str) -> None:
+    """The line names the option and the value, and what would be right: exit 15."""
+    arguments, line = NONSENSE[mistake]
+
+    outcome = run_socket(*(fill(argument, scene) for argument in arguments))
+
+    check(outcome, 15, fill(line, scene))
+
+
+@pytest.mark.parametrize("mistake", CLASSIC)
+def test_contradiction_is_refused_in_the_classic_words(mistake: str) -> None:
+    """To the letter, exit 15."""
+    arguments, line = CLASSIC[mistake]
+
+    outcome = run_socket(*arguments)
+
+    assert (outcome.status, outcome.stdout) == (15, "")
+    assert outcome.stderr == f"{line}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["-s"], ["-s", "-p", "cat"], ["-s", "1", "2"], ["a"]])
+def test_wrong_number_of_arguments_shows_the_usage(arguments: list[str]) -> None:
+    """Too few and too many operands end in the usage text, exit 15."""
+    outcome = run_socket(*arguments)
+
+    assert (outcome.status, outcome.stdout) == (15, "")
+    assert re.match(r"(socket: .*\n)?Usage: socket ", outcome.stderr)
+
+
+@pytest.mark.parametrize("arguments", [["-x"], ["--nonsense"], ["-s", "-p"], ["--ver"]])
+def test_unknown_option_shows_the_usage(arguments: list[str]) -> None:
+    """One line about the option, then the usage text, exit 15."""
+    outcome = run_socket(*arguments)
+
+    check(outcome, 15, "socket: ")
+    assert "Usage: socket " in outcome.stderr
+
+
+def test_every_option_with_a_limited_value_has_its_nonsense() -> None:
+    """An option that is added is tested here too."""
+    free = {"program", "bind", "pidfile"}  # any text is allowed
+    client = {"connect-timeout", "completion"}  # not for servers
+    tried = {line.removeprefix("socket: --").partition(":")[0] for _, line in NONSENSE.values()}
+
+    assert {option.name for option in OPTIONS if option.metavar} - free - client <= tried
+
+
+def test_stale_path_is_no_mistake(tmp_path: Path) -> None:
+    """A socket that a killed server has left is replaced, and removed at the end."""
+    path = tmp_path / "stale"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+        stale.listen()
+    server = Server(["-p", "cat", "-W", "1", "-s", str(path)])
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(server.place))
+    finally:
+        server.close()
+
+    assert not path.exists()
+
+
+def test_pid_file_of_a_running_server_is_refused(tmp_path: Path) -> None:
+    """The second server says so and leaves; the first keeps its file."""
+    pid_file = tmp_path / "pid"
+    first = Server(["--pidfile", str(pid_file), *CAT, "-W", "1"])
+    try:
+        first.wait_event("service_ready")
+
+        outcome = run_socket("--pidfile", str(pid_file), *CAT)
+
+        line = f"socket: pid file '{pid_file}' belongs to a running server; stop it or choose"
+        check(outcome, 71, line)
+        assert pid_file.read_text() == f"{first.pid}\n"
+    finally:
+        first.close()
+    assert not pid_file.exists()
+
+
+def test_mistake_of_the_background_server_is_told_too(scene: dict[str, str]) -> None:
+    """With -b the reason still stands on the terminal, and the exit code is the same."""
+    for mistake in ("port in use", "pid file in no directory, UNIX", "program not on PATH"):
+        arguments, status, line = MISTAKES[mistake]
+
+        outcome = run_socket("-b", *(fill(argument, scene) for argument in arguments))
+
+        check(outcome, status, fill(line, scene))
+
+
+def test_vanished_reader_of_stderr_does_not_change_the_end() -> None:
+    """Whoever has read the port and left does not turn a stop into a failure."""
+    with subprocess.Popen(
+        [SOCKET, "-v", "-l", "-f", *CAT], stderr=subprocess.PIPE, env=clean_environment("")
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"inet: listening on port ")
+        process.stderr.close()
+
+        process.terminate()
+
+        assert process.wait(CAP_SECONDS) == 256 - signal.SIGTERM

@@ -1,0 +1,289 @@
+"""The log: a closed list of events, the classic messages, and a writer that never waits."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from socketd import log
+from socketd.log import EVENTS, LogFormat, LogLevel
+
+Lines = Callable[[], list[str]]
+
+_TCP = {"service": "s", "listener": "tcp:[::]:7392", "pid": 7}
+_UNIX = {"service": "s", "listener": "unix:./u.sock", "pid": 7}
+_READY = {"service": "s", "listener": "tcp:[::]:7392", "address": "::", "workers": 4}
+_CLOSED = {
+    "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
+    "cpu_s": 0.01, "max_rss_kib": 900,
+}  # fmt: skip
+_BACKING_OFF = {"service": "s", "delay_s": 0.1, "step": 1, "reason": "no more processes"}
+
+# What the child prints: line after line as told on its stdin, each answered on its stdout.
+_CHILD = """
+import sys
+from socketd import log
+log.configure(log.LogFormat(sys.argv[1]), log.LogLevel.DEBUG, "socket")
+for word in sys.stdin:
+    for number in range(int(word)):
+        log.emit("template_started", service="x" * 40, pid=number)
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def configured(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Lines]]:
+    """Configure the log; what that returns gives the lines so far."""
+
+    def configure(log_format: LogFormat, level: LogLevel = LogLevel.INFO) -> Lines:
+        log.configure(log_format, level, "socket")
+        return lambda: capfd.readouterr().err.splitlines()
+
+    yield configure
+    log.configure(LogFormat.CONSOLE, LogLevel.ERROR, "socket")
+
+
+def keys_of(event: str) -> dict[str, object]:
+    """Return some value for every key of an event."""
+    return dict.fromkeys(EVENTS[event].keys, "x:y")
+
+
+def test_list_of_events_is_closed() -> None:
+    """These are all the events there are, each with its level and exactly its keys."""
+    found = {
+        event: (kind.level.value, " ".join(sorted(kind.keys))) for event, kind in EVENTS.items()
+    }
+
+    assert found == {
+        "service_ready": ("info", "address listener port port_name service workers"),
+        "template_started": ("debug", "pid service"),
+        "template_failed": ("warning", "delay_s reason service step"),
+        "native_worker_missing": ("info", "service"),
+        "worker_started": ("debug", "pid service worker"),
+        "connection_accepted": ("info", "listener peer pid service"),
+        "connection_closed": (
+            "info", "cpu_s duration_s max_rss_kib peer pid service status",
+        ),
+        "pool_resized": ("info", "busy idle service target"),
+        "worker_failed": ("info", "reason service worker"),
+        "signal_refused": ("warning", "pid service signal"),
+        "backing_off": ("warning", "delay_s reason service step"),
+        "stopping": ("info", "busy idle service signal"),
+        "stopped": ("info", "connections service"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS))
+def test_wrong_keys_are_a_bug(event: str) -> None:
+    """A key too few or too many raises, even for a line that would not be printed."""
+    right = keys_of(event)
+    lacking = dict(list(right.items())[1:])
+
+    with pytest.raises(KeyError, match=f"{event} has the keys"):
+        log.emit(event, **lacking)
+    with pytest.raises(KeyError, match=f"{event} has the keys"):
+        log.emit(event, **right, extra=1)
+
+
+def test_unknown_event_is_a_bug() -> None:
+    """What is not in the list cannot be said."""
+    with pytest.raises(KeyError):
+        log.emit("worker_exploded", service="s")
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS))
+def test_json_is_one_object_a_line(configured: Callable[..., Lines], event: str) -> None:
+    """Every event is printed with its keys, its level and the time in UTC."""
+    lines = configured(LogFormat.JSON, LogLevel.DEBUG)
+    keys = keys_of(event) | {"service": 'a\nb "c" é \udcff'}
+
+    log.emit(event, **keys)
+
+    [line] = lines()
+    found: dict[str, Any] = json.loads(line)
+    stamp = datetime.fromisoformat(found.pop("timestamp"))
+    assert stamp.utcoffset() == timedelta(0)
+    assert abs(datetime.now(tz=stamp.tzinfo) - stamp) < timedelta(minutes=1)
+    assert found == {**keys, "event": event, "level": EVENTS[event].level.value}
+
+
+def test_json_keeps_the_types(configured: Callable[..., Lines]) -> None:
+    """Numbers are numbers and None is null: programs read this."""
+    lines = configured(LogFormat.JSON)
+
+    log.emit("service_ready", **_READY, port=None, port_name=None)
+    log.emit("connection_closed", **_CLOSED)
+
+    ready, closed = map(json.loads, lines())
+    assert (ready["port"], ready["workers"]) == (None, 4)
+    assert (closed["duration_s"], closed["status"]) == (0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "keys", "line"),
+    [
+        ("service_ready", _READY | {"port": 7392, "port_name": None},
+         "inet: listening on port 7392"),
+        ("service_ready", _READY | {"port": 80, "port_name": "http"},
+         "inet: listening on port 80 (http)"),
+        ("service_ready", _READY | {"port": None, "port_name": None, "address": "./u.sock"},
+         "unix: bound to ./u.sock"),
+        ("connection_accepted", _TCP | {"peer": "127.0.0.1:5000"},
+         "inet: connection from 127.0.0.1"),
+        ("connection_accepted", _TCP | {"peer": "[fe80::1:2]:5000"},
+         "inet: connection from fe80::1:2"),
+        ("connection_accepted", _UNIX | {"peer": "pid 7 uid 0"},
+         "unix: connection from ./u.sock"),
+        ("connection_closed", _CLOSED, "connection closed"),
+    ],
+)  # fmt: skip
+def test_console_speaks_as_the_classic_program(
+    configured: Callable[..., Lines], event: str, keys: dict[str, object], line: str
+) -> None:
+    """To the letter: scripts read these lines."""
+    lines = configured(LogFormat.CONSOLE)
+
+    log.emit(event, **keys)
+
+    assert lines() == [line]
+
+
+@pytest.mark.parametrize("level", [LogLevel.INFO, LogLevel.DEBUG])
+@pytest.mark.parametrize(
+    "event",
+    [
+        event
+        for event, kind in EVENTS.items()
+        if kind.level in (LogLevel.INFO, LogLevel.DEBUG)
+        and event not in ("service_ready", "connection_accepted", "connection_closed")
+    ],
+)
+def test_console_hides_what_the_classic_program_never_said(
+    configured: Callable[..., Lines], event: str, level: LogLevel
+) -> None:
+    """An event without a classic text is only for those who ask for debug."""
+    lines = configured(LogFormat.CONSOLE, level)
+
+    log.emit(event, **keys_of(event))
+
+    assert len(lines()) == (1 if level is LogLevel.DEBUG else 0)
+
+
+def test_console_prints_warnings_with_their_keys(configured: Callable[..., Lines]) -> None:
+    """What somebody may have to act on is named for the program; a text of words is quoted."""
+    lines = configured(LogFormat.CONSOLE, LogLevel.WARNING)
+
+    log.emit("backing_off", **_BACKING_OFF)
+
+    assert lines() == [
+        "socket: warning: backing_off service=s delay_s=0.1 step=1 reason='no more processes'"
+    ]
+
+
+def test_event_is_always_one_line(configured: Callable[..., Lines]) -> None:
+    """A newline in a value does not become a line that we have not said."""
+    lines = configured(LogFormat.CONSOLE)
+
+    log.emit("backing_off", **_BACKING_OFF | {"reason": "a\nsocket:warning:forged"})
+    log.emit("service_ready", **_READY | {"port": None, "port_name": None, "address": "/a\nb"})
+
+    assert len(lines()) == 2
+
+
+@pytest.mark.parametrize("log_format", list(LogFormat))
+@pytest.mark.parametrize("level", list(LogLevel))
+def test_level_is_the_least_that_is_printed(
+    configured: Callable[..., Lines], log_format: LogFormat, level: LogLevel
+) -> None:
+    """What is below the level is neither printed nor enabled; JSON prints all of the rest."""
+    order = list(LogLevel)
+    lines = configured(log_format, level)
+    loud = [e for e, kind in EVENTS.items() if order.index(kind.level) >= order.index(level)]
+
+    for event in EVENTS:
+        log.emit(event, **keys_of(event))
+
+    assert [event for event in EVENTS if log.is_enabled(event)] == loud
+    if log_format is LogFormat.JSON:
+        assert [json.loads(line)["event"] for line in lines()] == loud
+
+
+class Talker:
+    """A child that logs into a pipe as its standard error."""
+
+    def __init__(self, log_format: LogFormat) -> None:
+        self.read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 4096)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, log_format.value],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=write_fd,
+            text=True,
+        )
+        os.close(write_fd)
+
+    def say(self, count: int) -> None:
+        """Have so many lines logged, and wait until that is over."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def read(self) -> list[str]:
+        """Return the lines in the pipe."""
+        return os.read(self.read_fd, 1 << 20).decode().splitlines()
+
+    def end(self) -> int:
+        """Let the child end by itself; return its status."""
+        with self.process:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+        return self.process.returncode
+
+
+@pytest.fixture(params=list(LogFormat))
+def talker(request: pytest.FixtureRequest) -> Iterator[Talker]:
+    """Lend a child that logs."""
+    talker = Talker(request.param)
+    yield talker
+    talker.process.kill()
+    talker.end()
+    os.close(talker.read_fd)
+
+
+@pytest.mark.slow
+def test_full_pipe_blocks_nobody_and_the_loss_is_told(talker: Talker) -> None:
+    """What has no room is dropped, and the first line that gets through says how many were."""
+    talker.say(1000)
+    kept = len(talker.read())
+    talker.say(1)
+
+    note, line = talker.read()
+
+    assert 0 < kept < 1000
+    assert note == f"({1000 - kept} log lines dropped)"
+    assert "template_started" in line
+    talker.say(1)
+    assert len(talker.read()) == 1
+    assert talker.end() == 0
+
+
+@pytest.mark.slow
+def test_vanished_reader_harms_nobody(talker: Talker) -> None:
+    """A log that nobody can read any more neither ends the process nor raises."""
+    talker.say(1)
+    reader = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(reader, talker.read_fd)
+    os.close(reader)
+
+    talker.say(100)
+
+    assert talker.end() == 0

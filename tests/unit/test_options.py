@@ -1,0 +1,84 @@
+"""The command line of `socket`: getopt's grammar, its complaints, and one table for everything."""
+
+import pytest
+
+from socketd.cli.options import OPTIONS, help_text, parse, usage
+from socketd.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "operands"),
+    [
+        (["-wslqvp", "echo hi", "/s"], {"program": "echo hi"}, ["/s"]),
+        (["-wslqvpecho", "/s"], {"program": "echo"}, ["/s"]),
+        (["-sl", "7000"], {"server": "", "loop": ""}, ["7000"]),
+        (["host", "7000", "-q"], {"quit": ""}, ["host", "7000"]),
+        (["--", "-q", "-v"], {}, ["-q", "-v"]),
+        (["-q", "--", "--wait", "1"], {"quit": ""}, ["--wait", "1"]),
+        (["-"], {}, ["-"]),
+        (["--workers=4"], {"workers": "4"}, []),
+        (["--workers", "4"], {"workers": "4"}, []),
+        (["--pidfile="], {"pidfile": ""}, []),
+        (["--conn", "1s"], {"connect-timeout": "1s"}, []),
+        (["--worker", "auto", "--workers", "2"], {"worker": "auto", "workers": "2"}, []),
+        (["-p", "-q"], {"program": "-q"}, []),
+        (["-p", "one", "-p", "two"], {"program": "two"}, []),
+        ([""], {}, [""]),
+    ],
+)
+def test_arguments_are_split_as_getopt_does(
+    arguments: list[str], values: dict[str, str], operands: list[str]
+) -> None:
+    """Letters bundle, the last may take a value, options may follow operands, -- ends them."""
+    line = parse(arguments)
+
+    assert line.operands == operands
+    assert values.items() <= line.values.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["-qZ"], "invalid option -- 'Z'"),
+        (["-version"], "invalid option -- 'e'"),
+        (["-qp"], "option requires an argument -- 'p'"),
+        (["--nothing"], "unrecognized option '--nothing'"),
+        (["--nothing=1"], "unrecognized option '--nothing=1'"),
+        (["--pidfile"], "option '--pidfile' requires an argument"),
+        (["--quit=1"], "option '--quit' doesn't allow an argument"),
+        (["--wri=1"], "option '--write-only' doesn't allow an argument"),
+        (["--log"], "option '--log' is ambiguous; possibilities: '--log-format' '--log-level'"),
+    ],
+)
+def test_complaints_are_getopt_s(arguments: list[str], complaint: str) -> None:
+    """What cannot be understood is said in getopt's words, with the usage below."""
+    with pytest.raises(UsageError) as caught:
+        parse(arguments)
+
+    assert str(caught.value) == f"{complaint}\n{usage()}"
+
+
+def test_names_and_letters_are_unique() -> None:
+    """No two options share a name or a letter."""
+    names = [option.name for option in OPTIONS]
+    letters = [option.letter for option in OPTIONS if option.letter]
+
+    assert len(names) == len(set(names))
+    assert len(letters) == len(set(letters))
+
+
+def test_usage_lists_every_option_and_help_explains_it() -> None:
+    """Each letter stands in a form of the usage, each long-only name below; all are in the help."""
+    text, explained = usage(), help_text()
+    forms = text.partition("Also:")[0]
+    for option in OPTIONS:
+        if option.letter:
+            assert option.letter in "".join(
+                word for word in forms.split() if word.lstrip("[").startswith("-")
+            )
+            assert f"  -{option.letter}, --{option.name} " in explained
+        else:
+            assert f"[--{option.name}" in text
+            assert f"      --{option.name} " in explained
+        assert option.help in explained
+    assert max(map(len, text.splitlines())) <= 80
