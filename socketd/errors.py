@@ -24,13 +24,17 @@ class ExitCode(enum.IntEnum):
 class SocketdError(Exception):
     """Base of every error that is reported in one line and ends the command."""
 
-    exit_code = ExitCode.SYSTEM
+    exit_code: int = ExitCode.SYSTEM
 
 
 class UsageError(SocketdError):
     """The command line does not make sense."""
 
     exit_code = ExitCode.USAGE
+
+
+class ClassicUsageError(UsageError):
+    """The same, in a line that socket 1.1 prints without its own name before it."""
 
 
 class UnknownServiceError(SocketdError):
@@ -49,6 +53,25 @@ class ListenError(SocketdError):
     """A listening socket cannot be made."""
 
     exit_code = ExitCode.CANNOT_LISTEN
+
+
+class ConnectError(SocketdError):
+    """A client has no connection: the exit code is the errno."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"client socket: {describe_errno(number)}")
+        self.number = number
+        self.exit_code = number
+
+
+class RelayError(SocketdError):
+    """A connection, or what it is relayed to, failed under way: the exit code is the errno."""
+
+    def __init__(self, attempt: str, number: int, *, is_of_connection: bool) -> None:
+        super().__init__(f"{attempt}: {describe_errno(number)}")
+        self.is_of_connection = is_of_connection
+        self.number = number
+        self.exit_code = number
 
 
 class ProgramError(SocketdError):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from socketd.program import Program
 from socketd.reaper import DeadChild
+from socketd.relay import RelaySettings
 
 WORKER_FAILED_STATUS = 111
 
@@ -33,7 +34,10 @@ class StderrTarget(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """Everything that a worker needs from its birth to exec."""
+    """Everything that a worker needs from its birth to exec.
+
+    With `relay` a worker does not become the program but starts it, and relays.
+    """
 
     listener: socket.socket
     program: Program
@@ -41,6 +45,7 @@ class WorkerPlan:
     stderr: StderrTarget
     doorbell_fd: int
     master_pid: int
+    relay: RelaySettings | None = None
 
 
 class Spawner(Protocol):

@@ -12,6 +12,7 @@ therefore the listener stands at the descriptor of that number. Whatever the mom
 that has not returned fails with EBADF, and one that has returned holds a connection and serves it.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -27,15 +28,18 @@ from typing import NoReturn
 
 from socketd.board import Board, SlotState, Step
 from socketd.environment import Peer, connection_variables, peer_of
-from socketd.errors import ExitCode
+from socketd.errors import ExitCode, RelayError
+from socketd.piped import PipedProgram, exit_like
 from socketd.program import SHELL
 from socketd.reaper import DeadChild
+from socketd.relay import Relay, RelaySettings
 from socketd.spawner import WORKER_FAILED_STATUS, StderrTarget, WorkerPlan
 
 RETIRE_SIGNAL = signal.SIGWINCH
 RING_SIGNAL = signal.SIGUSR1
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
+_CONNECTION_FD = 3  # of a relay, which has no other left
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -93,6 +97,7 @@ class PythonSpawner:
         except OSError as error:
             self._board.write_failure(number, Step.FORK, error.errno or 0)
             self._board.set_state(number, SlotState.STILLBORN)
+            _ring_by_pipe(self._plan.doorbell_fd)
             return
         if pid == 0:
             _live(self._plan, self._board, number)
@@ -128,6 +133,11 @@ def _live(plan: WorkerPlan, board: Board, number: int) -> NoReturn:
 
         step = Step.WIRE
         environment = plan.environment | connection_variables(connection, peer)
+        if plan.relay is not None:
+            connection = _leave_pool(connection)
+            step = Step.EXEC
+            status = ExitCode.CANNOT_EXECUTE
+            _carry(plan, plan.relay, connection, environment)
         _wire(connection, plan.stderr)
 
         step = Step.EXEC
@@ -173,12 +183,16 @@ def _ring(master_pid: int, doorbell_fd: int) -> None:
     try:
         os.kill(master_pid, RING_SIGNAL)
     except PermissionError:
-        try:
-            os.write(doorbell_fd, bytes((RING_SIGNAL,)))
-        except BlockingIOError:
-            pass  # a full pipe wakes as well
-        except BrokenPipeError:
-            signal.sigtimedwait({signal.SIGPIPE}, 0)
+        _ring_by_pipe(doorbell_fd)
+
+
+def _ring_by_pipe(doorbell_fd: int) -> None:
+    try:
+        os.write(doorbell_fd, bytes((RING_SIGNAL,)))
+    except BlockingIOError:
+        pass  # a full pipe wakes as well
+    except BrokenPipeError:
+        signal.sigtimedwait({signal.SIGPIPE}, 0)
 
 
 def _accept(listener: socket.socket) -> tuple[socket.socket, Peer] | None:
@@ -217,12 +231,46 @@ def _wire(connection: socket.socket, stderr: StderrTarget) -> None:
             pass
 
 
-def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
-    """Exec the program. Raises OSError if that cannot be."""
-    program = plan.program
+def _leave_pool(connection: socket.socket) -> socket.socket:
+    """Close what would close at exec, the listener above all; return the connection."""
+    os.dup2(connection.detach(), _CONNECTION_FD, inheritable=False)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > _CONNECTION_FD:
+            with contextlib.suppress(OSError):  # the one that listed them is gone
+                os.close(int(name))
+    return socket.socket(fileno=_CONNECTION_FD)
+
+
+def _carry(
+    plan: WorkerPlan,
+    settings: RelaySettings,
+    connection: socket.socket,
+    environment: dict[str, str],
+) -> NoReturn:
+    """Run the program on two pipes and relay; end as it does. Raises OSError if it cannot run.
+
+    The program is in this process's group, so that a signal to the group reaches both.
+    """
+    _return_to_usual()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the relay wants the error, not the signal
+    piped = PipedProgram(plan.program, environment, settings, plan.stderr)
+    relay = Relay(connection, piped.source, piped.sink, settings, lambda _: None, piped.close_stdin)
+    with contextlib.suppress(RelayError):  # the client has gone; the status is the program's
+        relay.run()
+    exit_like(piped.wait())
+
+
+def _return_to_usual() -> None:
+    """Take back what only a waiting worker needs."""
     signal.signal(RETIRE_SIGNAL, signal.SIG_DFL)
     _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(0), 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
+    """Exec the program. Raises OSError if that cannot be."""
+    program = plan.program
+    _return_to_usual()
     try:
         os.execve(program.path, program.arguments, environment)
     except OSError as error:

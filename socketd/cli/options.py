@@ -1,24 +1,32 @@
-"""The options of `socket`: one table for the parser, the usage text and the manual page.
+"""The options of `socket`: one table for the parser, the usage text, completion and the manual.
 
 Owns the names, the help texts and the classic grammar: single letters bundle, the last of a
-bundle may take a value, options may follow operands. That is getopt's grammar, so this is getopt
-and not click; and client mode may not pay for importing click.
+bundle may take a value, options may follow operands. That is getopt's grammar and these are
+getopt's complaints, word for word. It is neither click nor the getopt module, because client mode
+pays for every import: no dataclasses, no typing, no re.
 """
 
-import getopt
-from dataclasses import dataclass, field
+from socketd.errors import ClassicUsageError, UsageError
 
-from socketd.errors import UsageError
+_WIDTH = 78
 
 
-@dataclass(frozen=True, slots=True)
 class Option:
-    """One option; `metavar` is empty for a flag, `letter` for one that has only a long name."""
+    """One option; `metavar` is empty for a flag, `letter` for one that has only a long name.
 
-    letter: str
-    name: str
-    metavar: str
-    help: str
+    `choices` are all values that there are, for an option that takes one of a few.
+    """
+
+    __slots__ = ("choices", "help", "letter", "metavar", "name")
+
+    def __init__(
+        self, letter: str, name: str, metavar: str, help_line: str, choices: str = ""
+    ) -> None:
+        self.letter = letter
+        self.name = name
+        self.metavar = metavar
+        self.help = help_line
+        self.choices = choices.split()
 
 
 OPTIONS = (
@@ -30,69 +38,167 @@ OPTIONS = (
     Option("b", "background", "", "go to the background once the service is up"),
     Option("B", "bind", "ADDRESS", "use this local address or name"),
     Option("q", "quit", "", "end the connection at the end of the input"),
+    Option("N", "half-close", "", "tell the peer the end of the input, and read on to its end"),
     Option("c", "crlf", "", "translate LF to CRLF towards the socket, and back"),
     Option("r", "read-only", "", "only read from the socket"),
     Option("w", "write-only", "", "only write to the socket"),
     Option("v", "verbose", "", "say what happens, on stderr"),
+    Option("", "connect-timeout", "TIME", "give up connecting after this time"),
+    Option("", "wait", "", "wait for a server that is not there yet"),
     Option("", "max-workers", "N", "never have more than N workers (default 256, or -W's N)"),
-    Option("", "worker", "KIND", "auto (default), native or python"),
-    Option("", "strategy", "NAME", "fixed, eager (default), incremental or surge"),
+    Option("", "worker", "KIND", "auto (default), native or python", "auto native python"),
+    Option(
+        "",
+        "strategy",
+        "NAME",
+        "fixed, eager (default), incremental or surge",
+        "fixed eager incremental surge",
+    ),
     Option("", "idle-timeout", "TIME", "quiet time after which the pool shrinks (default 30s)"),
     Option("", "backlog", "N", "length of the kernel's queue (default 4096)"),
-    Option("", "shell", "WHEN", "run COMMAND by /bin/sh: auto (default), always or never"),
-    Option("", "stderr", "WHERE", "COMMAND's stderr: socket (default), inherit or null"),
+    Option(
+        "",
+        "shell",
+        "WHEN",
+        "run COMMAND by /bin/sh: auto (default), always or never",
+        "auto always never",
+    ),
+    Option(
+        "",
+        "stderr",
+        "WHERE",
+        "COMMAND's stderr: socket (default), inherit or null",
+        "socket inherit null",
+    ),
     Option("", "drain-timeout", "TIME", "how long a stop waits for connections (default 30s)"),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
-    Option("", "log-format", "NAME", "console (default) or json"),
-    Option("", "log-level", "NAME", "debug, info, warning (default) or error; -v means info"),
+    Option("", "log-format", "NAME", "console (default) or json", "console json"),
+    Option(
+        "",
+        "log-level",
+        "NAME",
+        "debug, info, warning (default) or error; -v means info",
+        "debug info warning error",
+    ),
+    Option("", "completion", "SHELL", "print completions for bash, zsh or fish", "bash zsh fish"),
     Option("", "help", "", "print this text"),
     Option("", "version", "", "print the version"),
 )
 
+_RELAYING = ("crlf", "read-only", "write-only")
+
 _FORMS = (
-    "socket [options] host port",
-    "socket [options] /path",
-    "socket [options] -s [-l] port",
-    "socket [options] -s [-l] /path",
+    "socket [-cqrvwN] [-p command] [-B local-address] host port",
+    "socket [-cqrvwN] [-p command] /path",
+    "socket [-bcfqrvwN] [-p command] [-W n] [-B local-address] -s [-l] port",
+    "socket [-bcfqrvwN] [-p command] [-W n] -s [-l] /path",
+    "socket -version",
 )
 
 
-@dataclass(slots=True)
 class CommandLine:
     """What was typed: values by long name, an empty one for a flag, and the operands."""
 
-    values: dict[str, str] = field(default_factory=dict)
-    operands: list[str] = field(default_factory=list)
+    __slots__ = ("operands", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.operands: list[str] = []
 
     def has(self, name: str) -> bool:
         """Tell whether a flag was given."""
         return name in self.values
 
+    @property
+    def needs_relay(self) -> bool:
+        """Tell whether bytes must pass through us on their way between socket and program."""
+        return any(name in self.values for name in _RELAYING)
+
 
 def parse(arguments: list[str]) -> CommandLine:
     """Split a command line. Raises UsageError for what getopt cannot make sense of."""
-    letters = "".join(o.letter + (":" if o.metavar else "") for o in OPTIONS if o.letter)
-    names = [o.name + ("=" if o.metavar else "") for o in OPTIONS]
-    try:
-        pairs, operands = getopt.gnu_getopt(arguments, letters, names)
-    except getopt.GetoptError as error:
-        raise UsageError(f"{error}\n{usage()}") from None
-    by_flag = {f"-{o.letter}": o.name for o in OPTIONS if o.letter}
-    values = {by_flag.get(flag, flag.removeprefix("--")): value for flag, value in pairs}
-    return CommandLine(values, operands)
+    line = CommandLine()
+    coming = list(reversed(arguments))
+    while coming:
+        argument = coming.pop()
+        if argument == "--":
+            line.operands += reversed(coming)
+            break
+        if argument.startswith("--"):
+            _take_long(argument.removeprefix("--"), coming, line)
+        elif argument.startswith("-") and argument != "-":
+            _take_bundle(argument.removeprefix("-"), coming, line)
+        else:
+            line.operands.append(argument)
+    return line
+
+
+def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:
+    by_letter = {option.letter: option for option in OPTIONS if option.letter}
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        option = by_letter.get(letter)
+        if option is None:
+            raise _complaint(f"invalid option -- '{letter}'")
+        if not option.metavar:
+            line.values[option.name] = ""
+            continue
+        if not letters and not coming:
+            raise _complaint(f"option requires an argument -- '{letter}'")
+        line.values[option.name] = letters or coming.pop()
+        return
+
+
+def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
+    name, equals, value = text.partition("=")
+    exact = [option for option in OPTIONS if option.name == name]
+    options = exact or [option for option in OPTIONS if option.name.startswith(name)]
+    if not options:
+        raise _complaint(f"unrecognized option '--{text}'")
+    if len(options) > 1:
+        names = " ".join(f"'--{option.name}'" for option in options)
+        raise _complaint(f"option '--{text}' is ambiguous; possibilities: {names}")
+    option = options[0]
+    if not option.metavar and equals:
+        raise _complaint(f"option '--{option.name}' doesn't allow an argument")
+    if option.metavar and not equals:
+        if not coming:
+            raise _complaint(f"option '--{option.name}' requires an argument")
+        value = coming.pop()
+    line.values[option.name] = value
+
+
+def wrong_operands() -> UsageError:
+    """Return the error for too many or too few operands: the usage alone, as ever."""
+    return ClassicUsageError(usage())
 
 
 def usage() -> str:
-    """Return the forms of the command, as after a usage error."""
+    """Return the forms of the command and what is new, as after a usage error."""
     first, *rest = _FORMS
-    return "\n".join([f"Usage: {first}", *(f"       {form}" for form in rest)])
+    lines = [f"Usage: {first}", *(f"       {form}" for form in rest)]
+    row = "Also:"
+    for option in OPTIONS:
+        if option.letter:
+            continue
+        words = f" [--{option.name}" + (f" {option.metavar}]" if option.metavar else "]")
+        if len(row) + len(words) > _WIDTH:
+            lines.append(row)
+            row = "      "
+        row += words
+    return "\n".join([*lines, row])
 
 
 def help_text() -> str:
     """Return the forms and every option."""
-    lines = [usage(), ""]
+    first, *rest = _FORMS
+    lines = [f"Usage: {first}", *(f"       {form}" for form in rest), ""]
     for option in OPTIONS:
         letter = f"-{option.letter}, " if option.letter else "    "
         name = f"--{option.name}" + (f" {option.metavar}" if option.metavar else "")
         lines.append(f"  {letter}{name:<24}{option.help}")
     return "\n".join(lines)
+
+
+def _complaint(text: str) -> UsageError:
+    return UsageError(f"{text}\n{usage()}")

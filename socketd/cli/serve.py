@@ -4,15 +4,15 @@ Owns the order of a start: settings, background, pid file, listener, pool; and o
 """
 
 import contextlib
-import enum
 import os
 import signal
-import sys
-from typing import TypeVar
 
 from socketd import log
 from socketd.address import UnixAddress, parse_operand
+from socketd.cli import console
 from socketd.cli.background import detach
+from socketd.cli.choices import choice
+from socketd.cli.client import relay_settings
 from socketd.cli.options import CommandLine
 from socketd.config import (
     DEFAULT_BACKLOG,
@@ -20,13 +20,13 @@ from socketd.config import (
     MOST_WORKERS,
     ServiceSettings,
     parse_count,
-    parse_duration,
     size_pool,
 )
+from socketd.duration import parse_duration
 from socketd.environment import base_environment
-from socketd.errors import ExitCode, SystemFailureError, UsageError
+from socketd.errors import ExitCode, SystemFailureError
 from socketd.listeners import Listener, listen
-from socketd.master import Master
+from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import ShellUse, resolve
@@ -34,7 +34,6 @@ from socketd.spawner import StderrTarget, WorkerKind
 from socketd.template import is_built
 
 _LAST_STANDARD_FD = 2
-_Choice = TypeVar("_Choice", bound=enum.Enum)
 
 _CLASSIC_NAMES = {
     signal.SIGTERM: "Termination signal",
@@ -51,7 +50,10 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = os.path.abspath(pid_path)
-    announce = detach() if line.has("background") else None
+    announce = detach(console.speak_to, log.speak_to) if line.has("background") else None
+    # From here to the end there is something to clean up: a signal waits until the loop, which
+    # lets it through, can act on it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     listener = listen(settings.address, settings.backlog)
     try:
         # The socket comes first: a second server fails to bind before it touches the pid file.
@@ -59,7 +61,7 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
         try:
 
             def on_ready() -> None:
-                if listener.port is not None and settings_ask_for_any_port(line):
+                if listener.port is not None and _is_port_untold(line):
                     _say_port(listener)
                 if announce is not None:
                     announce()
@@ -74,21 +76,21 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     return _exit_code(line, master.stop_signal)
 
 
-def settings_ask_for_any_port(line: CommandLine) -> bool:
+def _is_port_untold(line: CommandLine) -> bool:
     """Tell whether the port is the system's choice and nobody says it otherwise."""
-    return line.operands[0] == "0" and not line.has("verbose")
+    return line.operands[0] == "0" and not log.is_enabled("service_ready")
 
 
 def _say_port(listener: Listener) -> None:
-    print(f"inet: listening on port {listener.port}", file=sys.stderr, flush=True)
+    log.say(f"inet: listening on port {listener.port}")
 
 
 def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
     address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress):
+    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
         address = UnixAddress(os.path.abspath(address.path))
     inherited = base_environment(environment)
-    shell = _choice(ShellUse, line, "shell", ShellUse.AUTO)
+    shell = choice(ShellUse, line, "shell", ShellUse.AUTO)
     return ServiceSettings(
         name="socket",
         address=address,
@@ -97,12 +99,15 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         pool=_pool_settings(line),
         backlog=_count(line, "backlog", 1, HIGHEST_BACKLOG) or DEFAULT_BACKLOG,
         worker=_worker_kind(line),
-        stderr=_choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
+        relay=relay_settings(line) if line.needs_relay else None,
+        stderr=choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
     )
 
 
 def _worker_kind(line: CommandLine) -> WorkerKind:
-    kind = _choice(WorkerKind, line, "worker", WorkerKind.AUTO)
+    kind = choice(WorkerKind, line, "worker", WorkerKind.AUTO)
+    if kind is WorkerKind.AUTO and line.needs_relay:
+        return WorkerKind.PYTHON
     if kind is WorkerKind.NATIVE and not is_built():
         raise SystemFailureError(
             "--worker native: it was not built when socketd was installed; install a C compiler "
@@ -116,7 +121,7 @@ def _pool_settings(line: CommandLine) -> PoolSettings:
     drain_seconds = _duration(line, "drain-timeout", "30s")
     workers = _count(line, "workers", 1, MOST_WORKERS)
     most = _count(line, "max-workers", 1, MOST_WORKERS)
-    strategy = _choice(Strategy, line, "strategy", Strategy.EAGER)
+    strategy = choice(Strategy, line, "strategy", Strategy.EAGER)
     if line.has("fork") and line.has("loop"):
         minimum, maximum = size_pool(strategy, workers, most)
         return PoolSettings(minimum, maximum, strategy, idle_seconds, drain_seconds)
@@ -126,21 +131,8 @@ def _pool_settings(line: CommandLine) -> PoolSettings:
 
 def _configure_log(line: CommandLine) -> None:
     usual = log.LogLevel.INFO if line.has("verbose") else log.LogLevel.WARNING
-    level = _choice(log.LogLevel, line, "log-level", usual)
-    log.configure(
-        _choice(log.LogFormat, line, "log-format", log.LogFormat.CONSOLE), level, "socket"
-    )
-
-
-def _choice(kind: type[_Choice], line: CommandLine, name: str, usual: _Choice) -> _Choice:
-    text = line.values.get(name)
-    if text is None:
-        return usual
-    for choice in kind:
-        if choice.value == text:
-            return choice
-    allowed = ", ".join(str(choice.value) for choice in kind)
-    raise UsageError(f"--{name}: {text!r} is not one of {allowed}")
+    level = choice(log.LogLevel, line, "log-level", usual)
+    log.configure(choice(log.LogFormat, line, "log-format", log.LogFormat.CONSOLE), level, "socket")
 
 
 def _count(line: CommandLine, name: str, lowest: int, highest: int) -> int | None:
@@ -168,5 +160,5 @@ def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:
     if stop_signal is None or line.has("workers"):
         return ExitCode.DONE
     if line.values.get("log-format") != log.LogFormat.JSON.value:
-        print(f"\n{_CLASSIC_NAMES[stop_signal]} occured, exiting", file=sys.stderr)
+        log.say(f"\n{_CLASSIC_NAMES[stop_signal]} occured, exiting")
     return 256 - stop_signal

@@ -1,68 +1,105 @@
 """The command `socket`: the classic program's command line, and what is new.
 
 Owns the meaning of the options together. Must not know fork, signals or sockets. Modules that
-only a server needs are imported when a server is asked for.
+only one of the modes needs are imported when that mode is asked for.
 """
 
 import os
 import sys
-from typing import NoReturn
 
 from socketd import __version__
-from socketd.cli.options import CommandLine, help_text, parse, usage
-from socketd.errors import ExitCode, SocketdError, UsageError
+from socketd.cli import console
+from socketd.cli.options import CommandLine, help_text, parse, wrong_operands
+from socketd.errors import ClassicUsageError, ExitCode, SocketdError, UsageError
 
 _VERSION_TEXT = f"Socket-{__version__} (socketd {__version__}, successor of socket 1.1)"
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command and end the process with a documented exit code."""
-    sys.exit(run(sys.argv[1:]))
+    console.open_standard_descriptors()
+    console.answer_signals()
+    code = run(sys.argv[1:])
+    console.ignore_signals()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run the command; return its exit code, with errors already printed."""
-    if arguments[:1] == ["-version"]:
-        print(_VERSION_TEXT)
-        return ExitCode.DONE
     try:
+        text = _text_asked_for(arguments)
+        if text is not None:
+            return ExitCode.DONE if console.show(text) else ExitCode.SYSTEM
         line = parse(arguments)
-        if line.has("help"):
-            print(help_text())
-            return ExitCode.DONE
-        if line.has("version"):
-            print(_VERSION_TEXT)
-            return ExitCode.DONE
         _check(line)
-        return _serve(line)
-    except SocketdError as error:
-        print(f"socket: {error}", file=sys.stderr)
+        return _start(line)
+    except ClassicUsageError as error:
+        console.say(str(error))
         return error.exit_code
+    except SocketdError as error:
+        console.say(f"socket: {error}")
+        return error.exit_code
+    except Exception:  # noqa: BLE001  the last resort: what arrives here is our own fault
+        import traceback
+
+        console.say(traceback.format_exc())
+        console.say("socket: this is a bug in socketd; please report it with the lines above")
+        return ExitCode.BUG
+
+
+def _text_asked_for(arguments: list[str]) -> str | None:
+    """Return what is to be printed instead of anything else."""
+    if arguments[:1] == ["-version"]:
+        return _VERSION_TEXT
+    line = parse(arguments)
+    if line.has("help"):
+        return help_text()
+    if line.has("version"):
+        return _VERSION_TEXT
+    if line.has("completion"):
+        from socketd.cli.completion import script
+
+        return script(line.values["completion"])
+    return None
 
 
 def _check(line: CommandLine) -> None:
     """Refuse what does not make sense, in the classic program's words and order."""
-    if line.has("workers"):
-        line.values.setdefault("loop", "")
-        line.values.setdefault("fork", "")
     if line.has("read-only") and line.has("write-only"):
-        raise UsageError("It does not make sense to set -r and -w.")
-    for flag, letter in (("loop", "l"), ("background", "b"), ("fork", "f")):
+        raise ClassicUsageError("It does not make sense to set -r and -w.")
+    for flag, letter in (("loop", "l"), ("background", "b"), ("workers", "W"), ("fork", "f")):
         if line.has(flag) and not line.has("server"):
             text = f"It does not make sense to set -{letter} and not -s."
-            if letter != "f":
-                raise UsageError(text)
-            print(text, file=sys.stderr)
-    if len(line.operands) != 1:
-        raise UsageError(f"wrong number of arguments\n{usage()}")
-    for unfinished in ("crlf", "read-only", "write-only"):
-        if line.has(unfinished):
-            raise UsageError(f"--{unfinished}: not yet: this version serves programs without it")
-    if not line.has("server") or not line.has("program"):
-        raise UsageError("not yet: this version serves programs only; give -s and -p COMMAND")
+            if flag != "fork":
+                raise ClassicUsageError(text)
+            console.say(text)
+    is_path = len(line.operands) == 1 and "/" in line.operands[0]
+    wanted = 1 if line.has("server") or is_path else 2
+    if len(line.operands) != wanted:
+        raise wrong_operands()
+    if line.has("workers"):
+        if not line.has("program"):
+            raise UsageError(
+                "-W needs -p: without a program all connections share one stdin and stdout"
+            )
+        line.values.setdefault("loop", "")
+        line.values.setdefault("fork", "")
+    if line.needs_relay and line.has("server") and line.values.get("worker") == "native":
+        raise UsageError(
+            "--worker native does not relay, as -c, -r and -w ask for; "
+            "use --worker python or leave it out"
+        )
 
 
-def _serve(line: CommandLine) -> int:
-    from socketd.cli import serve
+def _start(line: CommandLine) -> int:
+    if not line.has("server"):
+        from socketd.cli import client
 
-    return serve.serve(line, dict(os.environ))
+        return client.run_client(line)
+    if line.has("program"):
+        from socketd.cli import serve
+
+        return serve.serve(line, dict(os.environ))
+    from socketd.cli import relay_server
+
+    return relay_server.serve_own_streams(line)

@@ -1,0 +1,118 @@
+"""`socket -s` without a program: connections to our own stdin and stdout.
+
+Owns the order of such a server's life. One connection, with -l one after another, with -l and -f
+each in a process of its own: they share our stdin and stdout then, as in socket 1.1.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+
+from socketd.address import UnixAddress, parse_operand
+from socketd.cli import console
+from socketd.cli.background import detach
+from socketd.cli.client import be_quiet, carry_own_streams
+from socketd.cli.options import CommandLine
+from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
+from socketd.environment import peer_of
+from socketd.errors import ExitCode, RelayError, SystemFailureError, describe_errno
+from socketd.listeners import Listener, listen
+from socketd.pidfile import PidFile
+
+# accept(2): the connection that was about to be accepted has failed, not the listener.
+_TRANSIENT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH})
+
+
+def serve_own_streams(line: CommandLine) -> int:
+    """Serve until it is over; return the exit code. Raises SocketdError if it cannot begin."""
+    operand = line.operands[0]
+    address = parse_operand(operand, line.values.get("bind"))
+    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
+        address = UnixAddress(os.path.abspath(address.path))
+    pid_path = line.values.get("pidfile")
+    if pid_path is not None:
+        pid_path = os.path.abspath(pid_path)
+    backlog = parse_count(
+        line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
+    )
+    announce = detach(console.speak_to) if line.has("background") else None
+    listener = listen(address, backlog)
+    with contextlib.ExitStack() as undoing:
+        undoing.callback(listener.close)
+        if pid_path is not None:
+            # The socket comes first: a second server fails to bind before it touches the pid file.
+            undoing.callback(PidFile(pid_path).remove)
+        if line.has("verbose") or operand == "0":
+            console.say(_listening_line(listener))
+        if announce is not None:
+            announce()
+        return _serve(listener, line)
+
+
+def _serve(listener: Listener, line: CommandLine) -> int:
+    if not line.has("loop"):
+        carry_own_streams(_accept(listener, line), line)
+        return ExitCode.DONE
+    if line.has("fork"):
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    while True:
+        connection = _accept(listener, line)
+        if not line.has("fork"):
+            _carry(connection, line)
+        elif os.fork() == 0:
+            _live_as_child(listener, connection, line)
+        connection.close()
+
+
+def _carry(connection: socket.socket, line: CommandLine) -> int:
+    """Relay one connection of many. Raises RelayError if the others would fail as well."""
+    try:
+        carry_own_streams(connection, line)
+    except RelayError as error:
+        if not error.is_of_connection:
+            raise
+        console.say(f"socket: {error}")
+        return error.exit_code
+    return ExitCode.DONE
+
+
+def _live_as_child(listener: Listener, connection: socket.socket, line: CommandLine) -> None:
+    """Relay one connection and end; what the parent has to undo is not ours to undo."""
+    status: int = ExitCode.BUG
+    try:
+        for number in console.SIGNAL_NAMES:
+            signal.signal(number, signal.SIG_DFL)
+        listener.socket.close()
+        status = _carry(connection, line)
+    except RelayError as error:
+        console.say(f"socket: {error}")
+        status = error.exit_code
+    finally:
+        os._exit(status)
+
+
+def _accept(listener: Listener, line: CommandLine) -> socket.socket:
+    while True:
+        try:
+            connection, name = listener.socket.accept()
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                continue
+            why = describe_errno(error.errno or 0)
+            raise SystemFailureError(f"accept on {listener}: {why}") from error
+        say = console.say if line.has("verbose") else be_quiet
+        if listener.port is None:
+            say(f"unix: connection from {listener.host}")
+        else:
+            with contextlib.suppress(OSError):  # it has been reset already
+                say(f"inet: connection from {peer_of(connection, name).host}")
+        return connection
+
+
+def _listening_line(listener: Listener) -> str:
+    if listener.port is None:
+        return f"unix: bound to {listener.host}"
+    name = f" ({listener.port_name})" if listener.port_name else ""
+    return f"inet: listening on port {listener.port}{name}"

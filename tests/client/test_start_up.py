@@ -1,0 +1,79 @@
+"""What client mode costs before its first byte: the modules it loads."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import socketd
+
+ROOT = str(Path(socketd.__file__).parent.parent)
+
+# Runs without site, so that nothing has been loaded before that would hide a module of ours.
+PROBE = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+before = set(sys.modules)
+from socketd.cli.entry import main
+try:
+    main()
+finally:
+    print(*sorted(set(sys.modules) - before), file=sys.stderr)
+"""
+
+OURS = {
+    "socketd",
+    "socketd.cli",
+    "socketd.cli.client",
+    "socketd.cli.console",
+    "socketd.cli.entry",
+    "socketd.cli.options",
+    "socketd.cli.socket",
+    "socketd.client",
+    "socketd.crlf",
+    "socketd.errors",
+    "socketd.relay",
+}
+
+# What these load themselves differs from one version of Python to the next; the weight is here.
+OF_PYTHON = {"contextlib", "enum", "errno", "select", "signal", "socket", "struct", "time"}
+FORBIDDEN = {
+    "argparse",
+    "asyncio",
+    "click",
+    "ctypes",
+    "dataclasses",
+    "getopt",
+    "inspect",
+    "json",
+    "logging",
+    "re",
+    "structlog",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "typing",
+    "unittest",
+}
+
+
+@pytest.mark.parametrize("options", [["-q"], ["-cNv", "-B", "127.0.0.1", "--wait"]])
+def test_client_loads_only_what_it_needs(options: list[str]) -> None:
+    """A plain client loads exactly these modules of ours, and none of the heavy ones."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        with subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", PROBE, ROOT, *options, "127.0.0.1", port],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            listener.accept()[0].close()
+            assert process.stderr is not None
+            loaded = set(process.stderr.read().splitlines()[-1].split())
+
+    assert {name for name in loaded if name.startswith("socketd")} == OURS
+    assert loaded >= OF_PYTHON - {"errno", "time"}  # built in, loaded before
+    assert loaded & FORBIDDEN == set()
