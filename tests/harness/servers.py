@@ -32,9 +32,14 @@ class Outcome:
     stderr: str
 
 
-def clean_environment(mark: str) -> dict[str, str]:
-    """Return an environment with nothing of the developer's in it, and a mark."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME") or "COV" in k}
+def clean_environment(mark: str, *, is_measured: bool = True) -> dict[str, str]:
+    """Return an environment with nothing of the developer's in it, and a mark.
+
+    A measured process, and each it forks, writes its coverage to a file when it ends.
+    """
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME")}
+    if is_measured:
+        kept |= {k: v for k, v in os.environ.items() if "COV" in k}
     return kept | {MARK_NAME: mark}
 
 
@@ -46,6 +51,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: list[str] = field(default_factory=list)
     is_quiet: bool = True
+    is_measured: bool = True
     cwd: str | None = None
 
     def __post_init__(self) -> None:
@@ -59,7 +65,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=clean_environment(self.mark) | self.environment,
+            env=clean_environment(self.mark, is_measured=self.is_measured) | self.environment,
             start_new_session=True,
             cwd=self.cwd,
         )

@@ -52,7 +52,9 @@ def test_idle_workers_leave_and_a_busy_one_finishes_when_the_master_is_killed(
 
 def test_pool_heals_while_workers_are_killed_at_random(serve: Serve) -> None:
     """A killed worker costs its own connection at most; the pool is whole again afterwards."""
-    server = serve("-p", "cat", "-W", "8", "-B", "localhost", "-s", "0", is_quiet=False)
+    server = serve(
+        "-p", "cat", "-W", "8", "-B", "localhost", "-s", "0", is_quiet=False, is_measured=False
+    )
     place = server.place
     source = random.Random(3)
     killed: set[int] = set()

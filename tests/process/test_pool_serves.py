@@ -26,7 +26,9 @@ def test_command_of_the_readme_keeps_exactly_four_idle_workers(serve: ServeFixtu
 
 def test_thousand_connections_one_after_another_come_back_whole(serve: ServeFixture) -> None:
     """Connections in sequence are echoed byte for byte and leave the pool as it was."""
-    server = serve("-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0")
+    server = serve(
+        "-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0", is_measured=False
+    )
     place = server.place
     server.wait_settled(idle=4)
     descriptors = count_descriptors(server.pid)
@@ -42,7 +44,9 @@ def test_thousand_connections_one_after_another_come_back_whole(serve: ServeFixt
 
 def test_three_hundred_connections_at_once_come_back_whole(serve: ServeFixture) -> None:
     """A burst beyond the pool is echoed byte for byte and leaves the pool as it was."""
-    server = serve("-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0")
+    server = serve(
+        "-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0", is_measured=False
+    )
     place = server.place
     server.wait_settled(idle=4)
     descriptors = count_descriptors(server.pid)
@@ -57,7 +61,19 @@ def test_three_hundred_connections_at_once_come_back_whole(serve: ServeFixture) 
 
 def test_two_hundred_accepts_in_one_burst_are_all_noticed(serve: ServeFixture) -> None:
     """SIGUSR1s merge, yet the master knows of every accept at once."""
-    server = serve("-p", "cat", "-W", "200", "--max-workers", "200", "-B", "localhost", "-s", "0")
+    server = serve(
+        "-p",
+        "cat",
+        "-W",
+        "200",
+        "--max-workers",
+        "200",
+        "-B",
+        "localhost",
+        "-s",
+        "0",
+        is_measured=False,
+    )
     place = server.place
     server.wait_settled(idle=200)
 
