@@ -23,6 +23,7 @@ test: lint types walls
 	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
 	    $(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
+	rm -f .coverage.*  # half-written by processes that a test has killed
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --skip-covered
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --fail-under=100 --format=total \
 	    --include='socketd/pool/*,socketd/wheel.py,socketd/messages.py,socketd/board.py'

@@ -1,0 +1,26 @@
+"""What holds for the whole suite: where every peer is installed, no test may skip for want of one."""
+
+import os
+
+import pytest
+
+REQUIRE_PEERS = "SOCKETD_REQUIRE_PEERS"
+# What no package brings: properties of the machine and its network.
+EXCUSES = (
+    "no interface has a link-local address",
+    "no IPv6 on this machine",
+    "gives up root",
+    "needs root",
+)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if a test was skipped without an excuse and peers are required."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get(REQUIRE_PEERS):
+        return
+    reasons = {report.longrepr[2] for report in reporter.stats.get("skipped", ())}
+    missing = sorted(r for r in reasons if not any(excuse in r for excuse in EXCUSES))
+    if missing:
+        reporter.write_line(f"{REQUIRE_PEERS} is set, yet: {'; '.join(missing)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
