@@ -6,8 +6,10 @@ are shown. A new level is a number in `cases`; a new measurement is a function a
 
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -78,6 +80,8 @@ class Extent:
     cpu: tuple[int, ...]
     cpu_connections: int
     cold: tuple[int, ...]
+    clients: int
+    """Runs of the client, each beside one of the interpreter that it is compared with."""
 
 
 FULL = Extent(
@@ -92,6 +96,7 @@ FULL = Extent(
     cpu=(10, 100, 1000),
     cpu_connections=2000,
     cold=(1000,),
+    clients=20,
 )
 QUICK = Extent(
     paced={"cat": (200, 20)},
@@ -104,6 +109,7 @@ QUICK = Extent(
     cpu=(10,),
     cpu_connections=50,
     cold=(10,),
+    clients=2,
 )
 
 
@@ -138,6 +144,7 @@ def cases(extent: Extent, workers: int) -> list[Case]:
         ("memory", extent.memory, measure_memory, 0),
         ("master cpu", extent.cpu, measure_master_cpu, extent.cpu_connections),
         ("cold start", extent.cold, measure_cold_start, 0),
+        ("client start", (1,), measure_client_start, extent.clients),
     ):
         found += [
             Case(name, cat, level, level, measure, amount, is_for_pools=True) for level in levels
@@ -237,6 +244,29 @@ def measure_cold_start(case: Case, subject: Subject, generator: Generator) -> Me
     return Measured({"seconds": seconds})
 
 
+def measure_client_start(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Time whole runs of the client, connection included, in turn with `import click` alone."""
+    del generator
+    with _ready(case, subject) as running:
+        host, _, port = running.address.rpartition(":")
+        client = [subject.command, "-q", host, port]
+        yardstick = [interpreter_of(subject.command), "-c", "import click"]
+        seconds: dict[str, list[float]] = {"client": [], "click": []}
+        for _ in range(int(case.amount)):
+            for name, command in (("client", client), ("click", yardstick)):
+                begin = time.monotonic()
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+                seconds[name].append(time.monotonic() - begin)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return Measured(
+        {
+            "client_us": medians["client"] * 1e6,
+            "click_us": medians["click"] * 1e6,
+            "to_click": medians["client"] / medians["click"],
+        }
+    )
+
+
 @contextlib.contextmanager
 def _ready(case: Case, subject: Subject) -> Iterator[Running]:
     """Run a server; one with a pool has all its workers waiting."""
@@ -251,6 +281,13 @@ def _wait_for_pool(case: Case, server: Server, running: Running) -> None:
         return
     if not wait_until(lambda: has_idle_pool(running.pid, case.workers), _POOL_SECONDS):
         raise BenchError(f"{case.workers} idle workers were never reached")
+
+
+def interpreter_of(command: str) -> str:
+    """Return the interpreter of an installed command, from its first line; ours otherwise."""
+    with open(shutil.which(command) or command, "rb") as file:
+        first = file.readline().decode(errors="replace").strip()
+    return first.removeprefix("#!") if first.startswith("#!/") else sys.executable
 
 
 def _cost(load: Load) -> dict[str, float]:

@@ -24,7 +24,7 @@ def render(results: Results) -> str:
     parts.append(_throughput(results))
     bursts = dict.fromkeys(r.measurement for r in results.records if "burst" in r.measurement)
     parts += [_burst(results, cell) for name in bursts for cell in results.cells(name)]
-    parts += [_memory(results), _master_cpu(results), _cold_start(results)]
+    parts += [_memory(results), _master_cpu(results), _cold_start(results), _client_start(results)]
     parts += [_generator(results), _failures(results)]
     return "\n\n".join(part for part in parts if part)
 
@@ -102,6 +102,11 @@ TARGETS = (
             unit=" KiB",
         )
         for level in (4, 100, 1000)
+    ),
+    Target(
+        "start of the client, whole run, to `import click`",
+        1.5,
+        _own("client start", 1, "to_click"),
     ),
     Target("cold start of 1,000 idle workers", 1, _own("cold start", 1000, "seconds"), unit=" s"),
     Target(
@@ -220,6 +225,21 @@ def _cold_start(results: Results) -> str:
         for key in _measured(results, [cell])
     ]
     return _section("Cold start", ["workers", "server", "seconds until all are ready"], rows)
+
+
+def _client_start(results: Results) -> str:
+    rows = [
+        [
+            _ms(results.summary(cell, key, "client_us")),
+            _ms(results.summary(cell, key, "click_us")),
+            _number(results, cell, key, "to_click", "{:.2f}"),
+        ]
+        for cell in results.cells("client start")
+        for key in _measured(results, [cell])
+        if key == _OWN
+    ]
+    header = ["`socket -q HOST PORT`, ms", "`python3 -c 'import click'`, ms", "ratio"]
+    return _section("Start of the client", header, rows)
 
 
 def _generator(results: Results) -> str:
