@@ -51,14 +51,37 @@ static const char *format_decimal(char text[DECIMAL_SIZE], uint32_t number)
     return digit;
 }
 
-/* glibc's inet_ntop() prints into the buffer and a few bytes of stack: no lock, no allocation. */
+/* glibc's inet_ntop() prints into the buffer and some bytes of stack: no lock, no allocation. But
+ * it does so by way of sprintf(), whose code and stack cost a new worker six page faults, so the
+ * common and simple case is done here. */
+static const char *format_address(char text[INET6_ADDRSTRLEN], const struct address *end)
+{
+    char *out = text;
+
+    if (end->family != AF_INET)
+        return inet_ntop(end->family, end->bytes, text, INET6_ADDRSTRLEN);
+    for (int i = 0; i < 4; i++) {
+        unsigned byte = end->bytes[i];
+
+        if (i)
+            *out++ = '.';
+        if (byte >= 100)
+            *out++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *out++ = (char)('0' + byte / 10 % 10);
+        *out++ = (char)('0' + byte % 10);
+    }
+    *out = '\0';
+    return text;
+}
+
 static void add_end(struct environment *environment, const struct address *end,
                     const char *const address_names[], const char *const port_names[])
 {
     char address[INET6_ADDRSTRLEN];
     char port[DECIMAL_SIZE];
 
-    if (!inet_ntop(end->family, end->bytes, address, sizeof address))
+    if (!format_address(address, end))
         return;
     for (size_t i = 0; address_names[i]; i++)
         add(environment, address_names[i], address);

@@ -14,12 +14,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#if defined(__has_include)
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
+#endif
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -32,6 +38,12 @@ enum {
     DOORBELL_FD = 6,
     FIRST_FOREIGN_FD = 7,
 };
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
 
 enum { EXIT_WRONG_CALL = 100, EXIT_SYSTEM = 111 };
 
@@ -162,6 +174,50 @@ static void reset_signals(void)
         fail("unblock signals");
 }
 
+/* A child of fork() starts with none of the pages of a mapped file, unless the mapping holds a page
+ * of the process's own: then its page tables are copied like those of any private memory
+ * (vma_needs_copy() in the kernel). Faulting in code and constants again cost a worker more than
+ * its fork. So one page of each gets rewritten with what it holds. Where a policy forbids that, all
+ * is as it was. */
+static int keep_pages_through_fork(struct dl_phdr_info *object, size_t size, void *unused)
+{
+    const uintptr_t page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+    (void)size;
+    (void)unused;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr) & ~page_mask;
+        uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+        int protection = PROT_READ | (segment->p_flags & PF_X ? PROT_EXEC : 0);
+        volatile char *first = (volatile char *)begin;
+
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W)
+            continue;
+        if (mprotect((void *)begin, end - begin, protection | PROT_WRITE) < 0)
+            continue;
+        *first = *first;
+        if (mprotect((void *)begin, end - begin, protection) < 0)
+            fail("protect the code again");
+        /* Before Linux 5.14 there is no such advice; then only what was used is there. */
+        madvise((void *)begin, end - begin, MADV_POPULATE_READ);
+    }
+    return 0;
+}
+
+/* The kernel keeps an area of libc's up to date for each thread that has registered one (rseq(2)),
+ * which in every new worker, and in the template after each, costs the fault of its page. Nobody
+ * here uses it, and exec forgets it. */
+static void unregister_rseq(void)
+{
+#if defined(SYS_rseq) && defined(RSEQ_SIG)
+    char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+
+    if (__rseq_size)
+        syscall(SYS_rseq, area, RSEQ_AREA_SIZE, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+#endif
+}
+
 static int open_stderr(const char *mode)
 {
     int fd;
@@ -223,6 +279,8 @@ int main(int count, char **words)
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = LISTENER_FD;
+    unregister_rseq();
+    dl_iterate_phdr(keep_pages_through_fork, NULL);
     worker.number = template_run(&template);
     worker_run(&worker, &program, &environment);
 }
