@@ -34,7 +34,18 @@ class UnixAddress:
         return self.path
 
 
-Address = TcpAddress | UnixAddress
+@dataclass(frozen=True, slots=True)
+class InheritedAddress:
+    """Whatever a service manager has bound, by the name that it gave the descriptor."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the form for error lines: `passed socket 'web'`."""
+        return f"passed socket {self.name!r}"
+
+
+Address = TcpAddress | UnixAddress | InheritedAddress
 
 
 def parse_operand(text: str, host: str | None) -> Address:

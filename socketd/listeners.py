@@ -8,6 +8,9 @@ socket any more. On a TCP socket a filter drops every SYN, and only those: hands
 complete, and a new client, hearing nothing, tries again after a second. By then the port either
 refuses it in clear words or belongs to the service's next start, which serves it.
 
+A socket that was handed over belongs to its owner, who will hand it to the next process too: it is
+never filtered, emptied or unlinked. A stop just accepts no more, and its queue waits.
+
 Some kernels keep such filters to CAP_NET_ADMIN. Without it the backlog becomes 0: a SYN is then
 dropped as long as one connection waits, which bounds the queue though it does not shut it.
 """
@@ -21,7 +24,7 @@ import socket
 import stat
 import struct
 
-from socketd.address import Address, TcpAddress, UnixAddress
+from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
 
 _LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
@@ -44,7 +47,8 @@ _DROP_SYN = b"".join(
 class Listener:
     """A listening socket with what must be undone when it is given up.
 
-    `host` and `port` are the numeric address in use, the path and None for a UNIX socket.
+    `host` and `port` are the numeric address in use, the path and None for a UNIX socket, whose
+    abstract name begins with @.
     """
 
     def __init__(self, listening: socket.socket, address: Address) -> None:
@@ -53,12 +57,19 @@ class Listener:
         self.host: str
         self.port: int | None
         self._inode: tuple[int, int] | None
+        self._inode = None
         if isinstance(address, UnixAddress):
             self.host, self.port = address.path, None
             self._inode = _inode_of(address.path)
+        elif listening.family == socket.AF_UNIX:
+            self.host, self.port = _unix_name(listening.getsockname()), None
         else:
             self.host, self.port = listening.getsockname()[:2]
-            self._inode = None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Tell whether the socket belongs to whoever handed it over."""
+        return isinstance(self.address, InheritedAddress)
 
     @property
     def port_name(self) -> str | None:
@@ -72,13 +83,15 @@ class Listener:
 
     def __str__(self) -> str:
         """Return `tcp:127.0.0.1:7000`, `tcp:[::]:7000` or `unix:/path`."""
-        if isinstance(self.address, UnixAddress):
+        if self.port is None:
             return f"unix:{self.host}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp:{host}:{self.port}"
 
     def refuse_new(self) -> None:
         """Keep new connections out; those in the queue stay there to be accepted."""
+        if self.is_inherited:
+            return
         if isinstance(self.address, UnixAddress):
             self._unlink()
             return
@@ -91,7 +104,9 @@ class Listener:
             self.socket.listen(0)
 
     def is_queue_empty(self) -> bool:
-        """Tell whether no connection waits to be accepted."""
+        """Tell whether no connection waits to be accepted by us and nobody else."""
+        if self.is_inherited:
+            return True
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return not poll.poll(0)
@@ -114,9 +129,15 @@ def listen(address: Address, backlog: int) -> Listener:
 
     Raises UnknownHostError, UnknownServiceError, and ListenError for whatever the system refuses.
     """
+    assert not isinstance(address, InheritedAddress), "adopt() takes what was handed over"
     if isinstance(address, UnixAddress):
         return _listen_unix(address, backlog)
     return _listen_tcp(address, backlog)
+
+
+def adopt(fd: int, name: str) -> Listener:
+    """Take over a listening socket that was handed to this process; its owner keeps it too."""
+    return Listener(socket.socket(fileno=fd), InheritedAddress(name))
 
 
 def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
@@ -220,6 +241,12 @@ def _refused(error: OSError, address: Address) -> ListenError:
         errno.ENOENT: "; its directory does not exist",
     }.get(error.errno or 0, "")
     return ListenError(f"server socket: {describe_errno(error.errno or 0)}: {address}{advice}")
+
+
+def _unix_name(name: str | bytes) -> str:
+    if isinstance(name, bytes):  # unix(7): an abstract name begins with NUL
+        name = os.fsdecode(name).replace("\0", "@", 1)
+    return name
 
 
 def _inode_of(path: str) -> tuple[int, int] | None:

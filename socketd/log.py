@@ -72,6 +72,7 @@ EVENTS: Mapping[str, EventKind] = {
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
     "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
+    "notification_failed": _kind(LogLevel.WARNING, "reason"),
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
     "stopped": _kind(LogLevel.INFO, "service connections"),
 }

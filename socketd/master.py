@@ -25,6 +25,7 @@ from socketd.listeners import Listener
 from socketd.reaper import DeadChild, reap
 from socketd.service import Service
 from socketd.spawner import Spawner, WorkerKind, WorkerPlan
+from socketd.systemd import Notifier, ServiceManager
 from socketd.template import NativeSpawner, is_built
 from socketd.wheel import Timer, Wheel
 from socketd.worker import RING_SIGNAL, PythonSpawner
@@ -36,10 +37,11 @@ WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
 class Master:
     """Serves services until each of them has finished.
 
-    `on_ready` is called once, when every service has its first workers waiting.
+    `on_ready` is called once, when every service has its first workers waiting. `manager` hears
+    of each step.
     """
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    def __init__(self, on_ready: Callable[[], None], manager: ServiceManager | None = None) -> None:
         self.stop_signal: signal.Signals | None = None
         self._on_ready = on_ready
         self._is_ready = False
@@ -47,6 +49,12 @@ class Master:
         self._services: list[Service] = []
         self._unanswered: set[int] = set()
         self._rest: Timer | None = None
+        self._notifier = Notifier(
+            manager or ServiceManager(),
+            self._wheel,
+            self._describe,
+            lambda reason: log.emit("notification_failed", reason=reason),
+        )
 
     def run(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
         """Serve; return when the last worker of the last service is gone.
@@ -71,6 +79,7 @@ class Master:
                 if selector.select(None if due is None else max(0.0, due - time.monotonic())):
                     self._answer(doorbell)
                 self._wheel.advance(time.monotonic())
+        self._notifier.close()
         for service in self._services:
             if service.failure is not None:
                 raise SystemFailureError(f"cannot start workers: {service.failure}")
@@ -149,7 +158,9 @@ class Master:
             self._stop_if_one_failed()
             if all(service.is_ready for service in self._services):
                 self._is_ready = True
+                self._notifier.tell_ready()
                 self._on_ready()
+        self._notifier.note_change()
 
     def _reap(self, services: list[Service]) -> None:
         for child in reap():
@@ -165,7 +176,13 @@ class Master:
             self._stop("start failed")
             self._stop("start failed")
 
+    def _describe(self) -> str:
+        counts = [service.counts for service in self._services]
+        idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
+        return f"{idle} idle, {busy} busy, {connections} connections so far"
+
     def _stop(self, reason: str) -> None:
+        self._notifier.tell_stopping()
         for service in self._services:
             if not service.is_finished:
                 service.stop(reason)

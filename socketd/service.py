@@ -104,6 +104,12 @@ class Service:
             return 0.0
         return self._pool.patience_seconds
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Return the workers that wait, those at work, and the connections since the start."""
+        size = self._pool.size
+        return size.idle, size.busy, self._connections
+
     def start(self) -> None:
         """Bring up the first workers."""
         self._board.ring_when_idle(wanted=True)

@@ -10,14 +10,15 @@ import os
 import signal
 import socket
 
-from socketd.address import UnixAddress, parse_operand
+from socketd.address import Address, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.client import be_quiet, carry_own_streams
 from socketd.cli.options import CommandLine
+from socketd.cli.passed import passed_listeners
 from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
 from socketd.environment import peer_of
-from socketd.errors import ExitCode, RelayError, SystemFailureError, describe_errno
+from socketd.errors import ExitCode, ListenError, RelayError, SystemFailureError, describe_errno
 from socketd.listeners import Listener, listen
 from socketd.pidfile import PidFile
 
@@ -27,28 +28,35 @@ _TRANSIENT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.
 
 def serve_own_streams(line: CommandLine) -> int:
     """Serve until it is over; return the exit code. Raises SocketdError if it cannot begin."""
-    operand = line.operands[0]
-    address = parse_operand(operand, line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
-        address = UnixAddress(os.path.abspath(address.path))
+    passed = passed_listeners(line, os.environ)
+    if len(passed) > 1:
+        raise ListenError(f"{len(passed)} sockets were passed: without -p only one can be served")
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = os.path.abspath(pid_path)
     backlog = parse_count(
         line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
     )
+    address = None if passed else _address(line)
     announce = detach(console.speak_to) if line.has("background") else None
-    listener = listen(address, backlog)
+    listener = passed[0] if address is None else listen(address, backlog)
     with contextlib.ExitStack() as undoing:
         undoing.callback(listener.close)
         if pid_path is not None:
             # The socket comes first: a second server fails to bind before it touches the pid file.
             undoing.callback(PidFile(pid_path).remove)
-        if line.has("verbose") or operand == "0":
+        if line.has("verbose") or line.operands == ["0"]:
             console.say(_listening_line(listener))
         if announce is not None:
             announce()
         return _serve(listener, line)
+
+
+def _address(line: CommandLine) -> Address:
+    address = parse_operand(line.operands[0], line.values.get("bind"))
+    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
+        address = UnixAddress(os.path.abspath(address.path))
+    return address
 
 
 def _serve(listener: Listener, line: CommandLine) -> int:

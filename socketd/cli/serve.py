@@ -4,16 +4,18 @@ Owns the order of a start: settings, background, pid file, listener, pool; and o
 """
 
 import contextlib
+import dataclasses
 import os
 import signal
 
 from socketd import log
-from socketd.address import UnixAddress, parse_operand
 from socketd.cli import console
+from socketd.address import Address, InheritedAddress, UnixAddress, parse_operand
 from socketd.cli.background import detach
 from socketd.cli.choices import choice
 from socketd.cli.client import relay_settings
 from socketd.cli.options import CommandLine
+from socketd.cli.passed import passed_listeners
 from socketd.config import (
     DEFAULT_BACKLOG,
     HIGHEST_BACKLOG,
@@ -31,6 +33,7 @@ from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import ShellUse, resolve
 from socketd.spawner import StderrTarget, WorkerKind
+from socketd.systemd import find_manager
 from socketd.template import is_built
 
 _LAST_STANDARD_FD = 2
@@ -45,8 +48,10 @@ _CLASSIC_NAMES = {
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
     _settle_descriptors()
+    passed = passed_listeners(line, environment)
     settings = _settings(line, environment)
     _configure_log(line)
+    manager = find_manager(environment, os.getpid())
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = os.path.abspath(pid_path)
@@ -54,31 +59,32 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     # From here to the end there is something to clean up: a signal waits until the loop, which
     # lets it through, can act on it.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    listener = listen(settings.address, settings.backlog)
+    listeners = passed or [listen(settings.address, settings.backlog)]
     try:
         # The socket comes first: a second server fails to bind before it touches the pid file.
         pid_file = PidFile(pid_path) if pid_path is not None else None
         try:
 
             def on_ready() -> None:
-                if listener.port is not None and _is_port_untold(line):
-                    _say_port(listener)
+                if _is_port_untold(line):
+                    _say_port(listeners[0])
                 if announce is not None:
                     announce()
 
-            master = Master(on_ready)
-            master.run([(settings, listener)])
+            master = Master(on_ready, manager)
+            master.run([(_settings_at(settings, listener), listener) for listener in listeners])
         finally:
             if pid_file is not None:
                 pid_file.remove()
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
     return _exit_code(line, master.stop_signal)
 
 
 def _is_port_untold(line: CommandLine) -> bool:
     """Tell whether the port is the system's choice and nobody says it otherwise."""
-    return line.operands[0] == "0" and not log.is_enabled("service_ready")
+    return line.operands == ["0"] and not log.is_enabled("service_ready")
 
 
 def _say_port(listener: Listener) -> None:
@@ -86,14 +92,11 @@ def _say_port(listener: Listener) -> None:
 
 
 def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
-    address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
-        address = UnixAddress(os.path.abspath(address.path))
     inherited = base_environment(environment)
     shell = choice(ShellUse, line, "shell", ShellUse.AUTO)
     return ServiceSettings(
         name="socket",
-        address=address,
+        address=_address(line),
         program=resolve(line.values["program"], shell, inherited),
         environment=inherited,
         pool=_pool_settings(line),
@@ -102,6 +105,20 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         relay=relay_settings(line) if line.needs_relay else None,
         stderr=choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
     )
+
+
+def _settings_at(settings: ServiceSettings, listener: Listener) -> ServiceSettings:
+    """Return the settings of the pool that serves one of the sockets that were passed."""
+    return dataclasses.replace(settings, address=listener.address)
+
+
+def _address(line: CommandLine) -> Address:
+    if not line.operands:
+        return InheritedAddress("")
+    address = parse_operand(line.operands[0], line.values.get("bind"))
+    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
+        address = UnixAddress(os.path.abspath(address.path))
+    return address
 
 
 def _worker_kind(line: CommandLine) -> WorkerKind:

@@ -74,6 +74,7 @@ def test_list_of_events_is_closed() -> None:
         "worker_failed": ("info", "reason service worker"),
         "signal_refused": ("warning", "pid service signal"),
         "backing_off": ("warning", "delay_s reason service step"),
+        "notification_failed": ("warning", "reason"),
         "stopping": ("info", "busy idle service signal"),
         "stopped": ("info", "connections service"),
     }  # fmt: skip

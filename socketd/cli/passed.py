@@ -1,0 +1,32 @@
+"""`socket -s` without a port: the listening sockets that a service manager has passed.
+
+Owns what that means for the command line. Must not know the protocol.
+"""
+
+import os
+from collections.abc import MutableMapping
+
+from socketd.cli.options import CommandLine
+from socketd.errors import ListenError, UsageError
+from socketd.listeners import Listener, adopt
+from socketd.systemd import take_passed_sockets
+
+
+def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -> list[Listener]:
+    """Return all that was passed; none if the command line says where to listen.
+
+    The activation variables are gone afterwards. Raises ListenError if nothing was passed that
+    can be served, UsageError for an address without a port.
+    """
+    if line.operands:
+        return []
+    if line.has("bind"):
+        raise UsageError("-B needs a port: a passed socket has its address already")
+    owner = environment.get("LISTEN_PID")
+    passed = take_passed_sockets(environment, os.getpid())
+    if not passed:
+        raise ListenError(
+            f"no port is given, and the sockets of LISTEN_FDS are for process {owner}, not for "
+            f"this one ({os.getpid()}); give a port, or have the manager exec socket directly"
+        )
+    return [adopt(one.fd, one.name) for one in passed]
