@@ -16,12 +16,15 @@ A worker that ends before it accepts, or with 126 or 127 (its program could not 
 failed; so has one that could not be born. Status 0 before it accepts is not a failure: somebody
 else, an operator say, has asked it to retire. After a failure nothing is started until the back-off
 has passed. A program that exits soon after its connection is normal, whatever its other status.
+
+A reload begins a new generation. `maximum` is a promise, so old and new share it: as many new
+workers are started as there is room for, and when they are seen waiting, the outdated ones are
+asked to leave and make room for the rest. If there is no room at all, one outdated worker makes
+it. Until the first of the new generation has been seen, all others stay: a program that no longer
+works costs the service one waiting worker at most. The busy are left alone.
 """
 
-import enum
-import heapq
 import math
-from dataclasses import dataclass
 from typing import assert_never
 
 from socketd.messages import (
@@ -49,53 +52,37 @@ from socketd.messages import (
     WorkerStarted,
 )
 from socketd.pool.backoff import BackOff
+from socketd.pool.failures import CANNOT_RUN, describe_exit
+from socketd.pool.phase import Phase as Phase
+from socketd.pool.phase import PoolState
+from socketd.pool.register import Register
 from socketd.pool.settings import PoolSettings
-from socketd.pool.states import ImpossibleMoveError, Move, WorkerState, next_state
+from socketd.pool.states import Move, WorkerState
 from socketd.pool.strategies import Size, rule_for
 
-KILL_SECONDS = 5.0
 _FEWEST_FOR_PATIENCE = 4
 _PATIENCE_PER_WORKER = 0.00025
 _LONGEST_PATIENCE = 0.01
-_CANNOT_RUN = frozenset({126, 127})
-
-
-class Phase(enum.IntEnum):
-    """How far the service's life has got."""
-
-    RUNNING = 0
-    DRAINING = 1
-    LEAVING = 2
-    TERMINATING = 3
-    KILLING = 4
-    FINISHED = 5
-
-
-@dataclass(slots=True)
-class _Worker:
-    state: WorkerState
-    born_seconds: float
 
 
 class Pool:
     """The policy of one service's workers.
 
     Feed every event to `handle`, in the order of the facts, and carry out what it returns in
-    order. Worker numbers are below `settings.maximum` and free again when a worker is gone.
+    order. Worker numbers are below the largest maximum there was, and free again when a worker is
+    gone.
     """
 
     def __init__(self, settings: PoolSettings, seed: int = 0, generation: int = 0) -> None:
         self._settings = settings
-        self._generation = generation
+        self._seed = seed
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
         self._back_off = BackOff(seed)
         self._retry_is_pending = False
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
-        self._workers: dict[int, _Worker] = {}
-        self._busy = 0
-        self._retiring = 0
-        self._free = list(range(settings.maximum))
+        self._register = Register(generation)
+        self._generation_is_proven = False
         self._accepted = 0
         self._accepted_seconds = -math.inf
         self._shrink_is_armed = False
@@ -109,7 +96,17 @@ class Pool:
     @property
     def size(self) -> Size:
         """Return the workers that stay: those starting count as idle, those retiring not at all."""
-        return Size(len(self._workers) - self._busy - self._retiring, self._busy)
+        return self._register.size
+
+    @property
+    def generation(self) -> int:
+        """Return the generation of the workers that are started now."""
+        return self._register.generation
+
+    @property
+    def is_renewing(self) -> bool:
+        """Tell whether workers of an older generation wait for the new one to come up."""
+        return self._phase == Phase.RUNNING and self._register.outdated > 0
 
     @property
     def patience_seconds(self) -> float:
@@ -120,8 +117,9 @@ class Pool:
         """
         if (
             self._phase != Phase.RUNNING
+            or self._register.outdated
             or self._rule.grows_on_completion
-            or len(self._workers) == self._settings.maximum
+            or len(self._register) >= self._settings.maximum
             or self._settings.minimum < _FEWEST_FOR_PATIENCE
         ):
             return 0.0
@@ -129,12 +127,53 @@ class Pool:
 
     def state_of(self, worker: int) -> WorkerState | None:
         """Return a worker's state, None for a number that no living worker has."""
-        entry = self._workers.get(worker)
+        entry = self._register.find(worker)
         return entry.state if entry is not None else None
 
     def start(self, now: float) -> list[Command]:
         """Return the commands that bring up the first workers."""
         return self._spawn(self._settings.minimum, now)
+
+    def reload(self, settings: PoolSettings, now: float) -> list[Command]:
+        """Begin a new generation, in a pool of these numbers; too late for one that is stopping.
+
+        What failed before is no reason to wait: somebody has done something about it.
+        """
+        if self._phase != Phase.RUNNING:
+            return []
+        self._settings = settings
+        self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
+        self._back_off = BackOff(self._seed)
+        self._retry_is_pending = self._shrink_is_armed = self._generation_is_proven = False
+        self._register.begin_generation()
+        self._peak = max(settings.minimum, self.size.total)
+        commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
+        return commands + self._settle(now)
+
+    def state(self) -> PoolState:
+        """Return all that `restore` wants to know."""
+        return PoolState(
+            self.generation,
+            self._phase,
+            self._stop_is_requested,
+            self._retry_is_pending,
+            self._shrink_is_armed,
+            self._accepted,
+            self._accepted_seconds,
+            tuple(self._register.workers()),
+        )
+
+    def restore(self, state: PoolState) -> None:
+        """Go on where another pool has stopped; only for a new one. Its timers are still armed."""
+        self._register.generation = state.generation
+        self._register.restore(list(state.workers))
+        self._phase = state.phase
+        self._stop_is_requested = state.stop_is_requested
+        self._retry_is_pending = state.retry_is_pending
+        self._shrink_is_armed = state.shrink_is_armed
+        self._accepted = state.accepted
+        self._accepted_seconds = state.accepted_seconds
+        self._peak = max(self._settings.minimum, self.size.total)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event, return what is to be done, in order.
@@ -147,10 +186,11 @@ class Pool:
             case WorkerExited():
                 return self._exit(event, now)
             case WorkerStarted(worker):
-                self._move(worker, Move.START)
-                return []
+                self._register.move(worker, Move.START)
+                self._prove(worker)
+                return self._renew()
             case SpawnFailed(worker, reason):
-                self._move(worker, Move.STILLBIRTH)
+                self._register.move(worker, Move.STILLBIRTH)
                 return self._fail(worker, reason, now) + self._settle(now)
             case TimerExpired(timer):
                 return self._expire(timer, now)
@@ -162,7 +202,8 @@ class Pool:
                 assert_never(event)
 
     def _accept(self, worker: int, now: float) -> list[Command]:
-        self._move(worker, Move.ACCEPT)
+        self._register.move(worker, Move.ACCEPT)
+        self._prove(worker)
         self._accepted += 1
         self._accepted_seconds = now
         if self._phase == Phase.KILLING:
@@ -173,19 +214,19 @@ class Pool:
             return []
         if self._accepted == self._settings.connection_limit:
             return self._leave()
-        return self._spawn(self._rule.growth_on_accept(self.size), now)
+        return self._spawn(self._rule.growth_on_accept(self.size), now) + self._renew()
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
         worker, status = event.worker, event.status
-        entry = self._workers.get(worker)
-        self._move(worker, Move.EXIT)
-        assert entry is not None  # _move has raised otherwise
+        entry = self._register.find(worker)
+        self._register.move(worker, Move.EXIT)
+        assert entry is not None  # move() has raised otherwise
         state = entry.state
-        if state is WorkerState.BUSY and status not in _CANNOT_RUN:
+        if state is WorkerState.BUSY and status not in CANNOT_RUN:
             self._back_off.succeed(entry.born_seconds)
             return self._settle(now, self._rule.growth_on_completion(self.size))
         if state is WorkerState.BUSY or (state is not WorkerState.RETIRING and status != 0):
-            return self._fail(worker, _describe_exit(state, event), now) + self._settle(now)
+            return self._fail(worker, describe_exit(state, event), now) + self._settle(now)
         return self._settle(now)
 
     def _fail(self, worker: int, reason: str, now: float) -> list[Command]:
@@ -202,19 +243,41 @@ class Pool:
     def _settle(self, now: float, wanted: int = 0) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
-            return self._spawn(max(wanted, self._rule.shortage(self.size)), now)
+            missing = max(wanted, self._rule.shortage(self.size), self._missing_of_generation())
+            return self._spawn(missing, now) + self._renew()
         return self._finish_if_empty()
 
+    def _missing_of_generation(self) -> int:
+        """Return how many must be started so that the outdated have somebody to make room for."""
+        if self._register.outdated == 0 or self._generation_is_proven:
+            return 0
+        return max(0, min(self._settings.minimum, self._register.outdated) - self.size.idle)
+
+    def _prove(self, worker: int) -> None:
+        entry = self._register.find(worker)
+        if entry is not None and entry.generation == self.generation:
+            self._generation_is_proven = True
+
+    def _renew(self) -> list[Command]:
+        """Ask the outdated to leave when the new generation is up, or one of them to make room."""
+        register = self._register
+        if not self.is_renewing or self._retry_is_pending or register.starting:
+            return []
+        outdated = register.waiting_of(outdated=True)
+        if self._generation_is_proven:
+            return self._retire(outdated)
+        if register.retiring or len(register) < self._settings.maximum:
+            return []
+        return self._retire(outdated[:1])
+
     def _spawn(self, wanted: int, now: float) -> list[Command]:
-        count = min(wanted, self._settings.maximum - len(self._workers))
+        count = min(wanted, self._settings.maximum - len(self._register))
         if count <= 0 or self._retry_is_pending or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)
-        numbers = tuple([heapq.heappop(self._free) for _ in range(count)])
-        for number in numbers:
-            self._workers[number] = _Worker(WorkerState.STARTING, now)
-        commands: list[Command] = [SpawnWorkers(numbers, self._generation)]
-        if len(self._workers) - self._retiring > self._peak:
-            self._peak = len(self._workers) - self._retiring
+        numbers = self._register.enrol(count, now)
+        commands: list[Command] = [SpawnWorkers(numbers, self.generation)]
+        if self.size.total > self._peak:
+            self._peak = self.size.total
             commands.append(self._report_size())
         return commands + self._watch_surplus(now)
 
@@ -252,7 +315,8 @@ class Pool:
         if now < quiet_until:
             self._shrink_is_armed = True
             return [ArmTimer(PoolTimer.SHRINK, quiet_until)]
-        commands = self._retire(self._idle_workers()[: self._rule.surplus(self.size)])
+        surplus = self._rule.surplus(self.size)
+        commands = self._retire(self._register.waiting_of(outdated=False)[:surplus])
         self._rule.shrunk(self.size)
         self._peak = self.size.total
         commands.append(self._report_size())
@@ -280,7 +344,7 @@ class Pool:
             DisarmTimer(PoolTimer.SHRINK),
             DisarmTimer(PoolTimer.RETRY),
         ]
-        return commands + self._retire(self._idle_workers()) + self._finish_if_empty()
+        return commands + self._retire(self._register.waiting()) + self._finish_if_empty()
 
     def _terminate(self, now: float) -> list[Command]:
         if self._phase >= Phase.TERMINATING:
@@ -292,58 +356,27 @@ class Pool:
         return [
             *commands,
             DisarmTimer(PoolTimer.DRAIN),
-            TerminateWorkers(tuple(self._workers)),
-            ArmTimer(PoolTimer.KILL, now + KILL_SECONDS),
+            TerminateWorkers(tuple(self._register)),
+            ArmTimer(PoolTimer.KILL, now + self._settings.kill_seconds),
         ]
 
     def _kill(self) -> list[Command]:
         if self._phase != Phase.TERMINATING:
             return []
         self._phase = Phase.KILLING
-        return [DisarmTimer(PoolTimer.KILL), KillWorkers(tuple(self._workers))]
+        return [DisarmTimer(PoolTimer.KILL), KillWorkers(tuple(self._register))]
 
     def _finish_if_empty(self) -> list[Command]:
-        if self._workers or self._phase == Phase.FINISHED:
+        if len(self._register) or self._phase == Phase.FINISHED:
             return []
         self._phase = Phase.FINISHED
         return [DisarmTimer(PoolTimer.DRAIN), DisarmTimer(PoolTimer.KILL), Finish()]
 
-    def _idle_workers(self) -> list[int]:
-        """Return the idle workers, highest number first, so that low numbers stay in use."""
-        waiting = (WorkerState.STARTING, WorkerState.IDLE)
-        return sorted((n for n, w in self._workers.items() if w.state in waiting), reverse=True)
-
     def _retire(self, workers: list[int]) -> list[Command]:
         for worker in workers:
-            self._move(worker, Move.RETIRE)
+            self._register.move(worker, Move.RETIRE)
         return [RetireWorkers(tuple(workers))] if workers else []
-
-    def _move(self, worker: int, move: Move) -> None:
-        """Make a move of the transition table and keep the counts with it."""
-        entry = self._workers.get(worker)
-        if entry is None:
-            raise ImpossibleMoveError(f"there is no worker {worker} to {move.name.lower()}")
-        before, after = entry.state, next_state(worker, entry.state, move)
-        self._busy += (after is WorkerState.BUSY) - (before is WorkerState.BUSY)
-        self._retiring += (after is WorkerState.RETIRING) - (before is WorkerState.RETIRING)
-        if after is None:
-            del self._workers[worker]
-            heapq.heappush(self._free, worker)
-        else:
-            entry.state = after
 
     def _report_size(self) -> Command:
         size = self.size
         return ReportResize(size.idle, size.busy, size.total)
-
-
-def _describe_exit(state: WorkerState, event: WorkerExited) -> str:
-    """Say how a worker failed, for a log line."""
-    status = event.status
-    if state is WorkerState.BUSY:
-        how = f"its program could not be run (exit status {status})"
-    elif status < 0:
-        how = f"killed by signal {-status} before it accepted a connection"
-    else:
-        how = f"exited with status {status} before it accepted a connection"
-    return f"{how}: {event.detail}" if event.detail else how

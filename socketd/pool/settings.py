@@ -6,6 +6,8 @@ Owns the names of the strategies and the numbers a pool is made with.
 import enum
 from dataclasses import dataclass
 
+KILL_SECONDS = 5.0
+
 
 class Strategy(enum.Enum):
     """The name of a strategy, as an operator writes it."""
@@ -29,3 +31,4 @@ class PoolSettings:
     idle_seconds: float = 30.0
     drain_seconds: float = 30.0
     connection_limit: int | None = None
+    kill_seconds: float = KILL_SECONDS

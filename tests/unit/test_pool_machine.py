@@ -72,6 +72,10 @@ class PoolWorld(RuleBasedStateMachine):
         self.pool = Pool(self.settings, seed=minimum)
         self.now = 0.0
         self.living: dict[int, WorkerState] = {}
+        self.generations: dict[int, int] = {}
+        self.generation = 0
+        self.is_proven = True
+        self.most = maximum
         self.unborn: set[int] = set()
         self.killed: set[int] = set()
         self.timers: dict[PoolTimer, float] = {}
@@ -93,10 +97,14 @@ class PoolWorld(RuleBasedStateMachine):
         """Carry a command out, and check what it promises."""
         assert self.finishes == 0
         match command:
-            case SpawnWorkers(workers, _):
+            case SpawnWorkers(workers, generation):
+                assert generation == self.generation
                 self.spawn(workers)
             case RetireWorkers(workers):
                 assert {self.living[worker] for worker in workers} <= set(WAITING)
+                if not self.is_proven and self.is_listening:
+                    assert len(workers) == 1
+                    assert len(self.living) >= self.settings.maximum
                 self.living.update(dict.fromkeys(workers, WorkerState.RETIRING))
                 self.peak = 0
             case TerminateWorkers(workers):
@@ -154,14 +162,29 @@ class PoolWorld(RuleBasedStateMachine):
         assert PoolTimer.RETRY not in self.timers
         for worker in workers:
             assert worker not in self.living
-            assert 0 <= worker < self.settings.maximum
+            assert 0 <= worker < self.most
             self.living[worker] = WorkerState.STARTING
+            self.generations[worker] = self.generation
             self.unborn.add(worker)
 
     def size(self) -> Size:
         """Return the size as the pool should see it."""
         states = list(self.living.values())
-        return Size(sum(s in WAITING for s in states), states.count(WorkerState.BUSY))
+        idle = sum(s in WAITING for s in states) - len(self.outdated())
+        return Size(idle, states.count(WorkerState.BUSY))
+
+    def outdated(self) -> list[int]:
+        """Return the workers that wait and are of an older generation."""
+        return [
+            worker
+            for worker, state in self.living.items()
+            if state in WAITING and self.generations[worker] < self.generation
+        ]
+
+    def see(self, worker: int) -> None:
+        """Note a sign of life."""
+        self.unborn.discard(worker)
+        self.is_proven |= self.generations[worker] == self.generation
 
     def gone(self, worker: int, event: WorkerExited | SpawnFailed) -> None:
         """Forget a worker and tell the pool why."""
@@ -191,7 +214,7 @@ class PoolWorld(RuleBasedStateMachine):
         """Let a worker, perhaps asked to leave before it was born, wait in accept()."""
         worker = self.pick_of(self.unborn, choice)
         if worker is not None:
-            self.unborn.discard(worker)
+            self.see(worker)
             if self.living[worker] is WorkerState.STARTING:
                 self.living[worker] = WorkerState.IDLE
             self.tell(WorkerStarted(worker))
@@ -201,7 +224,7 @@ class PoolWorld(RuleBasedStateMachine):
         """Give some worker a connection."""
         worker = self.pick(choice, *WAITING, WorkerState.RETIRING)
         if worker is not None:
-            self.unborn.discard(worker)
+            self.see(worker)
             self.living[worker] = WorkerState.BUSY
             self.tell(WorkerAccepted(worker))
 
@@ -240,17 +263,37 @@ class PoolWorld(RuleBasedStateMachine):
         """Let nothing happen until the next timer is due."""
         self.let_time_pass_to_the_next_timer()
 
+    @precondition(lambda self: self.pool.phase is Phase.RUNNING and self.settings_can_change())
+    @rule(strategy=st.sampled_from(Strategy), minimum=st.integers(1, 4), spare=st.integers(0, 5))
+    def reloaded(self, strategy: Strategy, minimum: int, spare: int) -> None:
+        """Begin a new generation with other numbers."""
+        maximum = minimum + (0 if strategy is Strategy.FIXED else spare)
+        self.settings = PoolSettings(minimum, maximum, strategy)
+        self.most = max(self.most, maximum)
+        self.generation += 1
+        self.is_proven = not self.outdated()
+        self.peak = max(minimum, self.size().total)
+        for command in self.pool.reload(self.settings, self.now):
+            self.obey(command)
+
+    def settings_can_change(self) -> bool:
+        """Tell whether the pool is one that is reloaded: not for a number of connections."""
+        return self.settings.connection_limit is None
+
     @precondition(lambda self: self.pool.phase is Phase.RUNNING)
     @rule()
     def nothing_happened_for_long(self) -> None:
         """See the pool come to rest, with nobody left to let go, when nothing happens."""
-        for _ in range(3 * self.settings.maximum):
+        for _ in range(3 * self.most + 3):
             if self.timers:
                 self.let_time_pass_to_the_next_timer()
+            for worker in sorted(self.unborn):
+                self.started(worker)
             for worker in [n for n, s in self.living.items() if s is WorkerState.RETIRING]:
                 self.gone(worker, WorkerExited(worker, 0))
 
         assert not self.timers
+        assert not self.outdated()
         assert self.surplus() <= 0
 
     @precondition(lambda self: self.now > 0)
@@ -277,13 +320,23 @@ class PoolWorld(RuleBasedStateMachine):
     @invariant()
     def living_workers_stay_within_the_maximum(self) -> None:
         """Count no more workers than the maximum, those about to leave included."""
-        assert len(self.living) <= self.settings.maximum
+        assert len(self.living) <= self.most
 
     @invariant()
     def settled_pool_has_its_minimum(self) -> None:
         """Find the minimum in a running pool that waits for no retry."""
         if self.pool.phase is Phase.RUNNING and PoolTimer.RETRY not in self.timers:
-            assert self.size().total >= self.settings.minimum
+            has_room = len(self.living) < self.settings.maximum
+            assert self.size().total >= self.settings.minimum or not has_room
+
+    @invariant()
+    def outdated_workers_wait_for_somebody(self) -> None:
+        """Find outdated workers only while one of the new generation is to come up."""
+        if self.pool.phase is Phase.RUNNING and self.outdated():
+            assert self.pool.is_renewing
+            is_coming = any(self.generations[worker] == self.generation for worker in self.unborn)
+            is_leaving = WorkerState.RETIRING in self.living.values()
+            assert is_coming or is_leaving or PoolTimer.RETRY in self.timers
 
     @invariant()
     def surplus_is_watched(self) -> None:
@@ -295,7 +348,7 @@ class PoolWorld(RuleBasedStateMachine):
     def register_is_right(self) -> None:
         """Find the pool's counts and states to be those of the world."""
         assert self.size() == self.pool.size
-        numbers = range(self.settings.maximum)
+        numbers = range(self.most)
         assert [self.living.get(n) for n in numbers] == [self.pool.state_of(n) for n in numbers]
 
     @invariant()

@@ -26,7 +26,8 @@ from socketd.messages import (
     WorkerStarted,
 )
 from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
-from socketd.pool.policy import KILL_SECONDS, Phase
+from socketd.pool.policy import Phase
+from socketd.pool.settings import KILL_SECONDS
 from socketd.pool.states import ImpossibleMoveError
 from socketd.pool.strategies import Size
 
