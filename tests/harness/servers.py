@@ -53,6 +53,7 @@ class Server:
     is_quiet: bool = True
     is_measured: bool = True
     cwd: str | None = None
+    pass_fds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Start the process and the reader of its log."""
@@ -68,6 +69,7 @@ class Server:
             env=clean_environment(self.mark, is_measured=self.is_measured) | self.environment,
             start_new_session=True,
             cwd=self.cwd,
+            pass_fds=self.pass_fds,
         )
         self._reader = threading.Thread(target=self._read_log)
         self._reader.start()
