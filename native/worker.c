@@ -64,6 +64,8 @@ static void prepare(const struct worker *worker)
     prctl(PR_SET_NAME, "socketd-worker");
     retire_fd = worker->listener_fd;
     set_disposition(worker, STEP_PREPARE, retire);
+    if (worker->cpu_limit && setrlimit(RLIMIT_CPU, worker->cpu_limit) < 0)
+        fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     if (prctl(PR_SET_PDEATHSIG, SIGWINCH) < 0)
         fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     /* A master that died before the line above sends nothing. */

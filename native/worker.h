@@ -11,6 +11,7 @@
 #include "environment.h"
 
 #include <stdint.h>
+#include <sys/resource.h>
 
 enum { STDERR_IS_CONNECTION = -1 };
 
@@ -26,6 +27,7 @@ struct worker {
     struct doorbell doorbell;
     uint32_t number;
     int listener_fd;
+    const struct rlimit *cpu_limit; /* NULL leaves it */
 };
 
 /*

@@ -1,7 +1,9 @@
 /*
  * socketd-zygote: the template whose workers exec the program.
  *
- *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE -- ARG0 [ARG...]
+ *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE
+ *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
+ *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes] -- ARG0 [ARG...]
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
@@ -9,6 +11,7 @@
  *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
+#include "privileges.h"
 #include "template.h"
 #include "worker.h"
 
@@ -54,6 +57,7 @@ struct call {
     const char *stderr_mode;
     const char *path;
     char **arguments;
+    struct privileges privileges;
 };
 
 static _Noreturn void reject(const char *reason)
@@ -80,6 +84,14 @@ static pid_t parse_pid(const char *text)
     return (pid_t)pid;
 }
 
+static void parse_privilege(struct privileges *privileges, char **words)
+{
+    const char *complaint = privileges_take(privileges, words[0], words[1]);
+
+    if (complaint)
+        reject(*complaint ? complaint : "unknown option");
+}
+
 static void parse(struct call *call, char **words)
 {
     const char *master = NULL;
@@ -94,7 +106,7 @@ static void parse(struct call *call, char **words)
         else if (strcmp(*words, "--path") == 0)
             call->path = words[1];
         else
-            reject("unknown option");
+            parse_privilege(&call->privileges, words);
     }
     if (!master || !call->stderr_mode || !call->path)
         reject("--master, --stderr and --path are all needed");
@@ -255,7 +267,8 @@ int main(int count, char **words)
 {
     /* Workers write into it: not on the stack, of which each of them touches little. */
     static struct environment environment;
-    struct call call = {0};
+    static struct call call;
+    const char *refused;
     struct template template;
     struct worker worker;
     struct program program;
@@ -266,6 +279,9 @@ int main(int count, char **words)
     check_descriptors();
     close_descriptors_on_exec();
     reset_signals();
+    refused = privileges_apply(&call.privileges);
+    if (refused)
+        fail(refused);
     prctl(PR_SET_NAME, "socketd-zygote");
     map_board(&template.board);
     template.doorbell = (struct doorbell){.master = call.master, .fd = DOORBELL_FD};
@@ -281,6 +297,7 @@ int main(int count, char **words)
     worker.listener_fd = LISTENER_FD;
     unregister_rseq();
     dl_iterate_phdr(keep_pages_through_fork, NULL);
+    worker.cpu_limit = privileges_cpu_limit(&call.privileges);
     worker.number = template_run(&template);
     worker_run(&worker, &program, &environment);
 }

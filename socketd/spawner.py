@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from socketd.confinement import UNCONFINED, Confinement
 from socketd.program import Program
 from socketd.reaper import DeadChild
 from socketd.relay import RelaySettings
@@ -36,7 +37,8 @@ class StderrTarget(enum.Enum):
 class WorkerPlan:
     """Everything that a worker needs from its birth to exec.
 
-    With `relay` a worker does not become the program but starts it, and relays.
+    With `relay` a worker does not become the program but starts it, and relays. All workers of a
+    spawner are of one generation.
     """
 
     listener: socket.socket
@@ -46,6 +48,8 @@ class WorkerPlan:
     doorbell_fd: int
     master_pid: int
     relay: RelaySettings | None = None
+    generation: int = 0
+    confinement: Confinement = UNCONFINED
 
 
 class Spawner(Protocol):

@@ -21,6 +21,7 @@ from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.errors import SystemFailureError, describe_errno
 from socketd.pool.backoff import BackOff
+from socketd.privileges import Privileges, grant
 from socketd.reaper import DeadChild
 from socketd.spawner import WorkerPlan
 from socketd.wheel import Timer, Wheel
@@ -43,7 +44,8 @@ def is_built() -> bool:
 class NativeSpawner:
     """Has workers forked by the native template; see Spawner for the promises.
 
-    Raises SystemFailureError if the first template cannot be started.
+    Raises SystemFailureError if the first template cannot be started, or workers cannot be
+    confined as the plan has it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class NativeSpawner:
         self._started_seconds = 0.0
         self._restart: Timer | None = None
         self._is_closed = False
+        self._privileges = grant(plan.confinement, plan.program.path)
         try:
             self._start()
         except OSError as error:
@@ -146,6 +149,7 @@ class NativeSpawner:
             "--master", str(plan.master_pid),
             "--stderr", plan.stderr.value,
             "--path", plan.program.path,
+            *_options(self._privileges),
             "--", *plan.program.arguments,
         ]  # fmt: skip
         return os.posix_spawn(
@@ -193,3 +197,25 @@ class NativeSpawner:
         if self._pipe_fd is not None:
             os.close(self._pipe_fd)
             self._pipe_fd = None
+
+
+def _options(privileges: Privileges) -> list[str]:
+    """Return the options by which the template is told what to give up."""
+    options: list[tuple[str, str]] = []
+    if privileges.identity is not None:
+        who = privileges.identity
+        options.append(("--uid", str(who.uid)))
+        options.append(("--gid", str(who.gid)))
+        options.append(("--groups", ",".join(map(str, who.groups))))
+    if privileges.umask is not None:
+        options.append(("--umask", f"{privileges.umask:03o}"))
+    if privileges.directory is not None:
+        options.append(("--directory", privileges.directory))
+    if privileges.nice is not None:
+        options.append(("--nice", str(privileges.nice)))
+    for limit in privileges.limits:
+        soft, hard = ("unlimited" if one is None else one for one in (limit.soft, limit.hard))
+        options.append(("--limit", f"{limit.name}={soft}:{hard}"))
+    if privileges.no_new_privs:
+        options.append(("--no-new-privs", "yes"))
+    return [word for option in options for word in option]

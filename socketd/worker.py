@@ -30,6 +30,7 @@ from socketd.board import Board, SlotState, Step
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
 from socketd.piped import PipedProgram, exit_like
+from socketd.privileges import Privileges, apply, apply_late, grant
 from socketd.program import SHELL
 from socketd.reaper import DeadChild
 from socketd.relay import Relay, RelaySettings
@@ -39,6 +40,8 @@ RETIRE_SIGNAL = signal.SIGWINCH
 RING_SIGNAL = signal.SIGUSR1
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
+_FIRST_OWN_FD = 3
+_MOST_FDS = 2**20  # the kernel's default for fs.nr_open
 _CONNECTION_FD = 3  # of a relay, which has no other left
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +68,7 @@ class PythonSpawner:
 
     def __init__(self, plan: WorkerPlan, board: Board) -> None:
         self._plan = plan
+        self._privileges = grant(plan.confinement, plan.program.path)
         self._board = board
 
     def spawn(self, workers: Sequence[int]) -> None:
@@ -100,18 +104,18 @@ class PythonSpawner:
             _ring_by_pipe(self._plan.doorbell_fd)
             return
         if pid == 0:
-            _live(self._plan, self._board, number)
+            _live(self._plan, self._privileges, self._board, number)
         self._board.set_pid(number, pid)
 
 
-def _live(plan: WorkerPlan, board: Board, number: int) -> NoReturn:
+def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -> NoReturn:
     """Run a worker's whole life; nothing that happens here may reach the master's code."""
     step = Step.PREPARE
     status = WORKER_FAILED_STATUS
     try:
         gc.disable()  # a collection would run finalizers of the master's objects
         board.set_pid(number, os.getpid())
-        listener, doorbell_fd = _prepare(plan)
+        listener, doorbell_fd = _prepare(plan, privileges)
         board.set_state(number, SlotState.IDLE)
         if board.is_ringing_when_idle():
             _ring(plan.master_pid, doorbell_fd)
@@ -135,10 +139,12 @@ def _live(plan: WorkerPlan, board: Board, number: int) -> NoReturn:
         environment = plan.environment | connection_variables(connection, peer)
         if plan.relay is not None:
             connection = _leave_pool(connection)
+            apply_late(privileges)
             step = Step.EXEC
             status = ExitCode.CANNOT_EXECUTE
             _carry(plan, plan.relay, connection, environment)
         _wire(connection, plan.stderr)
+        apply_late(privileges)
 
         step = Step.EXEC
         status = ExitCode.CANNOT_EXECUTE
@@ -151,8 +157,12 @@ def _live(plan: WorkerPlan, board: Board, number: int) -> NoReturn:
         os._exit(status)
 
 
-def _prepare(plan: WorkerPlan) -> tuple[socket.socket, int]:
-    """Do everything that can be done before a connection; return listener and doorbell."""
+def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, int]:
+    """Do everything that can be done before a connection; return listener and doorbell.
+
+    All other descriptors are closed at once: a worker must not keep up the sockets of services
+    that the master gives up, and a low limit on descriptors counts those of the master too.
+    """
     os.setpgid(0, 0)
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
@@ -164,12 +174,23 @@ def _prepare(plan: WorkerPlan) -> tuple[socket.socket, int]:
     listener = plan.listener
     os.dup2(listener.fileno(), _LISTENER_FD, inheritable=False)
     waiting = socket.socket(listener.family, listener.type, listener.proto, fileno=_LISTENER_FD)
+    _close_all_but(_LISTENER_FD, doorbell_fd)
     _LIBC.signal(_LISTENER_FD, ctypes.cast(_LIBC.close, ctypes.c_void_p))
+    apply(privileges)
     if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(RETIRE_SIGNAL), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != plan.master_pid:
         os._exit(ExitCode.DONE)  # the master died before the kernel knew whom to tell
     return waiting, doorbell_fd
+
+
+def _close_all_but(low: int, high: int) -> None:
+    """Close every descriptor above the standard ones but two."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    beyond = _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS)
+    os.closerange(_FIRST_OWN_FD, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, beyond)
 
 
 def _ring(master_pid: int, doorbell_fd: int) -> None:
@@ -233,7 +254,9 @@ def _wire(connection: socket.socket, stderr: StderrTarget) -> None:
 
 def _leave_pool(connection: socket.socket) -> socket.socket:
     """Close what would close at exec, the listener above all; return the connection."""
-    os.dup2(connection.detach(), _CONNECTION_FD, inheritable=False)
+    fd = connection.detach()
+    if fd != _CONNECTION_FD:
+        os.dup2(fd, _CONNECTION_FD, inheritable=False)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > _CONNECTION_FD:
             with contextlib.suppress(OSError):  # the one that listed them is gone

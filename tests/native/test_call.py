@@ -15,6 +15,29 @@ _STDERR = ("--stderr", "null")
 _PATH = ("--path", "/bin/cat")
 _PROGRAM = ("--", "cat")
 
+_WRONG_PRIVILEGES = [
+    ("uid", "-1", "is not a user id"),
+    ("uid", "4294967295", "is not a user id"),
+    ("uid", "root", "is not a user id"),
+    ("gid", "", "is not a group id"),
+    ("gid", "1x", "is not a group id"),
+    ("groups", "1,", "is not a list of group ids"),
+    ("groups", "1 2", "is not a list of group ids"),
+    ("groups", "1,4294967295", "is not a list of group ids"),
+    ("umask", "8", "is not an octal number up to 777"),
+    ("umask", "1000", "is not an octal number up to 777"),
+    ("nice", "--1", "is not from -20 to 19"),
+    ("nice", "21", "is not from -20 to 19"),
+    ("limit", "nofile", "is not NAME=SOFT:HARD"),
+    ("limit", "nofile=1", "is not NAME=SOFT:HARD"),
+    ("limit", "nofile=1:", "is not NAME=SOFT:HARD"),
+    ("limit", "nofile=1:x", "is not NAME=SOFT:HARD"),
+    ("limit", "nofile=unlimited1:2", "is not NAME=SOFT:HARD"),
+    ("limit", "files=1:2", "is not NAME=SOFT:HARD"),
+    ("limit", "nofil=1:2", "is not NAME=SOFT:HARD"),
+    ("no-new-privs", "no", "is not yes"),
+]
+
 
 def _assert_rejected(master: FakeMaster, reason: str) -> None:
     assert master.wait_exit(master.zygote_pid) == 100
@@ -39,6 +62,10 @@ def _assert_rejected(master: FakeMaster, reason: str) -> None:
         ),
         (("--master", "me", *_STDERR, *_PATH, *_PROGRAM), "--master is not a process id"),
         (("--master", "0", *_STDERR, *_PATH, *_PROGRAM), "--master is not a process id"),
+        *(
+            ((*_MASTER, *_STDERR, *_PATH, f"--{option}", value, *_PROGRAM), f"--{option} {reason}")
+            for option, value, reason in _WRONG_PRIVILEGES
+        ),
         (
             ("--master", str(os.getppid()), *_STDERR, *_PATH, *_PROGRAM),
             "the parent is not the process named by --master",
@@ -115,3 +142,28 @@ def test_a_board_of_another_layout_is_rejected(
         other.close()
 
     _assert_rejected(master, "the board has another layout")
+
+
+def test_too_many_limits_are_rejected(master: FakeMaster, listener: socket.socket) -> None:
+    """There is room for each of the system's, and not more."""
+    limits = ["--limit", "core=0:0"] * 17
+    master.start_raw([*_MASTER, *_STDERR, *_PATH, *limits, *_PROGRAM], {4: listener.fileno()})
+
+    _assert_rejected(master, "--limit is not NAME=SOFT:HARD")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--directory", "/no/such"), "enter the directory: No such file or directory"),
+        (("--limit", "nofile=1:99999999999"), "set the limits: Operation not permitted"),
+    ],
+)
+def test_what_cannot_be_applied_ends_the_template(
+    master: FakeMaster, listener: socket.socket, options: Sequence[str], reason: str
+) -> None:
+    """No worker is made with other privileges than asked for."""
+    master.start_raw([*_MASTER, *_STDERR, *_PATH, *options, *_PROGRAM], {4: listener.fileno()})
+
+    assert master.wait_exit(master.zygote_pid) == 111
+    assert master.wait_output().decode() == f"socketd-zygote: cannot {reason}\n"

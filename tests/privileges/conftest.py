@@ -1,0 +1,120 @@
+"""Workers of both kinds with privileges, made by the spawners themselves."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.clients import TIMEOUT_SECONDS, read_all
+from harness.waiting import wait_for
+from socketd.board import Board, SlotState
+from socketd.confinement import Confinement
+from socketd.doorbell import Doorbell
+from socketd.program import Program
+from socketd.reaper import reap
+from socketd.spawner import Spawner, StderrTarget, WorkerPlan
+from socketd.template import NativeSpawner, is_built
+from socketd.wheel import Wheel
+from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
+
+CAPACITY = 4
+
+
+class Workers:
+    """What a master has around the workers of one service; the test's process is their parent."""
+
+    def __init__(
+        self, kind: str, confinement: Confinement, script: str, doorbell: Doorbell
+    ) -> None:
+        self.doorbell = doorbell
+        self.board = Board(CAPACITY)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.spawner: Spawner | None = None
+        plan = WorkerPlan(
+            self.listener,
+            Program("/bin/sh", ("sh", "-c", script)),
+            {"PATH": os.defpath},
+            StderrTarget.SOCKET,
+            doorbell.write_fd,
+            os.getpid(),
+            generation=1,
+            confinement=confinement,
+        )
+        try:
+            if kind == "native":
+                self.spawner = NativeSpawner(plan, self.board, "test", Wheel(time.monotonic()))
+            else:
+                self.spawner = PythonSpawner(plan, self.board)
+        except BaseException:
+            self.end()
+            raise
+
+    def start(self, *numbers: int) -> None:
+        """Start workers and wait until they wait for connections."""
+        assert self.spawner is not None
+        for number in numbers:
+            self.board.claim(number, 1)
+        self.spawner.spawn(numbers)
+        wait_for(lambda: self.board.find(SlotState.IDLE) == list(numbers), f"{numbers} are idle")
+
+    def ask(self, payload: str = "") -> str:
+        """Connect, send a payload to its end; return all that the program prints."""
+        with socket.create_connection(self.listener.getsockname(), TIMEOUT_SECONDS) as client:
+            client.sendall(payload.encode())
+            client.shutdown(socket.SHUT_WR)
+            return read_all(client).decode()
+
+    def end(self) -> None:
+        """End every process, and collect it."""
+        self.listener.close()
+        if self.spawner is not None:
+            self.spawner.close()
+        for number in range(CAPACITY):
+            if self.board.pid(number):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.board.pid(number), RETIRE_SIGNAL)
+
+        def is_over() -> bool:
+            for child in reap():
+                if self.spawner is not None:
+                    self.spawner.bury(child)  # type: ignore[arg-type]  # nobody is stopped here
+            try:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return True
+            return False
+
+        wait_for(is_over, "all workers are gone")
+        self.board.close()
+
+
+StartWorkers = Callable[..., Workers]
+
+
+@pytest.fixture(params=["native", "python"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return each kind of worker in turn: the contract is one."""
+    if request.param == "native" and not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    return str(request.param)
+
+
+@pytest.fixture
+def workers(kind: str) -> Iterator[StartWorkers]:
+    """Make workers that are ended when the test is."""
+    with (
+        contextlib.ExitStack() as stack,
+        Doorbell((RING_SIGNAL, signal.SIGCHLD), frozenset()) as doorbell,
+    ):
+
+        def start(confinement: Confinement, script: str, count: int = 1) -> Workers:
+            made = Workers(kind, confinement, script, doorbell)
+            stack.callback(made.end)
+            made.start(*range(count))
+            return made
+
+        yield start
