@@ -6,6 +6,7 @@ Owns the order of a start: settings, background, pid file, listener, pool; and o
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 
 from socketd import log
@@ -24,19 +25,22 @@ from socketd.config import (
     parse_count,
     size_pool,
 )
+from socketd.confinement import Confinement
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
-from socketd.errors import ExitCode, SystemFailureError
+from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
+from socketd.privileges import login_variables
 from socketd.program import ShellUse, resolve
 from socketd.spawner import StderrTarget, WorkerKind
 from socketd.systemd import find_manager
 from socketd.template import is_built
 
 _LAST_STANDARD_FD = 2
+_HIGHEST_UMASK = 0o777
 
 _CLASSIC_NAMES = {
     signal.SIGTERM: "Termination signal",
@@ -92,7 +96,8 @@ def _say_port(listener: Listener) -> None:
 
 
 def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
-    inherited = base_environment(environment)
+    user, _, group = line.values.get("user", "").partition(":")
+    inherited = base_environment(environment) | login_variables(user)
     shell = choice(ShellUse, line, "shell", ShellUse.AUTO)
     return ServiceSettings(
         name="socket",
@@ -104,7 +109,22 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         worker=_worker_kind(line),
         relay=relay_settings(line) if line.needs_relay else None,
         stderr=choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
+        confinement=Confinement(
+            user=user or None,
+            groups=(group,) if group else None,
+            directory=os.path.abspath(line.values["directory"]) if line.has("directory") else None,
+            umask=_umask(line),
+        ),
     )
+
+
+def _umask(line: CommandLine) -> int | None:
+    text = line.values.get("umask")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-7]{1,4}", text) or int(text, 8) > _HIGHEST_UMASK:
+        raise UsageError(f"--umask: {text!r} is not an octal number from 0 to 777")
+    return int(text, 8)
 
 
 def _settings_at(settings: ServiceSettings, listener: Listener) -> ServiceSettings:

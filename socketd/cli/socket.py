@@ -86,6 +86,9 @@ def _check(line: CommandLine) -> None:
             )
         line.values.setdefault("loop", "")
         line.values.setdefault("fork", "")
+    for name in ("user", "directory", "umask"):
+        if line.has(name) and not (line.has("server") and line.has("program")):
+            raise UsageError(f"--{name} needs -s and -p: it is for the program of a server")
     if line.needs_relay and line.has("server") and line.values.get("worker") == "native":
         raise UsageError(
             "--worker native does not relay, as -c, -r and -w ask for; "

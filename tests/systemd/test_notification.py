@@ -17,7 +17,7 @@ from socketd.errors import SystemFailureError
 from socketd.systemd import Notifier, ServiceManager, find_manager
 from socketd.wheel import Wheel
 
-_WATCHDOG_USEC = 200_000
+_WATCHDOG_USEC = 400_000
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -248,5 +248,5 @@ def test_a_server_tells_its_whole_life_in_order(manager: NotifySocket) -> None:
     }
     assert told[-1]["STATUS"].endswith("2 connections so far")
     signs = [message for message in [*start, *told, *quiet] if "WATCHDOG" in message]
-    assert len(signs) >= 0.8 * seconds / (_WATCHDOG_USEC / 2_000_000)
+    assert len(signs) >= seconds / (_WATCHDOG_USEC / 1_000_000) - 1  # half of them may be late
     assert "STOPPING" in end[-1]
