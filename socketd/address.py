@@ -9,6 +9,9 @@ from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
+_SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):)?(?P<port>[^:]+)")
+LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,12 @@ class TcpAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A path in the file system."""
+    """A path in the file system, and who may use it; None leaves that to the umask."""
 
     path: str
+    mode: int | None = None
+    owner: str | None = None
+    group: str | None = None
 
     def __str__(self) -> str:
         """Return the path."""
@@ -36,9 +42,13 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class InheritedAddress:
-    """Whatever a service manager has bound, by the name that it gave the descriptor."""
+    """Whatever a service manager has bound, by the name that it gave the descriptor.
+
+    Several descriptors may have one name: `position` counts them from 0.
+    """
 
     name: str
+    position: int = 0
 
     def __str__(self) -> str:
         """Return the form for error lines: `passed socket 'web'`."""
@@ -62,6 +72,34 @@ def parse_operand(text: str, host: str | None) -> Address:
     if text.lstrip("-").isdecimal() and not _is_port(text):
         raise UsageError(f"port {text} is out of range: 0 to {_HIGHEST_PORT}")
     return TcpAddress(host, text)
+
+
+def parse_listen(text: str) -> Address:
+    """Read an address of a configuration file; `place_of` is the way back.
+
+    Raises UsageError for anything but `tcp:HOST:PORT`, `tcp:PORT`, `unix:/PATH` and `fd:NAME`.
+    """
+    scheme, _, rest = text.partition(":")
+    found = _TCP.fullmatch(rest)
+    if scheme == "tcp" and found and (_is_port(found["port"]) or _SERVICE.fullmatch(found["port"])):
+        return TcpAddress(found["v6"] or found["host"], found["port"])
+    if scheme == "unix" and rest.startswith("/") and "\0" not in rest:
+        return UnixAddress(rest)
+    if scheme == "fd" and rest:
+        return InheritedAddress(rest)
+    raise UsageError(f"{text!r} is not {LISTEN_FORMS}")
+
+
+def place_of(address: Address) -> str:
+    """Return the text of an address, which is the same for two exactly if their place is."""
+    if isinstance(address, UnixAddress):
+        return f"unix:{address.path}"
+    if isinstance(address, InheritedAddress):
+        return f"fd:{address.name}" + (f"#{address.position}" if address.position else "")
+    if address.host is None:
+        return f"tcp:{address.port}"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"tcp:{host}:{address.port}"
 
 
 def _is_port(text: str) -> bool:

@@ -93,22 +93,34 @@ class Record:
 
 
 class Board:
-    """A board of `capacity` slots; the master makes it, workers inherit its descriptor."""
+    """A board of `capacity` slots; the master makes it, workers inherit its descriptor.
 
-    def __init__(self, capacity: int) -> None:
+    With `fd` it is one that this process made before it was replaced. Untouched slots cost no
+    memory, so a board may be larger than the pool is today.
+    """
+
+    def __init__(self, capacity: int, fd: int | None = None) -> None:
         self.capacity = capacity
+        self.watched = capacity
         self._states_end = _HEADER_SIZE + capacity
         states_size = -(-capacity // _ALIGNMENT) * _ALIGNMENT
         self._records_offset = _HEADER_SIZE + states_size
         size = self._records_offset + capacity * RECORD_SIZE
-        self.fd = os.memfd_create("socketd-board", os.MFD_CLOEXEC)
+        self.fd = os.memfd_create("socketd-board", os.MFD_CLOEXEC) if fd is None else fd
+        os.set_inheritable(self.fd, False)
         try:
-            os.ftruncate(self.fd, size)
+            if fd is None:
+                os.ftruncate(self.fd, size)
             self._memory = mmap.mmap(self.fd, size)
         except OSError:
             os.close(self.fd)
             raise
         _HEADER.pack_into(self._memory, 0, MAGIC, capacity)
+
+    def watch(self, count: int) -> None:
+        """Search only the first `count` slots from now on: nobody will use the others."""
+        self.watched = count
+        self._states_end = _HEADER_SIZE + count
 
     def close(self) -> None:
         """Unmap the board and close its descriptor."""
@@ -133,6 +145,13 @@ class Board:
             found.append(number)
             number = states.find(wanted, number + 1)
         return found
+
+    def has_news(self) -> bool:
+        """Tell whether a slot waits for the master to take note of it."""
+        states = self._memory[_HEADER_SIZE : self._states_end]
+        return _STATE_BYTES[SlotState.ACCEPTED] in states or (
+            _STATE_BYTES[SlotState.STILLBORN] in states
+        )
 
     def count(self, state: SlotState) -> int:
         """Return how many slots are in a state."""
@@ -160,7 +179,7 @@ class Board:
 
     def number_of(self, pid: int) -> int | None:
         """Search the records for a living worker's number; None if it is nobody's pid."""
-        for number in range(self.capacity):
+        for number in range(self.watched):
             if self.pid(number) == pid:
                 return number
         return None
@@ -169,6 +188,11 @@ class Board:
         """Return the pid in a slot, 0 while its worker is not born."""
         offset = self._records_offset + number * RECORD_SIZE
         return int(_PID.unpack_from(self._memory, offset)[0])
+
+    def generation(self, number: int) -> int:
+        """Return the generation for which a slot was claimed."""
+        offset = self._records_offset + number * RECORD_SIZE
+        return int(_BIRTH.unpack_from(self._memory, offset)[1])
 
     def set_pid(self, number: int, pid: int) -> None:
         """Write the pid of a worker that has just been born."""

@@ -6,7 +6,8 @@ Owns the settings and their limits. Must not know click, the environment or a cl
 import re
 from dataclasses import dataclass
 
-from socketd.address import Address
+from socketd.address import Address, TcpAddress, place_of
+from socketd.confinement import UNCONFINED, Confinement
 from socketd.duration import parse_duration as parse_duration
 from socketd.errors import UsageError
 from socketd.pool import PoolSettings, Strategy
@@ -24,7 +25,10 @@ _COUNT = re.compile(r"[0-9]{1,18}")  # int() refuses thousands of digits
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """One service: where it listens, what it runs, how its pool behaves."""
+    """One listener of a service: where it listens, what it runs, how its pool behaves.
+
+    `soft_nofile` is the limit of open files to give back to workers, if the master has raised it.
+    """
 
     name: str
     address: Address
@@ -35,6 +39,36 @@ class ServiceSettings:
     stderr: StderrTarget = StderrTarget.SOCKET
     worker: WorkerKind = WorkerKind.AUTO
     relay: RelaySettings | None = None
+    confinement: Confinement = UNCONFINED
+    soft_nofile: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Return what a reload knows it by: the place, with the name where any port will do."""
+        place = place_of(self.address)
+        is_any = isinstance(self.address, TcpAddress) and self.address.port == "0"
+        return f"{self.name} {place}" if is_any else place
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs between the services that are and those that are wanted, by key."""
+
+    added: list[ServiceSettings]
+    kept: list[ServiceSettings]
+    changed: int
+    removed: list[str]
+
+
+def compare(present: dict[str, ServiceSettings], wanted: list[ServiceSettings]) -> Changes:
+    """Sort what is wanted into what is new and what is there; what nobody wants is removed."""
+    keys = {settings.key for settings in wanted}
+    return Changes(
+        added=[settings for settings in wanted if settings.key not in present],
+        kept=[settings for settings in wanted if settings.key in present],
+        changed=sum(present.get(settings.key, settings) != settings for settings in wanted),
+        removed=[key for key in present if key not in keys],
+    )
 
 
 def parse_count(text: str, setting: str, lowest: int, highest: int) -> int:

@@ -27,11 +27,14 @@ _DRAIN_BYTES = 65536
 class Doorbell:
     """A context in which the given signals wake whoever waits for `read_fd`.
 
-    Those in `deferrable` can be muffled.
+    Those in `deferrable` can be muffled. `pipe` is one that workers hold the write end of.
     """
 
     def __init__(
-        self, signals: Iterable[signal.Signals], deferrable: frozenset[signal.Signals]
+        self,
+        signals: Iterable[signal.Signals],
+        deferrable: frozenset[signal.Signals],
+        pipe: tuple[int, int] | None = None,
     ) -> None:
         self._signals = tuple(signals)
         self._deferrable = deferrable
@@ -40,7 +43,9 @@ class Doorbell:
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
         self._previous_mask: set[int] = set()
-        self.read_fd, self.write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.read_fd, self.write_fd = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for fd in pipe or ():
+            os.set_inheritable(fd, False)
 
     def __enter__(self) -> Self:
         """Install the handlers, then let through what may have been blocked until now."""

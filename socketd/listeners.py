@@ -18,11 +18,14 @@ dropped as long as one connection waits, which bounds the queue though it does n
 import contextlib
 import ctypes
 import errno
+import grp
 import os
+import pwd
 import select
 import socket
 import stat
 import struct
+from dataclasses import dataclass
 
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
@@ -42,6 +45,14 @@ _DROP_SYN = b"".join(
         (0x06, 0, 0, 0xFFFFFFFF),  # keep
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerState:
+    """What a process passes on of a listener; it has no descriptor if it has been given up."""
+
+    fd: int | None
+    inode: tuple[int, int] | None
 
 
 class Listener:
@@ -111,6 +122,26 @@ class Listener:
         poll.register(self.socket, select.POLLIN)
         return not poll.poll(0)
 
+    def change(self, address: Address, backlog: int) -> None:
+        """Take over what may differ while the place is the same. Raises ListenError."""
+        if not self.is_inherited:
+            self.socket.listen(backlog)
+        if isinstance(address, UnixAddress) and address != self.address:
+            try:
+                _set_rights(address)
+            except OSError as error:
+                raise _refused(error, address) from error
+        self.address = address
+
+    def state(self) -> ListenerState:
+        """Return all that `resume` wants to know."""
+        fd = self.socket.fileno()
+        return ListenerState(None if fd < 0 else fd, self._inode)
+
+    def set_inode(self, inode: tuple[int, int] | None) -> None:
+        """Say which file is ours; another one under our path is not."""
+        self._inode = inode
+
     def close(self) -> None:
         """Give up the socket, and its path if it is still ours."""
         self._unlink()
@@ -135,9 +166,21 @@ def listen(address: Address, backlog: int) -> Listener:
     return _listen_tcp(address, backlog)
 
 
-def adopt(fd: int, name: str) -> Listener:
+def adopt(fd: int, name: str, position: int = 0) -> Listener:
     """Take over a listening socket that was handed to this process; its owner keeps it too."""
-    return Listener(socket.socket(fileno=fd), InheritedAddress(name))
+    return Listener(socket.socket(fileno=fd), InheritedAddress(name, position))
+
+
+def resume(state: ListenerState, address: Address) -> Listener:
+    """Take over a listening socket that this process had before it was replaced."""
+    if state.fd is None:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    else:
+        os.set_inheritable(state.fd, False)
+        listening = socket.socket(fileno=state.fd)
+    listener = Listener(listening, address)
+    listener.set_inode(state.inode)
+    return listener
 
 
 def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
@@ -201,11 +244,43 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(path)
-        listening.listen(backlog)
     except OSError as error:
         listening.close()
         raise _refused(error, address) from error
-    return Listener(listening, address)
+    listener = Listener(listening, address)
+    try:
+        _set_rights(address)  # before listen(): until then nobody gets in whatever the umask is
+        listening.listen(backlog)
+    except (OSError, ListenError) as error:
+        listener.close()
+        if isinstance(error, OSError):
+            raise _refused(error, address) from error
+        raise
+    return listener
+
+
+def resolve_tcp(address: TcpAddress) -> None:
+    """Look port and host up, and nothing more. Raises as `listen` does."""
+    _resolve(address.host, _port_number(address.port))
+
+
+def find_owner(address: UnixAddress) -> tuple[int, int]:
+    """Return user and group of a path, -1 for as it is. Raises ListenError for unknown names."""
+    try:
+        owner = -1 if address.owner is None else pwd.getpwnam(address.owner).pw_uid
+        group = -1 if address.group is None else grp.getgrnam(address.group).gr_gid
+    except KeyError as error:
+        raise ListenError(f"server socket {address.path!r}: {error.args[0]}") from None
+    return owner, group
+
+
+def _set_rights(address: UnixAddress) -> None:
+    """Say who may connect. Raises ListenError for a user or group that does not exist."""
+    owner, group = find_owner(address)
+    if (owner, group) != (-1, -1):
+        os.chown(address.path, owner, group)
+    if address.mode is not None:
+        os.chmod(address.path, address.mode)
 
 
 def _clear_stale(address: UnixAddress) -> None:

@@ -3,26 +3,37 @@
 Owns the event names, their keys and levels, and how a line looks. Knows nothing else of the
 package.
 
-Two formats. `console` prints the classic program's messages and, for what that program never had
+Three formats. `console` prints the classic program's messages and, for what that program never had
 to say, `socket: warning: event key=value`; below a warning such lines need the debug level, since
-scripts read the classic ones. `json` prints every event as one object a line.
-
-The master may not block on its log: a line that a pipe has no room for, or whose reader is gone,
-is dropped, and the next line that gets through says how many were.
+scripts read the classic ones. A file has no such readers: there each event is a line with its time.
+`json` prints every event as one object a line, `journal` sends it with its keys as fields.
 """
 
 import enum
+import json
 import logging
 import os
-import select
-import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from socketd.log_targets import (
+    JOURNAL_SOCKET,
+    FileTarget,
+    JournalTarget,
+    Outlet,
+    StderrTarget,
+    Target,
+    encode_fields,
+    is_journal,
+)
+
 _STDERR_FD = 2
+# syslog(3)
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 
 
 class LogFormat(enum.Enum):
@@ -30,6 +41,7 @@ class LogFormat(enum.Enum):
 
     CONSOLE = "console"
     JSON = "json"
+    JOURNAL = "journal"
 
 
 class LogLevel(enum.Enum):
@@ -73,31 +85,78 @@ EVENTS: Mapping[str, EventKind] = {
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
     "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
     "notification_failed": _kind(LogLevel.WARNING, "reason"),
+    "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
+    "reload_failed": _kind(LogLevel.ERROR, "reason"),
+    "reexec_started": _kind(LogLevel.INFO, "command"),
+    "reexec_done": _kind(LogLevel.INFO, "services"),
+    "reexec_failed": _kind(LogLevel.ERROR, "reason"),
+    "log_lines_dropped": _kind(LogLevel.WARNING, "count"),
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
     "stopped": _kind(LogLevel.INFO, "service connections"),
 }
+
+_Line = MutableMapping[str, Any]
 
 _enabled: frozenset[str] = frozenset()
 _logger: Any = None  # a structlog logger: its type depends on the configuration
 
 
-def configure(log_format: LogFormat, level: LogLevel, program: str) -> None:
-    """Print events from `level` up to standard error, console lines named for `program`."""
+def usual_format(environment: Mapping[str, str]) -> LogFormat:
+    """Return the format for an operator who names none: the journal's if stderr leads there."""
+    return LogFormat.JOURNAL if is_journal(environment) else LogFormat.CONSOLE
+
+
+def configure(
+    log_format: LogFormat,
+    level: LogLevel,
+    program: str,
+    log_file: str | None = None,
+    journal_socket: str = JOURNAL_SOCKET,
+) -> None:
+    """Print events from `level` up, console lines named for `program`.
+
+    They go to the file if there is one, else to the journal in its format, else to standard error.
+    Raises SystemFailureError if that cannot be opened.
+    """
     global _enabled, _logger
+    target: Target = StderrTarget()
+    if log_file is not None:
+        target = FileTarget(log_file)
+    elif log_format is LogFormat.JOURNAL:
+        target = JournalTarget(journal_socket)
     _enabled = frozenset(
         event for event, kind in EVENTS.items() if kind.level.number >= level.number
     )
-    if log_format is LogFormat.JSON:
-        last: list[structlog.typing.Processor] = [
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ]
-    else:
-        last = [_ConsoleRenderer(program, everything=level is LogLevel.DEBUG)]
+    render: Callable[[_Line], str | bytes | None]
+    match log_format:
+        case LogFormat.JSON:
+            render = _render_json
+        case LogFormat.JOURNAL if log_file is None:
+            render = _JournalRenderer(program)
+        case LogFormat.CONSOLE | LogFormat.JOURNAL:
+            render = _ConsoleRenderer(
+                program,
+                everything=level is LogLevel.DEBUG or log_file is not None,
+                has_time=log_file is not None,
+                has_colour=log_file is None and os.isatty(_STDERR_FD),
+            )
+
+    def finish(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
+        rendered = render(line)
+        if rendered is None:
+            raise structlog.DropEvent
+        return rendered if isinstance(rendered, bytes) else rendered.encode(errors="replace")
+
+    def note(dropped: int) -> bytes:
+        event = "log_lines_dropped"
+        line: _Line = {"event": event, "count": dropped, "level": EVENTS[event].level.value}
+        return finish(None, "", line)
+
+    outlet = Outlet(target, note)
     structlog.configure(
-        processors=[structlog.processors.add_log_level, *last],
+        processors=[structlog.processors.add_log_level, finish],
         wrapper_class=structlog.make_filtering_bound_logger(level.number),
-        logger_factory=lambda *_: _stderr,
+        logger_factory=lambda *_: outlet,
         cache_logger_on_first_use=True,
     )
     _logger = structlog.get_logger()
@@ -118,67 +177,76 @@ def emit(event: str, **keys: object) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line that is no event, as events are printed: dropped rather than waited for."""
-    _stderr.msg(line)
+    """Print a line that is no event to standard error: dropped rather than waited for."""
+    _stderr.msg(line.encode(errors="replace"))
 
 
 def speak_to(fd: int) -> None:
     """Print to another descriptor than standard error from now on."""
-    _stderr.fd = fd
+    _terminal.fd = fd
 
 
-class _StderrLogger:
-    """Writes lines to standard error, never waiting for a reader."""
-
-    def __init__(self) -> None:
-        self.fd = _STDERR_FD
-        self._dropped = 0
-
-    def msg(self, line: str) -> None:
-        """Write a line, or count it as dropped."""
-        note = f"({self._dropped} log lines dropped)\n" if self._dropped else ""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
-        ready = dict(poll.poll(0)).get(self.fd, 0)
-        try:
-            if not ready & select.POLLOUT:
-                raise BlockingIOError
-            os.write(self.fd, f"{note}{line}\n".encode(errors="replace"))
-        except OSError:
-            self._dropped += 1
-        else:
-            self._dropped = 0
-
-    debug = info = warning = error = msg
+_terminal = StderrTarget()
+_stderr = Outlet(_terminal, lambda dropped: _dropped_text(dropped).encode())
 
 
-_stderr = _StderrLogger()
+def _dropped_text(dropped: int) -> str:
+    return f"({dropped} log lines dropped)"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _render_json(line: _Line) -> str:
+    return json.dumps({**line, "timestamp": _now()}, default=repr)
+
+
+def _pairs(line: Mapping[str, Any]) -> str:
+    return "".join(f" {key}={_quoted(value)}" for key, value in line.items())
+
+
+class _JournalRenderer:
+    """Turns events into the journal's fields: SOCKETD_EVENT, and one for each key."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def __call__(self, line: _Line) -> bytes:
+        """Return the record to send."""
+        event, level = line.pop("event"), line.pop("level")
+        fields = [
+            ("MESSAGE", f"{event}{_pairs(line)}"),
+            ("PRIORITY", str(_PRIORITIES[level])),
+            ("SYSLOG_IDENTIFIER", self._program),
+            ("SOCKETD_EVENT", event),
+        ]
+        values = ((key, "" if value is None else str(value)) for key, value in line.items())
+        return encode_fields([*fields, *((f"SOCKETD_{key.upper()}", text) for key, text in values)])
 
 
 class _ConsoleRenderer:
     """Turns events into the classic program's messages."""
 
-    def __init__(self, program: str, *, everything: bool) -> None:
+    def __init__(self, program: str, *, everything: bool, has_time: bool, has_colour: bool) -> None:
         self._program = program
         self._everything = everything
-        self._colour = "\x1b[33m{}\x1b[0m" if sys.stderr and sys.stderr.isatty() else "{}"
+        self._has_time = has_time
+        self._colour = "\x1b[33m{}\x1b[0m" if has_colour else "{}"
 
-    def __call__(
-        self,
-        logger: object,  # noqa: ARG002  structlog's signature
-        method: str,
-        line: MutableMapping[str, Any],
-    ) -> str:
-        """Return the line to print. Raises structlog.DropEvent for one that is not for people."""
+    def __call__(self, line: _Line) -> str | None:
+        """Return the line to print; None for an event that is not for people."""
+        text = self._render(line)
+        return f"{_now()} {text}" if text and self._has_time else text
+
+    def _render(self, line: _Line) -> str | None:
         event, level = line.pop("event"), line.pop("level")
-        classic = _classic_message(event, line)
-        if classic is not None:
+        if not self._has_time and (classic := _classic_message(event, line)) is not None:
             return _visible(classic)
-        is_warning = method in ("warning", "error")
+        is_warning = level in ("warning", "error")
         if not is_warning and not self._everything:
-            raise structlog.DropEvent
-        pairs = " ".join(f"{key}={_quoted(value)}" for key, value in line.items())
-        text = f"{self._program}: {level}: {event} {pairs}"
+            return None
+        text = f"{self._program}: {level}: {event}{_pairs(line)}"
         return self._colour.format(text) if is_warning else text
 
 
@@ -196,6 +264,8 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
             return f"inet: connection from {line['peer'].rpartition(':')[0].strip('[]')}"
         case "connection_closed":
             return "connection closed"
+        case "log_lines_dropped":
+            return _dropped_text(line["count"])
         case _:
             return None
 

@@ -1,8 +1,9 @@
 """The master: one loop that waits for signals and timers, and serves services.
 
 Owns the loop, the doorbell, the wheel and the order of a turn. Must not know any number or rule
-of the pool, nor what a service runs. It never accepts, never touches a connection's bytes, and
-while nothing happens and no timer is pending it sleeps in one system call without a time-out.
+of the pool, nor what a service runs, nor where its settings come from. It never accepts, never
+touches a connection's bytes, and while nothing happens and no timer is pending it sleeps in one
+system call without a time-out.
 
 The order of a turn matters: the board is read before children are collected, so that a worker
 which accepted and ended in between is known to have accepted first.
@@ -17,36 +18,53 @@ import time
 from collections.abc import Callable
 
 from socketd import log
-from socketd.board import Board
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
-from socketd.errors import SystemFailureError
+from socketd.errors import SocketdError, SystemFailureError
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild, reap
-from socketd.service import Service
-from socketd.spawner import Spawner, WorkerKind, WorkerPlan
+from socketd.roster import Heir, OpenListener, Roster
+from socketd.succession import Estate, Successor
 from socketd.systemd import Notifier, ServiceManager
-from socketd.template import NativeSpawner, is_built
+from socketd.title import Title
 from socketd.wheel import Timer, Wheel
-from socketd.worker import RING_SIGNAL, PythonSpawner
+from socketd.worker import RING_SIGNAL
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
+RELOAD_SIGNAL = signal.SIGHUP
+REPLACE_SIGNAL = signal.SIGUSR2
+
+ReadSettings = Callable[[], list[ServiceSettings]]
 
 
 class Master:
     """Serves services until each of them has finished.
 
     `on_ready` is called once, when every service has its first workers waiting. `manager` hears
-    of each step.
+    of each step. With `read` a reload does what that returns; without it, SIGHUP stops.
+    With `successor` this process can be replaced by the next version of the program.
     """
 
-    def __init__(self, on_ready: Callable[[], None], manager: ServiceManager | None = None) -> None:
+    def __init__(
+        self,
+        on_ready: Callable[[], None],
+        manager: ServiceManager | None = None,
+        read: ReadSettings | None = None,
+        open_listener: OpenListener | None = None,
+        successor: Successor | None = None,
+        set_title: Callable[[str], None] | None = None,
+    ) -> None:
         self.stop_signal: signal.Signals | None = None
         self._on_ready = on_ready
+        self._read = read
+        self._open_listener = open_listener
+        self._successor = successor
+        self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
+        self._is_reload_wanted = False
         self._wheel = Wheel(time.monotonic())
-        self._services: list[Service] = []
+        self._roster: Roster
         self._unanswered: set[int] = set()
         self._rest: Timer | None = None
         self._notifier = Notifier(
@@ -55,58 +73,67 @@ class Master:
             self._describe,
             lambda reason: log.emit("notification_failed", reason=reason),
         )
+        self._title = Title(set_title, self._wheel, self._describe)
 
-    def run(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
+    def run(
+        self, services: list[tuple[ServiceSettings, Listener]], estate: Estate | None = None
+    ) -> None:
         """Serve; return when the last worker of the last service is gone.
 
-        Raises SystemFailureError if a service could not come up, after everything is undone.
+        With `estate` go on where a predecessor has stopped. Raises SystemFailureError if a
+        service could not come up, after everything is undone.
         """
+        signals = {*WORKER_SIGNALS, *self._stop_signals}
+        if self._read is not None:
+            signals.add(RELOAD_SIGNAL)
+        if self._successor is not None:
+            signals.add(REPLACE_SIGNAL)
         with (
-            Doorbell((*WORKER_SIGNALS, *STOP_SIGNALS), WORKER_SIGNALS) as doorbell,
+            Doorbell(signals, WORKER_SIGNALS, estate.doorbell if estate else None) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
             selector.register(doorbell.read_fd, selectors.EVENT_READ)
             _give_way()
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
-            for settings, listener in services:
-                self._services.append(self._make_service(settings, listener, doorbell.write_fd))
-            for service in self._services:
-                service.start()
-            self._stop_if_one_failed()
-            while not all(service.is_finished for service in self._services):
+            self._roster = Roster(self._wheel, doorbell.write_fd)
+            if estate is None:
+                self._roster.start(services)
+                self._stop_if_one_failed()
+            else:
+                self._take_over(estate.heirs)
+            while not self._is_over():
                 due = self._wheel.next_due()
                 if selector.select(None if due is None else max(0.0, due - time.monotonic())):
                     self._answer(doorbell)
                 self._wheel.advance(time.monotonic())
         self._notifier.close()
-        for service in self._services:
+        if self._successor is not None:
+            self._successor.close()
+        for service in self._roster.services:
             if service.failure is not None:
                 raise SystemFailureError(f"cannot start workers: {service.failure}")
 
-    def _make_service(
-        self, settings: ServiceSettings, listener: Listener, doorbell_fd: int
-    ) -> Service:
-        board = Board(settings.pool.maximum)
-        plan = WorkerPlan(
-            listener.socket,
-            settings.program,
-            settings.environment,
-            settings.stderr,
-            doorbell_fd,
-            os.getpid(),
-            settings.relay,
-        )
-        spawner = self._make_spawner(settings, plan, board)
-        return Service(settings, listener, board, spawner, self._wheel)
+    def _is_over(self) -> bool:
+        return all(service.is_finished for service in self._roster.services)
 
-    def _make_spawner(self, settings: ServiceSettings, plan: WorkerPlan, board: Board) -> Spawner:
-        if settings.worker is WorkerKind.PYTHON:
-            return PythonSpawner(plan, board)
-        if settings.worker is WorkerKind.NATIVE or is_built():
-            return NativeSpawner(plan, board, settings.name, self._wheel)
-        log.emit("native_worker_missing", service=settings.name)
-        return PythonSpawner(plan, board)
+    def _take_over(self, heirs: list[Heir]) -> None:
+        """Go on where the predecessor has stopped: any signal may have been missed."""
+        self._is_ready = True
+        self._roster.inherit(heirs)
+        log.emit("reexec_done", services=len(heirs))
+        self._turn(set(WORKER_SIGNALS))
+        if not self._is_as_wanted():
+            self._reload()
+
+    def _is_as_wanted(self) -> bool:
+        """Tell whether the services are those that are to be; not if nobody can tell."""
+        assert self._read is not None
+        try:
+            wanted = {settings.key: settings for settings in self._read()}
+        except SocketdError:
+            return False
+        return wanted == {key: one.settings for key, one in self._roster.staying.items()}
 
     def _answer(self, doorbell: Doorbell) -> None:
         """Take a turn, or first a rest if only workers have rung and none of them is urgent.
@@ -124,11 +151,14 @@ class Master:
 
     def _lie_down(self, doorbell: Doorbell) -> bool:
         """Begin a rest, if every service has the patience; tell whether it has."""
-        seconds = min(service.patience_seconds for service in self._services)
-        if seconds <= 0:
-            return False
+        shortest = float("inf")
+        for service in self._roster.services:
+            seconds = service.patience_seconds
+            if seconds <= 0:
+                return False
+            shortest = min(shortest, seconds)
         doorbell.muffle()
-        self._rest = self._wheel.add(time.monotonic() + seconds, lambda: self._get_up(doorbell))
+        self._rest = self._wheel.add(time.monotonic() + shortest, lambda: self._get_up(doorbell))
         return True
 
     def _get_up(self, doorbell: Doorbell) -> None:
@@ -140,50 +170,109 @@ class Master:
         rung, self._unanswered = self._unanswered, set()
         if rung:
             self._turn(rung)
-        if not rung or not self._lie_down(doorbell):
+            self._follow_orders(rung, doorbell)
+        if not rung or self._is_over() or not self._lie_down(doorbell):
             doorbell.unmuffle()
 
     def _turn(self, rung: set[int]) -> None:
-        services = [service for service in self._services if not service.is_finished]
-        for service in services:
-            service.look()
+        for service in self._roster.services:
+            if not service.is_finished:
+                service.look()
         if signal.SIGCHLD in rung:
-            self._reap(services)
-        for service in services:
-            service.work()
-        for number in STOP_SIGNALS & rung:
+            self._reap()
+        for service in self._roster.services:
+            if service.has_work:
+                service.work()
+        self._notifier.note_change()
+        self._title.note_change()
+
+    def _follow_orders(self, rung: set[int], doorbell: Doorbell) -> None:
+        for number in self._stop_signals & rung:
             self.stop_signal = self.stop_signal or signal.Signals(number)
             self._stop(signal.Signals(number).name)
         if not self._is_ready:
             self._stop_if_one_failed()
-            if all(service.is_ready for service in self._services):
+            if all(service.is_ready for service in self._roster.services):
                 self._is_ready = True
                 self._notifier.tell_ready()
                 self._on_ready()
-        self._notifier.note_change()
+        self._is_reload_wanted |= self._read is not None and RELOAD_SIGNAL in rung
+        if self._is_reload_wanted and self._is_ready:
+            self._is_reload_wanted = False
+            self._reload()
+        if self._successor is not None:
+            if REPLACE_SIGNAL in rung and self._is_ready and self.stop_signal is None:
+                self._successor.prove(self._wheel)
+            if self._successor.is_proven and self.stop_signal is None:
+                self._successor.replace(lambda: self._settle_estate(doorbell))
 
-    def _reap(self, services: list[Service]) -> None:
+    def _settle_estate(self, doorbell: Doorbell) -> Estate:
+        for number in doorbell.answer() - WORKER_SIGNALS:
+            os.kill(os.getpid(), number)  # all are blocked: it is pending for the successor
+        return Estate(self._roster.bequeath(), (doorbell.read_fd, doorbell.write_fd))
+
+    def _reload(self) -> None:
+        """Make the services those that are wanted now; whatever is wrong, go on as before."""
+        if self.stop_signal is not None or self._read is None:
+            return
+        self._notifier.tell_reloading()
+        try:
+            wanted = self._read()
+            self._roster.forget_finished()
+            assert self._open_listener is not None
+            changes = self._roster.change(wanted, self._open_listener)
+        except SocketdError as error:
+            log.emit("reload_failed", reason=str(error))
+        else:
+            log.emit(
+                "reloaded",
+                added=len(changes.added),
+                changed=changes.changed,
+                removed=len(changes.removed),
+                services=len(wanted),
+            )
+        self._notifier.tell_ready()
+
+    def _reap(self) -> None:
         for child in reap():
             if isinstance(child, DeadChild):
-                any(service.bury(child) for service in services)
+                self._bury(child)
             else:
-                for service in services:
+                for service in self._roster.services:
                     service.distrust(child.pid)
 
+    def _bury(self, child: DeadChild) -> None:
+        """Find out whose child it was, the cheap ways first."""
+        services = [service for service in self._roster.services if not service.is_finished]
+        for service in services:
+            number = service.crew.number_of(child.pid)
+            if number is not None:
+                service.bury(child, number)
+                return
+        if self._successor is not None and self._successor.bury(child):
+            return
+        if any(service.bury_template(child) for service in services):
+            return
+        for service in services:
+            number = service.crew.board.number_of(child.pid)
+            if number is not None:
+                service.bury(child, number)
+                return
+
     def _stop_if_one_failed(self) -> None:
-        if any(service.failure is not None for service in self._services):
+        if any(service.failure is not None for service in self._roster.services):
             self._is_ready = True  # it never will be: do not come here again
             self._stop("start failed")
             self._stop("start failed")
 
     def _describe(self) -> str:
-        counts = [service.counts for service in self._services]
+        counts = [service.counts for service in self._roster.services]
         idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
         return f"{idle} idle, {busy} busy, {connections} connections so far"
 
     def _stop(self, reason: str) -> None:
         self._notifier.tell_stopping()
-        for service in self._services:
+        for service in self._roster.services:
             if not service.is_finished:
                 service.stop(reason)
 

@@ -1,21 +1,25 @@
-"""One service at work: facts become events, commands become calls.
+"""One listener of a service at work: facts become events, commands become calls.
 
-Owns the board, the listener, the spawner and the pool of a service, and holds them together.
-Must not know any number or rule of the pool, nor other services, nor where facts come from: the
-master tells it when to look.
+Owns the listener, the crew and the pool, and holds them together. Must not know any number or
+rule of the pool, nor other services, nor where facts come from: the master tells it when to look.
+
+A service with several listeners is several of these under one name, each with a pool of its own,
+because a worker waits in the accept() of one socket. That wait is what makes a worker cheap and
+its retirement safe: the kernel wakes one worker for a connection, and closing one descriptor is
+all it takes to let a worker go.
 """
 
-import contextlib
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 from socketd import log
-from socketd.board import Board, Record, SlotState, Step
+from socketd.board import Record, SlotState, Step
 from socketd.config import ServiceSettings
+from socketd.crew import Crew, CrewState
 from socketd.environment import Peer
 from socketd.errors import describe_errno
 from socketd.listeners import Listener
@@ -44,12 +48,27 @@ from socketd.messages import (
     WorkerStarted,
 )
 from socketd.pool import Pool
+from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Wheel
-from socketd.worker import RETIRE_SIGNAL
 
 _NS_PER_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What a service must be told to go on where another has stopped."""
+
+    pool: PoolState
+    crew: CrewState
+    timers: dict[PoolTimer, float]
+    seen_idle: tuple[int, ...]
+    connections: int
+    is_ready: bool
+    is_listening: bool
+    is_draining: bool
+    stop_reason: str
 
 
 class Service:
@@ -63,33 +82,54 @@ class Service:
         self,
         settings: ServiceSettings,
         listener: Listener,
-        board: Board,
-        spawner: Spawner,
+        crew: Crew,
         wheel: Wheel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = settings.name
+        self.settings = settings
         self.listener = listener
+        self.crew = crew
         self.is_ready = False
         self.is_finished = False
         self.failure: str | None = None
-        self._settings = settings
-        self._board = board
-        self._spawner = spawner
+        self._board = crew.board
         self._wheel = wheel
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
         self._events: deque[Event] = deque()
         self._timers: dict[PoolTimer, Timer] = {}
-        self._numbers: dict[int, int] = {}
+        self._due: dict[PoolTimer, float] = {}
         self._seen_idle: set[int] = set()
-        self._terminated: set[int] = set()
-        self._unborn: list[int] = []
         self._is_listening = True
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
         self._connections = 0
+
+    @property
+    def name(self) -> str:
+        """Return the name, which listeners of one service share."""
+        return self.settings.name
+
+    @property
+    def is_listening(self) -> bool:
+        """Tell whether the listener has not been given up."""
+        return self._is_listening
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether the service is on its way to its end."""
+        return bool(self._stop_reason) or not self._is_listening
+
+    @property
+    def next_generation(self) -> int:
+        """Return the generation that a reload would begin."""
+        return self._pool.generation + 1
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether something has happened that the pool has not been told."""
+        return bool(self._events)
 
     @property
     def patience_seconds(self) -> float:
@@ -100,7 +140,7 @@ class Service:
         """
         if not self.is_ready or self.is_finished or log.is_enabled("connection_closed"):
             return 0.0
-        if self._board.count(SlotState.IDLE) * 2 < self._settings.pool.minimum:
+        if self._board.count(SlotState.IDLE) * 2 < self.settings.pool.minimum:
             return 0.0
         return self._pool.patience_seconds
 
@@ -110,53 +150,88 @@ class Service:
         size = self._pool.size
         return size.idle, size.busy, self._connections
 
-    def start(self) -> None:
+    def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
+        self.crew.employ(spawner, self._pool.generation)
         self._board.ring_when_idle(wanted=True)
         self._carry_out(self._pool.start(self._clock()))
         self.work()
 
+    def reload(self, settings: ServiceSettings, spawner: Spawner) -> None:
+        """Have a new generation of workers made; see the pool for when the old one leaves."""
+        self.work()
+        self.settings = settings
+        self.crew.employ(spawner, self.next_generation)
+        self._take_all_stillborn()
+        self._carry_out(self._pool.reload(settings.pool, self._clock()))
+        self._board.ring_when_idle(wanted=True)
+        self.work()
+
+    def state(self) -> ServiceState:
+        """Return all that `resume` wants to know, with nothing left to be done."""
+        self.work()
+        return ServiceState(
+            self._pool.state(),
+            self.crew.state(),
+            dict(self._due),
+            tuple(self._seen_idle),
+            self._connections,
+            self.is_ready,
+            self._is_listening,
+            self._is_draining,
+            self._stop_reason,
+        )
+
+    def resume(self, state: ServiceState) -> None:
+        """Go on where another has stopped; only for a new one."""
+        self._pool.restore(state.pool)
+        self._seen_idle = set(state.seen_idle)
+        self._connections = state.connections
+        self.is_ready = state.is_ready
+        self._is_listening = state.is_listening
+        self._is_draining = state.is_draining
+        self._stop_reason = state.stop_reason
+        self._has_pool_finished = state.pool.phase is Phase.FINISHED
+        for timer, due_seconds in state.timers.items():
+            self._arm(timer, due_seconds)
+
     def look(self) -> None:
         """Read the board: somebody has rung."""
-        for number in self._board.find(SlotState.ACCEPTED):
-            self._take_accepted(number)
-        self._take_all_stillborn()
+        if self._board.has_news():
+            for number in self._board.find(SlotState.ACCEPTED):
+                self._take_accepted(number)
+            self._take_all_stillborn()
         if self._board.is_ringing_when_idle():
             self._take_started()
 
-    def bury(self, child: DeadChild) -> bool:
-        """Take note of a child's end; tell whether it was one of this service."""
-        if self._spawner.bury(child):
-            if not self.is_ready and self._is_listening and self.failure is None:
-                self.failure = f"the template ended with status {child.status}"
-            self._take_all_stillborn()
-            return True
-        number = self._numbers.pop(child.pid, None)
-        if number is None:
-            number = self._board.number_of(child.pid)
-            if number is None:
-                return False
-        state = self._board.state(number)
-        if state == SlotState.ACCEPTED:
+    def bury_template(self, child: DeadChild) -> bool:
+        """Take note of the end of a template; tell whether it was one of this service."""
+        if not self.crew.bury_template(child):
+            return False
+        if not self.is_ready and self._is_listening and self.failure is None:
+            self.failure = f"the template ended with status {child.status}"
+        self._take_all_stillborn()
+        if self._has_pool_finished:
+            self._end_if_over()
+        return True
+
+    def bury(self, child: DeadChild, number: int) -> None:
+        """Take note of a worker's end."""
+        if self._board.state(number) == SlotState.ACCEPTED:
             self._take_accepted(number)
-            self._numbers.pop(child.pid, None)
         is_logged = log.is_enabled("connection_closed")
         record = self._board.record(number) if is_logged or child.status else None
         if record and is_logged and self._board.state(number) == SlotState.BUSY:
             self._log_closed(child, record)
-        if number in self._terminated:
-            self._terminated.discard(number)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)  # what it has left behind
+        self.crew.bury(child.pid, number)
         self._seen_idle.discard(number)
         self._board.release(number)
         detail = _describe_fault(record) if record else ""
         self._events.append(WorkerExited(number, child.status, detail))
-        return True
 
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
-        self._spawner.distrust(pid)
+        self.crew.distrust(pid)
 
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
@@ -171,17 +246,16 @@ class Service:
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
-        if self._unborn:
-            unborn, self._unborn = self._unborn, []
-            self._spawner.spawn(unborn)
+        self.crew.ask_for_unborn()
+        if self.is_ready and self._board.is_ringing_when_idle() and not self._pool.is_renewing:
+            self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         if self._has_pool_finished:
             self._end_if_over()
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
         self._connections += 1
-        pid = self._board.pid(number)
-        self._numbers[pid] = number
+        pid = self.crew.note(number)
         if log.is_enabled("connection_accepted"):
             peer = str(_peer_of(self._board.record(number)))
             listener = str(self.listener)
@@ -207,7 +281,7 @@ class Service:
             self._become_ready()
 
     def _are_first_workers_up(self) -> bool:
-        return len(self._seen_idle) + self._connections >= self._settings.pool.minimum
+        return len(self._seen_idle) + self._connections >= self.settings.pool.minimum
 
     def _become_ready(self) -> None:
         self.is_ready = True
@@ -219,25 +293,24 @@ class Service:
             address=self.listener.host,
             port=self.listener.port,
             port_name=self.listener.port_name,
-            workers=self._settings.pool.minimum,
+            workers=self.settings.pool.minimum,
         )
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
                 case SpawnWorkers(workers, generation):
-                    self._spawn(workers, generation)
+                    self.crew.claim(workers, generation)
                 case ArmTimer(timer, due_seconds):
                     self._arm(timer, due_seconds)
                 case DisarmTimer(timer):
                     self._disarm(timer)
                 case RetireWorkers(workers):
-                    self._retire(workers)
+                    self.crew.retire(workers)
                 case TerminateWorkers(workers):
-                    self._terminated.update(workers)
-                    self._signal_workers(workers, signal.SIGTERM)
+                    self.crew.terminate(workers)
                 case KillWorkers(workers):
-                    self._signal_workers(workers, signal.SIGKILL)
+                    self.crew.kill(workers)
                 case RefuseConnections():
                     self._refuse_connections()
                 case CloseListener():
@@ -263,56 +336,30 @@ class Service:
 
     def _close_listener(self) -> None:
         self._is_listening = self._is_draining = False
-        self._spawner.close()
+        self.crew.dismiss_spawners()
         self.listener.close()
         self._take_all_stillborn()
-
-    def _spawn(self, workers: tuple[int, ...], generation: int) -> None:
-        for number in workers:
-            self._board.claim(number, generation)
-        self._unborn += workers
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
 
         def expire() -> None:
-            del self._timers[timer]
+            del self._timers[timer], self._due[timer]
             self._events.append(TimerExpired(timer))
             self.work()
 
         self._timers[timer] = self._wheel.add(due_seconds, expire)
+        self._due[timer] = due_seconds
 
     def _disarm(self, timer: PoolTimer) -> None:
         pending = self._timers.pop(timer, None)
         if pending is not None:
+            del self._due[timer]
             self._wheel.cancel(pending)
-
-    def _retire(self, workers: tuple[int, ...]) -> None:
-        for number in workers:
-            self._board.ask_to_retire(number)
-            pid = self._board.pid(number)
-            if pid:
-                self._numbers[pid] = number
-                with contextlib.suppress(PermissionError):  # it has become a set-uid program
-                    os.kill(pid, RETIRE_SIGNAL)
-
-    def _signal_workers(self, workers: tuple[int, ...], number: signal.Signals) -> None:
-        for worker in workers:
-            self._board.ask_to_retire(worker)
-            pid = self._board.pid(worker)
-            if not pid:
-                continue
-            try:
-                try:
-                    os.killpg(pid, number)
-                except ProcessLookupError:
-                    os.kill(pid, number)  # born an instant ago, not yet the leader of its group
-            except PermissionError:
-                log.emit("signal_refused", service=self.name, pid=pid, signal=number.name)
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
-        if self._spawner.is_gone and not self.is_finished:
+        if self.crew.is_gone and not self.is_finished:
             self.is_finished = True
             for timer in list(self._timers):
                 self._disarm(timer)

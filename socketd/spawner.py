@@ -50,6 +50,7 @@ class WorkerPlan:
     relay: RelaySettings | None = None
     generation: int = 0
     confinement: Confinement = UNCONFINED
+    soft_nofile: int | None = None
 
 
 class Spawner(Protocol):
@@ -61,6 +62,11 @@ class Spawner(Protocol):
 
     def spawn(self, workers: Sequence[int]) -> None:
         """Start a worker for each number."""
+        ...
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the living processes of the spawner's own."""
         ...
 
     @property

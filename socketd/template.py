@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -77,6 +78,11 @@ class NativeSpawner:
             raise SystemFailureError(f"cannot start {executable!r}: {why}") from error
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the template, if there is one."""
+        return () if self._pid is None else (self._pid,)
+
+    @property
     def is_gone(self) -> bool:
         """Tell whether no process of this spawner's own is left."""
         return self._pid is None
@@ -122,7 +128,7 @@ class NativeSpawner:
         sources = (self._board.fd, plan.listener.fileno(), reading, plan.doorbell_fd)
         try:
             os.set_blocking(reading, True)
-            size = self._board.capacity * array.array(_NUMBER).itemsize
+            size = self._board.watched * array.array(_NUMBER).itemsize
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, max(size, _SMALLEST_PIPE))
             with contextlib.ExitStack() as copies:
                 descriptors = []
@@ -152,7 +158,7 @@ class NativeSpawner:
             *_options(self._privileges),
             "--", *plan.program.arguments,
         ]  # fmt: skip
-        return os.posix_spawn(
+        pid = os.posix_spawn(
             self._executable,
             arguments,
             plan.environment,
@@ -163,6 +169,12 @@ class NativeSpawner:
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
+        if plan.soft_nofile is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            # Before any number is in the pipe: all workers are born with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
+        return pid
 
     def _restart_later(self, reason: str) -> None:
         now = self._clock()
@@ -184,9 +196,13 @@ class NativeSpawner:
             self._restart_later(f"cannot start: {describe_errno(error.errno or 0)}")
 
     def _unborn(self) -> list[int]:
-        """Return the numbers that were asked for and have no process."""
-        starting = self._board.find(SlotState.STARTING)
-        return [number for number in starting if not self._board.pid(number)]
+        """Return the numbers that were asked for, of us, and have no process."""
+        board, generation = self._board, self._plan.generation
+        return [
+            number
+            for number in board.find(SlotState.STARTING)
+            if not board.pid(number) and board.generation(number) == generation
+        ]
 
     def _abandon_unborn(self) -> None:
         for number in self._unborn():

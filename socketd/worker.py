@@ -64,7 +64,10 @@ _NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOO
 
 
 class PythonSpawner:
-    """Forks workers from the calling process; see Spawner for the promises."""
+    """Forks workers from the calling process; see Spawner for the promises.
+
+    Raises SystemFailureError if workers cannot be confined as the plan has it.
+    """
 
     def __init__(self, plan: WorkerPlan, board: Board) -> None:
         self._plan = plan
@@ -79,6 +82,11 @@ class PythonSpawner:
                 self._fork(number)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return nobody: there is no process but the workers."""
+        return ()
 
     @property
     def is_gone(self) -> bool:
@@ -168,6 +176,9 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
+    if plan.soft_nofile is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
         raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
     doorbell_fd = fcntl.fcntl(plan.doorbell_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)

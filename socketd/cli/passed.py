@@ -29,4 +29,5 @@ def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -
             f"no port is given, and the sockets of LISTEN_FDS are for process {owner}, not for "
             f"this one ({os.getpid()}); give a port, or have the manager exec socket directly"
         )
-    return [adopt(one.fd, one.name) for one in passed]
+    # Several may have one name, and none may have any: their position tells them apart.
+    return [adopt(one.fd, one.name, position) for position, one in enumerate(passed)]

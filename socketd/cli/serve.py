@@ -3,7 +3,6 @@
 Owns the order of a start: settings, background, pid file, listener, pool; and of the end.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -15,6 +14,7 @@ from socketd.address import Address, InheritedAddress, UnixAddress, parse_operan
 from socketd.cli.background import detach
 from socketd.cli.choices import choice
 from socketd.cli.client import relay_settings
+from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
 from socketd.config import (
@@ -39,7 +39,6 @@ from socketd.spawner import StderrTarget, WorkerKind
 from socketd.systemd import find_manager
 from socketd.template import is_built
 
-_LAST_STANDARD_FD = 2
 _HIGHEST_UMASK = 0o777
 
 _CLASSIC_NAMES = {
@@ -51,7 +50,7 @@ _CLASSIC_NAMES = {
 
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
-    _settle_descriptors()
+    settle_descriptors()
     passed = passed_listeners(line, environment)
     settings = _settings(line, environment)
     _configure_log(line)
@@ -75,8 +74,12 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
                 if announce is not None:
                     announce()
 
-            master = Master(on_ready, manager)
-            master.run([(_settings_at(settings, listener), listener) for listener in listeners])
+            services = [(_settings_at(settings, listener), listener) for listener in listeners]
+            renewed = [one for one, _ in services]
+            # Nobody who has put it there sees a terminal hang up: it may mean something else.
+            read = (lambda: renewed) if line.has("background") else None
+            master = Master(on_ready, manager, read, lambda one: listen(one.address, one.backlog))
+            master.run(services)
         finally:
             if pid_file is not None:
                 pid_file.remove()
@@ -179,17 +182,6 @@ def _count(line: CommandLine, name: str, lowest: int, highest: int) -> int | Non
 
 def _duration(line: CommandLine, name: str, usual: str) -> float:
     return parse_duration(line.values.get(name, usual), f"--{name}")
-
-
-def _settle_descriptors() -> None:
-    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_FD:
-        os.set_inheritable(fd, True)
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that listed them is gone
-            if int(name) > _LAST_STANDARD_FD:
-                os.set_inheritable(int(name), False)
-    os.close(fd)
 
 
 def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:

@@ -164,9 +164,15 @@ class Pool:
         )
 
     def restore(self, state: PoolState) -> None:
-        """Go on where another pool has stopped; only for a new one. Its timers are still armed."""
+        """Go on where another pool has stopped; only for a new one. Its timers are still armed.
+
+        A pool that runs is to be reloaded next; one that stops takes a new generation by itself,
+        because whoever makes workers now is not the one that made the others.
+        """
         self._register.generation = state.generation
         self._register.restore(list(state.workers))
+        if state.phase != Phase.RUNNING:
+            self._register.begin_generation()
         self._phase = state.phase
         self._stop_is_requested = state.stop_is_requested
         self._retry_is_pending = state.retry_is_pending

@@ -201,6 +201,7 @@ class Master:
             StderrTarget.SOCKET,
             doorbell_fd,
             os.getpid(),
+            generation=1,
         )
         self.spawner = NativeSpawner(
             plan, self.board, "test", self.wheel, self.read_clock, str(self.executable)

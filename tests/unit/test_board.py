@@ -273,3 +273,31 @@ def test_board_that_cannot_be_mapped_leaves_no_descriptor() -> None:
         Board(2**52)
 
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_only_watched_slots_are_searched(board: Board) -> None:
+    """A board may be larger than its pool: what lies beyond the watched part is not looked at."""
+    board.set_state(5, SlotState.ACCEPTED)
+    board.set_state(6, SlotState.ACCEPTED)
+    board.watch(6)
+
+    assert board.find(SlotState.ACCEPTED) == [5]
+
+
+@pytest.mark.parametrize("state", SlotState)
+def test_news_is_what_the_master_has_not_noted(board: Board, state: SlotState) -> None:
+    """A connection and a worker that could not be born are news, everything else is not."""
+    board.set_state(7, state)
+
+    assert board.has_news() == (state in (SlotState.ACCEPTED, SlotState.STILLBORN))
+
+
+def test_board_is_found_again_by_its_descriptor(board: Board) -> None:
+    """A second board on the same descriptor sees and keeps what stands there."""
+    fill(board, 3)
+    again = Board(CAPACITY, os.dup(board.fd))
+    try:
+        assert again.record(3) == FULL_RECORD
+        assert again.generation(3) == FULL_RECORD.generation
+    finally:
+        again.close()

@@ -75,6 +75,12 @@ def test_list_of_events_is_closed() -> None:
         "signal_refused": ("warning", "pid service signal"),
         "backing_off": ("warning", "delay_s reason service step"),
         "notification_failed": ("warning", "reason"),
+        "reloaded": ("info", "added changed removed services"),
+        "reload_failed": ("error", "reason"),
+        "reexec_started": ("info", "command"),
+        "reexec_done": ("info", "services"),
+        "reexec_failed": ("error", "reason"),
+        "log_lines_dropped": ("warning", "count"),
         "stopping": ("info", "busy idle service signal"),
         "stopped": ("info", "connections service"),
     }  # fmt: skip
@@ -197,7 +203,7 @@ def test_event_is_always_one_line(configured: Callable[..., Lines]) -> None:
     assert len(lines()) == 2
 
 
-@pytest.mark.parametrize("log_format", list(LogFormat))
+@pytest.mark.parametrize("log_format", [LogFormat.CONSOLE, LogFormat.JSON])
 @pytest.mark.parametrize("level", list(LogLevel))
 def test_level_is_the_least_that_is_printed(
     configured: Callable[..., Lines], log_format: LogFormat, level: LogLevel
@@ -219,6 +225,7 @@ class Talker:
     """A child that logs into a pipe as its standard error."""
 
     def __init__(self, log_format: LogFormat) -> None:
+        self.log_format = log_format
         self.read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 4096)
         self.process = subprocess.Popen(
@@ -250,7 +257,7 @@ class Talker:
         return self.process.returncode
 
 
-@pytest.fixture(params=list(LogFormat))
+@pytest.fixture(params=[LogFormat.CONSOLE, LogFormat.JSON])
 def talker(request: pytest.FixtureRequest) -> Iterator[Talker]:
     """Lend a child that logs."""
     talker = Talker(request.param)
@@ -270,7 +277,13 @@ def test_full_pipe_blocks_nobody_and_the_loss_is_told(talker: Talker) -> None:
     note, line = talker.read()
 
     assert 0 < kept < 1000
-    assert note == f"({1000 - kept} log lines dropped)"
+    if talker.log_format is LogFormat.JSON:
+        told = json.loads(note)
+        assert (told["event"], told["level"]) == ("log_lines_dropped", "warning")
+        assert told["count"] == 1000 - kept
+        assert "timestamp" in told
+    else:
+        assert note == f"({1000 - kept} log lines dropped)"
     assert "template_started" in line
     talker.say(1)
     assert len(talker.read()) == 1

@@ -1,0 +1,34 @@
+"""The descriptors that the command was started with, and how many it may have.
+
+Owns what is true of them before anything is opened. Must not know what will be.
+"""
+
+import contextlib
+import os
+import resource
+
+_LAST_STANDARD_FD = 2
+
+
+def settle_descriptors() -> None:
+    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_FD:
+        os.set_inheritable(fd, True)
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them is gone
+            if int(name) > _LAST_STANDARD_FD:
+                os.set_inheritable(int(name), False)
+    os.close(fd)
+
+
+def raise_limit() -> int | None:
+    """Allow this process as many descriptors as it may have; return the former limit.
+
+    Each listener takes four. Programs get the former limit back: select(2) fails beyond 1024, and
+    some programs close every descriptor that there may be. Returns None if nothing has changed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return None
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft

@@ -1,0 +1,221 @@
+"""The workers of one service as processes: their slots, their process ids, who makes them.
+
+Owns the board and the spawners of a service, and sends the signals. Must not know the pool, nor
+why anybody is wanted, let go or ended.
+
+A reload brings another spawner. The former one is closed and may still bring forth what it had
+been given; all of them stand on one board, which is made for the largest pool there may be: slots
+that nobody has used cost no memory.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from socketd import log
+from socketd.board import Board, SlotState, Step
+from socketd.config import MOST_WORKERS, ServiceSettings
+from socketd.listeners import Listener
+from socketd.reaper import DeadChild
+from socketd.spawner import Spawner, WorkerKind, WorkerPlan
+from socketd.template import NativeSpawner, is_built
+from socketd.wheel import Wheel
+from socketd.worker import RETIRE_SIGNAL, PythonSpawner
+
+
+@dataclass(frozen=True, slots=True)
+class CrewState:
+    """What a crew must be told to go on where another has stopped.
+
+    `templates` are the process ids of spawners, of this generation or older, that the successor
+    cannot talk to; they end when they have made what they had been asked for.
+    """
+
+    generation: int
+    board_fd: int
+    watched: int
+    pids: dict[int, int]
+    terminated: tuple[int, ...]
+    templates: tuple[int, ...]
+
+
+class Crew:
+    """The processes of one service, from the first to the last."""
+
+    def __init__(
+        self,
+        service: str,
+        most: int,
+        doorbell_fd: int,
+        wheel: Wheel,
+        state: CrewState | None = None,
+    ) -> None:
+        self.service = service
+        self._doorbell_fd = doorbell_fd
+        self._wheel = wheel
+        self._spawners: list[Spawner] = []
+        self._numbers: dict[int, int] = {}
+        self._terminated: set[int] = set()
+        self._generation = 0
+        self._former: set[int] = set()
+        self._former_generation = -1
+        self._unborn: list[int] = []
+        self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
+        self.board.watch(most)
+        if state is not None:
+            self.board.watch(max(most, state.watched))
+            self._numbers = dict(state.pids)
+            self._terminated = set(state.terminated)
+            self._former = set(state.templates)
+            self._former_generation = self._generation = state.generation
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process but workers is left."""
+        return not self._former and all(spawner.is_gone for spawner in self._spawners)
+
+    @property
+    def has_unborn(self) -> bool:
+        """Tell whether workers have been claimed and not been asked for."""
+        return bool(self._unborn)
+
+    def make_spawner(
+        self, settings: ServiceSettings, listener: Listener, generation: int
+    ) -> Spawner:
+        """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
+        plan = WorkerPlan(
+            listener.socket,
+            settings.program,
+            settings.environment,
+            settings.stderr,
+            self._doorbell_fd,
+            os.getpid(),
+            settings.relay,
+            generation,
+            settings.confinement,
+            settings.soft_nofile,
+        )
+        most = max(self.board.watched, settings.pool.maximum)
+        self.board.watch(most)
+        if settings.worker is WorkerKind.PYTHON:
+            return PythonSpawner(plan, self.board)
+        if settings.worker is WorkerKind.NATIVE or is_built():
+            return NativeSpawner(plan, self.board, settings.name, self._wheel)
+        log.emit("native_worker_missing", service=settings.name)
+        return PythonSpawner(plan, self.board)
+
+    def employ(self, spawner: Spawner, generation: int) -> None:
+        """Have this one make workers from now on, and no other."""
+        self.ask_for_unborn()
+        self._generation = generation
+        self.dismiss_spawners()
+        self._spawners = [one for one in self._spawners if not one.is_gone]
+        self._spawners.append(spawner)
+
+    def discard(self, spawner: Spawner) -> None:
+        """Take back a spawner that was never employed."""
+        spawner.close()
+        self._spawners.insert(0, spawner)
+
+    def dismiss_spawners(self) -> None:
+        """Have nobody make workers any more."""
+        for spawner in self._spawners:
+            spawner.close()
+
+    def claim(self, workers: Iterable[int], generation: int) -> None:
+        """Take slots for workers that are to be asked for."""
+        for number in workers:
+            self.board.claim(number, generation)
+            self._unborn.append(number)
+
+    def ask_for_unborn(self) -> None:
+        """Have the claimed workers made."""
+        if self._unborn:
+            unborn, self._unborn = self._unborn, []
+            self._spawners[-1].spawn(unborn)
+
+    def note(self, number: int) -> int:
+        """Keep a worker's process id in mind, and return it."""
+        pid = self.board.pid(number)
+        self._numbers[pid] = number
+        return pid
+
+    def number_of(self, pid: int) -> int | None:
+        """Return the number of a worker whose process id has been noted."""
+        return self._numbers.get(pid)
+
+    def bury(self, pid: int, number: int) -> None:
+        """Forget a worker, and end what it has left behind after a termination."""
+        self._numbers.pop(pid, None)
+        if number in self._terminated:
+            self._terminated.discard(number)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def bury_template(self, child: DeadChild) -> bool:
+        """Take note of the end of a spawner's process; tell whether it was one."""
+        if child.pid in self._former:
+            self._former.discard(child.pid)
+            if not self._former:
+                self._abandon_unborn_of_former()
+            return True
+        return any(spawner.bury(child) for spawner in self._spawners)
+
+    def distrust(self, pid: int) -> None:
+        """Take note that somebody has stopped a child."""
+        for spawner in self._spawners:
+            spawner.distrust(pid)
+
+    def retire(self, workers: Iterable[int]) -> None:
+        """Ask workers to leave, those that are not born yet in writing."""
+        for number in workers:
+            self.board.ask_to_retire(number)
+            if self.board.pid(number):
+                with contextlib.suppress(PermissionError):  # it has become a set-uid program
+                    os.kill(self.note(number), RETIRE_SIGNAL)
+
+    def terminate(self, workers: Iterable[int]) -> None:
+        """Send SIGTERM to the process groups of workers."""
+        self._terminated.update(workers)
+        self._signal(workers, signal.SIGTERM)
+
+    def kill(self, workers: Iterable[int]) -> None:
+        """Send SIGKILL to the process groups of workers."""
+        self._signal(workers, signal.SIGKILL)
+
+    def state(self) -> CrewState:
+        """Return all that a successor wants to know; it takes over when nobody is left here."""
+        self.ask_for_unborn()
+        templates = {pid for spawner in self._spawners for pid in spawner.pids}
+        return CrewState(
+            self._generation,
+            self.board.fd,
+            self.board.watched,
+            dict(self._numbers),
+            tuple(self._terminated),
+            tuple(templates | self._former),
+        )
+
+    def _abandon_unborn_of_former(self) -> None:
+        board = self.board
+        for number in board.find(SlotState.STARTING):
+            if not board.pid(number) and board.generation(number) <= self._former_generation:
+                board.write_failure(number, Step.FORK, errno.ECANCELED)
+                board.set_state(number, SlotState.STILLBORN)
+
+    def _signal(self, workers: Iterable[int], number: signal.Signals) -> None:
+        for worker in workers:
+            self.board.ask_to_retire(worker)
+            pid = self.board.pid(worker)
+            if not pid:
+                continue
+            try:
+                try:
+                    os.killpg(pid, number)
+                except ProcessLookupError:
+                    os.kill(pid, number)  # born an instant ago, not yet the leader of its group
+            except PermissionError:
+                log.emit("signal_refused", service=self.service, pid=pid, signal=number.name)

@@ -1,0 +1,137 @@
+"""All services of a master: founded together, changed together, passed on together.
+
+Owns the services by their key, and those on their way out. Must not know signals, the loop, or
+where settings come from.
+
+A change happens whole or not at all: everything that can fail is done first (sockets are bound,
+templates started), and undone if anything fails; what then follows only makes use of it.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from socketd.config import Changes, ServiceSettings, compare
+from socketd.crew import Crew
+from socketd.listeners import Listener, ListenerState, resume
+from socketd.service import Service, ServiceState
+from socketd.wheel import Wheel
+
+OpenListener = Callable[[ServiceSettings], Listener]
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """A service as a process passes it on to its successor."""
+
+    settings: ServiceSettings
+    listener: ListenerState
+    state: ServiceState
+
+
+class Roster:
+    """The services, each with a listener and a crew of its own."""
+
+    def __init__(self, wheel: Wheel, doorbell_fd: int) -> None:
+        self.services: list[Service] = []
+        self._wheel = wheel
+        self._doorbell_fd = doorbell_fd
+
+    @property
+    def staying(self) -> dict[str, Service]:
+        """Return the services that are not on their way to their end, by key."""
+        return {one.settings.key: one for one in self.services if not one.is_stopping}
+
+    def found(self, settings: ServiceSettings, listener: Listener) -> Service:
+        """Add a service that has not been started. Raises SystemFailureError."""
+        crew = Crew(settings.name, settings.pool.maximum, self._doorbell_fd, self._wheel)
+        service = Service(settings, listener, crew, self._wheel)
+        self.services.append(service)
+        return service
+
+    def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
+        """Found services and bring up the first workers of each. Raises SystemFailureError."""
+        for settings, listener in services:
+            self.found(settings, listener)
+        spawners = [
+            service.crew.make_spawner(service.settings, service.listener, 0)
+            for service in self.services
+        ]
+        for service, spawner in zip(self.services, spawners, strict=True):
+            service.start(spawner)
+
+    def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
+        """Make the services those that are wanted, and begin a new generation in each.
+
+        Raises SocketdError if that cannot be, with everything as it was.
+        """
+        present = self.staying
+        changes = compare({key: one.settings for key, one in present.items()}, wanted)
+        with contextlib.ExitStack() as undoing:
+            listeners = []
+            for settings in changes.added:
+                listeners.append(open_listener(settings))
+                undoing.callback(listeners[-1].close)
+            spawners = []
+            for settings in changes.kept:
+                service = present[settings.key]
+                spawner = service.crew.make_spawner(
+                    settings, service.listener, service.next_generation
+                )
+                spawners.append(spawner)
+                undoing.callback(service.crew.discard, spawner)
+            for settings in changes.kept:
+                service = present[settings.key]
+                undoing.callback(
+                    service.listener.change, service.settings.address, service.settings.backlog
+                )
+                service.listener.change(settings.address, settings.backlog)
+            founded = []
+            for settings, listener in zip(changes.added, listeners, strict=True):
+                founded.append(self.found(settings, listener))
+                undoing.callback(self.services.remove, founded[-1])
+                undoing.callback(founded[-1].crew.board.close)
+            first_spawners = []
+            for service in founded:
+                spawner = service.crew.make_spawner(service.settings, service.listener, 0)
+                first_spawners.append(spawner)
+                undoing.callback(service.crew.discard, spawner)
+            undoing.pop_all()
+        for key in changes.removed:
+            present[key].stop("reload")
+        for settings, spawner in zip(changes.kept, spawners, strict=True):
+            present[settings.key].reload(settings, spawner)
+        for service, spawner in zip(founded, first_spawners, strict=True):
+            service.start(spawner)
+        return changes
+
+    def forget_finished(self) -> None:
+        """Forget the services whose last worker is gone."""
+        self.services = [service for service in self.services if not service.is_finished]
+
+    def bequeath(self) -> list[Heir]:
+        """Return all that a successor needs to go on."""
+        return [
+            Heir(service.settings, service.listener.state(), service.state())
+            for service in self.services
+        ]
+
+    def inherit(self, heirs: list[Heir]) -> None:
+        """Go on where a predecessor has stopped, with a new generation of workers in each.
+
+        Raises SystemFailureError if there is nobody to make workers.
+        """
+        for heir in heirs:
+            settings, state = heir.settings, heir.state
+            listener = resume(heir.listener, settings.address)
+            most = settings.pool.maximum
+            crew = Crew(settings.name, most, self._doorbell_fd, self._wheel, state.crew)
+            service = Service(settings, listener, crew, self._wheel)
+            service.resume(state)
+            self.services.append(service)
+        for service in self.services:
+            if service.is_listening:
+                spawner = service.crew.make_spawner(
+                    service.settings, service.listener, service.next_generation
+                )
+                service.reload(service.settings, spawner)

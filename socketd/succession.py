@@ -1,0 +1,152 @@
+"""Re-exec: the next version of this program, first proven in a child, then put in our place.
+
+Owns the child, the descriptors and the signal mask that go through exec. Must not know what is
+passed on: the caller says how it is written down.
+
+execve(2) keeps the process id, the children, descriptors without close-on-exec, pending signals
+and the mask. All signals are blocked across it: SIGUSR1, with which workers ring, would end a
+process that has no handler yet. What comes meanwhile stays pending. Templates read end of file
+from their pipe, which does close, make what they had been asked for, and end.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from socketd import log
+from socketd.errors import describe_errno
+from socketd.reaper import DeadChild
+from socketd.roster import Heir
+from socketd.wheel import Timer, Wheel
+
+ESTATE_VARIABLE = "SOCKETD_ESTATE_FD"
+_PROOF_SECONDS = 30.0
+_MOST_COMPLAINT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """All that a master leaves to its successor."""
+
+    heirs: list[Heir]
+    doorbell: tuple[int, int]
+
+    @property
+    def fds(self) -> list[int]:
+        """Return the descriptors that must live through exec."""
+        listeners = [heir.listener.fd for heir in self.heirs]
+        boards = [heir.state.crew.board_fd for heir in self.heirs]
+        return [fd for fd in (*listeners, *boards, *self.doorbell) if fd is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """How a successor is started: the command that proves it, and the one that becomes it.
+
+    `write` puts an estate into bytes; `keep` are further descriptors that it speaks of.
+    """
+
+    proof: tuple[str, ...]
+    command: tuple[str, ...]
+    write: Callable[[Estate], bytes]
+    keep: tuple[int, ...] = ()
+
+
+class Successor:
+    """The next version of this program."""
+
+    def __init__(self, will: Will) -> None:
+        self.is_proven = False
+        self._will = will
+        self._pid: int | None = None
+        self._complaints_fd = -1
+        self._deadline: Timer | None = None
+        self._wheel: Wheel | None = None
+
+    def prove(self, wheel: Wheel) -> None:
+        """Start a child that tries whether the next version would come up; one at a time."""
+        if self._pid is not None:
+            return
+        self._wheel = wheel
+        self._complaints_fd = os.memfd_create("socketd-proof", os.MFD_CLOEXEC)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        log.emit("reexec_started", command=" ".join(self._will.command))
+        try:
+            self._pid = os.posix_spawn(
+                self._will.proof[0],
+                self._will.proof,
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, self._complaints_fd, 1),
+                    (os.POSIX_SPAWN_DUP2, self._complaints_fd, 2),
+                ],
+                setpgroup=0,
+                setsigmask=(),
+                setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+            )
+        except OSError as error:
+            os.close(self._complaints_fd)
+            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_errno(error.errno or 0)}")
+        else:
+            self._deadline = wheel.add(time.monotonic() + _PROOF_SECONDS, self._lose_patience)
+        finally:
+            os.close(null)
+
+    def bury(self, child: DeadChild) -> bool:
+        """Take note of the child's verdict; tell whether it was the child."""
+        if child.pid != self._pid:
+            return False
+        self._pid = None
+        if self._deadline is not None and self._wheel is not None:
+            self._wheel.cancel(self._deadline)
+        complaints = os.pread(self._complaints_fd, _MOST_COMPLAINT_BYTES, 0)
+        os.close(self._complaints_fd)
+        if child.status == 0:
+            self.is_proven = True
+        else:
+            text = "; ".join(complaints.decode(errors="replace").split("\n")).strip("; ")
+            self._fail(f"the new version would not start (status {child.status}): {text}")
+        return True
+
+    def replace(self, settle: Callable[[], Estate]) -> None:
+        """Become the successor; return only if that cannot be, with everything as it was."""
+        self.is_proven = False
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        estate = settle()
+        fds = [*estate.fds, *self._will.keep]
+        will_fd = os.memfd_create("socketd-estate", 0)
+        try:
+            with open(will_fd, "wb", closefd=False) as file:
+                file.write(self._will.write(estate))
+            for fd in fds:
+                os.set_inheritable(fd, True)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            environment = {**os.environ, ESTATE_VARIABLE: str(will_fd)}
+            os.execve(self._will.command[0], self._will.command, environment)
+        except OSError as error:
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.set_inheritable(fd, False)
+            self._fail(f"cannot become the new version: {describe_errno(error.errno or 0)}")
+        finally:
+            os.close(will_fd)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def close(self) -> None:
+        """Give the child up: there will be no successor."""
+        if self._pid is not None:
+            self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        self._deadline = None
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _fail(self, reason: str) -> None:
+        log.emit("reexec_failed", reason=reason)
