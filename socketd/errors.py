@@ -17,6 +17,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 15
     BUG = 70
     SYSTEM = 71
+    CONFIGURATION = 78
     CANNOT_EXECUTE = 126
     NOT_FOUND = 127
 
@@ -80,6 +81,16 @@ class ProgramError(SocketdError):
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class ConfigurationError(SocketdError):
+    """A configuration file does not make sense; `mistakes` is all that is wrong with it."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+    def __init__(self, path: str, mistakes: list[str]) -> None:
+        super().__init__(f"{path}: " + "; ".join(mistakes))
+        self.lines = [f"{path}: {mistake}" for mistake in mistakes]
 
 
 class SystemFailureError(SocketdError):

@@ -61,6 +61,14 @@ def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Progr
     return Program(_find(words[0], environment), tuple(words))
 
 
+def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
+    """Return what to exec for a list of words, the first of which is looked for on PATH.
+
+    Raises ProgramError if that is nothing that can be run.
+    """
+    return Program(_find(words[0], environment), words)
+
+
 def _is_plain(command: str) -> bool:
     words = command.split()
     return (

@@ -1,0 +1,132 @@
+"""`socketd run FILE`: from a configuration file to running services and back to an exit code.
+
+Owns the order of a start and of an end. Must not know what a configuration file may hold.
+"""
+
+import contextlib
+import fcntl
+import functools
+import os
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from socketd import estate as testament
+from socketd import log
+from socketd.address import InheritedAddress
+from socketd.cli.descriptors import raise_limit, settle_descriptors
+from socketd.config import ServiceSettings
+from socketd.configfile import Surroundings, load
+from socketd.errors import ExitCode, ListenError, UsageError
+from socketd.listeners import Listener, adopt, listen
+from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
+from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
+from socketd.systemd import PassedSocket, find_manager, take_passed_sockets
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says beside the file."""
+
+    log_format: log.LogFormat
+    log_level: log.LogLevel
+    ready_fd: int | None
+
+
+def run(path: str, options: RunOptions) -> int:
+    """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
+    settle_descriptors()
+    path = os.path.abspath(path)
+    log.configure(options.log_format, options.log_level, "socketd")
+    estate, passed, soft_nofile = _inheritance()
+    # A signal waits until the loop, which lets it through, can act on it. A predecessor has blocked
+    # all others too.
+    waiting = {*STOP_SIGNALS, RELOAD_SIGNAL, REPLACE_SIGNAL}
+    if estate is None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
+    else:
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting | WORKER_SIGNALS)
+    if estate is None and options.ready_fd is not None:
+        _check_ready_fd(options.ready_fd)
+    environment = dict(os.environ)
+    names = Counter(one.name for one in passed)
+    read = functools.partial(load, path, Surroundings(environment, names, soft_nofile))
+    opening = functools.partial(_open, passed=passed)
+    will = Will(
+        proof=(*_this_command(), "check", "--estate-version", str(testament.VERSION), path),
+        command=(sys.executable, *sys.orig_argv[1:]),
+        write=lambda estate: testament.write(estate, passed, soft_nofile),
+        keep=tuple(one.fd for one in passed),
+    )
+    master = Master(
+        functools.partial(_tell_ready, options.ready_fd),
+        find_manager(environment, os.getpid()),
+        read,
+        opening,
+        Successor(will),
+        _title_setter(path),
+    )
+    if estate is not None:
+        master.run([], estate)
+        return ExitCode.DONE
+    with contextlib.ExitStack() as undoing:
+        services = []
+        for settings in read():
+            listener = opening(settings)
+            undoing.callback(listener.close)
+            services.append((settings, listener))
+        master.run(services)
+    return ExitCode.DONE
+
+
+def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
+    """Return what a predecessor has left, or else what a manager has passed."""
+    fd = os.environ.pop(ESTATE_VARIABLE, None)
+    if fd is not None:
+        return testament.read(int(fd))
+    return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
+
+
+def _open(settings: ServiceSettings, passed: list[PassedSocket]) -> Listener:
+    """Make a listener, or share one that was passed. Raises SocketdError."""
+    address = settings.address
+    if not isinstance(address, InheritedAddress):
+        return listen(address, settings.backlog)
+    fds = [one.fd for one in passed if one.name == address.name]
+    if address.position >= len(fds):
+        raise ListenError(f"no socket of the name {address.name!r} was passed")
+    # A copy: the original is kept for a service that a later reload may bring.
+    copy = fcntl.fcntl(fds[address.position], fcntl.F_DUPFD_CLOEXEC, 3)
+    return adopt(copy, address.name, address.position)
+
+
+def _check_ready_fd(fd: int) -> None:
+    try:
+        os.set_inheritable(fd, False)
+    except OSError:
+        raise UsageError(f"--ready-fd: descriptor {fd} is not open") from None
+
+
+def _tell_ready(fd: int | None) -> None:
+    """Write a newline and close, as s6 expects it."""
+    if fd is not None:
+        with contextlib.suppress(OSError):  # nobody waits; the services are up all the same
+            os.write(fd, b"\n")
+        os.close(fd)
+
+
+def _this_command() -> tuple[str, ...]:
+    """Return how to call socketd with other arguments than ours."""
+    arguments = len(sys.argv) - 1
+    return (sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - arguments])
+
+
+def _title_setter(path: str) -> "functools.partial[None]":
+    """Return what sets the title that ps(1) shows."""
+    from setproctitle import setproctitle
+
+    def set_title(file: str, counts: str) -> None:
+        setproctitle(f"socketd: master {file}: {counts}")
+
+    return functools.partial(set_title, path)
