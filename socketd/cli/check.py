@@ -5,6 +5,7 @@ Owns what can be tried without harm, and the form in which settings are shown.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 
 import msgspec

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Server:
     is_measured: bool = True
     cwd: str | None = None
     pass_fds: tuple[int, ...] = ()
+    command: tuple[str, ...] = (SOCKET, "-v", "--log-format", "json")
 
     def __post_init__(self) -> None:
         """Start the process and the reader of its log."""
@@ -62,7 +63,7 @@ class Server:
         self.noise: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [*self.prefix, SOCKET, "-v", "--log-format", "json", *self.arguments],
+            [*self.prefix, *self.command, *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -115,6 +116,19 @@ class Server:
                 left = deadline - time.monotonic()
                 if left <= 0 or (not self._reader.is_alive() and not self._changed.wait(0.01)):
                     raise AssertionError(f"no {event} in the log:\n{self.log_text()}")
+                self._changed.wait(left)
+
+    def wait_any(self, events: Sequence[str], count: int) -> Line:
+        """Wait until there are so many lines of any of the events, and return the last of them."""
+        deadline = time.monotonic() + CAP_SECONDS
+        with self._changed:
+            while True:
+                found = [line for line in self.lines if line["event"] in events]
+                if len(found) >= count:
+                    return found[count - 1]
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._reader.is_alive():
+                    raise AssertionError(f"no {count} {events} in the log:\n{self.log_text()}")
                 self._changed.wait(left)
 
     def wait_settled(self, idle: int) -> None:
