@@ -98,12 +98,15 @@ EVENTS: Mapping[str, EventKind] = {
 _Line = MutableMapping[str, Any]
 
 _enabled: frozenset[str] = frozenset()
+_outlet: Outlet | None = None
 _logger: Any = None  # a structlog logger: its type depends on the configuration
 
 
-def usual_format(environment: Mapping[str, str]) -> LogFormat:
+def usual_format(environment: Mapping[str, str], journal_socket: str = JOURNAL_SOCKET) -> LogFormat:
     """Return the format for an operator who names none: the journal's if stderr leads there."""
-    return LogFormat.JOURNAL if is_journal(environment) else LogFormat.CONSOLE
+    if is_journal(environment) and os.access(journal_socket, os.W_OK):
+        return LogFormat.JOURNAL
+    return LogFormat.CONSOLE
 
 
 def configure(
@@ -118,7 +121,7 @@ def configure(
     They go to the file if there is one, else to the journal in its format, else to standard error.
     Raises SystemFailureError if that cannot be opened.
     """
-    global _enabled, _logger
+    global _enabled, _logger, _outlet
     target: Target = StderrTarget()
     if log_file is not None:
         target = FileTarget(log_file)
@@ -152,7 +155,9 @@ def configure(
         line: _Line = {"event": event, "count": dropped, "level": EVENTS[event].level.value}
         return finish(None, "", line)
 
-    outlet = Outlet(target, note)
+    if _outlet is not None:
+        _outlet.close()
+    _outlet = outlet = Outlet(target, note)
     structlog.configure(
         processors=[structlog.processors.add_log_level, finish],
         wrapper_class=structlog.make_filtering_bound_logger(level.number),

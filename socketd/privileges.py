@@ -80,7 +80,7 @@ def grant(confinement: Confinement, program: str) -> Privileges:
     Raises SystemFailureError if a user or group does not exist, or the system refuses.
     """
     privileges = look_up(confinement)
-    if privileges != Privileges():
+    if _may_be_refused(privileges):
         prove(privileges, program)
     return privileges
 
@@ -110,6 +110,16 @@ def login_variables(user: str) -> dict[str, str]:
             "USER": entry.pw_name,
         }
     return {}
+
+
+def _may_be_refused(privileges: Privileges) -> bool:
+    """Tell whether there is anything that the system does not grant everybody."""
+    return (
+        privileges.identity is not None
+        or privileges.directory is not None
+        or privileges.nice is not None
+        or any(_is_raised(limit) for limit in privileges.limits)
+    )
 
 
 def prove(privileges: Privileges, program: str) -> None:
@@ -288,10 +298,16 @@ def _set_limit(limit: ResourceLimit) -> None:
 
 
 def _raise_hard_limit(limit: ResourceLimit) -> None:
-    soft, hard = resource.getrlimit(RESOURCES[limit.name])
-    wanted = resource.RLIM_INFINITY if limit.hard is None else limit.hard
-    if hard != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > hard):
-        resource.prlimit(0, RESOURCES[limit.name], (soft, wanted))
+    if _is_raised(limit):
+        soft, _ = resource.getrlimit(RESOURCES[limit.name])
+        hard = resource.RLIM_INFINITY if limit.hard is None else limit.hard
+        resource.prlimit(0, RESOURCES[limit.name], (soft, hard))
+
+
+def _is_raised(limit: ResourceLimit) -> bool:
+    """Tell whether a hard limit is to be higher than it is."""
+    _, hard = resource.getrlimit(RESOURCES[limit.name])
+    return hard != resource.RLIM_INFINITY and (limit.hard is None or limit.hard > hard)
 
 
 def _set_nice(nice: int) -> None:

@@ -75,7 +75,14 @@ OPTIONS = (
     Option("", "umask", "OCTAL", "run COMMAND with this file mode mask"),
     Option("", "drain-timeout", "TIME", "how long a stop waits for connections (default 30s)"),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
-    Option("", "log-format", "NAME", "console (default) or json", "console json"),
+    Option(
+        "",
+        "log-format",
+        "NAME",
+        "console (default), json, or journal (default under systemd)",
+        "console json journal",
+    ),
+    Option("", "log-file", "PATH", "log to PATH, which may be rotated"),
     Option(
         "",
         "log-level",

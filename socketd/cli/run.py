@@ -29,16 +29,18 @@ from socketd.systemd import PassedSocket, find_manager, take_passed_sockets
 class RunOptions:
     """What the command line says beside the file."""
 
-    log_format: log.LogFormat
+    log_format: log.LogFormat | None
     log_level: log.LogLevel
     ready_fd: int | None
+    log_file: str | None = None
 
 
 def run(path: str, options: RunOptions) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
     settle_descriptors()
     path = os.path.abspath(path)
-    log.configure(options.log_format, options.log_level, "socketd")
+    log_format = options.log_format or log.usual_format(os.environ)
+    log.configure(log_format, options.log_level, "socketd", options.log_file)
     estate, passed, soft_nofile = _inheritance()
     # A signal waits until the loop, which lets it through, can act on it. A predecessor has blocked
     # all others too.

@@ -91,7 +91,8 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
 
 def _is_port_untold(line: CommandLine) -> bool:
     """Tell whether the port is the system's choice and nobody says it otherwise."""
-    return line.operands == ["0"] and not log.is_enabled("service_ready")
+    is_told = log.is_enabled("service_ready") and _log_format(line) is not log.LogFormat.JOURNAL
+    return line.operands == ["0"] and (line.has("log-file") or not is_told)
 
 
 def _say_port(listener: Listener) -> None:
@@ -172,7 +173,13 @@ def _pool_settings(line: CommandLine) -> PoolSettings:
 def _configure_log(line: CommandLine) -> None:
     usual = log.LogLevel.INFO if line.has("verbose") else log.LogLevel.WARNING
     level = choice(log.LogLevel, line, "log-level", usual)
-    log.configure(choice(log.LogFormat, line, "log-format", log.LogFormat.CONSOLE), level, "socket")
+    log.configure(_log_format(line), level, "socket", line.values.get("log-file"))
+
+
+def _log_format(line: CommandLine) -> log.LogFormat:
+    is_file = line.has("log-file")
+    usual = log.LogFormat.CONSOLE if is_file else log.usual_format(os.environ)
+    return choice(log.LogFormat, line, "log-format", usual)
 
 
 def _count(line: CommandLine, name: str, lowest: int, highest: int) -> int | None:
@@ -188,6 +195,6 @@ def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:
     """Return 0 for a pool that has stopped; without -W the classic code of the signal."""
     if stop_signal is None or line.has("workers"):
         return ExitCode.DONE
-    if line.values.get("log-format") != log.LogFormat.JSON.value:
+    if _log_format(line) is log.LogFormat.CONSOLE:
         log.say(f"\n{_CLASSIC_NAMES[stop_signal]} occured, exiting")
     return 256 - stop_signal

@@ -31,11 +31,10 @@ def main() -> None:
 )
 @click.option(
     "--log-format",
-    type=click.Choice(["console", "json"]),
-    default="console",
-    show_default=True,
-    help="How log lines look.",
+    type=click.Choice(["console", "json", "journal"]),
+    help="How log lines look; journal is the default where stderr leads to it, else console.",
 )
+@click.option("--log-file", metavar="PATH", help="Log to PATH, which may be rotated at any time.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -43,7 +42,9 @@ def main() -> None:
     show_default=True,
     help="The least important level to log.",
 )
-def run(file: str, ready_fd: int | None, log_format: str, log_level: str) -> None:
+def run(
+    file: str, ready_fd: int | None, log_format: str | None, log_file: str | None, log_level: str
+) -> None:
     """Serve what FILE says until stopped.
 
     SIGHUP reads FILE again; SIGUSR2 replaces this process by the installed version of socketd.
@@ -52,7 +53,8 @@ def run(file: str, ready_fd: int | None, log_format: str, log_level: str) -> Non
     from socketd.cli.run import run as serve
     from socketd.log import LogFormat, LogLevel
 
-    options = RunOptions(LogFormat(log_format), LogLevel(log_level), ready_fd)
+    chosen = None if log_format is None else LogFormat(log_format)
+    options = RunOptions(chosen, LogLevel(log_level), ready_fd, log_file)
     sys.exit(_report(lambda: serve(file, options)))
 
 

@@ -120,6 +120,7 @@ NONSENSE = {
     "stderr": (["--stderr", "x", *CAT], "socket: --stderr: 'x' is not one of socket, inherit,"),
     "log format": (["--log-format", "x", *CAT], "socket: --log-format: 'x' is not one of console,"),
     "log level": (["--log-level", "x", *CAT], "socket: --log-level: 'x' is not one of debug, info"),
+    "umask": (["--umask", "8", *CAT], "socket: --umask: '8' is not an octal number from 0 to 777"),
     "port too high": (["-p", "cat", "-s", "65536"], "socket: port 65536 is out of range: 0 to 65"),
     "port negative": (["-p", "cat", "-s", "--", "-1"], "socket: port -1 is out of range: 0 to 65"),
     "port doubly negative": (["-p", "cat", "-s", "--", "--5"], "socket: port --5 is out of range"),
@@ -222,7 +223,7 @@ def test_unknown_option_shows_the_usage(arguments: list[str]) -> None:
 
 def test_every_option_with_a_limited_value_has_its_nonsense() -> None:
     """An option that is added is tested here too."""
-    free = {"program", "bind", "pidfile"}  # any text is allowed
+    free = {"program", "bind", "pidfile", "log-file", "directory", "user"}  # any text is allowed
     client = {"connect-timeout", "completion"}  # not for servers
     tried = {line.removeprefix("socket: --").partition(":")[0] for _, line in NONSENSE.values()}
 

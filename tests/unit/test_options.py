@@ -47,7 +47,10 @@ def test_arguments_are_split_as_getopt_does(
         (["--pidfile"], "option '--pidfile' requires an argument"),
         (["--quit=1"], "option '--quit' doesn't allow an argument"),
         (["--wri=1"], "option '--write-only' doesn't allow an argument"),
-        (["--log"], "option '--log' is ambiguous; possibilities: '--log-format' '--log-level'"),
+        (
+            ["--log"],
+            "option '--log' is ambiguous; possibilities: '--log-format' '--log-file' '--log-level'",
+        ),
     ],
 )
 def test_complaints_are_getopt_s(arguments: list[str], complaint: str) -> None:

@@ -1,0 +1,171 @@
+"""Where log lines go: standard error, a file, the journal.
+
+Owns the descriptors and what is done when a line cannot be written. Must not know what a line
+says: it gets bytes.
+
+The master may not block on its log. What has no room, or no reader, is dropped and counted, and
+before the next that gets through a note says how many were.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from socketd.errors import SystemFailureError, describe_errno
+
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
+_STDERR_FD = 2
+_LOG_FILE_MODE = 0o640
+_LENGTH = struct.Struct("<Q")
+
+
+class Target(Protocol):
+    """Something that takes records."""
+
+    def send(self, *records: bytes) -> None:
+        """Take records without waiting. Raises OSError if that cannot be."""
+        ...
+
+    def close(self) -> None:
+        """Give up what was opened."""
+        ...
+
+
+class Outlet:
+    """The one way to a target; `note` makes the record that tells of so many dropped ones.
+
+    It has structlog's methods of a logger, which get what the last processor has made.
+    """
+
+    def __init__(self, target: Target, note: Callable[[int], bytes]) -> None:
+        self._target = target
+        self._note = note
+        self._dropped = 0
+
+    def msg(self, record: bytes) -> None:
+        """Hand a record to the target, or count it as dropped."""
+        records = [self._note(self._dropped), record] if self._dropped else [record]
+        try:
+            self._target.send(*records)
+        except OSError:
+            self._dropped += 1
+        else:
+            self._dropped = 0
+
+    debug = info = warning = error = msg
+
+    def close(self) -> None:
+        """Close the target."""
+        self._target.close()
+
+
+class StderrTarget:
+    """Standard error, whatever it is, without a change to its flags: others share them."""
+
+    def send(self, *records: bytes) -> None:
+        """Write lines if there is room: all at once, since one may fill a small pipe."""
+        poll = select.poll()
+        poll.register(_STDERR_FD, select.POLLOUT)
+        if not dict(poll.poll(0)).get(_STDERR_FD, 0) & select.POLLOUT:
+            raise BlockingIOError
+        os.write(_STDERR_FD, b"\n".join([*records, b""]))
+
+    def close(self) -> None:
+        """Do nothing: it is not ours alone."""
+
+
+class FileTarget:
+    """A file that others may rotate.
+
+    When it has been moved away or deleted, the next line begins a new one under the old name;
+    when it has been copied and cut short, O_APPEND goes on at its new end. Raises
+    SystemFailureError if it cannot be opened at first; later the former one is kept.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        try:
+            self._fd = self._open()
+        except OSError as error:
+            why = describe_errno(error.errno or 0)
+            raise SystemFailureError(f"cannot open the log file {path!r}: {why}") from error
+
+    def send(self, *records: bytes) -> None:
+        """Append lines."""
+        if not self._is_current():
+            with contextlib.suppress(OSError):
+                fd = self._open()
+                os.close(self._fd)
+                self._fd = fd
+        os.write(self._fd, b"\n".join([*records, b""]))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def _open(self) -> int:
+        # Without O_NONBLOCK, to open a FIFO that nobody reads would wait.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        return os.open(self._path, flags, _LOG_FILE_MODE)
+
+    def _is_current(self) -> bool:
+        try:
+            named = os.stat(self._path)
+        except OSError:
+            return False
+        return os.path.samestat(named, os.fstat(self._fd))
+
+
+class JournalTarget:
+    """The journal's own socket, which takes a record of fields.
+
+    Raises SystemFailureError if nobody listens there at first.
+    """
+
+    def __init__(self, path: str = JOURNAL_SOCKET) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        try:
+            # Not kept connected: the journal may be restarted, and then is another socket.
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+                probe.connect(path)
+        except OSError as error:
+            self._socket.close()
+            why = describe_errno(error.errno or 0)
+            raise SystemFailureError(f"cannot reach the journal at {path!r}: {why}") from error
+
+    def send(self, *records: bytes) -> None:
+        """Send a datagram for each record of fields."""
+        for record in records:
+            self._socket.sendto(record, self._path)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def is_journal(environment: Mapping[str, str]) -> bool:
+    """Tell whether standard error leads to the journal. Source: systemd.exec(5), JOURNAL_STREAM."""
+    device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(_STDERR_FD)
+    except OSError:
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+
+
+def encode_fields(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Return a record of the journal's native protocol; a value may hold any bytes."""
+    record = bytearray()
+    for name, text in fields:
+        value = text.encode(errors="replace")
+        if b"\n" in value:
+            record += name.encode() + b"\n" + _LENGTH.pack(len(value)) + value + b"\n"
+        else:
+            record += name.encode() + b"=" + value + b"\n"
+    return bytes(record)
