@@ -3,6 +3,7 @@
 Owns the text forms. Must not know sockets: names are resolved elsewhere.
 """
 
+import re
 from dataclasses import dataclass
 
 from socketd.errors import UsageError

@@ -122,7 +122,7 @@ def configure(
     Raises SystemFailureError if that cannot be opened.
     """
     global _enabled, _logger, _outlet
-    target: Target = StderrTarget()
+    target: Target = _terminal
     if log_file is not None:
         target = FileTarget(log_file)
     elif log_format is LogFormat.JOURNAL:

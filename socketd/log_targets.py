@@ -64,15 +64,21 @@ class Outlet:
 
 
 class StderrTarget:
-    """Standard error, whatever it is, without a change to its flags: others share them."""
+    """Standard error, whatever it is, without a change to its flags: others share them.
+
+    `fd` is another descriptor while a command on its way to the background keeps the terminal.
+    """
+
+    def __init__(self) -> None:
+        self.fd = _STDERR_FD
 
     def send(self, *records: bytes) -> None:
         """Write lines if there is room: all at once, since one may fill a small pipe."""
         poll = select.poll()
-        poll.register(_STDERR_FD, select.POLLOUT)
-        if not dict(poll.poll(0)).get(_STDERR_FD, 0) & select.POLLOUT:
+        poll.register(self.fd, select.POLLOUT)
+        if not dict(poll.poll(0)).get(self.fd, 0) & select.POLLOUT:
             raise BlockingIOError
-        os.write(_STDERR_FD, b"\n".join([*records, b""]))
+        os.write(self.fd, b"\n".join([*records, b""]))
 
     def close(self) -> None:
         """Do nothing: it is not ours alone."""

@@ -1,4 +1,4 @@
-"""What holds for the whole suite: where every peer is installed, no test may skip for want of one."""
+"""What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
 import os
 

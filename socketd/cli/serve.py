@@ -9,8 +9,8 @@ import re
 import signal
 
 from socketd import log
-from socketd.cli import console
 from socketd.address import Address, InheritedAddress, UnixAddress, parse_operand
+from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.choices import choice
 from socketd.cli.client import relay_settings

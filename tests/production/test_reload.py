@@ -49,8 +49,9 @@ def test_changed_program_serves_the_next_connection(supervise: Supervise, worker
 def test_unchanged_listener_keeps_its_socket(supervise: Supervise) -> None:
     """A reload does not bind anew what stays where it is."""
     supervisor = supervise(echo())
-    _, port = supervisor.place("echo")
-    inode = listening_inode(int(port))
+    place = supervisor.place("echo")
+    assert isinstance(place, tuple)
+    inode = listening_inode(place[1])
     supervisor.reload(echo(program="date"))
 
     assert listening_inode(int(port)) == inode
