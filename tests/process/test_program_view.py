@@ -165,7 +165,10 @@ def test_nothing_of_another_connection_or_of_systemd_is_inherited(serve: Serve, 
         "NOTIFY_SOCKET": "/run/x",
         "KEPT": "yes",
     }
-    server = serve("-p", look, "-W", "1", "-B", "localhost", "-s", "0", environment=stale)
+    server = serve(
+        "-p", look, "-W", "1", "-B", "localhost", "-s", "0",
+        environment=stale, is_quiet=False,  # nobody hears the notifications
+    )  # fmt: skip
 
     environment = ask(server)["environment"]
 

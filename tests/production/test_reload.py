@@ -54,7 +54,7 @@ def test_unchanged_listener_keeps_its_socket(supervise: Supervise) -> None:
     inode = listening_inode(place[1])
     supervisor.reload(echo(program="date"))
 
-    assert listening_inode(int(port)) == inode
+    assert listening_inode(place[1]) == inode
 
 
 def test_reload_renews_the_workers_of_an_unchanged_service(
