@@ -11,6 +11,9 @@ EXCUSES = (
     "no IPv6 on this machine",
     "gives up root",
     "needs root",
+    "only root can change user",
+    "lacks CAP_",
+    "this machine has a journal",
 )
 
 
