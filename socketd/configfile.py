@@ -179,7 +179,7 @@ def _read_listen(place: str, found: object, findings: Findings) -> Listen | None
     try:
         address = parse_listen(listen.address)
     except UsageError:
-        findings.add(place, listen.address, next(keys_of(Listen)).allowed)
+        findings.add(place, listen.address, keys_of(Listen)[0].allowed)
         return None
     assert isinstance(found, dict)
     if not isinstance(address, UnixAddress) and len(found) > 1:

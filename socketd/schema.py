@@ -6,6 +6,7 @@ lines and docs/configuration.md take both from here.
 """
 
 import enum
+import functools
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
@@ -223,11 +224,18 @@ class Key(Struct):
     default: Any  # a value of `kind`
 
 
-def keys_of(table: type[Struct]) -> Iterator[Key]:
+@functools.cache
+def keys_of(table: type[Struct]) -> tuple[Key, ...]:
     """Return the keys of a table, in the order of the documents."""
+    return tuple(_make_keys(table))
+
+
+def _make_keys(table: type[Struct]) -> Iterator[Key]:
     for one in msgspec.structs.fields(table):
-        kind, *notes = get_args(one.type)
-        note = notes[0]
+        # typing flattens: the limits of the value come first, what people read comes last.
+        kind, *limits, note = get_args(one.type)
+        for limit in limits:
+            kind = Annotated[kind, limit]
         default = one.default
         if one.default_factory is not msgspec.NODEFAULT:
             default = one.default_factory()

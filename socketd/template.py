@@ -31,6 +31,7 @@ EXECUTABLE = os.path.join(os.path.dirname(__file__), "native", "socketd-zygote")
 
 _NUMBER = "I"
 _SMALLEST_PIPE = 65536
+_RESETTABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _STEADY_SECONDS = 1.0
 # The descriptors of the template, in this order: native/zygote.c counts on them.
 _FIRST_FD = 3
@@ -167,7 +168,7 @@ class NativeSpawner:
             ],
             setpgroup=0,
             setsigmask=(),
-            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+            setsigdef=_RESETTABLE,
         )
         if plan.soft_nofile is not None:
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -20,6 +20,9 @@ from harness.waiting import CAP_SECONDS, wait_for
 
 SOCKET = str(Path(sys.executable).parent / "socket")
 
+# pipe(7): the most an ordinary user may have. A server drops log lines rather than wait for us.
+_LOG_PIPE_BYTES = 1 << 20
+
 Line = dict[str, Any]
 
 
@@ -71,6 +74,7 @@ class Server:
             start_new_session=True,
             cwd=self.cwd,
             pass_fds=self.pass_fds,
+            pipesize=_LOG_PIPE_BYTES,
         )
         self._reader = threading.Thread(target=self._read_log)
         self._reader.start()
@@ -179,7 +183,7 @@ class Server:
         if self.is_quiet:
             assert self.noise == [], f"unexpected lines on stderr:\n{self.log_text()}"
             loud = [line for line in self.lines if line["level"] in ("warning", "error")]
-            assert loud == [], f"warnings in the log:\n{self.log_text()}"
+            assert loud == [], f"warnings in the log: {loud}\n{self.log_text()}"
 
     def log_text(self) -> str:
         """Return the whole log, for a failure message."""

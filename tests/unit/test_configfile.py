@@ -1,0 +1,278 @@
+"""The configuration file: what it may hold, and that every mistake is told."""
+
+from pathlib import Path
+
+import pytest
+
+from socketd.address import TcpAddress, UnixAddress
+from socketd.cli.check import check, show
+from socketd.config import DEFAULT_BACKLOG, ServiceSettings
+from socketd.configfile import Surroundings, load
+from socketd.confinement import Confinement, ResourceLimit
+from socketd.errors import ConfigurationError
+from socketd.pool import PoolSettings, Strategy
+from socketd.program import Program
+from socketd.spawner import StderrTarget, WorkerKind
+
+AROUND = Surroundings({"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/x"})
+ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'
+
+
+def read(folder: Path, text: str, around: Surroundings = AROUND) -> list[ServiceSettings]:
+    """Load a file with this text."""
+    file = folder / "services.toml"
+    file.write_text(text)
+    return load(str(file), around)
+
+
+def mistakes(folder: Path, text: str, around: Surroundings = AROUND) -> list[str]:
+    """Return all that is wrong with a file, without its name."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(folder, text, around)
+    name = str(folder / "services.toml")
+    assert all(line.startswith(f"{name}: ") for line in caught.value.lines)
+    return [line.removeprefix(f"{name}: ") for line in caught.value.lines]
+
+
+def test_smallest_file_has_defaults_for_everything_else(tmp_path: Path) -> None:
+    """A service needs an address and a program."""
+    [settings] = read(tmp_path, ECHO)
+
+    assert settings.name == "echo"
+    assert settings.address == TcpAddress("127.0.0.1", "7000")
+    assert settings.program.arguments == ("cat",)
+    assert settings.pool == PoolSettings(1, 256)
+    assert settings.environment == {"PATH": "/usr/bin:/bin"}
+    assert (settings.backlog, settings.stderr) == (DEFAULT_BACKLOG, StderrTarget.SOCKET)
+    assert settings.confinement == Confinement()
+
+
+def test_every_key_is_understood(tmp_path: Path) -> None:
+    """A file with all that there is becomes the settings that it names."""
+    settings = read(
+        tmp_path,
+        """
+        [service.full]
+        listen = ["tcp:[::1]:7000", {address = "unix:/x", mode = "0600", owner = "a", group = "b"}]
+        program = ["sh", "-c", "date"]
+        ready = "fork"
+        worker = "python"
+        backlog = 7
+        stderr = "null"
+        user = "root"
+        groups = ["root"]
+        directory = "/"
+        umask = "027"
+        nice = 3
+        no_new_privs = true
+        environment = { A = "b" }
+        limits = { nofile = 9, core = "unlimited", nproc = [1, "unlimited"] }
+        [service.full.workers]
+        min = 2
+        max = 3
+        strategy = "surge"
+        idle_timeout = "1m"
+        [service.full.timeouts]
+        drain = "2s"
+        kill = "250ms"
+        """,
+    )
+
+    assert [one.address for one in settings] == [
+        TcpAddress("::1", "7000"),
+        UnixAddress("/x", 0o600, "a", "b"),
+    ]
+    for one in settings:
+        assert one.program == Program(one.program.path, ("sh", "-c", "date"))
+        assert (one.worker, one.backlog) == (WorkerKind.PYTHON, 7)
+        assert one.stderr is StderrTarget.NULL
+        assert one.pool == PoolSettings(2, 3, Strategy.SURGE, 60.0, 2.0, kill_seconds=0.25)
+        assert one.environment["A"] == "b"
+        assert one.confinement == Confinement(
+            "root",
+            ("root",),
+            "/",
+            0o027,
+            (
+                ResourceLimit("nofile", 9, 9),
+                ResourceLimit("core", None, None),
+                ResourceLimit("nproc", 1, None),
+            ),
+            3,
+            no_new_privs=True,
+        )
+
+
+def test_all_mistakes_are_told_in_one_go(tmp_path: Path) -> None:
+    """Each with its key, what was found and what is allowed, whatever else is wrong."""
+    found = mistakes(
+        tmp_path,
+        """
+        colour = "blue"
+        [service.echo]
+        listen = ["tcp:127.0.0.1:99999", {address = "unix:/x", mod = "0600"}]
+        program = "no-such-program"
+        umask = 22
+        [service.echo.workers]
+        mim = 4
+        max = "many"
+        [service."a b"]
+        program = "cat"
+        """,
+    )
+
+    assert [line.partition(": ")[0] for line in found] == [
+        "colour",
+        "service.echo.listen[0]",
+        "service.echo.listen[1].mod",
+        "service.echo.umask",
+        "service.echo.workers.mim",
+        "service.echo.workers.max",
+        "service.'a b'",
+        "service.'a b'.listen",
+        "service.echo.program",
+    ]
+    assert "found 22; allowed: an octal number in quotes, as in '0660'" in found[3]
+    assert "unknown key; did you mean 'min'? known: min, max, strategy, idle_timeout" in found[4]
+    assert "found 'many'; allowed: a whole number from min to 32768" in found[5]
+    assert "is missing" in found[7]
+    assert "cannot run 'no-such-program': it is not on PATH" in found[8]
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "found"),
+    [
+        ("backlog = 0", "backlog", "0"),
+        ("backlog = true", "backlog", "true"),
+        ('backlog = "7"', "backlog", "'7'"),
+        ("nice = 20", "nice", "20"),
+        ('ready = "read"', "ready", "'read'"),
+        ('stderr = "file"', "stderr", "'file'"),
+        ('umask = "999"', "umask", "'999'"),
+        ('umask = "1777"', "umask", "'1777'"),
+        ("no_new_privs = 1", "no_new_privs", "1"),
+        ('directory = "var"', "directory", "'var'"),
+        ('groups = ["a"]', "groups", "['a']"),
+        ("environment = { A = 1 }", "environment", "{'A': 1}"),
+        ('environment = { "A=B" = "" }', "environment", "'A=B'"),
+        ('limits = { nofile = "much" }', "limits.nofile", "'much'"),
+        ("limits = { nofile = [2, 1] }", "limits.nofile", "[2, 1]"),
+        ("limits = { nofile = [1, 2, 3] }", "limits.nofile", "[1, 2, 3]"),
+        ("limits = { nofile = -1 }", "limits", "{'nofile': -1}"),
+        ("workers = 4", "workers", "4"),
+        ("workers = { min = 0 }", "workers.min", "0"),
+        ("workers = { min = 4, max = 3 }", "workers.max", "3"),
+        ('workers = { min = 4, max = 5, strategy = "fixed" }', "workers.max", "5"),
+        ('workers = { idle_timeout = "1 s" }', "workers.idle_timeout", "'1 s'"),
+        ("timeouts = { drain = 30 }", "timeouts.drain", "30"),
+    ],
+)
+def test_value_that_is_not_allowed_is_a_mistake(
+    tmp_path: Path, line: str, key: str, found: str
+) -> None:
+    """One line names the key and what stands there."""
+    [mistake] = mistakes(tmp_path, ECHO + line + "\n")
+
+    assert mistake.startswith(f"service.echo.{key}: found {found}")
+    assert "; allowed: " in mistake
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "7000", "tcp:", "tcp:localhost:", "tcp:a b:1", "tcp:::1:7000", "tcp:[::1:7", "tcp:1:2:3",
+        "unix:x", "unix:", "fd:", "udp:localhost:1", "tcp:localhost:65536", "tcp:localhost:-1", "",
+    ],
+)  # fmt: skip
+def test_text_that_is_no_address_is_a_mistake(tmp_path: Path, listen: str) -> None:
+    """The line says what an address looks like."""
+    [mistake] = mistakes(tmp_path, ECHO.replace("tcp:127.0.0.1:7000", listen))
+
+    assert mistake.startswith("service.echo.listen[0]")
+    assert f": found {listen!r}; allowed: tcp:HOST:PORT" in mistake
+
+
+@pytest.mark.parametrize("listen", ["[]", '"tcp:1"', "[1]"])
+def test_listen_is_a_list_with_something_in_it(tmp_path: Path, listen: str) -> None:
+    """No listener, or no list, is a mistake."""
+    text = ECHO.replace('["tcp:127.0.0.1:7000"]', listen)
+
+    assert mistakes(tmp_path, text)[0].startswith("service.echo.listen")
+
+
+def test_rights_are_for_paths_only(tmp_path: Path) -> None:
+    """A mode beside a port is a mistake."""
+    text = ECHO.replace('"tcp:127.0.0.1:7000"', '{address = "tcp:7000", mode = "0600"}')
+
+    assert "mode, owner and group with unix:/PATH only" in mistakes(tmp_path, text)[0]
+
+
+def test_one_address_has_one_service(tmp_path: Path) -> None:
+    """An address that stands twice is a mistake, any free port excepted."""
+    twice = ECHO + ECHO.replace("echo", "other")
+    free = ECHO.replace("7000", "0")
+
+    assert "which service.echo has too" in mistakes(tmp_path, twice)[0]
+    assert len(read(tmp_path, free + free.replace("echo", "other"))) == 2
+
+
+def test_file_without_services_is_a_mistake(tmp_path: Path) -> None:
+    """Nothing to serve is not what anybody means."""
+    assert mistakes(tmp_path, "")[0].startswith("service: found {}")
+
+
+def test_text_that_is_no_toml_is_one_mistake(tmp_path: Path) -> None:
+    """A file that cannot be parsed says where."""
+    [mistake] = mistakes(tmp_path, "[service.echo\n")
+
+    assert mistake.startswith("is not TOML: ")
+    assert "line 1" in mistake
+
+
+def test_shown_settings_are_a_file_with_the_same_meaning(tmp_path: Path) -> None:
+    """What `show` prints can be loaded, and loads as the original does."""
+    text = ECHO + '[service."a.b"]\nlisten = ["unix:/x"]\nprogram = ["cat"]\nlimits = {core = 0}\n'
+    settings = read(tmp_path, text)
+    shown = tmp_path / "shown.toml"
+    shown.write_text(show(str(tmp_path / "services.toml")))
+
+    again = load(str(shown), AROUND)
+    assert again == settings
+    assert 'strategy = "eager"\nidle_timeout = "30s"' in shown.read_text()
+    assert "max = 256" in shown.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('user = "no-such-user"', "no-such-user"),
+        ('user = "root"\ngroups = ["no-such-group"]', "no-such-group"),
+        ('directory = "/no/such"', "the directory '/no/such' does not exist"),
+    ],
+)
+def test_check_tries_what_does_no_harm(tmp_path: Path, line: str, wrong: str) -> None:
+    """Users, groups and directories are looked for, and what is missing is told."""
+    file = tmp_path / "services.toml"
+    file.write_text(ECHO + line + "\n")
+    with pytest.raises(ConfigurationError) as caught:
+        check(str(file), None)
+
+    assert len(caught.value.lines) == 1
+    assert wrong in caught.value.lines[0]
+
+
+def test_check_looks_for_hosts_ports_and_owners(tmp_path: Path) -> None:
+    """Names of hosts, services, owners and directories of paths are looked up, and all are told."""
+    file = tmp_path / "services.toml"
+    listen = (
+        '"tcp:no-such-host.invalid:1", "tcp:127.0.0.1:nosuchservice", "unix:/no/such/s", '
+        '{address = "unix:/tmp/s", owner = "no-such-user"}'
+    )
+    file.write_text(ECHO.replace('"tcp:127.0.0.1:7000"', listen))
+    with pytest.raises(ConfigurationError) as caught:
+        check(str(file), None)
+
+    told = "\n".join(caught.value.lines)
+    for one in ("no-such-host.invalid", "nosuchservice", "/no/such/s", "no-such-user"):
+        assert one in told
+    assert len(caught.value.lines) == 4
