@@ -139,7 +139,7 @@ class Notifier:
 
     `describe` returns the line of STATUS=. It is asked at each step, and within a second after
     `note_change`; while nothing changes no timer is pending but the watchdog's. `complain` is told
-    why a message could not be delivered.
+    why messages cannot be delivered, once until one is.
     """
 
     def __init__(
@@ -160,6 +160,7 @@ class Notifier:
         self._status_timer: Timer | None = None
         self._last_status = ""
         self._is_stopping = False
+        self._is_unheard = False
         self._watchdog: Timer | None = None
         self._socket: socket.socket | None = None
         self._place: str | bytes = ""
@@ -237,7 +238,11 @@ class Notifier:
         except OSError as error:
             # Nobody is there: it will not get better, and a service is more than its manager.
             self._unsent.clear()
-            self._complain(describe_errno(error.errno or 0) if error.errno else str(error))
+            if not self._is_unheard:
+                self._complain(describe_errno(error.errno) if error.errno else str(error))
+            self._is_unheard = True
+        else:
+            self._is_unheard = False
 
     def _flush(self) -> None:
         assert self._socket is not None

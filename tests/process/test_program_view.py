@@ -173,6 +173,8 @@ def test_nothing_of_another_connection_or_of_systemd_is_inherited(serve: Serve, 
     environment = ask(server)["environment"]
 
     assert {name: environment[name] for name in stale if name in environment} == {"KEPT": "yes"}
+    assert len(server.events("notification_failed")) == 1
+    server.is_quiet = False
 
 
 @pytest.mark.parametrize(

@@ -142,12 +142,13 @@ def test_a_full_manager_is_not_waited_for_and_hears_all_later(
 def test_a_manager_that_is_gone_is_complained_of_and_harms_nobody(
     manager: NotifySocket, desk: Desk
 ) -> None:
-    """The message is lost, the service goes on."""
+    """The message is lost, the service goes on, and a long silence is one complaint."""
     manager.socket.close()
     if manager.address.startswith("/"):
         os.unlink(manager.address)
 
     desk.notifier.tell_ready()
+    desk.notifier.tell_reloading()
 
     assert desk.complaints in (["No such file or directory"], ["Connection refused"])
     assert desk.wheel.next_due() is None
