@@ -63,6 +63,7 @@ class Master:
         self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
         self._is_reload_wanted = False
+        self._is_replacement_wanted = False
         self._wheel = Wheel(time.monotonic())
         self._roster: Roster
         self._unanswered: set[int] = set()
@@ -200,8 +201,10 @@ class Master:
         if self._is_reload_wanted and self._is_ready:
             self._is_reload_wanted = False
             self._reload()
-        if self._successor is not None:
-            if REPLACE_SIGNAL in rung and self._is_ready and self.stop_signal is None:
+        self._is_replacement_wanted |= REPLACE_SIGNAL in rung
+        if self._successor is not None and self._is_ready:
+            if self._is_replacement_wanted and self.stop_signal is None:
+                self._is_replacement_wanted = False
                 self._successor.prove(self._wheel)
             if self._successor.is_proven and self.stop_signal is None:
                 self._successor.replace(lambda: self._settle_estate(doorbell))
