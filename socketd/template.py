@@ -152,7 +152,7 @@ class NativeSpawner:
     def _execute(self, descriptors: list[int]) -> int:
         plan = self._plan
         arguments = [
-            "socketd-zygote",
+            f"socketd: {self._service}",  # what ps(1) shows first, also of idle workers
             "--master", str(plan.master_pid),
             "--stderr", plan.stderr.value,
             "--path", plan.program.path,

@@ -109,7 +109,10 @@ def test_stderr_goes_where_it_was_told(relay: Serve, target: str, on_socket: byt
 
 def test_program_knows_its_peer_and_gets_three_descriptors(relay: Serve) -> None:
     """The environment tells of the connection, and no descriptor of ours leaks."""
-    server = relay("-p", "echo $TCPREMOTEIP; ls /proc/$$/fd; :", "-W", "1", "-c")
+    server = relay("-p", "echo $TCPREMOTEIP; exec cat", "-W", "1", "-c")
+    with connect(server.place) as connection:
+        assert connection.recv(100) == b"127.0.0.1\r\n"
+        wait_for(lambda: _named(server, "cat"), "the program runs")
 
         assert sorted(os.listdir(f"/proc/{_named(server, 'cat')[0]}/fd")) == ["0", "1", "2"]
 

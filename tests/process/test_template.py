@@ -83,6 +83,16 @@ def cause_outage(server: Server) -> None:
         wait_next(server, "template_started", len(started))
 
 
+def test_idle_workers_show_their_service(serve: Callable[..., Server]) -> None:
+    """What ps shows of the template and of idle workers begins with the name."""
+    server = serve("-p", "cat", "-W", "2")
+    server.wait_settled(idle=2)
+
+    for pid in [*templates(server.pid), *server.workers()]:
+        shown = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        assert shown[0] == b"socketd: socket"
+
+
 def test_killed_template_is_replaced(serve: Callable[..., Server]) -> None:
     """Workers are unharmed, also busy ones; a new template makes the next ones."""
     server = serve("-p", "cat", "-W", "3")
