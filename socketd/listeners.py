@@ -180,6 +180,8 @@ def resume(state: ListenerState, address: Address) -> Listener:
         listening = socket.socket(fileno=state.fd)
     listener = Listener(listening, address)
     listener.set_inode(state.inode)
+    if state.fd is None:
+        listening.close()
     return listener
 
 

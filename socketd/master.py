@@ -62,6 +62,7 @@ class Master:
         self._successor = successor
         self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
+        self._failure: str | None = None
         self._is_reload_wanted = False
         self._is_replacement_wanted = False
         self._wheel = Wheel(time.monotonic())
@@ -111,9 +112,8 @@ class Master:
         self._notifier.close()
         if self._successor is not None:
             self._successor.close()
-        for service in self._roster.services:
-            if service.failure is not None:
-                raise SystemFailureError(f"cannot start workers: {service.failure}")
+        if self._failure is not None:
+            raise SystemFailureError(f"cannot start workers: {self._failure}")
 
     def _is_over(self) -> bool:
         return all(service.is_finished for service in self._roster.services)
@@ -224,7 +224,7 @@ class Master:
             self._roster.forget_finished()
             assert self._open_listener is not None
             changes = self._roster.change(wanted, self._open_listener)
-        except SocketdError as error:
+        except (SocketdError, OSError) as error:  # OSError: descriptors or memory have run out
             log.emit("reload_failed", reason=str(error))
         else:
             log.emit(
@@ -263,7 +263,9 @@ class Master:
                 return
 
     def _stop_if_one_failed(self) -> None:
-        if any(service.failure is not None for service in self._roster.services):
+        failures = [one.failure for one in self._roster.services if one.failure is not None]
+        if failures:
+            self._failure = failures[0]
             self._is_ready = True  # it never will be: do not come here again
             self._stop("start failed")
             self._stop("start failed")

@@ -71,6 +71,7 @@ class NativeSpawner:
         self._started_seconds = 0.0
         self._restart: Timer | None = None
         self._is_closed = False
+        self._is_used = False
         self._privileges = grant(plan.confinement, plan.program.path)
         try:
             self._start()
@@ -90,6 +91,7 @@ class NativeSpawner:
 
     def spawn(self, workers: Sequence[int]) -> None:
         """Hand the numbers to the template, or to its successor if there is none now."""
+        self._is_used |= bool(workers)
         if self._pipe_fd is not None:
             with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
                 os.write(self._pipe_fd, array.array(_NUMBER, workers).tobytes())
@@ -198,6 +200,8 @@ class NativeSpawner:
 
     def _unborn(self) -> list[int]:
         """Return the numbers that were asked for, of us, and have no process."""
+        if not self._is_used:  # another one of our generation may be: we were only tried
+            return []
         board, generation = self._board, self._plan.generation
         return [
             number

@@ -79,6 +79,7 @@ def test_fixed_pool_keeps_its_size(serve: Serve) -> None:
     """N workers stay N: accepting starts nobody, each completion starts one, none is let go."""
     server = start(serve, "fixed", 3, None, IDLE)
     board, place = server.board, server.place
+    assert board.alive == 3
 
     with held(place, server, 2):
         wait_size(server, board, idle=1, busy=2)

@@ -164,6 +164,22 @@ def test_file_that_has_vanished_changes_nothing(supervise: Supervise) -> None:
     supervisor.server.is_quiet = False
 
 
+def test_templates_that_were_only_tried_harm_nobody(supervise: Supervise) -> None:
+    """A reload that fails late has started templates in vain; the next one is none the worse."""
+    good = echo()
+    bad = good + '[service.two]\nlisten = ["tcp:127.0.0.1:0"]\nprogram = "cat"\nuser = "no-such"\n'
+    supervisor = supervise(good + bad.removeprefix(good).replace('user = "no-such"', ""))
+    places = [supervisor.place(name) for name in ("echo", "two")]
+    for _ in range(10):
+        assert supervisor.reload(bad)["event"] == "reload_failed"
+        assert supervisor.reload(bad.replace('user = "no-such"', ""))["event"] == "reloaded"
+        assert [exchange(place, b"hello") for place in places] == [b"hello", b"hello"]
+
+    assert supervisor.server.stop() == 0
+    assert {line["level"] for line in supervisor.server.lines} == {"info", "error"}
+    supervisor.server.is_quiet = False
+
+
 def test_stop_right_after_a_reload_ends_everything(supervise: Supervise, worker_kind: str) -> None:
     """Two generations, old and new, leave at a stop."""
     supervisor = supervise(echo(worker=worker_kind))

@@ -16,9 +16,9 @@ from harness.supervisors import Supervisor
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 CLIENTS = 4
-CONNECTIONS = int(os.environ.get("SOCKETD_STORM_CONNECTIONS", "12000"))
-RELOADS = int(os.environ.get("SOCKETD_STORM_RELOADS", "20"))
-REPLACEMENTS = int(os.environ.get("SOCKETD_STORM_REPLACEMENTS", "8"))
+CONNECTIONS = int(os.environ.get("SOCKETD_STORM_CONNECTIONS", "8000"))
+RELOADS = int(os.environ.get("SOCKETD_STORM_RELOADS", "16"))
+REPLACEMENTS = int(os.environ.get("SOCKETD_STORM_REPLACEMENTS", "6"))
 TEXT = """
 [service.echo]
 listen = ["tcp:127.0.0.1:0"]

@@ -124,3 +124,15 @@ def test_pool_goes_on_where_another_has_stopped() -> None:
     assert second.state() == first.state()
     assert (second.size, second.phase) == (Size(idle=2, busy=1), Phase.RUNNING)
     assert second.handle(WorkerAccepted(1), 2.0)[0] == SpawnWorkers((3,), 0)
+
+
+def test_pool_that_stops_goes_on_stopping() -> None:
+    """A restored pool in its drain still serves the queue, with workers of its own making."""
+    settings = PoolSettings(1, 4)
+    first = pool_of(settings)
+    first.handle(StopRequested(), 1.0)
+    second = Pool(settings)
+    second.restore(first.state())
+
+    assert (second.phase, second.generation) == (Phase.DRAINING, 1)
+    assert second.handle(WorkerAccepted(0), 2.0)[0] == SpawnWorkers((1,), 1)
