@@ -154,6 +154,8 @@ class Master:
         """Begin a rest, if every service has the patience; tell whether it has."""
         shortest = float("inf")
         for service in self._roster.services:
+            if service.is_finished:
+                continue
             seconds = service.patience_seconds
             if seconds <= 0:
                 return False

@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from socketd import log
-from socketd.board import Record, SlotState, Step
+from socketd.board import Record, SlotState
 from socketd.config import ServiceSettings
 from socketd.crew import Crew, CrewState
-from socketd.environment import Peer
-from socketd.errors import describe_errno
 from socketd.listeners import Listener
 from socketd.messages import (
     ArmTimer,
@@ -50,6 +48,7 @@ from socketd.messages import (
 from socketd.pool import Pool
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
+from socketd.records import describe_fault, peer_of
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Wheel
 
@@ -226,7 +225,7 @@ class Service:
         self.crew.bury(child.pid, number)
         self._seen_idle.discard(number)
         self._board.release(number)
-        detail = _describe_fault(record) if record else ""
+        detail = describe_fault(record) if record else ""
         self._events.append(WorkerExited(number, child.status, detail))
 
     def distrust(self, pid: int) -> None:
@@ -257,7 +256,7 @@ class Service:
         self._connections += 1
         pid = self.crew.note(number)
         if log.is_enabled("connection_accepted"):
-            peer = str(_peer_of(self._board.record(number)))
+            peer = str(peer_of(self._board.record(number)))
             listener = str(self.listener)
             log.emit(
                 "connection_accepted", service=self.name, listener=listener, pid=pid, peer=peer
@@ -266,7 +265,7 @@ class Service:
 
     def _take_all_stillborn(self) -> None:
         for number in self._board.find(SlotState.STILLBORN):
-            reason = _describe_fault(self._board.record(number))
+            reason = describe_fault(self._board.record(number))
             self._board.release(number)
             self._events.append(SpawnFailed(number, reason))
 
@@ -384,21 +383,9 @@ class Service:
             "connection_closed",
             service=self.name,
             pid=child.pid,
-            peer=str(_peer_of(record)),
+            peer=str(peer_of(record)),
             status=child.status,
             duration_s=round(duration, 6),
             cpu_s=round(child.cpu_seconds, 6),
             max_rss_kib=child.max_rss_kib,
         )
-
-
-def _peer_of(record: Record) -> Peer:
-    return Peer(
-        record.family, record.peer_address, record.peer_port, record.peer_pid, record.peer_uid
-    )
-
-
-def _describe_fault(record: Record) -> str:
-    if record.step is Step.NONE:
-        return ""
-    return f"{record.step.name.lower()}: {describe_errno(record.error)}"
