@@ -95,7 +95,6 @@ class Master:
             selectors.DefaultSelector() as selector,
         ):
             selector.register(doorbell.read_fd, selectors.EVENT_READ)
-            _give_way()
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             self._roster = Roster(self._wheel, doorbell.write_fd)
@@ -104,6 +103,7 @@ class Master:
                 self._stop_if_one_failed()
             else:
                 self._take_over(estate.heirs)
+            _give_way()  # not before: each template that is started would cost a wait in the queue
             while not self._is_over():
                 due = self._wheel.next_due()
                 if selector.select(None if due is None else max(0.0, due - time.monotonic())):
@@ -122,10 +122,10 @@ class Master:
         """Go on where the predecessor has stopped: any signal may have been missed."""
         self._is_ready = True
         self._roster.inherit(heirs)
-        log.emit("reexec_done", services=len(heirs))
         self._turn(set(WORKER_SIGNALS))
         if not self._is_as_wanted():
             self._reload()
+        log.emit("reexec_done", services=len(heirs))
 
     def _is_as_wanted(self) -> bool:
         """Tell whether the services are those that are to be; not if nobody can tell."""

@@ -67,10 +67,16 @@ class Supervisor:
     def reload(self, text: str | None = None) -> Line:
         """Rewrite the file if there is a text, reload, and return what the log says of it."""
         if text is not None:
-            self.file.write_text(text)
+            self.rewrite(text)
         before = len(self._verdicts("reloaded", "reload_failed"))
         self.server.signal(signal.SIGHUP)
         return self._next_verdict(before, "reloaded", "reload_failed")
+
+    def rewrite(self, text: str) -> None:
+        """Put another text into the file at one stroke: nobody reads half of it."""
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self.file)
 
     def replace(self) -> Line:
         """Have the master replace itself, and return what the log says of it."""

@@ -61,7 +61,7 @@ def test_new_version_reads_the_file_anew(supervise: Supervise) -> None:
     """What has changed in the file meanwhile is in force after the replacement."""
     supervisor = supervise(echo())
     place = supervisor.place("echo")
-    supervisor.file.write_text(echo().replace('"cat"', '"tr a-z A-Z"'))
+    supervisor.rewrite(echo().replace('"cat"', '"tr a-z A-Z"'))
     supervisor.replace()
 
     wait_for(lambda: exchange(place, b"hello") == b"HELLO", "the new program answers")
@@ -72,13 +72,13 @@ def test_version_that_would_not_start_is_not_put_in_our_place(supervise: Supervi
     supervisor = supervise(echo())
     place = supervisor.place("echo")
     good = supervisor.file.read_text()
-    supervisor.file.write_text("[service.echo\n")
+    supervisor.rewrite("[service.echo\n")
     line = supervisor.replace()
 
     assert line["event"] == "reexec_failed"
     assert "is not TOML" in line["reason"]
     assert exchange(place, b"hello") == b"hello"
-    supervisor.file.write_text(good)
+    supervisor.rewrite(good)
     assert supervisor.replace()["event"] == "reexec_done"
     assert exchange(place, b"hello") == b"hello"
     supervisor.server.is_quiet = False

@@ -178,17 +178,20 @@ def test_five_hundred_services_start_soon_and_cost_nothing(
     services = "".join(
         f'[service.s{n}]\nlisten = ["unix:{tmp_path}/{n}"]\nprogram = "cat"\n' for n in range(500)
     )
-    for _ in range(STARTS):
+    for start in range(STARTS):
         supervisor, seconds = time_start(supervise, services)
         print(f"500 services were up after {seconds:.2f} s")
-        if seconds < MOST_SECONDS:
+        if seconds < MOST_SECONDS or start == STARTS - 1:
             break
         supervisor.server.stop()
 
+    own_seconds = processor_seconds([supervisor.pid, *(c.pid for c in children_of(supervisor.pid))])
+    print(f"they took {own_seconds:.2f} s of processor time")
     assert len(children_of(supervisor.pid)) == 1000
     assert [exchange(f"{tmp_path}/{n}", b"hello") for n in (0, 250, 499)] == [b"hello"] * 3
     wait_for(lambda: is_asleep(supervisor.pid), "the master rests for a second")
-    assert seconds < MOST_SECONDS
+    # On a machine that has other things to do the clock tells of those too.
+    assert seconds < MOST_SECONDS or own_seconds < MOST_SECONDS / 2
 
 
 def time_start(supervise: Supervise, text: str) -> tuple[Supervisor, float]:
@@ -200,6 +203,11 @@ def time_start(supervise: Supervise, text: str) -> tuple[Supervisor, float]:
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"\n"
     return supervisor, time.monotonic() - before
+
+
+def processor_seconds(pids: list[int]) -> float:
+    """Return the processor time of processes so far, all together."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
 
 def is_asleep(pid: int) -> bool:
