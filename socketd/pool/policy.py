@@ -318,9 +318,12 @@ class Pool:
         if self._phase != Phase.RUNNING or self._rule.surplus(self.size) == 0:
             return []
         quiet_until = self._accepted_seconds + self._settings.idle_seconds
+        if self._register.outdated and not self._generation_is_proven:
+            quiet_until = math.inf  # a reload is no quiet time: those who start are waited for
         if now < quiet_until:
             self._shrink_is_armed = True
-            return [ArmTimer(PoolTimer.SHRINK, quiet_until)]
+            due = min(quiet_until, now + self._settings.idle_seconds)
+            return [ArmTimer(PoolTimer.SHRINK, due)]
         surplus = self._rule.surplus(self.size)
         commands = self._retire(self._register.waiting_of(outdated=False)[:surplus])
         self._rule.shrunk(self.size)
