@@ -5,7 +5,8 @@ workers or sockets.
 
 A shell costs more per connection than everything else together, so a command of plain words is
 exec'd directly. "Plain" errs on the side of the shell: no character that any POSIX shell treats
-specially, no assignment first, no builtin or reserved word first, so that the result is the same.
+specially but quotes around text that is as it stands, no assignment first, no builtin or reserved
+word first, so that the result is the same.
 """
 
 import enum
@@ -18,7 +19,10 @@ from socketd.errors import ExitCode, ProgramError
 
 SHELL = "/bin/sh"
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
-_PLAIN_WORDS = re.compile(r"[\w@%+:,./=\t -]+", re.ASCII)
+# Between double quotes an interactive shell might even expand a "!", so that is left to the shell.
+_PART = re.compile(
+    r"""(?P<gap>[ \t]+)|[\w@%+:,./=-]+|'[ -&(-~\t\n]*'|"[ #%-[\]-_a-~\t\n]*\"""", re.ASCII
+)
 
 # POSIX.1-2017, sections 2.4 and 2.14 and "Command Search and Execution", with what dash, bash,
 # ksh, mksh and busybox sh add. A builtin that also exists as a program may answer differently.
@@ -55,7 +59,7 @@ def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Progr
     """
     if shell is ShellUse.ALWAYS or (shell is ShellUse.AUTO and not _is_plain(command)):
         return Program(SHELL, ("sh", "-c", command))
-    words = command.split()
+    words = command.split() if shell is ShellUse.NEVER else _split(command)
     if not words:
         raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
     return Program(_find(words[0], environment), tuple(words))
@@ -69,11 +73,31 @@ def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
     return Program(_find(words[0], environment), words)
 
 
+def _split(command: str) -> list[str]:
+    """Return the words of a command that has no shell syntax but quotes; none for any other."""
+    words: list[str] = []
+    is_within_word = False
+    end = 0
+    for part in _PART.finditer(command):
+        if part.start() != end:
+            return []
+        end = part.end()
+        is_gap = part["gap"] is not None
+        if not is_gap:
+            text = part[0][1:-1] if part[0][0] in "'\"" else part[0]
+            if is_within_word:
+                words[-1] += text
+            else:
+                words.append(text)
+        is_within_word = not is_gap
+    return words if end == len(command) else []
+
+
 def _is_plain(command: str) -> bool:
-    words = command.split()
+    words = _split(command)
     return (
-        _PLAIN_WORDS.fullmatch(command) is not None
-        and bool(words)
+        bool(words)
+        and bool(words[0])
         and "=" not in words[0]
         and not words[0].startswith("%")
         and words[0] not in _SHELL_WORDS

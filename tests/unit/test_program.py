@@ -17,7 +17,8 @@ _PROGRAMS = ["printenv HOME", "basename", "dirname", "seq", "expr", "env printf 
 _BUILTINS = ["echo", "printf %s.", "test", ":", "!", "cd", "set", "exit", "exec", "if", "{", "x=y"]
 _WORDS = [
     "a", "3", "-n", "--", "a.b/c", "a=b", "k:v", "a,b", "100%", "%d", "@x", "+1", "_", "",
-    "'a b'", '"a  b"', "$HOME", "`echo x`", "$(echo x)", "*", "/bin/d*sh", "[a]", "?", "~", "~/x",
+    "'a b'", '"a  b"', "'$HOME'", "a'*'b", "''", '"\\\\"', "'\n'", '"$HOME"',
+    "$HOME", "`echo x`", "$(echo x)", "*", "/bin/d*sh", "[a]", "?", "~", "~/x",
     "{a,b}", "#c", "\\a", "a\\ b", "|cat", ";echo", "&&echo", "||echo", "(a)", "é", "ü*", "\x1c",
 ]  # fmt: skip
 _GAPS = [" ", "  ", "\t", " \t ", "\n"]
@@ -88,7 +89,8 @@ def test_plain_command_gives_what_the_shell_gives(command: str) -> None:
     "command",
     [
         "cat", "cat -u", "  cat\t-u ", "/bin/cat", "env A=b printenv A", "seq 1 3", "sort -k1,2",
-        "env printf 100%", "expr 1 + 2", "basename a@b.c:d", "no-such-program",
+        "env printf 100%", "expr 1 + 2", "basename a@b.c:d", "no-such-program", "cat 'a'",
+        'cat "a  b"', "awk '{print $1}'", "'cat' a'b'\"c\"",
     ],
 )  # fmt: skip
 def test_plain_words_need_no_shell(command: str) -> None:
@@ -99,14 +101,15 @@ def test_plain_words_need_no_shell(command: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "cat | cat", "cat; cat", "cat & cat", "cat <f", "cat >f", "cat $HOME", "cat `x`", "cat 'a'",
-        'cat "a"', "cat a\\ b", "ls *", "ls ?", "ls [a]", "ls ~", "ls {a,b}", "cat #c", "(cat)",
+        "cat | cat", "cat; cat", "cat & cat", "cat <f", "cat >f", "cat $HOME", "cat `x`", "cat 'a",
+        'cat "$a"', 'cat "a', 'cat "a\\b"', 'cat "a!b"', "'' cat", "'A=b' cat",
+        "cat a\\ b", "ls *", "ls ?", "ls [a]", "ls ~", "ls {a,b}", "cat #c", "(cat)",
         "cat !", "cat ^", "cat\ncat", "cat\r", "cat é", "A=b cat", "A=b", "%1", "%cat", "echo x",
         "exec cat", "cd /", ". x", ": x", "time cat", "while", "", " ", "\t",
     ],
 )  # fmt: skip
 def test_anything_special_goes_through_the_shell(command: str) -> None:
-    """Quotes, globs, tilde, assignments, builtins, job names, newlines, unicode and no words."""
+    """Expansions, globs, assignments, builtins, job names, newlines, unicode and no words."""
     program = resolve(command, ShellUse.AUTO, _ENVIRONMENT)
 
     assert program == Program(SHELL, ("sh", "-c", command))
@@ -130,6 +133,13 @@ def test_no_builtin_of_a_shell_is_run_directly(shell: str) -> None:
 
     assert "echo" in own
     assert [name for name in own if is_direct(name)] == []
+
+
+def test_quotes_hold_a_word_together_and_are_not_part_of_it() -> None:
+    """Without a shell, too, what stands between quotes is one word, as it stands."""
+    program = resolve("""env 'a  $b'"c d"e '' "{}" """, ShellUse.AUTO, _ENVIRONMENT)
+
+    assert program.arguments == ("env", "a  $bc de", "", "{}")
 
 
 def test_shell_can_be_demanded() -> None:
