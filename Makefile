@@ -52,7 +52,7 @@ unit: $(STAMP)
 process: $(STAMP)
 	$(BIN)/pytest tests/process
 
-$(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/flags)
+$(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev

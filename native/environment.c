@@ -6,8 +6,8 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static_assert(sizeof "IPCREMOTEPATH=" + ADDRESS_PATH_SIZE <= ENVIRONMENT_VARIABLE_SIZE,
               "the longest variable fits");
@@ -20,8 +20,10 @@ bool environment_init(struct environment *environment, char **base)
 
     while (base[count])
         count++;
-    environment->entries = calloc(count + ENVIRONMENT_VARIABLES + 1, sizeof *base);
-    if (!environment->entries)
+    /* Not calloc(): a held program may be anywhere when it is asked to hold. */
+    environment->entries = mmap(NULL, (count + ENVIRONMENT_VARIABLES + 1) * sizeof *base,
+                                PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (environment->entries == MAP_FAILED)
         return false;
     if (count)
         memcpy(environment->entries, base, count * sizeof *base);

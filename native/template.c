@@ -29,16 +29,21 @@ static _Noreturn void fail(int status, const char *line)
 }
 
 /* fork() would run the atfork handlers of the program we may be in, and cannot name a parent. What
- * it does beyond the system call is to refresh the thread id that libc keeps; nothing between
- * here and exec asks libc for it. */
-static long clone_worker(pid_t *pid)
+ * it does beyond the system call is to have the kernel refresh the thread id that libc keeps: a
+ * child that execs does not need it, one that goes on in the program does (raise(), mutexes). */
+static long clone_worker(pid_t *pid, pid_t *thread_id)
 {
-    const unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID;
+    unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID;
 
+    if (thread_id)
+        flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
 #if defined(__s390__)
-    return syscall(SYS_clone, 0UL, flags, pid, 0UL, 0UL);
+    return syscall(SYS_clone, 0UL, flags, pid, thread_id, 0UL);
+#elif defined(__x86_64__) || defined(__alpha__)
+    return syscall(SYS_clone, flags, 0UL, pid, thread_id, 0UL);
 #else
-    return syscall(SYS_clone, flags, 0UL, pid, 0UL, 0UL);
+    /* CONFIG_CLONE_BACKWARDS: the thread's own storage comes before the child's id. */
+    return syscall(SYS_clone, flags, 0UL, pid, 0UL, thread_id);
 #endif
 }
 
@@ -49,8 +54,8 @@ static bool bear(const struct template *template, uint32_t number)
     long pid;
 
     if (number >= board->header->capacity)
-        fail(EXIT_WRONG_CALL, "socketd-zygote: slot number beyond the board\n");
-    pid = clone_worker(&board->records[number].pid);
+        fail(EXIT_WRONG_CALL, "socketd: slot number beyond the board\n");
+    pid = clone_worker(&board->records[number].pid, template->thread_id);
     if (pid == 0)
         return true;
     if (pid < 0) {
@@ -76,7 +81,7 @@ static size_t read_slots(int fd, unsigned char *bytes, size_t filled, size_t siz
 
             poll(&readable, 1, -1);
         } else if (errno != EINTR) {
-            fail(EXIT_SYSTEM, "socketd-zygote: cannot read slot numbers\n");
+            fail(EXIT_SYSTEM, "socketd: cannot read slot numbers\n");
         }
     }
 }

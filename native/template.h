@@ -16,7 +16,8 @@
 struct template {
     struct board board;
     struct doorbell doorbell;
-    int slots_fd; /* native uint32_t slot numbers; end of file ends the template */
+    int slots_fd;     /* native uint32_t slot numbers; end of file ends the template */
+    pid_t *thread_id; /* where libc keeps it, for a child that goes on in a program; or NULL */
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * A worker's life up to exec.
+ * A worker's life up to its connection.
  *
  * Retiring must lose no connection, whenever its signal lands. So the handler only closes this
  * process's listening descriptor: an accept4() that has not returned fails with EINTR, the next
@@ -26,12 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    EXIT_SYSTEM = 111,
-    EXIT_NOT_EXECUTABLE = 126,
-    EXIT_NOT_FOUND = 127,
-};
-
 static volatile sig_atomic_t retire_fd;
 
 static void retire(int signal_number)
@@ -43,31 +37,24 @@ static void retire(int signal_number)
     errno = saved;
 }
 
-static _Noreturn void fail(const struct worker *worker, enum step step, int error, int status)
+_Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status)
 {
     board_write_failure(&worker->board, worker->number, step, error);
     _exit(status);
 }
 
-static void set_disposition(const struct worker *worker, enum step step, void (*handler)(int))
-{
-    /* No SA_RESTART: accept4() has to return. */
-    struct sigaction action = {.sa_handler = handler};
-
-    if (sigaction(SIGWINCH, &action, NULL) < 0)
-        fail(worker, step, errno, EXIT_SYSTEM);
-}
-
 static void prepare(const struct worker *worker)
 {
+    /* No SA_RESTART: accept4() has to return. */
+    struct sigaction action = {.sa_handler = retire};
+
     setpgid(0, 0);
     prctl(PR_SET_NAME, "socketd-worker");
     retire_fd = worker->listener_fd;
-    set_disposition(worker, STEP_PREPARE, retire);
-    if (worker->cpu_limit && setrlimit(RLIMIT_CPU, worker->cpu_limit) < 0)
-        fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
-    if (prctl(PR_SET_PDEATHSIG, SIGWINCH) < 0)
-        fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
+    if (sigaction(SIGWINCH, &action, NULL) < 0 ||
+        (worker->cpu_limit && setrlimit(RLIMIT_CPU, worker->cpu_limit) < 0) ||
+        prctl(PR_SET_PDEATHSIG, SIGWINCH) < 0)
+        worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     /* A master that died before the line above sends nothing. */
     if (getppid() != worker->doorbell.master)
         _exit(0);
@@ -127,7 +114,7 @@ static int wait_connection(const struct worker *worker, struct address *peer)
 
             poll(&readable, 1, -1);
         } else if (!is_transient(errno)) {
-            fail(worker, STEP_ACCEPT, errno, EXIT_SYSTEM);
+            worker_fail(worker, STEP_ACCEPT, errno, EXIT_SYSTEM);
         }
     }
 }
@@ -167,52 +154,7 @@ static void describe(struct environment *environment, int connection, const stru
         environment_add_tcp(environment, &local, peer);
 }
 
-static void wire(const struct worker *worker, int connection, int stderr_fd)
-{
-    int last = stderr_fd == STDERR_IS_CONNECTION ? connection : stderr_fd;
-
-    /* 0 to 2 are open since the start. One of them here would keep close-on-exec. */
-    if (connection <= STDERR_FILENO)
-        fail(worker, STEP_WIRE, EBADF, EXIT_SYSTEM);
-    if (dup2(connection, STDIN_FILENO) < 0 || dup2(connection, STDOUT_FILENO) < 0 ||
-        dup2(last, STDERR_FILENO) < 0)
-        fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-}
-
-static int exec_status(int error)
-{
-    switch (error) {
-    case ELOOP:
-    case ENAMETOOLONG:
-    case ENOENT:
-    case ENOTDIR:
-        return EXIT_NOT_FOUND;
-    default:
-        return EXIT_NOT_EXECUTABLE;
-    }
-}
-
-static _Noreturn void become(const struct worker *worker, const struct program *program,
-                             char **environment)
-{
-    sigset_t none;
-
-    /* A busy worker outlives the master. The default of SIGWINCH is to be ignored, and setting
-     * it discards one that waits; any other signal that came meanwhile is acted on below. */
-    if (prctl(PR_SET_PDEATHSIG, 0) < 0)
-        fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
-    set_disposition(worker, STEP_EXEC, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(program->path, program->arguments, environment);
-    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
-    if (errno == ENOEXEC)
-        execve("/bin/sh", program->shell_arguments, environment);
-    fail(worker, STEP_EXEC, errno, exec_status(errno));
-}
-
-_Noreturn void worker_run(const struct worker *worker, const struct program *program,
-                          struct environment *environment)
+int worker_wait(const struct worker *worker, struct environment *environment)
 {
     struct ucred credentials = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
     struct address peer;
@@ -233,6 +175,5 @@ _Noreturn void worker_run(const struct worker *worker, const struct program *pro
     }
     announce(worker, &peer, &credentials);
     describe(environment, connection, &peer, &credentials);
-    wire(worker, connection, program->stderr_fd);
-    become(worker, program, environment->entries);
+    return connection;
 }

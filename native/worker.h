@@ -1,7 +1,8 @@
 /*
- * The worker: a child of the template, from birth until it becomes the program.
+ * The worker: a child of the template, from birth until it has a connection.
  *
- * Owns the order of the steps and their failures. Must not know how it was made, nor why.
+ * Owns the order of the steps and their failures. Must not know how it was made, nor why, nor
+ * what becomes of the connection.
  */
 #ifndef SOCKETD_WORKER_H
 #define SOCKETD_WORKER_H
@@ -13,14 +14,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-enum { STDERR_IS_CONNECTION = -1 };
-
-struct program {
-    const char *path;
-    char **arguments;
-    char **shell_arguments; /* for a file that no loader knows: sh, path, arguments[1]... */
-    int stderr_fd;          /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
-};
+enum { EXIT_SYSTEM = 111 };
 
 struct worker {
     struct board board;
@@ -31,10 +25,14 @@ struct worker {
 };
 
 /*
- * Wait for one connection and become the program. To be called with all signals blocked and
- * every disposition at its default.
+ * Wait for one connection, tell the master, add the connection's variables to the environment.
+ * Returns the connection. To be called with all signals blocked and every disposition at its
+ * default, and returns so but for two things that the caller has to undo: the retire signal's
+ * handler, and the request to be told of the master's death.
  */
-_Noreturn void worker_run(const struct worker *worker, const struct program *program,
-                          struct environment *environment);
+int worker_wait(const struct worker *worker, struct environment *environment);
+
+/* Leave word of a failure and end. */
+_Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status);
 
 #endif

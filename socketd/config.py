@@ -13,7 +13,7 @@ from socketd.errors import UsageError
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program
 from socketd.relay import RelaySettings
-from socketd.spawner import StderrTarget, WorkerKind
+from socketd.spawner import AT_FORK, Readiness, StderrTarget, WorkerKind
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 DEFAULT_MAXIMUM = 256
@@ -41,6 +41,7 @@ class ServiceSettings:
     relay: RelaySettings | None = None
     confinement: Confinement = UNCONFINED
     soft_nofile: int | None = None
+    readiness: Readiness = AT_FORK
 
     @property
     def key(self) -> str:

@@ -82,6 +82,11 @@ class Crew:
         """Tell whether workers have been claimed and not been asked for."""
         return bool(self._unborn)
 
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come, None as long as one may."""
+        return self._spawners[-1].trouble if self._spawners else None
+
     def make_spawner(
         self, settings: ServiceSettings, listener: Listener, generation: int
     ) -> Spawner:
@@ -97,6 +102,7 @@ class Crew:
             generation,
             settings.confinement,
             settings.soft_nofile,
+            settings.readiness,
         )
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
@@ -189,6 +195,8 @@ class Crew:
     def state(self) -> CrewState:
         """Return all that a successor wants to know; it takes over when nobody is left here."""
         self.ask_for_unborn()
+        for spawner in self._spawners:
+            spawner.give_up_coming()
         templates = {pid for spawner in self._spawners for pid in spawner.pids}
         return CrewState(
             self._generation,

@@ -19,11 +19,11 @@ from socketd.pool import PoolSettings
 from socketd.program import Program
 from socketd.roster import Heir
 from socketd.service import ServiceState
-from socketd.spawner import StderrTarget, WorkerKind
+from socketd.spawner import Readiness, StderrTarget, WorkerKind
 from socketd.succession import Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 1
+VERSION = 2
 
 
 class _Address(msgspec.Struct):
@@ -49,6 +49,7 @@ class _Service(msgspec.Struct):
     worker: WorkerKind
     confinement: Confinement
     soft_nofile: int | None
+    readiness: Readiness
     listener: ListenerState
     state: ServiceState
 
@@ -95,6 +96,7 @@ def _service_of(heir: Heir) -> _Service:
         settings.worker,
         settings.confinement,
         settings.soft_nofile,
+        settings.readiness,
         heir.listener,
         heir.state,
     )
@@ -126,4 +128,5 @@ def _settings_of(service: _Service) -> ServiceSettings:
         service.worker,
         confinement=service.confinement,
         soft_nofile=service.soft_nofile,
+        readiness=service.readiness,
     )

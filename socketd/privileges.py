@@ -1,7 +1,7 @@
 """What a worker's process may do: names looked up, then applied for good.
 
 Owns the way from an operator's words to system calls, and their order. Must not know workers.
-The native template does the same in the same order (native/privileges.c).
+The native template does the same in the same order (native/zygote/privileges.c).
 
 Limits and niceness come first, since root may raise them; then groups before the user, who could
 not change them any more; then the capabilities that the change of user may have left; then umask
@@ -42,6 +42,8 @@ RESOURCES = {
 # These would hit a worker in Python itself, which needs far more memory than most programs: only
 # their hard limits are raised early, the rest is done right before exec.
 _LATE = frozenset({"as", "data"})
+# A template lives long; what each of its copies may use of a processor is for the copy to set.
+_OF_COPIES = frozenset({"cpu"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,12 @@ def _try_out(privileges: Privileges, program: str, writing: int) -> None:
         os._exit(0)
 
 
-def apply(privileges: Privileges) -> None:
-    """Give up what this process shall not have. Raises CannotApplyError where that is refused."""
-    for attempt, step in _steps(privileges):
+def apply(privileges: Privileges, later: frozenset[str] = _LATE) -> None:
+    """Give up what this process shall not have, but for the limits that are set later.
+
+    Raises CannotApplyError where that is refused.
+    """
+    for attempt, step in _steps(privileges, later):
         try:
             step()
         except OSError as error:
@@ -189,9 +194,29 @@ def apply_late(privileges: Privileges) -> None:
                 raise CannotApplyError(_attempt_of(limit), error.errno or 0) from error
 
 
-def _steps(privileges: Privileges) -> Iterator[tuple[str, Callable[[], object]]]:
+def apply_to_template(privileges: Privileges, check: Callable[[], None]) -> None:
+    """Give up what a process shall not have that is about to exec a program to be held.
+
+    `check` is called when nothing but limits is left to do. Raises as `apply` does.
+    """
+    apply(privileges, _LATE | _OF_COPIES)
+    check()
+    apply_late(privileges)
+
+
+def cpu_limit_of(privileges: Privileges) -> tuple[int, int] | None:
+    """Return the limits on processor time, soft and hard, as the kernel has them."""
     for limit in privileges.limits:
-        set_one = _raise_hard_limit if limit.name in _LATE else _set_limit
+        if limit.name in _OF_COPIES:
+            return _values_of(limit)
+    return None
+
+
+def _steps(
+    privileges: Privileges, later: frozenset[str]
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    for limit in privileges.limits:
+        set_one = _raise_hard_limit if limit.name in later else _set_limit
         yield _attempt_of(limit), functools.partial(set_one, limit)
     nice = privileges.nice
     if nice is not None:
@@ -289,12 +314,17 @@ def _attempt_of(limit: ResourceLimit) -> str:
     return f"set the limit {limit.name} to {soft}:{hard}"
 
 
-def _set_limit(limit: ResourceLimit) -> None:
-    soft, hard = (
-        resource.RLIM_INFINITY if one is None else one for one in (limit.soft, limit.hard)
+def _values_of(limit: ResourceLimit) -> tuple[int, int]:
+    unlimited = resource.RLIM_INFINITY
+    return (
+        unlimited if limit.soft is None else limit.soft,
+        unlimited if limit.hard is None else limit.hard,
     )
+
+
+def _set_limit(limit: ResourceLimit) -> None:
     # Not setrlimit(), which tells of a refusal by a ValueError.
-    resource.prlimit(0, RESOURCES[limit.name], (soft, hard))
+    resource.prlimit(0, RESOURCES[limit.name], _values_of(limit))
 
 
 def _raise_hard_limit(limit: ResourceLimit) -> None:

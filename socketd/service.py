@@ -208,7 +208,7 @@ class Service:
         if not self.crew.bury_template(child):
             return False
         if not self.is_ready and self._is_listening and self.failure is None:
-            self.failure = f"the template ended with status {child.status}"
+            self.failure = self.crew.trouble
         self._take_all_stillborn()
         if self._has_pool_finished:
             self._end_if_over()
@@ -370,7 +370,7 @@ class Service:
             case ReportResize(idle, busy, target):
                 log.emit("pool_resized", service=self.name, idle=idle, busy=busy, target=target)
             case ReportFailure(worker, reason):
-                if not self.is_ready and self.failure is None:
+                if not self.is_ready and self._is_listening and self.failure is None:
                     self.failure = reason
                 log.emit("worker_failed", service=self.name, worker=worker, reason=reason)
             case ReportBackOff(delay_seconds, step, reason):

@@ -33,6 +33,28 @@ class StderrTarget(enum.Enum):
     NULL = "null"
 
 
+class ReadyLevel(enum.Enum):
+    """How far the process has got that workers are forked from."""
+
+    FORK = "fork"
+    LOAD = "load"
+    READ = "read"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The level that is wanted, and whether a lesser one will do; see docs/templates.md."""
+
+    level: ReadyLevel = ReadyLevel.FORK
+    is_strict: bool = False
+    hold_seconds: float = 10.0
+    renew_seconds: float = 3600.0
+
+
+AT_FORK = Readiness()
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
     """Everything that a worker needs from its birth to exec.
@@ -51,6 +73,7 @@ class WorkerPlan:
     generation: int = 0
     confinement: Confinement = UNCONFINED
     soft_nofile: int | None = None
+    readiness: Readiness = AT_FORK
 
 
 class Spawner(Protocol):
@@ -74,8 +97,17 @@ class Spawner(Protocol):
         """Tell whether no process of the spawner's own, beside the workers, is left."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come, None as long as one may."""
+        ...
+
     def close(self) -> None:
         """Start no more workers; those that exist are left alone."""
+        ...
+
+    def give_up_coming(self) -> None:
+        """Drop what is not ready to make workers yet; go on as before if there is no successor."""
         ...
 
     def bury(self, child: DeadChild) -> bool:

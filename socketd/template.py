@@ -1,41 +1,57 @@
 """The native template: a process held still, from which workers are forked.
 
-Owns that process: its start, the pipe that carries worker numbers to it, its replacement when it
-dies. Must not know why a worker is wanted. native/template.c is the other side.
+Owns the templates of a service: which one serves, which one is on its way, which are leaving.
+Must not know why a worker is wanted. native/template.c is the other side.
 
-The template clones with CLONE_PARENT, so workers are children of the master and outlive it. A
+A template clones with CLONE_PARENT, so workers are children of the master and outlive it. A
 number that it had been given but had not cloned yet is known by its record, which holds no pid;
 those are given to its successor. The pipe holds every number there is, so writing never blocks.
+
+Each start begins at the level that is wanted and goes down to the first that works: what READ or
+STOP cannot hold is tried at LOAD, then at FORK, which is our own zygote and always works. A
+template that serves is left only for one that is ready: first the new one is held, then the idle
+copies of the old one are asked to retire and the old one ends.
 """
 
 import array
 import contextlib
 import errno
-import fcntl
 import os
-import resource
+import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.errors import SystemFailureError, describe_errno
+from socketd.holding import Hold
+from socketd.launch import EXECUTABLE as EXECUTABLE
+from socketd.launch import (
+    NUMBER,
+    NotHeldError,
+    Template,
+    launch_held,
+    launch_zygote,
+)
 from socketd.pool.backoff import BackOff
-from socketd.privileges import Privileges, grant
+from socketd.privileges import grant
 from socketd.reaper import DeadChild
-from socketd.spawner import WorkerPlan
+from socketd.spawner import ReadyLevel, WorkerPlan
 from socketd.wheel import Timer, Wheel
+from socketd.worker import RETIRE_SIGNAL
 
-EXECUTABLE = os.path.join(os.path.dirname(__file__), "native", "socketd-zygote")
-
-_NUMBER = "I"
-_SMALLEST_PIPE = 65536
-_RESETTABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _STEADY_SECONDS = 1.0
-# The descriptors of the template, in this order: native/zygote.c counts on them.
-_FIRST_FD = 3
-_ABOVE_FIXED_FDS = 16
+_FIRST_LOOK_SECONDS = 0.001
+_LOOK_GROWTH = 1.25
+_LONGEST_LOOK_SECONDS = 0.02
+_RENEWAL_JITTER = 0.1
+_FALLBACKS = {
+    ReadyLevel.FORK: (ReadyLevel.FORK,),
+    ReadyLevel.LOAD: (ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.READ: (ReadyLevel.READ, ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.STOP: (ReadyLevel.STOP, ReadyLevel.LOAD, ReadyLevel.FORK),
+}
 
 
 def is_built() -> bool:
@@ -66,123 +82,252 @@ class NativeSpawner:
         self._clock = clock
         self._executable = executable
         self._back_off = BackOff(seed=os.getpid())
-        self._pid: int | None = None
-        self._pipe_fd: int | None = None
+        self._random = random.Random(os.getpid())  # noqa: S311  no secret
+        self._current: Template | None = None
+        self._next: Hold | None = None
+        self._deadline_seconds = 0.0
+        self._look_seconds = _FIRST_LOOK_SECONDS
+        self._levels_left: list[ReadyLevel] = []
+        self._reasons: list[str] = []
+        self._leaving: set[int] = set()
+        # Numbers that a leaving template was given, should it die before they are born.
+        self._entrusted: set[int] = set()
         self._started_seconds = 0.0
-        self._restart: Timer | None = None
+        self._timers: dict[str, Timer] = {}
         self._is_closed = False
         self._is_used = False
+        self._trouble: str | None = None
         self._privileges = grant(plan.confinement, plan.program.path)
         try:
-            self._start()
+            self._begin()
         except OSError as error:
             why = describe_errno(error.errno or 0)
             raise SystemFailureError(f"cannot start {executable!r}: {why}") from error
+        except NotHeldError as error:
+            raise SystemFailureError(f"--ready {plan.readiness.level.value}!: {error}") from error
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Return the template, if there is one."""
-        return () if self._pid is None else (self._pid,)
+        """Return the templates: the one that serves, one on its way, and those that leave."""
+        present = [] if self._current is None else [self._current.pid]
+        coming = [] if self._next is None else [self._next.template.pid]
+        return (*present, *coming, *self._leaving)
 
     @property
     def is_gone(self) -> bool:
         """Tell whether no process of this spawner's own is left."""
-        return self._pid is None
+        return self._current is None and self._next is None and not self._leaving
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come: the template's end, or what forbids to hold it."""
+        return self._trouble
 
     def spawn(self, workers: Sequence[int]) -> None:
         """Hand the numbers to the template, or to its successor if there is none now."""
         self._is_used |= bool(workers)
-        if self._pipe_fd is not None:
+        if self._entrusted:
+            self._entrusted.difference_update(workers)
+        if self._current is not None and workers:
             with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
-                os.write(self._pipe_fd, array.array(_NUMBER, workers).tobytes())
+                os.write(self._current.pipe_fd, array.array(NUMBER, workers).tobytes())
+
+    def renew(self) -> None:
+        """Take a fresh template; the present one serves until that is ready."""
+        if self._next is None and "restart" not in self._timers and not self._is_closed:
+            self._begin_again()
 
     def close(self) -> None:
         """Let the template end; what it was not given in time is stillborn."""
         self._is_closed = True
-        self._close_pipe()
-        if self._restart is not None:
-            self._wheel.cancel(self._restart)
-            self._restart = None
-        if self._pid is None:
+        for name in list(self._timers):
+            self._disarm(name)
+        if self._next is not None:
+            self._drop_next()
+        if self._current is not None:
+            self._current.close()
+        if self.is_gone:
             self._abandon_unborn()
 
+    def give_up_coming(self) -> None:
+        """Let no program be on its way to be held: who comes after us could not speak to it."""
+        if self._next is not None:
+            self._drop_next()
+            if not self._is_closed:  # should nobody come after us
+                self._arm("restart", self._clock(), self._begin_again)
+
     def bury(self, child: DeadChild) -> bool:
-        """Take note of the template's end; tell whether the child was the template."""
-        if child.pid != self._pid:
-            return False
-        self._pid = None
-        self._close_pipe()
-        if self._is_closed:
-            self._abandon_unborn()
+        """Take note of a template's end; tell whether the child was one."""
+        if child.pid in self._leaving:
+            self._leaving.discard(child.pid)
+            if not self._is_closed and self._entrusted:
+                self.spawn(sorted(self._entrusted.intersection(self._unborn())))
+        elif self._next is not None and child.pid == self._next.template.pid:
+            template, self._next = self._next.template, None
+            template.close()
+            self._go_down(f"it has ended with status {child.status} before it was held")
+        elif self._current is not None and child.pid == self._current.pid:
+            self._current.close()
+            self._current = None
+            if not self._is_closed:
+                self._replace(child.status)
         else:
-            if self._clock() - self._started_seconds > _STEADY_SECONDS:
-                self._back_off.succeed(self._started_seconds)
-            self._restart_later(f"ended with status {child.status}")
+            return False
+        if self._is_closed and self.is_gone:
+            self._abandon_unborn()
         return True
 
     def distrust(self, pid: int) -> None:
-        """End the template if it is the one that was stopped: it would serve nobody."""
-        if pid == self._pid:
+        """End the template if it is the one that was stopped, unless it has to stop."""
+        if self._next is not None and pid == self._next.template.pid:
+            try:
+                self._next.take_stop()
+            except NotHeldError as error:
+                self._refuse(str(error))
+        elif pid in self._leaving or (self._current is not None and pid == self._current.pid):
             os.kill(pid, signal.SIGKILL)
 
-    def _start(self) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        plan = self._plan
-        sources = (self._board.fd, plan.listener.fileno(), reading, plan.doorbell_fd)
-        try:
-            os.set_blocking(reading, True)
-            size = self._board.watched * array.array(_NUMBER).itemsize
-            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, max(size, _SMALLEST_PIPE))
-            with contextlib.ExitStack() as copies:
-                descriptors = []
-                for fd in sources:
-                    # posix_spawn duplicates in turn: no source may lie among the targets.
-                    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE_FIXED_FDS)
-                    copies.callback(os.close, copy)
-                    descriptors.append(copy)
-                self._pid = self._execute(descriptors)
-        except OSError:
-            os.close(writing)
-            raise
-        finally:
-            os.close(reading)
-        self._pipe_fd = writing
-        self._started_seconds = self._clock()
-        log.emit("template_started", service=self._service, pid=self._pid)
-        self.spawn(self._unborn())
+    def _begin(self) -> None:
+        """Start a template at the best level that is left. Raises OSError and NotHeldError."""
+        readiness = self._plan.readiness
+        levels = _FALLBACKS[readiness.level]
+        self._levels_left = list(levels[:1] if readiness.is_strict else levels)
+        self._reasons = []
+        self._try_next_level()
 
-    def _execute(self, descriptors: list[int]) -> int:
-        plan = self._plan
-        arguments = [
-            f"socketd: {self._service}",  # what ps(1) shows first, also of idle workers
-            "--master", str(plan.master_pid),
-            "--stderr", plan.stderr.value,
-            "--path", plan.program.path,
-            *_options(self._privileges),
-            "--", *plan.program.arguments,
-        ]  # fmt: skip
-        pid = os.posix_spawn(
-            self._executable,
-            arguments,
-            plan.environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, fd, _FIRST_FD + place) for place, fd in enumerate(descriptors)
-            ],
-            setpgroup=0,
-            setsigmask=(),
-            setsigdef=_RESETTABLE,
+    def _try_next_level(self) -> None:
+        while True:
+            level = self._levels_left.pop(0)
+            try:
+                if level is ReadyLevel.FORK:
+                    self._adopt(
+                        launch_zygote(self._plan, self._board, self._executable, self._privileges)
+                    )
+                    return
+                template = launch_held(self._plan, self._board, level, self._privileges)
+                try:
+                    self._next = Hold(template)
+                except NotHeldError:
+                    self._leaving.add(template.pid)
+                    template.close()
+                    raise
+            except NotHeldError as error:
+                self._reasons.append(str(error))
+                if not self._levels_left:
+                    raise
+                continue
+            now = self._clock()
+            self._deadline_seconds = now + self._plan.readiness.hold_seconds
+            self._look_seconds = _FIRST_LOOK_SECONDS
+            self._look_later(now)
+            return
+
+    def _look_later(self, now: float) -> None:
+        self._arm("look", now + self._look_seconds, self._look)
+        self._look_seconds = min(self._look_seconds * _LOOK_GROWTH, _LONGEST_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        """See how far the program has got that is to be held."""
+        assert self._next is not None  # nothing is armed otherwise
+        try:
+            if self._next.look():
+                template, self._next = self._next.template, None
+                self._adopt(template)
+                return
+        except NotHeldError as error:
+            self._refuse(str(error))
+            return
+        now = self._clock()
+        if now >= self._deadline_seconds:
+            limit = self._plan.readiness.hold_seconds
+            self._refuse(f"it {self._next.overdue} within {limit:g} s")
+            return
+        self._look_later(now)
+
+    def _refuse(self, reason: str) -> None:
+        """Give up holding the program that is on its way."""
+        self._drop_next()
+        self._go_down(reason)
+
+    def _drop_next(self) -> None:
+        assert self._next is not None
+        self._disarm("look")
+        template, self._next = self._next.template, None
+        template.close()
+        self._leaving.add(template.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(template.pid, signal.SIGKILL)  # with what it has started
+
+    def _go_down(self, reason: str) -> None:
+        """Try the next level, since one has failed."""
+        self._disarm("look")
+        self._reasons.append(reason)
+        if self._is_closed:
+            return
+        if self._levels_left:
+            with self._restarting_if_it_fails():
+                self._try_next_level()
+            return
+        self._trouble = f"--ready {self._plan.readiness.level.value}!: {reason}"
+        self._restart_later(reason)
+
+    def _adopt(self, template: Template) -> None:
+        """Fork workers from this template from now on."""
+        old, self._current = self._current, template
+        if template.control is not None:
+            template.control.close()
+            template.control = None
+        wanted = self._plan.readiness.level
+        if self._reasons:
+            log.emit(
+                "template_fell_back",
+                service=self._service,
+                wanted=wanted.value,
+                ready=template.level.value,
+                reason="; ".join(dict.fromkeys(self._reasons)),
+            )
+        log.emit(
+            "template_started",
+            service=self._service,
+            pid=template.pid,
+            ready=template.level.value,
+            descriptors=template.descriptors,
         )
-        if plan.soft_nofile is not None:
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            # Before any number is in the pipe: all workers are born with it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
-        return pid
+        self._started_seconds = self._clock()
+        if wanted is not ReadyLevel.FORK:
+            jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
+            age = self._plan.readiness.renew_seconds * jitter
+            self._arm("renew", self._started_seconds + age, self.renew)
+        if old is None:
+            self.spawn(self._unborn())
+        else:
+            self._dismiss(old)
+
+    def _dismiss(self, old: Template) -> None:
+        """Let a template end, and its idle copies: the pool will ask for others."""
+        self._entrusted = set(self._unborn())
+        self._leaving.add(old.pid)
+        old.close()
+        for number in self._own(SlotState.STARTING) + self._own(SlotState.IDLE):
+            self._board.ask_to_retire(number)
+            pid = self._board.pid(number)
+            if pid:
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.kill(pid, RETIRE_SIGNAL)
+
+    def _replace(self, status: int) -> None:
+        """Arrange for a successor of the template that has died."""
+        reason = f"ended with status {status}"
+        self._trouble = f"the template {reason}"
+        if self._clock() - self._started_seconds > _STEADY_SECONDS:
+            self._back_off.succeed(self._started_seconds)
+        if self._next is None:
+            self._restart_later(reason)
 
     def _restart_later(self, reason: str) -> None:
         now = self._clock()
         delay = self._back_off.fail(now)
-        self._restart = self._wheel.add(now + delay, self._start_again)
+        self._arm("restart", now + delay, self._begin_again)
         log.emit(
             "template_failed",
             service=self._service,
@@ -191,52 +336,43 @@ class NativeSpawner:
             step=self._back_off.step,
         )
 
-    def _start_again(self) -> None:
-        self._restart = None
+    def _begin_again(self) -> None:
+        with self._restarting_if_it_fails():
+            self._begin()
+
+    @contextlib.contextmanager
+    def _restarting_if_it_fails(self) -> Iterator[None]:
         try:
-            self._start()
+            yield
         except OSError as error:
             self._restart_later(f"cannot start: {describe_errno(error.errno or 0)}")
+        except NotHeldError as error:
+            self._restart_later(str(error))
+
+    def _arm(self, name: str, due_seconds: float, action: Callable[[], None]) -> None:
+        self._disarm(name)
+
+        def expire() -> None:
+            del self._timers[name]
+            action()
+
+        self._timers[name] = self._wheel.add(due_seconds, expire)
+
+    def _disarm(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            self._wheel.cancel(timer)
 
     def _unborn(self) -> list[int]:
         """Return the numbers that were asked for, of us, and have no process."""
-        if not self._is_used:  # another one of our generation may be: we were only tried
-            return []
+        return [n for n in self._own(SlotState.STARTING) if not self._board.pid(n)]
+
+    def _own(self, state: SlotState) -> list[int]:
+        """Return the numbers of our generation in a state; the board has those of others too."""
         board, generation = self._board, self._plan.generation
-        return [
-            number
-            for number in board.find(SlotState.STARTING)
-            if not board.pid(number) and board.generation(number) == generation
-        ]
+        return [n for n in board.find(state) if board.generation(n) == generation]
 
     def _abandon_unborn(self) -> None:
         for number in self._unborn():
             self._board.write_failure(number, Step.FORK, errno.ECANCELED)
             self._board.set_state(number, SlotState.STILLBORN)
-
-    def _close_pipe(self) -> None:
-        if self._pipe_fd is not None:
-            os.close(self._pipe_fd)
-            self._pipe_fd = None
-
-
-def _options(privileges: Privileges) -> list[str]:
-    """Return the options by which the template is told what to give up."""
-    options: list[tuple[str, str]] = []
-    if privileges.identity is not None:
-        who = privileges.identity
-        options.append(("--uid", str(who.uid)))
-        options.append(("--gid", str(who.gid)))
-        options.append(("--groups", ",".join(map(str, who.groups))))
-    if privileges.umask is not None:
-        options.append(("--umask", f"{privileges.umask:03o}"))
-    if privileges.directory is not None:
-        options.append(("--directory", privileges.directory))
-    if privileges.nice is not None:
-        options.append(("--nice", str(privileges.nice)))
-    for limit in privileges.limits:
-        soft, hard = ("unlimited" if one is None else one for one in (limit.soft, limit.hard))
-        options.append(("--limit", f"{limit.name}={soft}:{hard}"))
-    if privileges.no_new_privs:
-        options.append(("--no-new-privs", "yes"))
-    return [word for option in options for word in option]

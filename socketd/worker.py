@@ -93,8 +93,16 @@ class PythonSpawner:
         """Tell the truth: there is no process but the workers."""
         return True
 
+    @property
+    def trouble(self) -> str | None:
+        """Name no trouble but what the board tells."""
+        return None
+
     def close(self) -> None:
         """Do nothing: there is no template."""
+
+    def give_up_coming(self) -> None:
+        """Do nothing: nothing is on its way."""
 
     def bury(self, child: DeadChild) -> bool:  # noqa: ARG002  no child is a template
         """Disown every child."""

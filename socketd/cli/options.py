@@ -49,6 +49,17 @@ OPTIONS = (
     Option("", "worker", "KIND", "auto (default), native or python", "auto native python"),
     Option(
         "",
+        "ready",
+        "LEVEL",
+        "start COMMAND ahead: fork (default), load, read or stop; with ! or not at all",
+        "fork load read stop load! read! stop!",
+    ),
+    Option(
+        "", "hold-timeout", "TIME", "how long that may take before it is given up (default 10s)"
+    ),
+    Option("", "renew-after", "TIME", "age at which it is started afresh (default 1h)"),
+    Option(
+        "",
         "strategy",
         "NAME",
         "fixed, eager (default), incremental or surge",

@@ -35,7 +35,7 @@ from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import login_variables
 from socketd.program import ShellUse, resolve
-from socketd.spawner import StderrTarget, WorkerKind
+from socketd.spawner import Readiness, ReadyLevel, StderrTarget, WorkerKind
 from socketd.systemd import find_manager
 from socketd.template import is_built
 
@@ -113,6 +113,7 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         worker=_worker_kind(line),
         relay=relay_settings(line) if line.needs_relay else None,
         stderr=choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
+        readiness=_readiness(line),
         confinement=Confinement(
             user=user or None,
             groups=(group,) if group else None,
@@ -143,6 +144,30 @@ def _address(line: CommandLine) -> Address:
     if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
         address = UnixAddress(os.path.abspath(address.path))
     return address
+
+
+def _readiness(line: CommandLine) -> Readiness:
+    text = line.values.get("ready", ReadyLevel.FORK.value)
+    is_strict = text.endswith("!")
+    try:
+        level = ReadyLevel(text.removesuffix("!"))
+    except ValueError:
+        allowed = ", ".join(level.value for level in ReadyLevel)
+        raise UsageError(
+            f"--ready: {text!r} is not one of {allowed}, with or without a ! behind it"
+        ) from None
+    if level is not ReadyLevel.FORK:
+        if line.needs_relay:
+            raise UsageError(f"--ready {text}: -c, -r and -w need a process that relays")
+        if line.values.get("worker") == WorkerKind.PYTHON.value:
+            raise UsageError(f"--ready {text}: --worker python has no template")
+        if is_strict and not is_built():
+            raise SystemFailureError(
+                f"--ready {text}: the native template was not built when socketd was installed"
+            )
+    hold_seconds = _duration(line, "hold-timeout", "10s")
+    renew_seconds = _duration(line, "renew-after", "1h")
+    return Readiness(level, is_strict, hold_seconds, renew_seconds)
 
 
 def _worker_kind(line: CommandLine) -> WorkerKind:

@@ -137,7 +137,7 @@ def test_a_number_beyond_the_board_ends_the_template(
     os.write(master.slots_fd, array.array("I", [8]).tobytes())
 
     assert master.wait_exit(master.zygote_pid) == 100
-    assert master.wait_output() == b"socketd-zygote: slot number beyond the board\n"
+    assert master.wait_output() == b"socketd: slot number beyond the board\n"
 
 
 def test_a_signal_ends_the_template_between_batches(

@@ -32,7 +32,7 @@ from socketd import log
 log.configure(log.LogFormat(sys.argv[1]), log.LogLevel.DEBUG, "socket")
 for word in sys.stdin:
     for number in range(int(word)):
-        log.emit("template_started", service="x" * 40, pid=number)
+        log.emit("worker_started", service="x" * 40, worker=1, pid=number)
     print("done", flush=True)
 """
 
@@ -62,7 +62,8 @@ def test_list_of_events_is_closed() -> None:
 
     assert found == {
         "service_ready": ("info", "address listener port port_name service workers"),
-        "template_started": ("debug", "pid service"),
+        "template_started": ("debug", "descriptors pid ready service"),
+        "template_fell_back": ("warning", "ready reason service wanted"),
         "template_failed": ("warning", "delay_s reason service step"),
         "native_worker_missing": ("info", "service"),
         "worker_started": ("debug", "pid service worker"),
@@ -284,7 +285,7 @@ def test_full_pipe_blocks_nobody_and_the_loss_is_told(talker: Talker) -> None:
         assert "timestamp" in told
     else:
         assert note == f"({1000 - kept} log lines dropped)"
-    assert "template_started" in line
+    assert "worker_started" in line
     talker.say(1)
     assert len(talker.read()) == 1
     assert talker.end() == 0

@@ -12,6 +12,7 @@
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
 #include "privileges.h"
+#include "program.h"
 #include "template.h"
 #include "worker.h"
 
@@ -48,7 +49,7 @@ enum {
 
 enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
 
-enum { EXIT_WRONG_CALL = 100, EXIT_SYSTEM = 111 };
+enum { EXIT_WRONG_CALL = 100 };
 
 extern char **environ;
 
@@ -286,6 +287,7 @@ int main(int count, char **words)
     map_board(&template.board);
     template.doorbell = (struct doorbell){.master = call.master, .fd = DOORBELL_FD};
     template.slots_fd = SLOTS_FD;
+    template.thread_id = NULL;
     program.path = call.path;
     program.arguments = call.arguments;
     program.shell_arguments = build_shell_arguments(call.path, call.arguments);
@@ -299,5 +301,5 @@ int main(int count, char **words)
     dl_iterate_phdr(keep_pages_through_fork, NULL);
     worker.cpu_limit = privileges_cpu_limit(&call.privileges);
     worker.number = template_run(&template);
-    worker_run(&worker, &program, &environment);
+    program_become(&program, &worker, worker_wait(&worker, &environment), environment.entries);
 }

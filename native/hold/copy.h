@@ -1,0 +1,29 @@
+/*
+ * A copy of the program, from its connection back into the program.
+ *
+ * Owns the way back: what of ours goes, and what of the program's is put in place. Must not know
+ * where the program is held.
+ */
+#ifndef SOCKETD_COPY_H
+#define SOCKETD_COPY_H
+
+#include "worker.h"
+
+enum { MOST_WIRED = 16, NAME_SIZE = 16 };
+
+/* What every copy inherits from its template. */
+struct original {
+    int wired[MOST_WIRED];       /* the program's descriptors that are to be the connection */
+    int wired_flags[MOST_WIRED]; /* FD_CLOEXEC or 0 */
+    int wired_count;
+    char name[NAME_SIZE]; /* of the process */
+    char *greeting;       /* what the program had written before */
+    size_t greeting_size;
+    int dumpable; /* what PR_GET_DUMPABLE said */
+};
+
+/* Put `connection` into the program and remove ourselves from it. To be called with all signals
+ * blocked, and returns so. */
+void copy_release(const struct original *original, const struct worker *worker, int connection);
+
+#endif

@@ -1,0 +1,269 @@
+/*
+ * socketd-hold.so: preloaded into the user's program, holds it still as a template.
+ *
+ * Three ways to get here, one way on. At the level `load` the constructor below holds, before
+ * main(). At `read` the master has seen, in /proc/PID/syscall, that the program sits in a read of
+ * descriptor 0, and at `stop` that it has stopped itself; then it sends the signal whose handler
+ * holds. The template never returns: it is the handler, or the constructor, that forks. Each copy
+ * waits for a connection, puts it in place and returns; the kernel then starts the interrupted
+ * read anew (SA_RESTART), now from the connection.
+ *
+ * Why the handler may do what it does. It goes on only where a system call would return: at a read
+ * that is about to be restarted, which is checked in the saved registers, or at the SIGSTOP that
+ * the program has sent to itself. There is one thread, so no lock is held but what the program
+ * itself holds across that call, and nothing here takes one: no allocation, no stdio, only system
+ * calls on memory of our own. Dynamic symbols were looked up before main(). The exception is
+ * CPython, see python.c. Elsewhere the handler returns at once and the master tries again.
+ *
+ * Descriptors come through the control socket only when the program is to be held, so nothing
+ * that it starts before can keep the listener or the board. The last message on that socket is
+ * ours: "held", or why not.
+ */
+#include "call.h"
+#include "copy.h"
+#include "dispositions.h"
+#include "python.h"
+#include "template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define VISIBLE __attribute__((visibility("default")))
+
+enum received { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, RECEIVED };
+enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
+
+extern char **environ;
+
+static struct environment variables;
+static struct original original;
+static int received[RECEIVED];
+
+/* For socketd.hold: true if the process is to stop itself when its start is over. */
+VISIBLE int socketd_hold_waits_for_stop(void);
+
+int socketd_hold_waits_for_stop(void)
+{
+    return call_is_waiting() && call.level == LEVEL_STOP;
+}
+
+static void say(const char *text)
+{
+    send(call.control_fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static _Noreturn void give_up(const char *reason)
+{
+    say(reason);
+    _exit(EXIT_SYSTEM);
+}
+
+static void receive(void)
+{
+    char byte;
+    struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof received)];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t count;
+
+    do
+        count = recvmsg(call.control_fd, &message, MSG_CMSG_CLOEXEC);
+    while (count < 0 && errno == EINTR);
+    if (count != 1 || message.msg_controllen < CMSG_LEN(sizeof received) ||
+        control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(sizeof received))
+        _exit(EXIT_SYSTEM); /* the program has closed our descriptor: nobody can be told */
+    memcpy(received, CMSG_DATA(&control.head), sizeof received);
+}
+
+static void map_board(struct board *board)
+{
+    struct stat file;
+    void *memory;
+
+    if (fstat(received[BOARD], &file) < 0)
+        give_up("cannot look at the board");
+    memory = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, received[BOARD], 0);
+    if (memory == MAP_FAILED || !board_attach(board, memory, (size_t)file.st_size))
+        give_up("cannot map the board");
+    close(received[BOARD]);
+}
+
+/* Everything that still is the socket which stands for the connection, copies included. */
+static void find_wired(void)
+{
+    struct stat pair, file;
+
+    original.wired_count = 0;
+    if (fstat(STDIN_FILENO, &pair) < 0)
+        give_up("its standard input is closed");
+    for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
+        if (fstat(fd, &file) < 0 || file.st_ino != pair.st_ino || file.st_dev != pair.st_dev)
+            continue;
+        if (original.wired_count == MOST_WIRED)
+            give_up("too many of its descriptors are the connection");
+        original.wired[original.wired_count] = fd;
+        original.wired_flags[original.wired_count++] = fcntl(fd, F_GETFD) & FD_CLOEXEC;
+    }
+}
+
+/* What the program has written so far waits in its socket's other end. */
+static void take_greeting(void)
+{
+    ssize_t count;
+
+    original.greeting = mmap(NULL, GREETING_SIZE, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (original.greeting == MAP_FAILED)
+        give_up("cannot keep what it has written");
+    original.greeting_size = 0;
+    while (original.greeting_size < GREETING_SIZE &&
+           (count = recv(received[CAPTURE], original.greeting + original.greeting_size,
+                         GREETING_SIZE - original.greeting_size, MSG_DONTWAIT)) > 0)
+        original.greeting_size += (size_t)count;
+    if (original.greeting_size == 0)
+        munmap(original.greeting, GREETING_SIZE);
+    close(received[CAPTURE]);
+}
+
+/* glibc keeps the thread's id in memory, and has told the kernel where. */
+static pid_t *find_thread_id(void)
+{
+    pid_t *place = NULL;
+
+    if (prctl(PR_GET_TID_ADDRESS, &place) < 0 || !place || *place != (pid_t)syscall(SYS_gettid))
+        give_up("the kernel does not say where libc keeps the thread id");
+    return place;
+}
+
+/* A program that runs as another user than the master may run beside others of that user. They must
+ * not trace the copies that wait, nor write the board through them: as with workers of the zygote.
+ * Not before it is held: it could not open its own /proc/self/fd. */
+static void forbid_tracing(void)
+{
+    original.dumpable = prctl(PR_GET_DUMPABLE);
+    if (kill(call.master, 0) < 0 && errno == EPERM)
+        prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Returns in copies only, each with a connection in place. All signals are blocked. */
+static void hold(void)
+{
+    struct template template;
+    struct worker worker;
+    size_t base;
+    int connection;
+
+    find_wired();
+    forbid_tracing();
+    receive();
+    template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
+    template.slots_fd = received[SLOTS];
+    template.thread_id = find_thread_id();
+    map_board(&template.board);
+    take_greeting();
+    if (!environment_init(&variables, environ))
+        give_up("no memory for the environment");
+    base = variables.count;
+    prctl(PR_GET_NAME, original.name);
+    prctl(PR_SET_NAME, "socketd-held");
+    dispositions_put_aside(call.level == LEVEL_LOAD ? 0 : call.signal);
+    say("held");
+    close(call.control_fd);
+    call.level = LEVEL_NONE;
+    worker = (struct worker){
+        .board = template.board,
+        .doorbell = template.doorbell,
+        .listener_fd = received[LISTENER],
+        .cpu_limit = call.has_cpu_limit ? &call.cpu_limit : NULL,
+    };
+    worker.number = template_run(&template);
+    connection = worker_wait(&worker, &variables);
+    copy_release(&original, &worker, connection);
+    environ = variables.entries;
+    python_refresh(variables.entries + base);
+}
+
+/* True where the kernel is about to make a read of descriptor 0 anew. */
+static bool is_at_read(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    const greg_t *registers = context->uc_mcontext.gregs;
+    const unsigned char *next = (const unsigned char *)registers[REG_RIP];
+    const long number = (long)registers[REG_RAX], fd = (long)registers[REG_RDI];
+
+    if (next[0] != 0x0f || next[1] != 0x05 || (int)fd != STDIN_FILENO)
+        return false;
+#elif defined(__aarch64__)
+    const uint32_t *next = (const uint32_t *)context->uc_mcontext.pc;
+    const long number = (long)context->uc_mcontext.regs[8];
+
+    if (*next != 0xd4000001 || (int)context->uc_mcontext.regs[0] != STDIN_FILENO)
+        return false;
+#else
+    const long number = SYS_read;
+
+    (void)context;
+#endif
+    return number == SYS_read || number == SYS_readv || number == SYS_recvfrom ||
+           number == SYS_recvmsg;
+}
+
+static void handle(int signal_number, siginfo_t *information, void *context)
+{
+    int saved = errno;
+
+    (void)signal_number;
+    if (information->si_pid != call.master || !call_is_waiting())
+        return;
+    if (call.level == LEVEL_READ && !is_at_read(context))
+        return;
+    hold();
+    errno = saved;
+}
+
+static void wait_for_signal(void)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+    sigfillset(&action.sa_mask);
+    if (sigaction(call.signal, &action, NULL) < 0)
+        give_up("the signal that is to hold it cannot be handled");
+}
+
+static __attribute__((constructor)) void begin(void)
+{
+    sigset_t all, before;
+
+    if (!call_take())
+        return;
+    /* Without a master nobody would ever ask for a copy. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != call.master)
+        _exit(0);
+    python_find();
+    if (call.level != LEVEL_LOAD) {
+        wait_for_signal();
+        return;
+    }
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    hold();
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}

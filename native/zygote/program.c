@@ -1,0 +1,59 @@
+/*
+ * From a connection to exec: close-on-exec takes care of every descriptor of ours.
+ */
+#include "program.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127,
+};
+
+static void wire(const struct worker *worker, int connection, int stderr_fd)
+{
+    int last = stderr_fd == STDERR_IS_CONNECTION ? connection : stderr_fd;
+
+    /* 0 to 2 are open since the start. One of them here would keep close-on-exec. */
+    if (connection <= STDERR_FILENO)
+        worker_fail(worker, STEP_WIRE, EBADF, EXIT_SYSTEM);
+    if (dup2(connection, STDIN_FILENO) < 0 || dup2(connection, STDOUT_FILENO) < 0 ||
+        dup2(last, STDERR_FILENO) < 0)
+        worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+}
+
+static int exec_status(int error)
+{
+    switch (error) {
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENOENT:
+    case ENOTDIR:
+        return EXIT_NOT_FOUND;
+    default:
+        return EXIT_NOT_EXECUTABLE;
+    }
+}
+
+_Noreturn void program_become(const struct program *program, const struct worker *worker,
+                              int connection, char **environment)
+{
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    wire(worker, connection, program->stderr_fd);
+    /* A busy worker outlives the master. The default of SIGWINCH is to be ignored, and setting
+     * it discards one that waits; any other signal that came meanwhile is acted on below. */
+    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(SIGWINCH, &usual, NULL) < 0)
+        worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(program->path, program->arguments, environment);
+    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
+    if (errno == ENOEXEC)
+        execve("/bin/sh", program->shell_arguments, environment);
+    worker_fail(worker, STEP_EXEC, errno, exec_status(errno));
+}

@@ -1,0 +1,25 @@
+/*
+ * The user's program: what a worker of the zygote becomes.
+ *
+ * Owns the steps from a connection to exec. Must not know how the worker got its connection.
+ */
+#ifndef SOCKETD_PROGRAM_H
+#define SOCKETD_PROGRAM_H
+
+#include "worker.h"
+
+enum { STDERR_IS_CONNECTION = -1 };
+
+struct program {
+    const char *path;
+    char **arguments;
+    char **shell_arguments; /* for a file that no loader knows: sh, path, arguments[1]... */
+    int stderr_fd;          /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
+};
+
+/* Become the program. To be called with all signals blocked and every disposition but the retire
+ * signal's at its default. */
+_Noreturn void program_become(const struct program *program, const struct worker *worker,
+                              int connection, char **environment);
+
+#endif

@@ -1,0 +1,109 @@
+"""How a program is started with chosen descriptors: as we are, or with privileges given up before.
+
+Owns the steps from here to the program's first instruction. Must not know what it is started for.
+"""
+
+import errno
+import fcntl
+import gc
+import os
+import resource
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from socketd.privileges import CannotApplyError, Privileges, apply_to_template
+
+_FAILED_STATUS = 111
+_UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What to exec, in a process group of its own; `targets` maps descriptors to their sources.
+
+    No source may lie among the targets, and none below the highest of them.
+    """
+
+    path: str
+    arguments: tuple[str, ...] | list[str]
+    environment: Mapping[str, str]
+    targets: dict[int, int]
+
+
+def execute(execution: Execution) -> int:
+    """Start a program and return its process id. Raises OSError."""
+    return os.posix_spawn(
+        execution.path,
+        execution.arguments,
+        execution.environment,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, fd, target) for target, fd in execution.targets.items()
+        ],
+        setpgroup=0,
+        setsigmask=(),
+        setsigdef=signal.valid_signals() - _UNCATCHABLE,
+    )
+
+
+def execute_confined(
+    execution: Execution, privileges: Privileges, soft_nofile: int | None, needed: str
+) -> int:
+    """Do the same with privileges given up before; `needed` is a file it must be able to read.
+
+    Raises OSError, as CannotApplyError.
+    """
+    reading, low = os.pipe2(os.O_CLOEXEC)
+    writing = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, max(execution.targets) + 1)
+    os.close(low)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(execution, privileges, soft_nofile, needed, writing)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(writing)
+    with open(reading, "rb") as answer:  # ends with exec
+        number, _, attempt = answer.read().decode(errors="replace").partition(" ")
+    if attempt:
+        os.waitpid(pid, 0)
+        raise CannotApplyError(attempt, int(number))
+    return pid
+
+
+def _become(
+    execution: Execution,
+    privileges: Privileges,
+    soft_nofile: int | None,
+    needed: str,
+    writing: int,
+) -> NoReturn:
+    """Exec the program, or write why not; all signals are blocked since birth."""
+    attempt = f"run {execution.path!r}"
+    try:
+        gc.disable()  # a collection would run finalizers of the master's objects
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals() - _UNCATCHABLE:
+            signal.signal(number, signal.SIG_DFL)
+        for target, fd in execution.targets.items():
+            os.dup2(fd, target)
+        if soft_nofile is not None:
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft_nofile, hard))
+        apply_to_template(privileges, lambda: _check_readable(needed))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execve(execution.path, execution.arguments, execution.environment)
+    except CannotApplyError as error:
+        os.write(writing, f"{error.errno} {error.attempt}".encode(errors="replace"))
+    except OSError as error:
+        os.write(writing, f"{error.errno} {attempt}".encode(errors="replace"))
+    finally:
+        os._exit(_FAILED_STATUS)
+
+
+def _check_readable(path: str) -> None:
+    if not os.access(path, os.R_OK):
+        raise CannotApplyError(f"read {path!r} as its user", errno.EACCES)

@@ -1,0 +1,251 @@
+"""How a template is started: the zygote, or the user's program with our object in it.
+
+Owns the two calls and the descriptors that pass. Must not know when a program is held, nor what
+becomes of a template. native/zygote/zygote.c and native/hold/ are the other side.
+
+The zygote gets its descriptors at fixed numbers. A program that is to be held gets one end of a
+socket pair in place of the connection, and one descriptor of ours, far up: through that control
+socket the others follow when it is held, so nothing that it starts before can keep them.
+"""
+
+import array
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+from dataclasses import dataclass, field
+
+from socketd.board import Board
+from socketd.errors import SocketdError
+from socketd.execution import Execution, execute, execute_confined
+from socketd.loadable import why_not_loadable
+from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
+from socketd.program import SHELL
+from socketd.spawner import ReadyLevel, StderrTarget, WorkerPlan
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "native")
+EXECUTABLE = os.path.join(_FOLDER, "socketd-zygote")
+HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
+
+# Nobody uses the last real-time signals; native/hold is told the number.
+HOLD_SIGNAL = signal.SIGRTMAX - 3
+
+NUMBER = "I"
+_SMALLEST_PIPE = 65536
+# The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
+_FIRST_FD = 3
+_ABOVE_FIXED_FDS = 16
+# Above what shells and interpreters use for themselves, below the smallest usual limit.
+CONTROL_FD = 200
+_ABOVE_CONTROL_FD = 201
+
+
+class NotHeldError(SocketdError):
+    """A program cannot be held; the text says why."""
+
+
+@dataclass(slots=True)
+class Template:
+    """A process that workers are forked from, or will be; `pipe_fd` takes their numbers.
+
+    As long as a program is on its way, `control` is the master's end of the control socket and
+    `handover` holds what goes through it.
+    """
+
+    pid: int
+    pipe_fd: int
+    level: ReadyLevel
+    control: socket.socket | None = None
+    handover: list[int] = field(default_factory=list)
+    capture: socket.socket | None = None
+    slots_fd: int = -1
+    descriptors: str = ""
+
+    def hand_over(self) -> None:
+        """Give the program what a template needs; it has it from then on, and we no longer."""
+        assert self.control is not None
+        socket.send_fds(self.control, [b"\0"], self.handover)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close what only a program on its way needs, but the control socket."""
+        if self.capture is not None:
+            self.capture.close()
+            self.capture = None
+        if self.slots_fd >= 0:
+            os.close(self.slots_fd)
+            self.slots_fd = -1
+
+    def close(self) -> None:
+        """Close every descriptor that is left: the template ends when it has read its pipe."""
+        self.let_go()
+        if self.control is not None:
+            self.control.close()
+            self.control = None
+        if self.pipe_fd >= 0:
+            os.close(self.pipe_fd)
+            self.pipe_fd = -1
+
+
+def _slots_pipe(board: Board) -> tuple[int, int]:
+    """Make a pipe that holds every number there is, so that the master never waits to write."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.set_blocking(reading, True)
+        size = board.watched * array.array(NUMBER).itemsize
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, max(size, _SMALLEST_PIPE))
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    return reading, writing
+
+
+def _copy_above(fd: int, lowest: int, copies: contextlib.ExitStack) -> int:
+    # posix_spawn duplicates in turn: no source may lie among the targets.
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    copies.callback(os.close, copy)
+    return copy
+
+
+def launch_zygote(
+    plan: WorkerPlan, board: Board, executable: str, privileges: Privileges
+) -> Template:
+    """Start our own template. Raises OSError."""
+    reading, writing = _slots_pipe(board)
+    arguments = [
+        "socketd-zygote",
+        "--master", str(plan.master_pid),
+        "--stderr", plan.stderr.value,
+        "--path", plan.program.path,
+        *_options(privileges),
+        "--", *plan.program.arguments,
+    ]  # fmt: skip
+    try:
+        with contextlib.ExitStack() as copies:
+            sources = (board.fd, plan.listener.fileno(), reading, plan.doorbell_fd)
+            descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
+            targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
+            pid = execute(Execution(executable, arguments, plan.environment, targets))
+    except OSError:
+        os.close(writing)
+        raise
+    finally:
+        os.close(reading)
+    if plan.soft_nofile is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Before any number is in the pipe: all workers are born with it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
+    return Template(pid, writing, ReadyLevel.FORK)
+
+
+def _options(privileges: Privileges) -> list[str]:
+    """Return the options by which the zygote is told what to give up."""
+    options: list[tuple[str, str]] = []
+    if privileges.identity is not None:
+        who = privileges.identity
+        options.append(("--uid", str(who.uid)))
+        options.append(("--gid", str(who.gid)))
+        options.append(("--groups", ",".join(map(str, who.groups))))
+    if privileges.umask is not None:
+        options.append(("--umask", f"{privileges.umask:03o}"))
+    if privileges.directory is not None:
+        options.append(("--directory", privileges.directory))
+    if privileges.nice is not None:
+        options.append(("--nice", str(privileges.nice)))
+    for limit in privileges.limits:
+        soft, hard = ("unlimited" if one is None else one for one in (limit.soft, limit.hard))
+        options.append(("--limit", f"{limit.name}={soft}:{hard}"))
+    if privileges.no_new_privs:
+        options.append(("--no-new-privs", "yes"))
+    return [word for option in options for word in option]
+
+
+def launch_held(
+    plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
+) -> Template:
+    """Start the user's program to be held at a level. Raises NotHeldError."""
+    reason = _why_not(plan.program.path)
+    if reason is not None:
+        raise NotHeldError(reason)
+    try:
+        return _launch_held(plan, board, level, privileges)
+    except CannotApplyError as error:
+        raise NotHeldError(f"cannot {error.attempt}: {error.strerror}") from error
+    except OSError as error:
+        raise NotHeldError(f"it cannot be started: {error.strerror}") from error
+
+
+def _why_not(path: str) -> str | None:
+    if not os.access(HOLD_OBJECT, os.R_OK):
+        return "the object that holds it was not built when socketd was installed"
+    if ":" in HOLD_OBJECT or " " in HOLD_OBJECT:
+        return f"LD_PRELOAD cannot name {HOLD_OBJECT!r}"
+    return why_not_loadable(path, HOLD_OBJECT)
+
+
+def _launch_held(
+    plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
+) -> Template:
+    with contextlib.ExitStack() as undo, contextlib.ExitStack() as copies:
+        reading, writing = _slots_pipe(board)
+        undo.callback(os.close, reading)
+        undo.callback(os.close, writing)
+        # What the program writes waits at the other end; see native/hold/hold.c.
+        capture, stand_in = socket.socketpair()
+        undo.callback(capture.close)
+        copies.callback(stand_in.close)
+        control, theirs = socket.socketpair()
+        undo.callback(control.close)
+        copies.callback(theirs.close)
+        connection = _copy_above(stand_in.fileno(), _ABOVE_CONTROL_FD, copies)
+        targets = {
+            0: connection,
+            1: connection,
+            CONTROL_FD: _copy_above(theirs.fileno(), _ABOVE_CONTROL_FD, copies),
+        }
+        if plan.stderr is StderrTarget.SOCKET:
+            targets[2] = connection
+        elif plan.stderr is StderrTarget.NULL:
+            null_fd = os.open(os.devnull, os.O_RDWR)
+            copies.callback(os.close, null_fd)
+            targets[2] = _copy_above(null_fd, _ABOVE_CONTROL_FD, copies)
+        pid = _execute_program(plan, level, privileges, targets)
+        undo.pop_all()
+    template = Template(pid, writing, level, control, [], capture, reading)
+    template.handover = [
+        board.fd, plan.listener.fileno(), reading, plan.doorbell_fd, capture.fileno()
+    ]  # fmt: skip
+    return template
+
+
+def _execute_program(
+    plan: WorkerPlan, level: ReadyLevel, privileges: Privileges, targets: dict[int, int]
+) -> int:
+    environment = dict(plan.environment)
+    own = environment.get("LD_PRELOAD")
+    environment["LD_PRELOAD"] = HOLD_OBJECT if not own else f"{HOLD_OBJECT}:{own}"
+    call = [level.value, plan.master_pid, CONTROL_FD, int(HOLD_SIGNAL)]
+    environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
+    program = plan.program
+    try:
+        return _start(
+            Execution(program.path, program.arguments, environment, targets), plan, privileges
+        )
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without a "#!" line: the shell's and execvp(3)'s rule.
+    arguments = ("sh", program.path, *program.arguments[1:])
+    return _start(Execution(SHELL, arguments, environment, targets), plan, privileges)
+
+
+def _start(execution: Execution, plan: WorkerPlan, privileges: Privileges) -> int:
+    """Start foreign code, which must not run with more than it may have, not even for a moment."""
+    if privileges == Privileges() and plan.soft_nofile is None:
+        return execute(execution)
+    return execute_confined(execution, privileges, plan.soft_nofile, HOLD_OBJECT)

@@ -1,0 +1,97 @@
+"""Whether our object can be loaded into a program: what its file says of itself.
+
+Owns the reading of ELF headers and of "#!" lines. Must not know why an object is to be loaded,
+nor run anything.
+
+Source: elf(5), ld.so(8) "Secure-execution mode", execve(2) "Interpreter scripts".
+"""
+
+import os
+import stat
+import struct
+import sys
+from dataclasses import dataclass
+
+_MOST_INTERPRETERS = 4  # execve(2)
+_FIRST_LINE_SIZE = 256
+_ELF_MAGIC = b"\x7fELF"
+_IS_64_BIT = 2
+_PT_INTERP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Elf:
+    kind: bytes  # class and byte order
+    machine: int
+    loader: str | None  # None: linked statically
+
+
+def why_not_loadable(program: str, library: str) -> str | None:
+    """Return why a program cannot have a library preloaded, None if nothing speaks against it.
+
+    Of a script the interpreter counts, and the interpreter's own interpreter.
+    """
+    path = program
+    try:
+        for _ in range(_MOST_INTERPRETERS):
+            with open(path, "rb") as file:
+                head = file.read(_FIRST_LINE_SIZE)
+            if head.startswith(_ELF_MAGIC):
+                return _why_not_elf(path, library)
+            if not head.startswith(b"#!"):
+                return None  # /bin/sh will run it
+            words = head[2:].partition(b"\n")[0].split()
+            if not words:
+                return None
+            path = os.fsdecode(words[0])
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return f"{program} has too many interpreters"
+
+
+def _why_not_elf(path: str, library: str) -> str | None:
+    mode = os.stat(path).st_mode
+    if mode & (stat.S_ISUID | stat.S_ISGID):
+        return f"{path} is set-user-id or set-group-id"
+    if _has_capabilities(path):
+        return f"{path} has capabilities"
+    program, ours = _read_elf(path), _read_elf(library)
+    if (program.kind, program.machine) != (ours.kind, ours.machine):
+        return f"{path} is for another architecture"
+    if program.loader is None:
+        return f"{path} is linked statically"
+    own_loader = _read_elf(os.path.realpath(sys.executable)).loader
+    if own_loader is not None and os.path.basename(own_loader) != os.path.basename(program.loader):
+        return f"{path} is for another libc: its loader is {program.loader}"
+    return None
+
+
+def _has_capabilities(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, "security.capability"))
+    except OSError:
+        return False
+
+
+def _read_elf(path: str) -> _Elf:
+    with open(path, "rb") as file:
+        head = file.read(64)
+        order = "<" if head[5] == 1 else ">"
+        (machine,) = struct.unpack_from(f"{order}H", head, 18)
+        if head[4] == _IS_64_BIT:
+            (table,) = struct.unpack_from(f"{order}Q", head, 32)
+            size, count = struct.unpack_from(f"{order}HH", head, 54)
+            place, length, number = 8, 32, "Q"
+        else:
+            (table,) = struct.unpack_from(f"{order}I", head, 28)
+            size, count = struct.unpack_from(f"{order}HH", head, 42)
+            place, length, number = 4, 16, "I"
+        file.seek(table)
+        segments = file.read(size * count)
+        for start in range(0, len(segments) - length, size):
+            if struct.unpack_from(f"{order}I", segments, start)[0] == _PT_INTERP:
+                (offset,) = struct.unpack_from(f"{order}{number}", segments, start + place)
+                (extent,) = struct.unpack_from(f"{order}{number}", segments, start + length)
+                file.seek(offset)
+                return _Elf(head[4:6], machine, os.fsdecode(file.read(extent).rstrip(b"\0")))
+    return _Elf(head[4:6], machine, None)
