@@ -29,6 +29,14 @@ static long set(int number, const void *now, void *before)
     return syscall(SYS_rt_sigaction, number, now, before, (size_t)MASK_SIZE);
 }
 
+/* 32 and 33 may be ignored since long before us, which survives every exec; the zygote does the
+ * same for all signals. */
+void dispositions_reset_reserved(void)
+{
+    for (int number = 32; number <= 33; number++)
+        set(number, usual, NULL);
+}
+
 void dispositions_put_aside(int own)
 {
     changes = 0;

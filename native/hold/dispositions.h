@@ -6,6 +6,9 @@
 #ifndef SOCKETD_DISPOSITIONS_H
 #define SOCKETD_DISPOSITIONS_H
 
+/* Set to the default what libc keeps for itself and nobody who started us could. */
+void dispositions_reset_reserved(void);
+
 /* Put aside every disposition and set it to the default. `own` is ours, and has none to keep. */
 void dispositions_put_aside(int own);
 

@@ -257,6 +257,7 @@ static __attribute__((constructor)) void begin(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != call.master)
         _exit(0);
+    dispositions_reset_reserved();
     python_find();
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();

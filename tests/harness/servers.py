@@ -23,6 +23,9 @@ SOCKET = str(Path(sys.executable).parent / "socket")
 # pipe(7): the most an ordinary user may have. A server drops log lines rather than wait for us.
 _LOG_PIPE_BYTES = 1 << 20
 
+# The names of the processes that workers are copied from.
+TEMPLATES = ("socketd-zygote", "socketd-held")
+
 Line = dict[str, Any]
 
 
@@ -145,7 +148,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return the pids of the master's children that are workers, zombies included."""
-        return [one.pid for one in children_of(self.pid) if one.name != "socketd-zygote"]
+        return [one.pid for one in children_of(self.pid) if one.name not in TEMPLATES]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the master."""

@@ -11,7 +11,11 @@ import pytest
 from harness.clients import connect, read_all
 from harness.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.ready("load", "read"),
+]
 
 CONNECTIONS = 20_000
 CLIENTS = 4
