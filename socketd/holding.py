@@ -5,19 +5,34 @@ started, what happens when it is not held, nor any timer: somebody calls `look` 
 """
 
 import contextlib
+import enum
 import os
 import platform
+import select
 import signal
 import socket
+import struct
 
 from socketd.launch import CONTROL_FD, HOLD_SIGNAL, NotHeldError, Template
 from socketd.spawner import ReadyLevel
 
-# read, readv, recvfrom, recvmsg; native/hold/hold.c has the same set, by name.
-_READS = {
-    "x86_64": frozenset({0, 19, 45, 47}),
-    "aarch64": frozenset({63, 65, 207, 212}),
+
+# How a program may wait for its input; native/hold/place.c has the same set, by name.
+class _Wait(enum.Enum):
+    READ = enum.auto()
+    POLL = enum.auto()
+    SELECT = enum.auto()
+
+
+_WAITS = {
+    # read, readv, recvfrom, recvmsg; poll, ppoll; select, pselect6
+    "x86_64": dict.fromkeys((0, 19, 45, 47), _Wait.READ)
+    | {7: _Wait.POLL, 271: _Wait.POLL, 23: _Wait.SELECT, 270: _Wait.SELECT},
+    "aarch64": dict.fromkeys((63, 65, 207, 212), _Wait.READ) | {73: _Wait.POLL, 72: _Wait.SELECT},
 }
+_POLL_ENTRY = struct.Struct("=ihh")
+_MOST_POLLED = 64
+_SYSCALL_WORDS = 9
 _HELD = b"held"
 
 
@@ -36,7 +51,9 @@ class Hold:
         Raises NotHeldError if it never will be.
         """
         assert self.template.control is not None
-        with contextlib.suppress(BlockingIOError):
+        # One that has ended without reading what it was handed resets the socket; its end is news
+        # for whoever waits for it.
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
             said = self.template.control.recv(4096, socket.MSG_DONTWAIT)
             if said.startswith(_HELD):
                 return True
@@ -45,8 +62,8 @@ class Hold:
         if self.template.level is ReadyLevel.READ and self._is_reading():
             self._check()
             self._hand_over()
-            # Once more if a first signal came between two reads; two that wait count as two, and
-            # the second finds the program held.
+            # Once more if a first signal came between two reads, or tried how the program takes
+            # EINTR. Of two that wait the second finds the program held.
             os.kill(self.template.pid, HOLD_SIGNAL)
         return False
 
@@ -79,10 +96,10 @@ class Hold:
 
     def _is_reading(self) -> bool:
         pid = self.template.pid
-        if _is_in_read(pid):
+        if _is_waiting_for_input(pid):
             return True
         for child in _children(pid):
-            if _is_in_read(child):
+            if _is_waiting_for_input(child):
                 raise NotHeldError(
                     f"a program that it has started reads its input ({_name(child)})"
                 )
@@ -105,22 +122,43 @@ class Hold:
         self.template.descriptors = _descriptors(pid)
 
 
-def _is_in_read(pid: int) -> bool:
-    """Tell whether a process waits in a read of descriptor 0. Raises NotHeldError."""
-    reads = _READS.get(platform.machine())
-    if reads is None:
+def _is_waiting_for_input(pid: int) -> bool:
+    """Tell whether a process waits for input on descriptor 0. Raises NotHeldError."""
+    waits = _WAITS.get(platform.machine())
+    if waits is None:
         raise NotHeldError(f"system calls of {platform.machine()} are not known")
     try:
         with open(f"/proc/{pid}/syscall") as file:
             words = file.read().split()
+        # "running", or "-1" and two addresses, or number, six arguments, two addresses
+        if len(words) < _SYSCALL_WORDS:
+            return False
+        first, second = int(words[1], 16), int(words[2], 16)
+        match waits.get(int(words[0])):
+            case _Wait.READ:
+                return first & 0xFFFFFFFF == 0
+            case _Wait.POLL:
+                entries = _read_memory(pid, first, min(second, _MOST_POLLED) * _POLL_ENTRY.size)
+                return any(
+                    fd == 0 and events & select.POLLIN
+                    for fd, events, _ in _POLL_ENTRY.iter_unpack(entries)
+                )
+            case _Wait.SELECT:
+                return second != 0 and bool(_read_memory(pid, second, 1)[0] & 1)
+            case _:
+                return False
     except PermissionError as error:
         raise NotHeldError(
             "the system does not say where it is: ptrace is restricted (kernel.yama.ptrace_scope)"
         ) from error
     except (FileNotFoundError, ProcessLookupError):
         return False
-    # "running", or "-1" and two addresses, or number, six arguments, two addresses
-    return len(words) > 2 and int(words[0]) in reads and int(words[1], 16) & 0xFFFFFFFF == 0
+
+
+def _read_memory(pid: int, address: int, size: int) -> bytes:
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        file.seek(address)
+        return file.read(size)
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -228,7 +228,7 @@ def _execute_program(
 ) -> int:
     environment = dict(plan.environment)
     own = environment.get("LD_PRELOAD")
-    environment["LD_PRELOAD"] = HOLD_OBJECT if not own else f"{HOLD_OBJECT}:{own}"
+    environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
     call = [level.value, plan.master_pid, CONTROL_FD, int(HOLD_SIGNAL)]
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program

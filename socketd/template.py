@@ -186,6 +186,14 @@ class NativeSpawner:
                 self._refuse(str(error))
         elif pid in self._leaving or (self._current is not None and pid == self._current.pid):
             os.kill(pid, signal.SIGKILL)
+        elif self._is_expected_to_stop and self._board.number_of(pid) is not None:
+            os.kill(pid, signal.SIGCONT)  # it stops where a template would have been held
+
+    @property
+    def _is_expected_to_stop(self) -> bool:
+        """Tell whether workers run a program that stops itself, since it could not be held."""
+        is_wanted = self._plan.readiness.level is ReadyLevel.STOP
+        return is_wanted and not (self._current and self._current.level is ReadyLevel.STOP)
 
     def _begin(self) -> None:
         """Start a template at the best level that is left. Raises OSError and NotHeldError."""

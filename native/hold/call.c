@@ -146,7 +146,7 @@ char **call_add(char *const base[], void *space)
     entries[used] = NULL;
     /* The object's own path, then what the program wants. */
     text = mempcpy(text, preload_entry, strcspn(preload_entry, ":"));
-    if (own && *own) {
+    if (own) {
         *text++ = ':';
         text = stpcpy(text, own);
     }

@@ -9,11 +9,14 @@
  * read anew (SA_RESTART), now from the connection.
  *
  * Why the handler may do what it does. It goes on only where a system call would return: at a read
- * that is about to be restarted, which is checked in the saved registers, or at the SIGSTOP that
- * the program has sent to itself. There is one thread, so no lock is held but what the program
- * itself holds across that call, and nothing here takes one: no allocation, no stdio, only system
- * calls on memory of our own. Dynamic symbols were looked up before main(). The exception is
- * CPython, see python.c. Elsewhere the handler returns at once and the master tries again.
+ * that is about to be restarted or a poll that is about to fail with EINTR, which is checked in the
+ * saved registers (place.c), or at the SIGSTOP that the program has sent to itself. There is one
+ * thread, so no lock is held but what the program itself holds across that call. The template takes
+ * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
+ * looked up before main(). Only a copy, when it has its connection, calls more than that: setenv()
+ * of a program that keeps its environment elsewhere (variables.c), and CPython (python.c). Both are
+ * what the program could call there itself. At any other place the handler returns at once and the
+ * master tries again.
  *
  * Descriptors come through the control socket only when the program is to be held, so nothing
  * that it starts before can keep the listener or the board. The last message on that socket is
@@ -22,8 +25,10 @@
 #include "call.h"
 #include "copy.h"
 #include "dispositions.h"
+#include "place.h"
 #include "python.h"
 #include "template.h"
+#include "variables.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +39,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define VISIBLE __attribute__((visibility("default")))
@@ -42,9 +46,8 @@
 enum received { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, RECEIVED };
 enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
 
-extern char **environ;
-
-static struct environment variables;
+static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
+static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
 static int received[RECEIVED];
 
@@ -167,7 +170,6 @@ static void hold(void)
 {
     struct template template;
     struct worker worker;
-    size_t base;
     int connection;
 
     find_wired();
@@ -178,9 +180,6 @@ static void hold(void)
     template.thread_id = find_thread_id();
     map_board(&template.board);
     take_greeting();
-    if (!environment_init(&variables, environ))
-        give_up("no memory for the environment");
-    base = variables.count;
     prctl(PR_GET_NAME, original.name);
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.level == LEVEL_LOAD ? 0 : call.signal);
@@ -194,46 +193,30 @@ static void hold(void)
         .cpu_limit = call.has_cpu_limit ? &call.cpu_limit : NULL,
     };
     worker.number = template_run(&template);
-    connection = worker_wait(&worker, &variables);
+    connection = worker_wait(&worker, &connection_variables);
     copy_release(&original, &worker, connection);
-    environ = variables.entries;
-    python_refresh(variables.entries + base);
-}
-
-/* True where the kernel is about to make a read of descriptor 0 anew. */
-static bool is_at_read(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-    const greg_t *registers = context->uc_mcontext.gregs;
-    const unsigned char *next = (const unsigned char *)registers[REG_RIP];
-    const long number = (long)registers[REG_RAX], fd = (long)registers[REG_RDI];
-
-    if (next[0] != 0x0f || next[1] != 0x05 || (int)fd != STDIN_FILENO)
-        return false;
-#elif defined(__aarch64__)
-    const uint32_t *next = (const uint32_t *)context->uc_mcontext.pc;
-    const long number = (long)context->uc_mcontext.regs[8];
-
-    if (*next != 0xd4000001 || (int)context->uc_mcontext.regs[0] != STDIN_FILENO)
-        return false;
-#else
-    const long number = SYS_read;
-
-    (void)context;
-#endif
-    return number == SYS_read || number == SYS_readv || number == SYS_recvfrom ||
-           number == SYS_recvmsg;
+    variables_add(connection_entries);
+    python_refresh(connection_entries);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)
 {
+    static bool was_interrupted;
     int saved = errno;
 
     (void)signal_number;
     if (information->si_pid != call.master || !call_is_waiting())
         return;
-    if (call.level == LEVEL_READ && !is_at_read(context))
-        return;
+    if (call.level == LEVEL_READ) {
+        enum place place = place_find(context);
+
+        /* A poll fails with EINTR. Whether the program takes that as it should is tried first. */
+        if (place == PLACE_ELSEWHERE || (place == PLACE_POLL && !was_interrupted)) {
+            was_interrupted = place == PLACE_POLL;
+            errno = saved;
+            return;
+        }
+    }
     hold();
     errno = saved;
 }
@@ -259,6 +242,7 @@ static __attribute__((constructor)) void begin(void)
         _exit(0);
     dispositions_reset_reserved();
     python_find();
+    variables_make_room();
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();
         return;

@@ -7,7 +7,6 @@ import pytest
 from harness.servers import Server
 from socketd.template import is_built
 
-
 KINDS = ("native", "python")
 
 

@@ -1,0 +1,67 @@
+/*
+ * A program may own its environment: perl frees one that is not where it was at the start, and
+ * bash keeps its variables elsewhere and brings its own setenv(). So as long as `environ` is the
+ * array that main() was given, the entries go behind its last one; for that there is room. If the
+ * program has put another in its place, setenv() knows how to extend that. And a setenv() of the
+ * program's own is called in any case: it is the way to its variables.
+ */
+#include "variables.h"
+
+#include "environment.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern char **environ;
+
+typedef int set_function(const char *, const char *, int);
+
+enum { NAME_SIZE = 32 };
+
+static char **original_array;
+static set_function *own_set; /* of the program */
+
+void variables_make_room(void)
+{
+    struct environment roomy;
+    void *usual = dlsym(RTLD_NEXT, "setenv");
+    void *first = dlsym(RTLD_DEFAULT, "setenv");
+
+    if (!environment_init(&roomy, environ))
+        return; /* setenv() will do */
+    environ = original_array = roomy.entries;
+    if (first != usual)
+        memcpy(&own_set, &first, sizeof own_set);
+}
+
+static void set(set_function *function, const char *entry)
+{
+    const char *equals = strchr(entry, '=');
+    size_t length = (size_t)(equals - entry);
+    char name[NAME_SIZE];
+
+    if (length >= sizeof name)
+        return;
+    memcpy(name, entry, length);
+    name[length] = '\0';
+    function(name, equals + 1, 1);
+}
+
+void variables_add(char *const entries[])
+{
+    if (environ && environ == original_array) {
+        char **end = environ;
+
+        while (*end)
+            end++;
+        for (size_t i = 0; entries[i]; i++)
+            *end++ = entries[i];
+        *end = NULL;
+    } else if (!own_set) {
+        for (size_t i = 0; entries[i]; i++)
+            set(setenv, entries[i]);
+    }
+    for (size_t i = 0; own_set && entries[i]; i++)
+        set(own_set, entries[i]);
+}

@@ -1,0 +1,87 @@
+"""`python -m socketd.hold SCRIPT [ARGUMENT...]`: a script, prepared up to its first line.
+
+Owns the preparation of a script: its imports and its code. Must not know sockets nor templates:
+it stops itself when it is ready, if the process waits for that (`--ready stop`), and each copy
+runs the script from its first line as `__main__`. Anywhere else it just runs the script.
+
+It imports what stands at the script's top level, also within `if` and `try`; a failure to import
+is left for the script to meet. What the script does beside importing is not done ahead.
+"""
+
+import ast
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import CodeType, ModuleType
+
+_USAGE = "usage: python -m socketd.hold SCRIPT [ARGUMENT...]"
+_USAGE_STATUS = 2  # Python's own
+
+
+def _is_waiting() -> bool:
+    """Ask the object that holds this process, if there is one; native/hold/hold.c."""
+    with contextlib.suppress(AttributeError):
+        return bool(ctypes.PyDLL(None).socketd_hold_waits_for_stop())
+    return False
+
+
+def _imports(statements: list[ast.stmt]) -> Iterator[str]:
+    """Yield the names of the modules that statements import when they are run."""
+    for statement in statements:
+        match statement:
+            case ast.Import(names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module, names, 0) if module is not None and module != "__future__":
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.If(_, body, orelse):
+                yield from _imports(body + orelse)
+            case ast.Try(body, _, orelse, finalbody):
+                yield from _imports(body + orelse + finalbody)
+            case ast.With(_, body):
+                yield from _imports(body)
+            case _:
+                pass
+
+
+def _import_ahead(tree: ast.Module) -> None:
+    for name in _imports(tree.body):
+        parent, _, attribute = name.rpartition(".")
+        if parent in sys.modules and hasattr(sys.modules[parent], attribute):
+            continue  # `from module import function`
+        with contextlib.suppress(Exception):  # the script will meet it, and may expect it
+            importlib.import_module(name)
+
+
+def _prepare(path: str) -> CodeType:
+    with open(path, "rb") as file:
+        source = file.read()
+    tree = ast.parse(source, path)
+    code = compile(tree, path, "exec", dont_inherit=True)
+    _import_ahead(tree)
+    return code
+
+
+def main() -> None:
+    """Prepare the script named by the arguments, stop if that is wanted, run it."""
+    if len(sys.argv) < 2:
+        print(_USAGE, file=sys.stderr)
+        sys.exit(_USAGE_STATUS)
+    path = sys.argv[1]
+    sys.argv = sys.argv[1:]
+    sys.path[0] = os.path.dirname(os.path.abspath(path))
+    code = _prepare(path)
+    module = ModuleType("__main__")
+    module.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None)
+    sys.modules["__main__"] = module
+    if _is_waiting():
+        os.kill(os.getpid(), signal.SIGSTOP)
+    exec(code, module.__dict__)  # noqa: S102  it is what was asked for
+
+
+if __name__ == "__main__":
+    main()

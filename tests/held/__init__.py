@@ -1,0 +1,1 @@
+"""Tests of programs that are held still and copied per connection."""

@@ -1,0 +1,203 @@
+"""The life of held templates: death, renewal, the end of the master, isolation of copies."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.clients import connect, exchange, read_all
+from harness.processes import children_of, marked
+from harness.servers import Server
+from harness.waiting import wait_for
+
+from .conftest import Compile, Start
+from .sources import program
+
+pytestmark = pytest.mark.slow
+
+LEVELS = pytest.mark.parametrize("level", ["load!", "read!"])
+
+
+def template(server: Server) -> int:
+    """Return the pid of the template that serves."""
+    server.wait_event("template_started")
+    return int(server.events("template_started")[-1]["pid"])
+
+
+@LEVELS
+def test_killed_template_is_replaced_and_its_copies_serve_on(start: Start, level: str) -> None:
+    """Copies outlive their template, busy ones too, and the next ones are of its successor."""
+    server = start(level, "cat", is_quiet=False)
+    server.wait_settled(idle=2)
+    first = template(server)
+    with connect(server.place) as busy:
+        server.wait_event("connection_accepted")
+
+        os.kill(first, signal.SIGKILL)
+
+        assert [exchange(server.place, b"%d" % n) for n in range(6)] == [
+            b"%d" % n for n in range(6)
+        ]
+        wait_for(lambda: template(server) != first, "there is another template")
+        busy.sendall(b"still here")
+        busy.shutdown(1)
+        assert read_all(busy) == b"still here"
+    server.wait_settled(idle=2)
+    assert len(server.events("template_failed")) == 1
+
+
+def test_template_that_is_stopped_is_replaced(start: Start) -> None:
+    """A template that somebody stops would serve nobody: it is killed, and another is started."""
+    server = start("read!", "cat", is_quiet=False)
+    server.wait_settled(idle=2)
+    first = template(server)
+
+    os.kill(first, signal.SIGSTOP)
+
+    wait_for(lambda: template(server) != first, "there is another template")
+    assert exchange(server.place, b"a") == b"a"
+
+
+def test_template_is_renewed_and_idle_copies_with_it(start: Start, tmp_path: Path) -> None:
+    """After --renew-after copies know what is new in files; busy ones finish as they are."""
+    source = tmp_path / "words"
+    source.write_text("old\n")
+    shell = f"bash -c 'word=$(cat {source}); while read line; do echo $word; done'"
+    server = start("read!", shell, "--renew-after", "400ms")
+    server.wait_settled(idle=2)
+    with connect(server.place) as busy:
+        busy.sendall(b"\n")
+        assert busy.recv(10) == b"old\n"
+        source.write_text("new\n")
+
+        wait_for(lambda: exchange(server.place, b"\n") == b"new\n", "copies are of the new one")
+
+        busy.sendall(b"\n")
+        assert busy.recv(10) == b"old\n"
+    wait_for(lambda: len(server.events("template_started")) >= 3, "renewed again")
+    held = [one for one in children_of(server.pid) if one.name == "socketd-held"]
+    assert len(held) <= 2
+
+
+def test_no_connection_is_lost_while_templates_are_renewed(start: Start) -> None:
+    """Every connection is answered while a template lives for a tenth of a second."""
+    server = start("read!", "cat", "--renew-after", "100ms")
+    place = server.place
+    deadline = time.monotonic() + 3.0
+
+    answered = 0
+    while time.monotonic() < deadline:
+        assert exchange(place, b"%d" % answered) == b"%d" % answered
+        answered += 1
+
+    assert answered > 100
+    assert len(server.events("template_started")) > 10
+    assert server.events("worker_failed") == []
+
+
+def test_renewal_that_cannot_be_held_falls_back(start: Start, script: Callable[..., str]) -> None:
+    """A script that has become unholdable is served at a lesser level, with the reason."""
+    path = script("#!/bin/sh\nread line\necho $line\n")
+    server = start("read", path, "--renew-after", "300ms", is_quiet=False)
+    assert exchange(server.place, b"a\n") == b"a\n"
+    assert server.events("template_fell_back") == []
+
+    script("#!/bin/sh\necho short\n")
+
+    server.wait_event("template_fell_back")
+    wait_for(lambda: exchange(server.place) == b"short\n", "served as it is now")
+
+
+@LEVELS
+@pytest.mark.parametrize("busy", [False, True])
+def test_end_of_the_master_ends_template_and_idle_copies(
+    start: Start, level: str, *, busy: bool
+) -> None:
+    """After kill -9 of the master nobody is left but a copy with a connection, which finishes."""
+    server = start(level, "cat", is_quiet=False)
+    server.wait_settled(idle=2)
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(connect(server.place)) if busy else None
+        if busy:
+            server.wait_event("connection_accepted")
+
+        server.process.kill()
+        server.wait()
+
+        wait_for(lambda: len(marked(server.mark)) == int(busy), "nobody else is left")
+        if connection is not None:
+            connection.sendall(b"finished")
+            connection.shutdown(1)
+            assert read_all(connection) == b"finished"
+
+
+@LEVELS
+def test_killed_copies_are_replaced(start: Start, level: str) -> None:
+    """The pool fills up again after the death of idle and busy copies."""
+    server = start(level, "cat", is_quiet=False)
+    server.wait_settled(idle=2)
+    with connect(server.place) as connection:
+        server.wait_event("connection_accepted")
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        assert connection.recv(1) == b""
+
+    server.wait_settled(idle=2)
+    assert exchange(server.place, b"a") == b"a"
+
+
+def test_copies_do_not_see_each_other_s_state(start: Start, compile_c: Compile) -> None:
+    """What one connection leaves in memory is in no other, the busy ones at the same time too."""
+    body = """
+    char line[99] = ""; long n = 0; int count_seen = 0; static char kept[999];
+    while ((n = read(0, line, 98)) > 0) {
+        line[n] = 0; strcat(kept, line); count_seen++;
+        dprintf(1, "%d:%s", count_seen, kept);
+    }
+    """
+    server = start("read!", compile_c(program(body)))
+    place = server.place
+    with connect(place) as first, connect(place) as second:
+        for name, connection in ((b"a", first), (b"b", second)):
+            connection.sendall(name)
+            assert connection.recv(99) == b"1:" + name
+        for name, connection in ((b"A", first), (b"B", second)):
+            connection.sendall(name)
+            assert connection.recv(99) == b"2:" + name.lower() + name
+
+
+def test_open_file_of_the_start_is_shared_and_listed(start: Start, tmp_path: Path) -> None:
+    """Copies have one position in it, which the log warns of by naming the descriptor."""
+    path = tmp_path / "numbers"
+    path.write_text("1\n2\n3\n4\n")
+    code = (
+        f'import os, sys; f = os.open("{path}", os.O_RDONLY); sys.stdin.readline(); '
+        "print(os.read(f, 2).decode().strip())"
+    )
+    server = start("read!", f"{sys.executable} -c '{code}'")
+
+    answers = [exchange(server.place, b"\n") for _ in range(3)]
+
+    assert answers == [b"1\n", b"2\n", b"3\n"]
+    assert server.events("template_started")[0]["descriptors"] == f"3={path}"
+
+
+def test_idle_copies_of_a_large_heap_share_it(start: Start) -> None:
+    """Ten copies of an interpreter with 50 MiB of data take less than 1.5 MiB each."""
+    code = 'import sys; data = [b"x" * 1000 for _ in range(50000)]; sys.stdin.readline()'
+    server = start("read!", f"{sys.executable} -c '{code}'", "-W", "10")
+    server.wait_settled(idle=10)
+
+    shares = []
+    for pid in server.workers():
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        private = sum(
+            int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")
+        )
+        shares.append(private)
+    assert max(shares) < 1536
