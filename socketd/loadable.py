@@ -46,6 +46,8 @@ def why_not_loadable(program: str, library: str) -> str | None:
             path = os.fsdecode(words[0])
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
+    except struct.error:
+        return f"{path} is damaged"
     return f"{program} has too many interpreters"
 
 
@@ -88,7 +90,7 @@ def _read_elf(path: str) -> _Elf:
             place, length, number = 4, 16, "I"
         file.seek(table)
         segments = file.read(size * count)
-        for start in range(0, len(segments) - length, size):
+        for start in range(0, len(segments) - length, size or 1):
             if struct.unpack_from(f"{order}I", segments, start)[0] == _PT_INTERP:
                 (offset,) = struct.unpack_from(f"{order}{number}", segments, start + place)
                 (extent,) = struct.unpack_from(f"{order}{number}", segments, start + length)

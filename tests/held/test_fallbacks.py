@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.clients import connect, exchange, read_all
+from harness.servers import run_socket
 from harness.waiting import wait_for
 
 from .conftest import Compile, Start, ready, reason
@@ -145,3 +146,22 @@ def test_stop_while_a_program_is_on_its_way_ends_it(start: Start, compile_c: Com
     server.signal(signal.SIGTERM)
 
     assert server.wait(5.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--ready", "soon"), "--ready: 'soon' is not one of fork, load, read, stop"),
+        (("--ready", "read!!"), "--ready: 'read!!' is not one of"),
+        (("--ready", "read", "-c"), "--ready read: -c, -r and -w need a process that relays"),
+        (("--ready", "load", "--worker", "python"), "--worker python has no template"),
+        (("--ready", "read", "--hold-timeout", "soon"), "--hold-timeout: 'soon' is not a duration"),
+        (("--ready", "read", "--renew-after", "x"), "--renew-after: 'x' is not a duration"),
+    ],
+)
+def test_impossible_readiness_is_a_usage_error(arguments: tuple[str, ...], complaint: str) -> None:
+    """A level that is none, or that contradicts another option, is said before anything starts."""
+    done = run_socket(*arguments, "-p", "cat", "-W", "1", "-s", "0")
+
+    assert done.status == 15
+    assert complaint in done.stderr
