@@ -13,6 +13,7 @@ import pytest
 from .conftest import NATIVE
 
 _PRODUCT = "socketd/native/socketd-zygote"
+_OBJECT = "socketd/native/socketd-hold.so"
 _WARNING = "native template not built, workers will be forked in Python"
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def project(tmp_path: Path) -> Path:
     for name in (".gitignore", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
         shutil.copy(root / name, project)
     for name in ("socketd", "native"):
-        built = shutil.ignore_patterns("__pycache__", "socketd-zygote")
+        built = shutil.ignore_patterns("__pycache__", "socketd-*")
         shutil.copytree(root / name, project / name, ignore=built)
     return project
 
@@ -54,6 +55,7 @@ def test_the_wheel_holds_the_program_and_names_its_platform(compiler: str, proje
     wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler)
     with wheel:
         mode = wheel.getinfo(_PRODUCT).external_attr >> 16
+        assert _OBJECT in wheel.namelist()
         assert wheel.filename is not None
 
     assert said == ""
@@ -76,6 +78,25 @@ def test_where_libc_is_not_static_the_program_is_dynamic(
 
     assert said == ""
     assert called.returncode == 100
+
+
+def test_without_shared_objects_the_wheel_has_the_program_alone(
+    compiler: str, project: Path, tmp_path: Path
+) -> None:
+    """Where no object can be built there is one warning, and everything else."""
+    no_object = tmp_path / "cc"
+    no_object.write_text(
+        f'#!/bin/sh\ncase " $* " in *hold.c*) exit 1;; esac\nexec {compiler} "$@"\n'
+    )
+    no_object.chmod(0o755)
+    wheel, said = _build(project, CC=str(no_object))
+    with wheel:
+        names = wheel.namelist()
+
+    assert said.count("\n") == 1
+    assert "socketd-hold.so not built, --ready will fall back to fork" in said
+    assert _PRODUCT in names
+    assert _OBJECT not in names
 
 
 @pytest.mark.parametrize("obstacle", ["absent", "broken"])
