@@ -27,7 +27,7 @@ from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import RESOURCES, login_variables
 from socketd.program import Program, ShellUse, locate, resolve
 from socketd.schema import Key, Listen, Service, decode, keys_of
-from socketd.spawner import WorkerKind
+from socketd.spawner import Readiness, ReadyLevel, WorkerKind
 from socketd.template import is_built
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -209,6 +209,7 @@ def _settings_of(
         worker=service.worker,
         confinement=_confinement_of(place, service, findings),
         soft_nofile=None if "nofile" in service.limits else around.soft_nofile,
+        readiness=_readiness_of(place, service, findings),
     )
     if service.worker is WorkerKind.NATIVE and not is_built():
         findings.add(
@@ -278,6 +279,21 @@ def _pool_of(place: str, service: Service, findings: Findings) -> PoolSettings:
         parse_duration(workers.idle_timeout, ""),
         parse_duration(service.timeouts.drain, ""),
         kill_seconds=parse_duration(service.timeouts.kill, ""),
+    )
+
+
+def _readiness_of(place: str, service: Service, findings: Findings) -> Readiness:
+    level = ReadyLevel(service.ready.removesuffix("!"))
+    is_strict = service.ready.endswith("!")
+    if level is not ReadyLevel.FORK and service.worker is WorkerKind.PYTHON:
+        findings.add(f"{place}.ready", service.ready, "fork with worker = 'python'")
+    if is_strict and not is_built():
+        findings.add(f"{place}.ready", service.ready, "fork", "which needs the native worker")
+    return Readiness(
+        level,
+        is_strict,
+        parse_duration(service.hold_timeout, ""),
+        parse_duration(service.renew_after, ""),
     )
 
 

@@ -62,7 +62,7 @@ def decode(kind: type, found: object) -> object:
     return kind(found)
 
 
-READY_LEVELS = ("fork",)
+READY_LEVELS = ("fork", "load", "read", "stop", "load!", "read!", "stop!")
 _Count = Annotated[int, Meta(ge=1, le=MOST_WORKERS)]
 _Limit = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 LimitValue = _Limit | str
@@ -150,9 +150,17 @@ class Service(Struct, forbid_unknown_fields=True):
         Ready,
         Meta(
             title="one of " + ", ".join(READY_LEVELS),
-            description="how far workers have got before a connection",
+            description="how far the program has got before a connection; a level with ! is not "
+            "given up for a lesser one",
         ),
     ] = Ready("fork")
+    hold_timeout: Annotated[
+        Duration,
+        Meta(title=_DURATION, description="how long that may take before it is given up"),
+    ] = Duration("10s")
+    renew_after: Annotated[
+        Duration, Meta(title=_DURATION, description="the age at which it is started afresh")
+    ] = Duration("1h")
     worker: Annotated[
         WorkerKind, Meta(title=_one_of(WorkerKind), description="what workers are made by")
     ] = WorkerKind.AUTO

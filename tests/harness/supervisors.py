@@ -24,6 +24,7 @@ class Supervisor:
         environment: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
         prefix: tuple[str, ...] = (),
+        is_quiet: bool = True,
     ) -> None:
         self.file = file
         self.server = Server(
@@ -31,6 +32,7 @@ class Supervisor:
             environment or {},
             list(prefix),
             pass_fds=pass_fds,
+            is_quiet=is_quiet,
             command=(SOCKETD, "run", "--log-format", "json", "--log-level", level),
         )
 

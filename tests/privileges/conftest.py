@@ -16,12 +16,13 @@ from socketd.confinement import Confinement
 from socketd.doorbell import Doorbell
 from socketd.program import Program
 from socketd.reaper import reap
-from socketd.spawner import Spawner, StderrTarget, WorkerPlan
+from socketd.spawner import AT_FORK, Readiness, ReadyLevel, Spawner, StderrTarget, WorkerPlan
 from socketd.template import NativeSpawner, is_built
 from socketd.wheel import Wheel
 from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
 
 CAPACITY = 4
+LEVELS = ("load", "read")
 
 
 class Workers:
@@ -32,6 +33,7 @@ class Workers:
     ) -> None:
         self.doorbell = doorbell
         self.board = Board(CAPACITY)
+        self.wheel = Wheel(time.monotonic())
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.spawner: Spawner | None = None
         plan = WorkerPlan(
@@ -43,12 +45,13 @@ class Workers:
             os.getpid(),
             generation=1,
             confinement=confinement,
+            readiness=Readiness(ReadyLevel(kind), is_strict=True) if kind in LEVELS else AT_FORK,
         )
         try:
-            if kind == "native":
-                self.spawner = NativeSpawner(plan, self.board, "test", Wheel(time.monotonic()))
-            else:
+            if kind == "python":
                 self.spawner = PythonSpawner(plan, self.board)
+            else:
+                self.spawner = NativeSpawner(plan, self.board, "test", self.wheel)
         except BaseException:
             self.end()
             raise
@@ -59,7 +62,12 @@ class Workers:
         for number in numbers:
             self.board.claim(number, 1)
         self.spawner.spawn(numbers)
-        wait_for(lambda: self.board.find(SlotState.IDLE) == list(numbers), f"{numbers} are idle")
+
+        def are_idle() -> bool:
+            self.wheel.advance(time.monotonic())  # looks how far a program is that is to be held
+            return self.board.find(SlotState.IDLE) == list(numbers)
+
+        wait_for(are_idle, f"{numbers} are idle")
 
     def ask(self, payload: str = "") -> str:
         """Connect, send a payload to its end; return all that the program prints."""
@@ -95,10 +103,10 @@ class Workers:
 StartWorkers = Callable[..., Workers]
 
 
-@pytest.fixture(params=["native", "python"])
+@pytest.fixture(params=["native", "python", "load"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return each kind of worker in turn: the contract is one."""
-    if request.param == "native" and not is_built():
+    """Return each kind of worker in turn, and a level: the contract is one."""
+    if request.param != "python" and not is_built():
         pytest.skip("the native worker was not built: no C compiler")
     return str(request.param)
 

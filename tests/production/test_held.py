@@ -1,0 +1,189 @@
+"""Held programs under `socketd run`: levels from the file, privileges, reloads, replacements."""
+
+import os
+import pwd
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.clients import connect, exchange, read_all
+from harness.processes import children_of
+from harness.supervisors import Supervisor, run_socketd
+from harness.waiting import wait_for
+from socketd.template import is_built
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not is_built(), reason="the native worker was not built: no C compiler"),
+]
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change user")
+
+Supervise = Callable[..., Supervisor]
+
+
+def service(program: str, ready: str = "read!", more: str = "") -> str:
+    """Return a file with one service."""
+    return (
+        f"[service.held]\nlisten = ['tcp:127.0.0.1:0']\nprogram = {program!r}\n"
+        f"ready = '{ready}'\n{more}\n"
+        "[service.held.workers]\nmin = 2\nmax = 8\nidle_timeout = '300ms'\n"
+    )
+
+
+def templates(supervisor: Supervisor) -> list[int]:
+    """Return the processes that workers are copied from, those on their way, and the busy."""
+    return [one.pid for one in children_of(supervisor.pid) if one.name != "socketd-worker"]
+
+
+@pytest.mark.parametrize("ready", ["load!", "read!"])
+def test_level_of_the_file_is_the_one_that_is_held(supervise: Supervise, ready: str) -> None:
+    """A service of a file has the levels of --ready."""
+    supervisor = supervise(service("cat", ready), level="debug")
+    place = supervisor.place("held")
+
+    assert exchange(place, b"hello") == b"hello"
+    started = supervisor.server.events("template_started")
+    assert [f"{line['ready']}!" for line in started] == [ready]
+
+
+def test_reload_holds_the_new_program(supervise: Supervise) -> None:
+    """A changed program is held in its turn; the copies of the former one leave."""
+    supervisor = supervise(service("cat"))
+    place = supervisor.place("held")
+    before = set(supervisor.server.workers())
+    supervisor.reload(service("tr a-z A-Z"))
+
+    wait_for(lambda: exchange(place, b"hello") == b"HELLO", "the new program answers")
+    wait_for(lambda: not before & set(supervisor.server.workers()), "the old copies are gone")
+    supervisor.server.wait_settled(idle=2)
+    assert len(templates(supervisor)) == 1
+
+
+def test_reload_renews_but_once(supervise: Supervise) -> None:
+    """A renewal of the new generation lets those of the old one to the reload."""
+    supervisor = supervise(service("cat", more="renew_after = '300ms'"))
+    place = supervisor.place("held")
+    for number in range(20):
+        if number % 5 == 0:
+            supervisor.reload()
+        assert exchange(place, b"%d" % number) == b"%d" % number
+    supervisor.server.wait_settled(idle=2)
+
+
+@pytest.mark.parametrize("ready", ["load!", "read!"])
+def test_replaced_master_has_templates_of_its_own(supervise: Supervise, ready: str) -> None:
+    """After SIGUSR2 the idle copies and the template of before leave, the busy copy finishes."""
+    supervisor = supervise(service("cat", ready))
+    place = supervisor.place("held")
+    before, old = set(supervisor.server.workers()), set(templates(supervisor))
+    with connect(place) as busy:
+        busy.sendall(b"one ")
+        assert busy.recv(4) == b"one "
+
+        assert supervisor.replace()["event"] == "reexec_done"
+
+        for number in range(12):
+            assert exchange(place, b"%d" % number) == b"%d" % number
+        wait_for(lambda: len(before & set(supervisor.server.workers())) == 1, "the idle have left")
+        wait_for(lambda: not old & set(templates(supervisor)), "the old template has ended")
+        busy.sendall(b"two")
+        busy.shutdown(1)
+        assert read_all(busy) == b"two"
+    wait_for(lambda: not before & set(supervisor.server.workers()), "the busy one has ended")
+    supervisor.server.wait_settled(idle=2)
+    assert len(templates(supervisor)) == 1
+
+
+def test_program_on_its_way_ends_with_a_replacement(supervise: Supervise, tmp_path: Path) -> None:
+    """What is not held yet when the master is replaced is ended: nobody could speak to it."""
+    late = tmp_path / "late"
+    script = tmp_path / "script"
+    script.write_text(f"[ ! -e '{late}' ] || sleep 1000\nwhile read a; do echo $a; done\n")
+    supervisor = supervise(
+        service(f"sh {script}", "read!", "hold_timeout = '500s'"), is_quiet=False
+    )
+    place = supervisor.place("held")
+    late.touch()
+    supervisor.reload()
+    wait_for(lambda: len(templates(supervisor)) == 1, "the former template has ended")
+    (coming,) = templates(supervisor)
+    late.unlink()
+
+    assert supervisor.replace()["event"] == "reexec_done"
+
+    wait_for(lambda: coming not in templates(supervisor), "it has ended")
+    assert exchange(place, b"hello\n") == b"hello\n"
+    supervisor.server.wait_settled(idle=2)
+    assert len(templates(supervisor)) == 1
+
+
+def test_failed_replacement_changes_nothing(supervise: Supervise) -> None:
+    """With a file that is wrong the copies serve on, and a reload works."""
+    supervisor = supervise(service("cat"), is_quiet=False)
+    place = supervisor.place("held")
+    text = supervisor.file.read_text()
+    supervisor.file.write_text("[")
+
+    assert supervisor.replace()["event"] == "reexec_failed"
+
+    supervisor.file.write_text(text)
+    assert exchange(place, b"hello") == b"hello"
+    supervisor.reload()
+    supervisor.server.wait_settled(idle=2)
+
+
+@needs_root
+@pytest.mark.parametrize("ready", ["load!", "read", "stop!"])
+def test_held_program_is_the_user_from_its_start(
+    supervise: Supervise, tmp_path: Path, ready: str
+) -> None:
+    """Before its first instruction it has given up everything; so has each copy."""
+    entry = pwd.getpwnam("nobody")
+    script = tmp_path / "script"
+    stop = "kill -STOP $$" if ready == "stop!" else ":"
+    script.write_text(f"start=$(id -u):$(umask):$PWD\n{stop}\nread a\necho $start $(id -u) $a\n")
+    supervisor = supervise(
+        service(f"sh {script}", ready, "user = 'nobody'\numask = '027'\ndirectory = '/usr'")
+    )
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+
+    answer = exchange(supervisor.place("held"), b"x\n").decode().split()
+
+    assert answer == [f"{entry.pw_uid}:0027:/usr", str(entry.pw_uid), "x"]
+    for pid in templates(supervisor):
+        assert f"Uid:\t{entry.pw_uid}\t" in Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.parametrize("more", ["worker = 'python'", "hold_timeout = 'soon'"])
+def test_levels_that_make_no_sense_are_found(tmp_path: Path, more: str) -> None:
+    """`socketd check` names the key."""
+    file = tmp_path / "services.toml"
+    file.write_text(service("cat", "read", more))
+
+    outcome = run_socketd("check", str(file))
+
+    key = "ready" if "worker" in more else "hold_timeout"
+    assert outcome.status != 0
+    assert f"service.held.{key}: found" in outcome.stdout + outcome.stderr
+
+
+@needs_root
+def test_processor_time_is_limited_for_each_copy(supervise: Supervise) -> None:
+    """The template lives long and is not limited; its copies are."""
+    supervisor = supervise(
+        service("cat", "load!", "[service.held.limits]\ncpu = [10, 20]"), level="debug"
+    )
+    supervisor.place("held")
+    (pid,) = templates(supervisor)
+    limits = {
+        one: Path(f"/proc/{one}/limits").read_text().splitlines()[1].split()[3:5]
+        for one in (pid, *supervisor.server.workers())
+    }
+
+    assert limits.pop(pid)[0] == "unlimited"
+    assert set(map(tuple, limits.values())) == {("10", "20")}
+    supervisor.server.signal(signal.SIGTERM)
+    assert supervisor.server.wait() == 0
