@@ -193,10 +193,11 @@ static void hold(void)
         .cpu_limit = call.has_cpu_limit ? &call.cpu_limit : NULL,
     };
     worker.number = template_run(&template);
+    python_after_fork();
     connection = worker_wait(&worker, &connection_variables);
     copy_release(&original, &worker, connection);
     variables_add(connection_entries);
-    python_refresh(connection_entries);
+    python_add(connection_entries);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)

@@ -70,9 +70,9 @@ static void set_variable(object *environ_object, const char *variable)
     python.forget(value);
 }
 
-void python_refresh(char *const variables[])
+/* Before there is a client, so that it need not wait for it. */
+void python_after_fork(void)
 {
-    object *os, *environ_object;
     int state;
 
     if (!python.is_initialized || !python.is_initialized())
@@ -81,6 +81,17 @@ void python_refresh(char *const variables[])
     /* Locks anew, threads forgotten; then what register_at_fork() has collected, of which one
      * reseeds random. */
     python.after_fork();
+    python.release(state);
+}
+
+void python_add(char *const variables[])
+{
+    object *os, *environ_object;
+    int state;
+
+    if (!python.is_initialized || !python.is_initialized())
+        return;
+    state = python.ensure();
     os = python.import("os");
     environ_object = os ? python.get(os, "environ") : NULL;
     for (size_t i = 0; environ_object && variables[i]; i++)

@@ -9,8 +9,11 @@
 /* Look for an interpreter in this process. To be called before main(). */
 void python_find(void);
 
-/* Run the hooks of a fork and set these variables in os.environ, if an interpreter runs. To be
- * called in a copy, by the main thread, from a system call. */
-void python_refresh(char *const variables[]);
+/* Run the hooks of a fork, if an interpreter runs. To be called in a copy, by the main thread, from
+ * a system call; as is what follows. */
+void python_after_fork(void);
+
+/* Set these variables in os.environ. */
+void python_add(char *const variables[]);
 
 #endif

@@ -24,6 +24,15 @@ def test_every_way_to_wait_for_input_is_held(start: Start, compile_c: Compile, h
     assert [exchange(server.place, word) for word in (b"a\n", b"b\n")] == [b"a\n", b"b\n"]
 
 
+def test_constructor_that_reads_is_held(start: Start, compile_c: Compile) -> None:
+    """A read before main() is a first read like any other."""
+    before = "static char first; __attribute__((constructor)) static void r(void) {"
+    before += " if (read(0, &first, 1) < 0) abort(); }"
+    server = start("read!", compile_c(program(f"putchar(first); {ECHO}", before)))
+
+    assert exchange(server.place, b"a\n") == b"a\n"
+
+
 @pytest.mark.parametrize("flush", ["fflush(stdout);", ""])
 def test_greeting_is_sent_first_on_every_connection(
     start: Start, compile_c: Compile, flush: str
