@@ -102,7 +102,8 @@ class PoolWorld(RuleBasedStateMachine):
                 self.spawn(workers)
             case RetireWorkers(workers):
                 assert {self.living[worker] for worker in workers} <= set(WAITING)
-                if not self.is_proven and self.is_listening:
+                outdated = any(self.generations[one] < self.generation for one in workers)
+                if outdated and not self.is_proven and self.is_listening:
                     assert len(workers) == 1
                     assert len(self.living) >= self.settings.maximum
                 self.living.update(dict.fromkeys(workers, WorkerState.RETIRING))
