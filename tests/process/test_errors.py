@@ -114,6 +114,15 @@ NONSENSE = {
     "drain time-out of years": (
         ["--drain-timeout", "366d", *CAT], "socket: --drain-timeout: '366d' is not a duration",
     ),
+    "ready": (
+        ["--ready", "steady", *CAT], "socket: --ready: 'steady' is not one of fork, load, read, st",
+    ),
+    "hold time-out": (
+        ["--hold-timeout", "soon", *CAT], "socket: --hold-timeout: 'soon' is not a duration",
+    ),
+    "renew after": (
+        ["--renew-after", "366d", *CAT], "socket: --renew-after: '366d' is not a duration",
+    ),
     "backlog zero": (["--backlog", "0", *CAT], "socket: --backlog: '0' " + NUMBER),
     "backlog": (["--backlog", "2147483648", *CAT], f"socket: --backlog: '2147483648' {NUMBER}2147"),
     "shell": (["--shell", "bash", *CAT], "socket: --shell: 'bash' is not one of auto, always, nev"),
