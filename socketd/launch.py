@@ -112,12 +112,12 @@ def _copy_above(fd: int, lowest: int, copies: contextlib.ExitStack) -> int:
 
 
 def launch_zygote(
-    plan: WorkerPlan, board: Board, executable: str, privileges: Privileges
+    plan: WorkerPlan, board: Board, executable: str, privileges: Privileges, service: str
 ) -> Template:
     """Start our own template. Raises OSError."""
     reading, writing = _slots_pipe(board)
     arguments = [
-        "socketd-zygote",
+        f"socketd: {service}",  # what ps(1) shows first, also of idle workers
         "--master", str(plan.master_pid),
         "--stderr", plan.stderr.value,
         "--path", plan.program.path,

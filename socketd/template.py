@@ -209,7 +209,7 @@ class NativeSpawner:
             try:
                 if level is ReadyLevel.FORK:
                     self._adopt(
-                        launch_zygote(self._plan, self._board, self._executable, self._privileges)
+                        launch_zygote(self._plan, self._board, self._executable, self._privileges, self._service)
                     )
                     return
                 template = launch_held(self._plan, self._board, level, self._privileges)
@@ -373,6 +373,8 @@ class NativeSpawner:
 
     def _unborn(self) -> list[int]:
         """Return the numbers that were asked for, of us, and have no process."""
+        if not self._is_used:  # another one of our generation may be: we were only tried
+            return []
         return [n for n in self._own(SlotState.STARTING) if not self._board.pid(n)]
 
     def _own(self, state: SlotState) -> list[int]:
