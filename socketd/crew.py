@@ -20,7 +20,7 @@ from socketd.board import Board, SlotState, Step
 from socketd.config import MOST_WORKERS, ServiceSettings
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild
-from socketd.spawner import Spawner, WorkerKind, WorkerPlan
+from socketd.spawner import ReadyLevel, Spawner, WorkerKind, WorkerPlan
 from socketd.template import NativeSpawner, is_built
 from socketd.wheel import Wheel
 from socketd.worker import RETIRE_SIGNAL, PythonSpawner
@@ -111,6 +111,14 @@ class Crew:
         if settings.worker is WorkerKind.NATIVE or is_built():
             return NativeSpawner(plan, self.board, settings.name, self._wheel)
         log.emit("native_worker_missing", service=settings.name)
+        if settings.readiness.level is not ReadyLevel.FORK:
+            log.emit(
+                "template_fell_back",
+                service=settings.name,
+                wanted=settings.readiness.level.value,
+                ready=ReadyLevel.FORK.value,
+                reason="the native template was not built when socketd was installed",
+            )
         return PythonSpawner(plan, self.board)
 
     def employ(self, spawner: Spawner, generation: int) -> None:

@@ -209,7 +209,13 @@ class NativeSpawner:
             try:
                 if level is ReadyLevel.FORK:
                     self._adopt(
-                        launch_zygote(self._plan, self._board, self._executable, self._privileges, self._service)
+                        launch_zygote(
+                            self._plan,
+                            self._board,
+                            self._executable,
+                            self._privileges,
+                            self._service,
+                        )
                     )
                     return
                 template = launch_held(self._plan, self._board, level, self._privileges)
