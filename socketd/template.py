@@ -128,7 +128,7 @@ class NativeSpawner:
         self._is_used |= bool(workers)
         if self._entrusted:
             self._entrusted.difference_update(workers)
-        if self._current is not None and workers:
+        if self._current is not None and self._current.pipe_fd >= 0 and workers:
             with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
                 os.write(self._current.pipe_fd, array.array(NUMBER, workers).tobytes())
 
