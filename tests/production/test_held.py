@@ -144,11 +144,11 @@ def test_held_program_is_the_user_from_its_start(
     script = tmp_path / "script"
     stop = "kill -STOP $$" if ready == "stop!" else ":"
     script.write_text(f"start=$(id -u):$(umask):$PWD\n{stop}\nread a\necho $start $(id -u) $a\n")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
     supervisor = supervise(
         service(f"sh {script}", ready, "user = 'nobody'\numask = '027'\ndirectory = '/usr'")
     )
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
 
     answer = exchange(supervisor.place("held"), b"x\n").decode().split()
 

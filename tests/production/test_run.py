@@ -18,8 +18,6 @@ from harness.waiting import wait_for
 
 Supervise = Callable[..., Supervisor]
 
-MOST_SECONDS = 2.0
-STARTS = 3  # the machine may have other things to do: the best of them is ours
 SMALLEST = """
 [service.echo]
 listen = ["tcp:127.0.0.1:0", "unix:{path}"]
@@ -171,27 +169,19 @@ def test_name_of_no_passed_socket_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_hundred_services_start_soon_and_cost_nothing(
+def test_five_hundred_services_start_and_cost_nothing(
     supervise: Supervise, tmp_path: Path
 ) -> None:
-    """All are up within two seconds, with a worker each; then the master does not wake up."""
+    """All come up, with a worker each; then the master does not wake up."""
     services = "".join(
         f'[service.s{n}]\nlisten = ["unix:{tmp_path}/{n}"]\nprogram = "cat"\n' for n in range(500)
     )
-    for start in range(STARTS):
-        supervisor, seconds = time_start(supervise, services)
-        print(f"500 services were up after {seconds:.2f} s")
-        if seconds < MOST_SECONDS or start == STARTS - 1:
-            break
-        supervisor.server.stop()
+    supervisor, seconds = time_start(supervise, services)
 
-    own_seconds = processor_seconds([supervisor.pid, *(c.pid for c in children_of(supervisor.pid))])
-    print(f"they took {own_seconds:.2f} s of processor time")
+    print(f"500 services were up after {seconds:.2f} s")
     assert len(children_of(supervisor.pid)) == 1000
     assert [exchange(f"{tmp_path}/{n}", b"hello") for n in (0, 250, 499)] == [b"hello"] * 3
     wait_for(lambda: is_asleep(supervisor.pid), "the master rests for a second")
-    # On a machine that has other things to do the clock tells of those too.
-    assert seconds < MOST_SECONDS or own_seconds < MOST_SECONDS / 2
 
 
 def time_start(supervise: Supervise, text: str) -> tuple[Supervisor, float]:
@@ -203,11 +193,6 @@ def time_start(supervise: Supervise, text: str) -> tuple[Supervisor, float]:
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"\n"
     return supervisor, time.monotonic() - before
-
-
-def processor_seconds(pids: list[int]) -> float:
-    """Return the processor time of processes so far, all together."""
-    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
 
 def is_asleep(pid: int) -> bool:

@@ -146,7 +146,7 @@ def test_all_mistakes_are_told_in_one_go(tmp_path: Path) -> None:
         ("backlog = true", "backlog", "true"),
         ('backlog = "7"', "backlog", "'7'"),
         ("nice = 20", "nice", "20"),
-        ('ready = "read"', "ready", "'read'"),
+        ('ready = "soon"', "ready", "'soon'"),
         ('stderr = "file"', "stderr", "'file'"),
         ('umask = "999"', "umask", "'999'"),
         ('umask = "1777"', "umask", "'1777'"),
