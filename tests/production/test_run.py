@@ -169,9 +169,7 @@ def test_name_of_no_passed_socket_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_hundred_services_start_and_cost_nothing(
-    supervise: Supervise, tmp_path: Path
-) -> None:
+def test_five_hundred_services_start_and_cost_nothing(supervise: Supervise, tmp_path: Path) -> None:
     """All come up, with a worker each; then the master does not wake up."""
     services = "".join(
         f'[service.s{n}]\nlisten = ["unix:{tmp_path}/{n}"]\nprogram = "cat"\n' for n in range(500)
