@@ -196,8 +196,7 @@ class Pool:
                 self._prove(worker)
                 return self._renew()
             case SpawnFailed(worker, reason):
-                self._register.move(worker, Move.STILLBIRTH)
-                return self._fail(worker, reason, now) + self._settle(now)
+                return self._miss(worker, reason, now)
             case TimerExpired(timer):
                 return self._expire(timer, now)
             case StopRequested():
@@ -234,6 +233,16 @@ class Pool:
         if state is WorkerState.BUSY or (state is not WorkerState.RETIRING and status != 0):
             return self._fail(worker, describe_exit(state, event), now) + self._settle(now)
         return self._settle(now)
+
+    def _miss(self, worker: int, reason: str, now: float) -> list[Command]:
+        """Do without a worker that was never born; nobody misses one that was to leave anyway."""
+        entry = self._register.find(worker)
+        self._register.move(worker, Move.STILLBIRTH)
+        assert entry is not None  # move() has raised otherwise
+        is_outdated = entry.generation < self._register.generation
+        if is_outdated or entry.state is WorkerState.RETIRING:
+            return self._settle(now)
+        return self._fail(worker, reason, now) + self._settle(now)
 
     def _fail(self, worker: int, reason: str, now: float) -> list[Command]:
         commands: list[Command] = [ReportFailure(worker, reason)]

@@ -28,7 +28,8 @@ def start() -> Iterator[Start]:
     ) -> Server:
         arguments = ["--log-level", "debug", "--ready", level, "-p", program]
         arguments += ["-W", "2", "-B", "127.0.0.1", "-s", "0", *more]
-        server = Server(arguments, environment=environment, is_quiet=is_quiet)
+        # A measured interpreter would hold what it is measured with.
+        server = Server(arguments, environment=environment, is_quiet=is_quiet, is_measured=False)
         servers.append(server)
         return server
 
