@@ -86,15 +86,15 @@ class Extent:
 
 FULL = Extent(
     # a Python script takes tens of milliseconds of a processor: 100 per second would fill two
-    paced={"cat": (100, 300), "sh": (100, 200), "python": (20, 60)},
-    throughput={"cat": (1.5, (1, 8, 32, 128)), "python": (3, (8,))},
+    paced={"cat": (100, 300), "sh": (100, 100), "python": (20, 40)},
+    throughput={"cat": (1, (1, 8, 32, 128)), "python": (2, (8,))},
     burst=300,
-    bursts=3,
+    bursts=2,
     silence_seconds=1,
     ready=(300, 32),
     memory=(4, 100, 1000),
     cpu=(10, 100, 1000),
-    cpu_connections=2000,
+    cpu_connections=1000,
     cold=(1000,),
     clients=20,
 )
