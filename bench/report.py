@@ -63,8 +63,10 @@ class Target:
         return [self.title, promise, shown, "met" if is_met else "**missed**"]
 
 
-def _against_baseline(cell: Cell, value: str) -> Callable[[Results], Summary | None]:
-    return lambda results: results.ratio(cell, _OWN, value, BASELINE)
+def _against_baseline(
+    cell: Cell, value: str, own: str = _OWN
+) -> Callable[[Results], Summary | None]:
+    return lambda results: results.ratio(cell, own, value, BASELINE)
 
 
 def _own(measurement: str, level: int, value: str) -> Callable[[Results], Summary | None]:
@@ -72,6 +74,7 @@ def _own(measurement: str, level: int, value: str) -> Callable[[Results], Summar
 
 
 _PACED = Cell("paced", "cat", 100)
+_LOADED, _HELD = "socketd-load", "socketd-read"
 TARGETS = (
     Target("turn-around of `cat`, p50, to tcpserver's", 0.95, _against_baseline(_PACED, "p50_us")),
     Target(
@@ -88,6 +91,29 @@ TARGETS = (
             is_least=True,
         )
         for level in (8, 32)
+    ),
+    Target("`load`, `cat`, p50", 0.6, _against_baseline(_PACED, "p50_us", _LOADED)),
+    Target("`read`, `cat`, p50", 0.25, _against_baseline(_PACED, "p50_us", _HELD)),
+    *(
+        Target(
+            f"`{own.removeprefix('socketd-')}`, {PROGRAMS[program].title}, "
+            f"connections per second, {level} at once",
+            least,
+            _against_baseline(Cell("throughput", program, level), "per_second", own),
+            is_least=True,
+        )
+        for own, program, level, least in (
+            (_LOADED, "cat", 8, 1.5),
+            (_HELD, "cat", 1, 4.0),
+            (_HELD, "cat", 8, 2.2),
+            (_HELD, "cat", 32, 2.2),
+            (_HELD, "python", 8, 3.0),
+        )
+    ),
+    Target(
+        "`read`, a Python script, first byte, p50",
+        0.05,
+        _against_baseline(Cell("paced", "python", 20), "first_us", _HELD),
     ),
     Target(
         "worst of 300 at one moment, 300 workers ready, to tcpserver's",
