@@ -8,6 +8,7 @@ from socketd.messages import (
     RetireWorkers,
     SpawnWorkers,
     StopRequested,
+    TimerExpired,
     WorkerAccepted,
     WorkerExited,
     WorkerStarted,
@@ -136,3 +137,14 @@ def test_pool_that_stops_goes_on_stopping() -> None:
 
     assert (second.phase, second.generation) == (Phase.DRAINING, 1)
     assert second.handle(WorkerAccepted(0), 2.0)[0] == SpawnWorkers((1,), 1)
+
+
+def test_reload_is_no_quiet_time() -> None:
+    """Nobody is let go while a new generation has not been seen waiting, however long that is."""
+    pool = pool_of(PoolSettings(2, 2, Strategy.FIXED))
+    pool.handle(WorkerAccepted(0), 0.0)
+    pool.reload(PoolSettings(1, 4, Strategy.INCREMENTAL), 0.0)
+
+    commands = pool.handle(TimerExpired(PoolTimer.SHRINK), 31.0)
+
+    assert commands == [ArmTimer(PoolTimer.SHRINK, 61.0)]
