@@ -1,8 +1,7 @@
-"""The wheel's build hook: compiles the native template.
+"""The wheel's build hook: compiles what is native.
 
-Owns the way from native/ to socketd/native/: the program and the object that is preloaded. Every
-file in native/ itself goes into both, those of a subfolder into one; native/Makefile has the same
-rule. Must not know what they do.
+Owns the way from native/ to socketd/native/, and what each product is made of; native/Makefile
+has the same table. Must not know what they do.
 Without a compiler, or when it fails, the wheel is built all the same, pure: socketd then forks its
 workers in Python.
 """
@@ -12,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,41 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _PRODUCTS = Path("socketd", "native")
-_ZYGOTE = _PRODUCTS / "socketd-zygote"
-_HOLD_OBJECT = _PRODUCTS / "socketd-hold.so"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is compiled: from which folders, and what is missing without it."""
+
+    name: str
+    folders: tuple[str, ...]
+    loss: str
+    is_object: bool = False
+    is_command: bool = False
+    """It is also put where commands are."""
+
+    @property
+    def path(self) -> Path:
+        """Return where it lies in the package."""
+        return _PRODUCTS / self.name
+
+
+ZYGOTE = Product(
+    "socketd-zygote",
+    (".", "front", "zygote"),
+    "native template not built, workers will be forked in Python",
+)
+# What a pure package can do without.
+EXTRAS = (
+    Product(
+        "socketd-hold.so",
+        (".", "front", "hold"),
+        "socketd-hold.so not built, --ready will fall back to fork",
+        is_object=True,
+    ),
+    Product("scgi2cgi", ("front", "scgi2cgi"), "scgi2cgi not built", is_command=True),
+    Product("fcgi2cgi", ("front", "fcgi2cgi"), "fcgi2cgi not built", is_command=True),
+)
 
 
 class CompileError(Exception):
@@ -41,39 +73,29 @@ def find_compiler() -> list[str]:
     raise CompileError(f"$CC is {chosen!r}, not found" if chosen else "no C compiler found")
 
 
-def compile_zygote(sources: Path, product: Path) -> None:
-    """Compile the template into a program, static where libc allows it. Raises CompileError."""
-    _compile(sources, "zygote", product, (["-static"], []))
+def compile_product(sources: Path, product: Product, place: Path) -> None:
+    """Compile a product, a program static where libc allows it, with $CFLAGS and $LDFLAGS added.
 
-
-def compile_hold_object(sources: Path, product: Path) -> None:
-    """Compile the template into an object to be preloaded. Raises CompileError."""
-    _compile(sources, "hold", product, ([f"@{sources / 'hold' / 'flags'}"],))
-
-
-def _compile(sources: Path, folder: str, product: Path, linkages: Sequence[list[str]]) -> None:
-    """Compile what is shared and one folder, with the first linkage that works.
-
-    $CFLAGS and $LDFLAGS are added to our own. The product appears complete or not at all, also
-    while an older one is running. Raises CompileError.
+    It appears complete or not at all, also while an older one is running. Raises CompileError.
     """
+    linkages = [[f"@{sources / 'hold' / 'flags'}"]] if product.is_object else [["-static"], []]
     compiler = find_compiler()
     flags = [f"@{sources / 'flags'}", "-iquote", str(sources)]
     flags += shlex.split(os.environ.get("CFLAGS", ""))
     if os.environ.get("SOCKETD_WERROR") == "1":
         flags.append("-Werror")
-    unfinished = product.with_name(f"{product.name}.{os.getpid()}")
+    unfinished = place.with_name(f"{place.name}.{os.getpid()}")
     files = [
-        str(file) for file in (*sorted(sources.glob("*.c")), *sorted(sources.glob(f"{folder}/*.c")))
+        str(file) for folder in product.folders for file in sorted((sources / folder).glob("*.c"))
     ]
-    product.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     complaint = ""
     for linkage in linkages:
         last = [*linkage, *shlex.split(os.environ.get("LDFLAGS", ""))]
         command = [*compiler, *flags, "-o", str(unfinished), *files, *last]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            unfinished.replace(product)
+            unfinished.replace(place)
             return
         complaint = done.stderr.strip()
     unfinished.unlink(missing_ok=True)
@@ -81,8 +103,8 @@ def _compile(sources: Path, folder: str, product: Path, linkages: Sequence[list[
     raise CompileError(f"{compiler[0]} failed: {first_line}")
 
 
-class ZygoteBuildHook(BuildHookInterface[BuilderConfig]):
-    """Puts the native template into wheels, standard and editable."""
+class NativeBuildHook(BuildHookInterface[BuilderConfig]):
+    """Puts what is native into wheels, standard and editable."""
 
     PLUGIN_NAME = "custom"
 
@@ -90,30 +112,28 @@ class ZygoteBuildHook(BuildHookInterface[BuilderConfig]):
         """Compile, and mark the wheel for this platform; warn and leave it pure otherwise."""
         if self.target_name != "wheel":
             return
-        root = Path(self.root)
         # Those of an earlier build may not fit the sources of this one.
         self.clean([])
-        try:
-            compile_zygote(root / "native", root / _ZYGOTE)
-        except CompileError as error:
-            self.app.display_warning(
-                f"socketd: native template not built, workers will be forked in Python: {error}"
-            )
+        if not self._add(ZYGOTE, build_data):
             return
-        build_data["artifacts"].append(_ZYGOTE.as_posix())
-        try:
-            compile_hold_object(root / "native", root / _HOLD_OBJECT)
-        except CompileError as error:
-            self.app.display_warning(
-                f"socketd: {_HOLD_OBJECT.name} not built, --ready will fall back to fork: {error}"
-            )
-        else:
-            build_data["artifacts"].append(_HOLD_OBJECT.as_posix())
+        for product in EXTRAS:
+            self._add(product, build_data)
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
 
+    def _add(self, product: Product, build_data: dict[str, Any]) -> bool:
+        try:
+            compile_product(Path(self.root, "native"), product, Path(self.root, product.path))
+        except CompileError as error:
+            self.app.display_warning(f"socketd: {product.loss}: {error}")
+            return False
+        build_data["artifacts"].append(product.path.as_posix())
+        if product.is_command:
+            build_data["shared_scripts"][product.path.as_posix()] = product.name
+        return True
+
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002  the hook's interface
         """Remove what was compiled."""
-        for product in (_ZYGOTE, _HOLD_OBJECT):
-            Path(self.root, product).unlink(missing_ok=True)
+        for product in (ZYGOTE, *EXTRAS):
+            Path(self.root, product.path).unlink(missing_ok=True)

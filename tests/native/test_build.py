@@ -14,6 +14,7 @@ from .conftest import NATIVE
 
 _PRODUCT = "socketd/native/socketd-zygote"
 _OBJECT = "socketd/native/socketd-hold.so"
+_WRAPPERS = ("scgi2cgi", "fcgi2cgi")
 _WARNING = "native template not built, workers will be forked in Python"
 
 pytestmark = pytest.mark.slow
@@ -27,9 +28,9 @@ def project(tmp_path: Path) -> Path:
     project.mkdir()
     for name in (".gitignore", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
         shutil.copy(root / name, project)
-    for name in ("socketd", "native"):
-        built = shutil.ignore_patterns("__pycache__", "socketd-*")
-        shutil.copytree(root / name, project / name, ignore=built)
+    shutil.copytree(root / "native", project / "native")
+    built = shutil.ignore_patterns("__pycache__", "native")
+    shutil.copytree(root / "socketd", project / "socketd", ignore=built)
     return project
 
 
@@ -55,10 +56,14 @@ def test_the_wheel_holds_the_program_and_names_its_platform(compiler: str, proje
     wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler)
     with wheel:
         mode = wheel.getinfo(_PRODUCT).external_attr >> 16
-        assert _OBJECT in wheel.namelist()
+        names = wheel.namelist()
+        commands = {name.rpartition("/")[2] for name in names if ".data/scripts/" in name}
         assert wheel.filename is not None
 
     assert said == ""
+    assert _OBJECT in names
+    assert all(f"socketd/native/{wrapper}" in names for wrapper in _WRAPPERS)
+    assert commands == set(_WRAPPERS)
     assert mode & 0o111 == 0o111
     assert re.search(r"-py3-none-linux_\w+\.whl$", wheel.filename)
 

@@ -1,0 +1,43 @@
+/*
+ * One CGI request: the environment that its program gets (RFC 3875, section 4.1).
+ *
+ * Owns the rules for names and the table of entries. Must not know by which protocol a request has
+ * come, nor what becomes of it: whoever decodes it keeps the text, the entries point into that.
+ */
+#ifndef SOCKETD_REQUEST_H
+#define SOCKETD_REQUEST_H
+
+#include "refusal.h"
+
+#include <stddef.h>
+
+enum {
+    REQUEST_TEXT_SIZE = 64 * 1024, /* the most that names and values may take together */
+    REQUEST_ENTRIES = 768,         /* of the service and of the request together */
+};
+
+struct request {
+    char *entries[REQUEST_ENTRIES + 1]; /* NAME=VALUE, then NULL */
+    size_t count;
+    size_t own_count; /* the first of them, which are the service's */
+};
+
+/* Begin with the variables that the service sets: a name that it sets is its own, and what the
+ * request says of it is left out. Returns a refusal if there are too many of them. */
+const struct refusal *request_begin(struct request *request, char *const service_entries[]);
+
+/*
+ * Add an entry, NAME=VALUE, whose name has this length. Returns a refusal if the name is none, if
+ * it would be understood by a loader, a shell or an interpreter, if it has been there before, or
+ * if there are too many. HTTP_PROXY is left out: it is a client's header that many HTTP libraries
+ * take for a setting (CVE-2016-5385).
+ */
+const struct refusal *request_add(struct request *request, char *entry, size_t name_length);
+
+/* Add an entry of our own making in place of what there may be of that name. */
+const struct refusal *request_put(struct request *request, char *entry, size_t name_length);
+
+/* Return the value of a variable, NULL if there is none. */
+const char *request_find(const struct request *request, const char *name);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The head of an SCGI request (https://python.ca/scgi/protocol.txt): a netstring of variables.
+ *
+ * Owns the reading, the time limit and the form. Reads exactly the head and never a byte of the
+ * body, which is the program's. Must not know what the variables mean beyond CONTENT_LENGTH and
+ * SCGI, nor what becomes of the request.
+ */
+#ifndef SOCKETD_SCGI_H
+#define SOCKETD_SCGI_H
+
+#include "request.h"
+
+/*
+ * Read a head from a descriptor, a socket or a pipe, within `limit_ms`, and add its variables to
+ * the request. The request's entries point into `text` afterwards. Returns NULL, or why it is
+ * refused; a peer that has closed without a word is refused with an empty status: there is nobody
+ * to answer.
+ */
+const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],
+                                struct request *request);
+
+/* The same for a head that has arrived whole: `text` holds the netstring's content, `length` bytes
+ * with room for one more. */
+const struct refusal *scgi_parse(char *text, size_t length, struct request *request);
+
+#endif
