@@ -11,6 +11,7 @@
 #include "python.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -23,11 +24,17 @@ static struct {
     void (*after_fork)(void);
     object *(*import)(const char *);
     object *(*get)(object *, const char *);
-    int (*set_item)(object *, object *, object *);
-    object *(*decode)(const char *, ptrdiff_t);
+    object *(*call)(object *, const char *, const char *, ...);
+    object *(*bytes)(const char *, ptrdiff_t);
+    int (*set)(object *, object *, object *);
     void (*forget)(object *);
     void (*clear_error)(void);
 } python;
+
+/* The dictionary behind os.environ, of bytes. To set an item of os.environ itself would run Python
+ * code, an encoder and putenv(), which has no news for an environment that has it already. The name
+ * is CPython's own since 3.2; in one that has another, os.environ stays what it was. */
+static object *variables;
 
 void python_find(void)
 {
@@ -41,8 +48,9 @@ void python_find(void)
         {&python.after_fork, "PyOS_AfterFork_Child"},
         {&python.import, "PyImport_ImportModule"},
         {&python.get, "PyObject_GetAttrString"},
-        {&python.set_item, "PyObject_SetItem"},
-        {&python.decode, "PyUnicode_DecodeFSDefaultAndSize"},
+        {&python.call, "PyObject_CallMethod"},
+        {&python.bytes, "PyBytes_FromStringAndSize"},
+        {&python.set, "PyDict_SetItem"},
         {&python.forget, "Py_DecRef"},
         {&python.clear_error, "PyErr_Clear"},
     };
@@ -58,16 +66,32 @@ void python_find(void)
     }
 }
 
-static void set_variable(object *environ_object, const char *variable)
+static bool is_running(void)
 {
-    const char *equals = strchr(variable, '=');
-    object *name = python.decode(variable, equals - variable);
-    object *value = python.decode(equals + 1, (ptrdiff_t)strlen(equals + 1));
+    return python.is_initialized && python.is_initialized();
+}
 
-    if (name && value)
-        python.set_item(environ_object, name, value);
-    python.forget(name); /* Py_DecRef() takes NULL */
-    python.forget(value);
+void python_prepare(void)
+{
+    object *gc, *os, *environ_object;
+    int state;
+
+    if (!is_running())
+        return;
+    state = python.ensure();
+    /* As the documentation of gc.freeze() has it for a process that will fork: what is there now is
+     * not looked at, and so not written to and copied, when a copy collects its garbage. The end of
+     * an interpreter does, which is two thirds of what a short script costs. */
+    gc = python.import("gc");
+    python.forget(gc ? python.call(gc, "freeze", NULL) : NULL);
+    python.forget(gc); /* Py_DecRef() takes NULL */
+    os = python.import("os");
+    environ_object = os ? python.get(os, "environ") : NULL;
+    variables = environ_object ? python.get(environ_object, "_data") : NULL;
+    python.forget(environ_object);
+    python.forget(os);
+    python.clear_error();
+    python.release(state);
 }
 
 /* Before there is a client, so that it need not wait for it. */
@@ -75,7 +99,7 @@ void python_after_fork(void)
 {
     int state;
 
-    if (!python.is_initialized || !python.is_initialized())
+    if (!is_running())
         return;
     state = python.ensure();
     /* Locks anew, threads forgotten; then what register_at_fork() has collected, of which one
@@ -84,20 +108,27 @@ void python_after_fork(void)
     python.release(state);
 }
 
-void python_add(char *const variables[])
+static void set_variable(const char *variable)
 {
-    object *os, *environ_object;
+    const char *equals = strchr(variable, '=');
+    object *name = python.bytes(variable, equals - variable);
+    object *value = python.bytes(equals + 1, (ptrdiff_t)strlen(equals + 1));
+
+    if (name && value)
+        python.set(variables, name, value);
+    python.forget(name);
+    python.forget(value);
+}
+
+void python_add(char *const entries[])
+{
     int state;
 
-    if (!python.is_initialized || !python.is_initialized())
+    if (!variables || !is_running())
         return;
     state = python.ensure();
-    os = python.import("os");
-    environ_object = os ? python.get(os, "environ") : NULL;
-    for (size_t i = 0; environ_object && variables[i]; i++)
-        set_variable(environ_object, variables[i]);
-    python.forget(environ_object);
-    python.forget(os);
+    for (size_t i = 0; entries[i]; i++)
+        set_variable(entries[i]);
     python.clear_error();
     python.release(state);
 }

@@ -9,8 +9,11 @@
 /* Look for an interpreter in this process. To be called before main(). */
 void python_find(void);
 
-/* Run the hooks of a fork, if an interpreter runs. To be called in a copy, by the main thread, from
- * a system call; as is what follows. */
+/* Make ready for copies, if an interpreter runs. To be called in the template, by the main thread,
+ * from a system call; as is what follows, in a copy. */
+void python_prepare(void);
+
+/* Run the hooks of a fork, if an interpreter runs. */
 void python_after_fork(void);
 
 /* Set these variables in os.environ. */

@@ -43,6 +43,16 @@ def draw(server: Server) -> tuple[int, list[str]]:
         return port, read_all(connection).decode().split()
 
 
+def test_what_was_there_before_the_hold_is_not_looked_at_by_a_collection(
+    start: Start, script: Script
+) -> None:
+    """A copy's garbage collection would write to all of it, and so copy it."""
+    path = script("import gc, sys\nsys.stdin.readline()\nprint(gc.get_freeze_count() > 1000)\n")
+    server = start("read!", f"{PYTHON} {path}")
+
+    assert exchange(server.place, b"a\n") == b"True\n"
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_connections_differ_in_what_is_random_and_have_their_own_variables(
     start: Start, script: Script, loop: str
