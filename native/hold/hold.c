@@ -22,6 +22,7 @@
  * that it starts before can keep the listener or the board. The last message on that socket is
  * ours: "held", or why not.
  */
+#include "bind.h"
 #include "call.h"
 #include "copy.h"
 #include "dispositions.h"
@@ -243,6 +244,7 @@ static __attribute__((constructor)) void begin(void)
     if (getppid() != call.master)
         _exit(0);
     dispositions_reset_reserved();
+    bind_functions();
     python_find();
     variables_make_room();
     if (call.level != LEVEL_LOAD) {

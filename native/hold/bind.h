@@ -1,0 +1,12 @@
+/*
+ * The functions that the program calls, looked up once for all copies.
+ *
+ * Owns the walk over the tables of lazy binding. Must not know when a program is held.
+ */
+#ifndef SOCKETD_BIND_H
+#define SOCKETD_BIND_H
+
+/* Bind every function that can be bound by now. To be called before main(). */
+void bind_functions(void);
+
+#endif
