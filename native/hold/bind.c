@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
@@ -40,6 +41,30 @@ struct object {
     size_t slot_count;
     bool is_bound; /* by the loader, at the start */
 };
+
+static ElfW(Addr) program_begin, program_end;
+
+static void find_program(ElfW(Addr) base)
+{
+    const ElfW(Phdr) *segments = (const void *)getauxval(AT_PHDR);
+
+    for (size_t i = 0; i < getauxval(AT_PHNUM); i++) {
+        ElfW(Addr) begin = base + segments[i].p_vaddr;
+
+        if (segments[i].p_type != PT_LOAD)
+            continue;
+        if (!program_end)
+            program_begin = begin;
+        program_end = begin + segments[i].p_memsz;
+    }
+}
+
+/* What the program calls and takes the address of, too, has for address an entry of the program's
+ * own table: to bind that entry to it would have it call itself. */
+static bool is_in_program(const void *function)
+{
+    return (ElfW(Addr))function >= program_begin && (ElfW(Addr))function < program_end;
+}
 
 /* Where the dynamic section can be written, glibc has added the base to its pointers. */
 static const void *place(const struct object *object, ElfW(Addr) value)
@@ -137,13 +162,14 @@ static void bind_object(const struct object *object)
         if (ELF64_R_TYPE(slot->r_info) != JUMP_SLOT || slot->r_addend)
             continue;
         function = find_function(object, ELF64_R_SYM(slot->r_info));
-        if (function)
+        if (function && !is_in_program(function))
             memcpy((void *)(object->base + slot->r_offset), &function, sizeof function);
     }
 }
 
 void bind_functions(void)
 {
+    find_program(_r_debug.r_map->l_addr);
     for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
         struct object object;
 

@@ -193,3 +193,14 @@ def test_functions_are_looked_up_once_for_all_copies(
     ended = {line.split(":")[0].strip() for line in lines if "calling fini" in line}
     assert ended - {str(template)}  # of copies it speaks there, too
     assert bound == {str(template)}
+
+
+@pytest.mark.parametrize("flags", [("-no-pie", "-fno-pie"), ("-pie", "-fpie")])
+def test_a_function_whose_address_is_taken_is_not_bound_to_itself(
+    start: Start, compile_c: Compile, flags: tuple[str, str]
+) -> None:
+    """In a program for a fixed place such a function's address is the program's own stub."""
+    body = f"pid_t (*volatile get)(void) = getppid; get(); getppid(); {ECHO}"
+    server = start("load!", compile_c(program(body), "-Wl,-z,lazy", *flags))
+
+    assert exchange(server.place, b"a\n") == b"a\n"
