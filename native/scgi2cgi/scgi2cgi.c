@@ -1,4 +1,187 @@
-int main(void)
+/*
+ * scgi2cgi: runs a CGI program for the SCGI request that comes on standard input.
+ *
+ *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...
+ *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... --root FOLDER
+ *
+ * It becomes the program, which then has the connection itself: no byte of a body or an answer
+ * passes through here. What it has inherited ends here, environment and working directory alike.
+ */
+#include "front/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { EXIT_WRONG_CALL = 100 };
+enum { USUAL_HEAD_SECONDS = 30, MOST_HEAD_SECONDS = 86400, MOST_OWN_ENTRIES = 64 };
+
+static const char usage[] =
+    "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...\n"
+    "       scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... --root FOLDER\n"
+    "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
+
+struct call {
+    struct front front;
+    char *entries[MOST_OWN_ENTRIES + 1];
+    size_t count;
+    char **arguments;
+};
+
+static const struct refusal broken = {
+    "500 Internal Server Error", "the program could not be run"};
+
+static _Noreturn void reject(const char *reason)
 {
-    return 100;
+    fprintf(stderr, "scgi2cgi: %s\n%s", reason, usage);
+    exit(EXIT_WRONG_CALL);
+}
+
+static void take_head_timeout(struct call *call, const char *value)
+{
+    char *end;
+    long seconds = strtol(value, &end, 10);
+
+    if (end == value || *end || seconds < 1 || seconds > MOST_HEAD_SECONDS)
+        reject("--head-timeout: not a whole number of seconds from 1 to 86400");
+    call->front.head_limit_ms = (int)seconds * 1000;
+}
+
+static void take_entry(struct call *call, char *value)
+{
+    char *equals = strchr(value, '=');
+
+    if (!equals || equals == value)
+        reject("--env: not NAME=VALUE");
+    /* The first one is PATH, which may be set to something else. */
+    if (strncmp(value, "PATH=", strlen("PATH=")) == 0)
+        call->entries[0] = value;
+    else if (call->count == MOST_OWN_ENTRIES)
+        reject("--env: too many");
+    else
+        call->entries[call->count++] = value;
+}
+
+static void parse(struct call *call, char **words)
+{
+    for (; *words && strncmp(*words, "--", 2) == 0; words += 2) {
+        if (strcmp(*words, "--help") == 0) {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (strcmp(*words, "--") == 0) {
+            words++;
+            break;
+        }
+        if (!words[1])
+            reject("an option lacks its value");
+        if (strcmp(*words, "--head-timeout") == 0)
+            take_head_timeout(call, words[1]);
+        else if (strcmp(*words, "--env") == 0)
+            take_entry(call, words[1]);
+        else if (strcmp(*words, "--root") == 0)
+            call->front.root = words[1];
+        else
+            reject("unknown option");
+    }
+    if (call->front.root ? *words != NULL : *words == NULL)
+        reject("give either a program or --root");
+    if (call->front.root && call->front.root[0] != '/')
+        reject("--root: not an absolute path");
+    call->arguments = words;
+}
+
+static bool is_connection(int fd)
+{
+    struct stat connection, file;
+
+    return fstat(STDIN_FILENO, &connection) == 0 && fstat(fd, &file) == 0 &&
+           connection.st_dev == file.st_dev && connection.st_ino == file.st_ino;
+}
+
+/* What a CGI program complains of is for the operator. Where standard error is the connection it
+ * would stand in the midst of the answer: then each line goes to the system's log, as a datagram
+ * of its own and without a process in between, or nowhere. */
+static void move_stderr(void)
+{
+    const struct sockaddr_un log = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&log, sizeof log) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+        front_refuse(STDOUT_FILENO, &broken);
+}
+
+/* Go to the folder of the program; return the path by which it is run from there. */
+static const char *enter_folder(const char *path)
+{
+    static char absolute[PATH_MAX], folder[PATH_MAX];
+    char *slash;
+
+    if (path[0] == '/') {
+        if (strlen(path) >= sizeof absolute)
+            front_refuse(STDOUT_FILENO, front_why_not_run(ENAMETOOLONG));
+        strcpy(absolute, path);
+    } else {
+        if (!getcwd(folder, sizeof folder) ||
+            snprintf(absolute, sizeof absolute, "%s/%s", folder, path) >= (int)sizeof absolute)
+            front_refuse(STDOUT_FILENO, front_why_not_run(ENAMETOOLONG));
+    }
+    strcpy(folder, absolute);
+    slash = strrchr(folder, '/');
+    slash[slash == folder] = '\0';
+    if (chdir(folder) < 0)
+        front_refuse(STDOUT_FILENO, front_why_not_run(errno));
+    return absolute;
+}
+
+static _Noreturn void run(char **arguments, char **environment)
+{
+    char **shell_arguments;
+    size_t count = 0;
+
+    arguments[0] = (char *)enter_folder(arguments[0]);
+    execve(arguments[0], arguments, environment);
+    if (errno == ENOEXEC) {
+        /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
+        while (arguments[count])
+            count++;
+        shell_arguments = calloc(count + 2, sizeof *arguments);
+        if (shell_arguments) {
+            shell_arguments[0] = (char *)"sh";
+            memcpy(shell_arguments + 1, arguments, count * sizeof *arguments);
+            execve("/bin/sh", shell_arguments, environment);
+        }
+    }
+    fprintf(stderr, "scgi2cgi: cannot run '%s': %s\n", arguments[0], strerror(errno));
+    front_refuse(STDOUT_FILENO, front_why_not_run(errno));
+}
+
+int main(int count, char **words)
+{
+    static struct call call = {.front.head_limit_ms = USUAL_HEAD_SECONDS * 1000};
+    char *chosen[] = {NULL, NULL};
+    struct front_request request;
+
+    call.entries[call.count++] = (char *)"PATH=/usr/local/bin:/usr/bin:/bin";
+    parse(&call, words + (count > 0));
+    if (!front_prepare(call.entries))
+        reject("--env: too many");
+    if (is_connection(STDERR_FILENO))
+        move_stderr();
+    request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
+    chosen[0] = (char *)request.path;
+    run(request.path ? chosen : call.arguments, request.entries);
 }

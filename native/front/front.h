@@ -1,0 +1,45 @@
+/*
+ * The front: what a worker does between its connection and its program. It takes the head of an
+ * SCGI request off the connection, so that the program finds a CGI request: its variables in the
+ * environment, its body as standard input.
+ *
+ * Owns the request of this process, and the answer to one that is refused. Must not know how the
+ * connection was made, nor how a program is run.
+ */
+#ifndef SOCKETD_FRONT_H
+#define SOCKETD_FRONT_H
+
+#include "refusal.h"
+#include "request.h"
+
+#include <stdbool.h>
+
+enum { EXIT_REFUSED = 65 }; /* EX_DATAERR of sysexits.h */
+
+struct front {
+    int head_limit_ms; /* for the whole head; 0: there is no front */
+    const char *root;  /* the folder of the programs that requests choose from; or NULL */
+};
+
+struct front_request {
+    char **entries;      /* the whole environment, then NULL */
+    char **own_entries;  /* those of it that only the request has, then NULL */
+    const char *path;    /* of the program that it has chosen, NULL without a root */
+    const char *folder;  /* of that program */
+};
+
+/* Take note of the variables that the service sets, in the template, once for all workers. False
+ * if there are too many of them. */
+bool front_prepare(char *const service_entries[]);
+
+/* Read a request from `in`. Returns only if it is to be carried out: the answer to any other has
+ * been sent to `out`, and the process has left. Signals are not blocked meanwhile. */
+struct front_request front_take(const struct front *front, int in, int out);
+
+/* Refuse a request that has been read, and leave. */
+_Noreturn void front_refuse(int out, const struct refusal *refusal);
+
+/* Why a program that could not be executed is no answer, by the errno of execve(2). */
+const struct refusal *front_why_not_run(int error);
+
+#endif
