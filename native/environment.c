@@ -14,14 +14,14 @@ static_assert(sizeof "IPCREMOTEPATH=" + ADDRESS_PATH_SIZE <= ENVIRONMENT_VARIABL
 
 enum { DECIMAL_SIZE = sizeof "4294967295" };
 
-bool environment_init(struct environment *environment, char **base)
+bool environment_init(struct environment *environment, char **base, size_t more)
 {
     size_t count = 0;
 
     while (base[count])
         count++;
     /* Not calloc(): a held program may be anywhere when it is asked to hold. */
-    environment->entries = mmap(NULL, (count + ENVIRONMENT_VARIABLES + 1) * sizeof *base,
+    environment->entries = mmap(NULL, (count + more + 1) * sizeof *base,
                                 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (environment->entries == MAP_FAILED)
         return false;

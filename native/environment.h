@@ -23,8 +23,9 @@ struct environment {
     size_t used;
 };
 
-/* Take over a base that names no connection variable. False when there is no memory for it. */
-bool environment_init(struct environment *environment, char **base);
+/* Take over a base that names no connection variable, with room for `more` entries behind it. False
+ * when there is no memory for it. */
+bool environment_init(struct environment *environment, char **base, size_t more);
 
 /* Append the variables of a TCP connection, IPv4 or IPv6. Allocates nothing. */
 void environment_add_tcp(struct environment *environment, const struct address *local,

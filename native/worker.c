@@ -174,6 +174,18 @@ int worker_wait(const struct worker *worker, struct environment *environment)
         getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
     }
     announce(worker, &peer, &credentials);
-    describe(environment, connection, &peer, &credentials);
+    if (environment)
+        describe(environment, connection, &peer, &credentials);
     return connection;
+}
+
+void worker_leave(struct worker *worker)
+{
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+
+    /* The handler first: it closes whatever has the listener's number. */
+    if (sigaction(SIGWINCH, &usual, NULL) < 0)
+        worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+    close(worker->listener_fd);
+    worker->listener_fd = -1;
 }

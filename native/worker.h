@@ -25,12 +25,16 @@ struct worker {
 };
 
 /*
- * Wait for one connection, tell the master, add the connection's variables to the environment.
- * Returns the connection. To be called with all signals blocked and every disposition at its
+ * Wait for one connection, tell the master, add the connection's variables to the environment
+ * unless that is NULL. Returns the connection. To be called with all signals blocked and every disposition at its
  * default, and returns so but for two things that the caller has to undo: the retire signal's
  * handler, and the request to be told of the master's death.
  */
 int worker_wait(const struct worker *worker, struct environment *environment);
+
+/* Give back the listener and the retire signal, for a worker that has its connection and does more
+ * than become the program: as long as anybody has a listening socket, clients are let in. */
+void worker_leave(struct worker *worker);
 
 /* Leave word of a failure and end. */
 _Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status);

@@ -10,10 +10,11 @@ from socketd.address import Address, TcpAddress, place_of
 from socketd.confinement import UNCONFINED, Confinement
 from socketd.duration import parse_duration as parse_duration
 from socketd.errors import UsageError
+from socketd.front import Front, FrontKind
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program
 from socketd.relay import RelaySettings
-from socketd.spawner import AT_FORK, Readiness, StderrTarget, WorkerKind
+from socketd.spawner import AT_FORK, Readiness, ReadyLevel, StderrTarget, WorkerKind
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 DEFAULT_MAXIMUM = 256
@@ -42,6 +43,7 @@ class ServiceSettings:
     confinement: Confinement = UNCONFINED
     soft_nofile: int | None = None
     readiness: Readiness = AT_FORK
+    front: Front | None = None
 
     @property
     def key(self) -> str:
@@ -70,6 +72,34 @@ def compare(present: dict[str, ServiceSettings], wanted: list[ServiceSettings]) 
         changed=sum(present.get(settings.key, settings) != settings for settings in wanted),
         removed=[key for key in present if key not in keys],
     )
+
+
+def usual_stderr(front: FrontKind) -> StderrTarget:
+    """Return where standard error goes if nobody says: not into the answer of a CGI program."""
+    return StderrTarget.SOCKET if front is FrontKind.NONE else StderrTarget.INHERIT
+
+
+def why_no_front(
+    front: FrontKind, level: ReadyLevel, worker: WorkerKind, *, has_root: bool
+) -> str | None:
+    """Tell what speaks against a front with these settings, None if nothing does."""
+    if worker is WorkerKind.PYTHON and front is FrontKind.SCGI:
+        return "requests are taken by native workers only"
+    if level is ReadyLevel.FORK:
+        return None
+    if front is FrontKind.FCGI:
+        return (
+            "the wrapper runs the program for each request, at the level fork; for another one "
+            "have fcgi2cgi --to pass requests on to a service with the front scgi"
+        )
+    if has_root:
+        return "a request names the program, so none can be started ahead: only fork will do"
+    if level not in (ReadyLevel.LOAD, ReadyLevel.STOP):
+        return (
+            f"at the level {level.value} a program has looked at its variables before there is a "
+            "request: use load or stop"
+        )
+    return None
 
 
 def parse_count(text: str, setting: str, lowest: int, highest: int) -> int:

@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from socketd.address import InheritedAddress, UnixAddress, parse_listen
-from socketd.config import ServiceSettings, size_pool
+from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_front
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageError, describe_errno
+from socketd.front import CgiProgram, FrontKind, put_behind
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import RESOURCES, login_variables
 from socketd.program import Program, ShellUse, locate, resolve
@@ -191,26 +192,39 @@ def _settings_of(
     name: str, service: Service, around: Surroundings, findings: Findings
 ) -> list[ServiceSettings]:
     place = f"service.{_quoted(name)}"
-    environment = base_environment(around.environment)
+    own = dict(service.environment)
     if service.user is not None:
-        environment |= login_variables(service.user)
-    environment |= service.environment
+        own = login_variables(service.user) | own
     for variable in service.environment:
         if not variable or "=" in variable or "\0" in variable + service.environment[variable]:
             findings.add(f"{place}.environment", variable, "names without = and texts without NUL")
+    inherited = base_environment(around.environment) | own
+    program = _program_of(place, service, inherited, findings)
+    confinement = _confinement_of(place, service, findings)
     settings = ServiceSettings(
         name=name,
         address=InheritedAddress(""),
-        program=_program_of(place, service, environment, findings),
-        environment=environment,
+        program=program,
+        environment=inherited,
         pool=_pool_of(place, service, findings),
         backlog=service.backlog,
-        stderr=service.stderr,
+        stderr=service.stderr or usual_stderr(service.front),
         worker=service.worker,
-        confinement=_confinement_of(place, service, findings),
+        confinement=confinement,
         soft_nofile=None if "nofile" in service.limits else around.soft_nofile,
         readiness=_readiness_of(place, service, findings),
     )
+    cgi = _cgi_of(place, service, program, own, findings)
+    if cgi is not None:
+        settings = dataclasses.replace(
+            settings,
+            program=cgi.program,
+            front=cgi.front,
+            environment=cgi.environment,
+            confinement=dataclasses.replace(
+                confinement, directory=confinement.directory or cgi.directory
+            ),
+        )
     if service.worker is WorkerKind.NATIVE and not is_built():
         findings.add(
             f"{place}.worker", "native", "auto, python", "which was not built at installation"
@@ -246,7 +260,9 @@ def _program_of(
 ) -> Program:
     place, allowed = f"{place}.program", "a program that can be run"
     found: str | list[str] | None = service.program
-    if found is None:  # which has been noted
+    if found is None:
+        if service.root is None:
+            findings.mistakes.append(Mistake(place, f"is missing; allowed: {allowed}"))
         return Program("/", ())
     try:
         if isinstance(found, list):
@@ -261,6 +277,31 @@ def _program_of(
     except ProgramError as error:
         findings.add(place, found, allowed, str(error))
         return Program("/", ())
+
+
+def _cgi_of(
+    place: str, service: Service, program: Program, own: dict[str, str], findings: Findings
+) -> CgiProgram | None:
+    """Return what a front makes of a service; what speaks against it is noted."""
+    kind, root = service.front, service.root
+    if root is not None:
+        if service.program is not None:
+            findings.add(f"{place}.root", root, "root in place of program, not beside it")
+        if not os.path.isabs(root) or not os.path.isdir(root):
+            findings.add(f"{place}.root", root, "the absolute path of a directory")
+        if kind is FrontKind.NONE:
+            findings.add(f"{place}.root", root, "root with front = 'scgi' or 'fcgi'")
+    if kind is FrontKind.NONE:
+        return None
+    level = ReadyLevel(service.ready.removesuffix("!"))
+    reason = why_no_front(kind, level, service.worker, has_root=root is not None)
+    if reason is None and not is_built():
+        reason = "which needs the native worker, which was not built at installation"
+    if reason is not None:
+        findings.add(f"{place}.front", kind.value, "what the other keys go together with", reason)
+        return None
+    head_seconds = parse_duration(service.head_timeout, "")
+    return put_behind(kind, program if root is None else root, own, head_seconds)
 
 
 def _pool_of(place: str, service: Service, findings: Findings) -> PoolSettings:

@@ -83,6 +83,11 @@ class Crew:
         return bool(self._unborn)
 
     @property
+    def level(self) -> ReadyLevel:
+        """Return how far the process has got that workers are forked from now."""
+        return self._spawners[-1].level
+
+    @property
     def trouble(self) -> str | None:
         """Tell why no first worker may come, None as long as one may."""
         return self._spawners[-1].trouble if self._spawners else None
@@ -103,6 +108,7 @@ class Crew:
             settings.confinement,
             settings.soft_nofile,
             settings.readiness,
+            settings.front,
         )
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)

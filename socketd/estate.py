@@ -14,6 +14,7 @@ import msgspec
 from socketd.address import Address, InheritedAddress, UnixAddress, parse_listen, place_of
 from socketd.config import ServiceSettings
 from socketd.confinement import Confinement
+from socketd.front import Front
 from socketd.listeners import ListenerState
 from socketd.pool import PoolSettings
 from socketd.program import Program
@@ -23,7 +24,7 @@ from socketd.spawner import Readiness, StderrTarget, WorkerKind
 from socketd.succession import Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 2
+VERSION = 3
 
 
 class _Address(msgspec.Struct):
@@ -50,6 +51,7 @@ class _Service(msgspec.Struct):
     confinement: Confinement
     soft_nofile: int | None
     readiness: Readiness
+    front: Front | None
     listener: ListenerState
     state: ServiceState
 
@@ -97,6 +99,7 @@ def _service_of(heir: Heir) -> _Service:
         settings.confinement,
         settings.soft_nofile,
         settings.readiness,
+        settings.front,
         heir.listener,
         heir.state,
     )
@@ -129,4 +132,5 @@ def _settings_of(service: _Service) -> ServiceSettings:
         confinement=service.confinement,
         soft_nofile=service.soft_nofile,
         readiness=service.readiness,
+        front=service.front,
     )

@@ -1,4 +1,4 @@
-"""`python -m socketd.hold SCRIPT [ARGUMENT...]`: a script, prepared up to its first line.
+"""`python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]`: a script, prepared up to its first line.
 
 Owns the preparation of a script: its imports and its code. Must not know sockets nor templates:
 it stops itself when it is ready, if the process waits for that (`--ready stop`), and each copy
@@ -6,6 +6,11 @@ runs the script from its first line as `__main__`. Anywhere else it just runs th
 
 It imports what stands at the script's top level, also within `if` and `try`; a failure to import
 is left for the script to meet. What the script does beside importing is not done ahead.
+
+With `--cgi` it runs in the script's own folder, as RFC 3875, section 7.2, wants it.
+
+This file also runs by its path, under an interpreter that has no socketd, and so uses nothing but
+the standard library.
 """
 
 import ast
@@ -18,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from types import CodeType, ModuleType
 
-_USAGE = "usage: python -m socketd.hold SCRIPT [ARGUMENT...]"
+_USAGE = "usage: python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]"
 _USAGE_STATUS = 2  # Python's own
 
 
@@ -68,12 +73,18 @@ def _prepare(path: str) -> CodeType:
 
 def main() -> None:
     """Prepare the script named by the arguments, stop if that is wanted, run it."""
-    if len(sys.argv) < 2:
+    words = sys.argv[1:]
+    is_cgi = words[:1] == ["--cgi"]
+    if is_cgi:
+        words = [os.path.abspath(word) for word in words[1:2]] + words[2:]
+    if not words:
         print(_USAGE, file=sys.stderr)
         sys.exit(_USAGE_STATUS)
-    path = sys.argv[1]
-    sys.argv = sys.argv[1:]
+    path = words[0]
+    sys.argv = words
     sys.path[0] = os.path.dirname(os.path.abspath(path))
+    if is_cgi:
+        os.chdir(sys.path[0])
     code = _prepare(path)
     module = ModuleType("__main__")
     module.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None)

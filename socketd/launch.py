@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from socketd.board import Board
 from socketd.errors import SocketdError
 from socketd.execution import Execution, execute, execute_confined
+from socketd.front import Front
 from socketd.loadable import why_not_loadable
 from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
 from socketd.program import SHELL
@@ -121,6 +122,7 @@ def launch_zygote(
         "--master", str(plan.master_pid),
         "--stderr", plan.stderr.value,
         "--path", plan.program.path,
+        *_front_options(plan.front),
         *_options(privileges),
         "--", *plan.program.arguments,
     ]  # fmt: skip
@@ -141,6 +143,18 @@ def launch_zygote(
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
     return Template(pid, writing, ReadyLevel.FORK)
+
+
+def _front_options(front: Front | None) -> list[str]:
+    """Return the options by which the zygote is told to take requests off connections."""
+    if front is None:
+        return []
+    root = [] if front.root is None else ["--scgi-root", front.root]
+    return ["--scgi-head-ms", str(_head_ms(front)), *root]
+
+
+def _head_ms(front: Front | None) -> int:
+    return 0 if front is None else max(1, round(front.head_seconds * 1000))
 
 
 def _options(privileges: Privileges) -> list[str]:
@@ -229,7 +243,7 @@ def _execute_program(
     environment = dict(plan.environment)
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    call = [level.value, plan.master_pid, CONTROL_FD, int(HOLD_SIGNAL)]
+    call = [level.value, plan.master_pid, CONTROL_FD, int(HOLD_SIGNAL), _head_ms(plan.front)]
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program
     try:

@@ -17,6 +17,7 @@ from socketd.address import LISTEN_FORMS
 from socketd.config import DEFAULT_BACKLOG, DEFAULT_MAXIMUM, HIGHEST_BACKLOG, MOST_WORKERS
 from socketd.duration import parse_duration
 from socketd.errors import UsageError
+from socketd.front import FrontKind
 from socketd.pool import Strategy
 from socketd.pool.settings import KILL_SECONDS
 from socketd.program import ShellUse
@@ -136,12 +137,30 @@ class Service(Struct, forbid_unknown_fields=True):
         ),
     ]
     program: Annotated[
-        str | list[str],
+        str | list[str] | None,
         Meta(
             title="a command as for a shell, or a list of a program and its arguments",
-            description="what each connection is given to",
+            description="what each connection is given to; needed without root",
         ),
-    ]
+    ] = None
+    front: Annotated[
+        FrontKind,
+        Meta(
+            title=_one_of(FrontKind),
+            description="the protocol by which requests for a CGI program come ([cgi.md](cgi.md))",
+        ),
+    ] = FrontKind.NONE
+    root: Annotated[
+        str | None,
+        Meta(
+            title="an absolute path of a directory, with a front",
+            description="in place of program: a request's path names one in it",
+        ),
+    ] = None
+    head_timeout: Annotated[
+        Duration,
+        Meta(title=_DURATION, description="how long the head of a request may take"),
+    ] = Duration("30s")
     shell: Annotated[
         ShellUse,
         Meta(title=_one_of(ShellUse), description="whether a command is run by /bin/sh"),
@@ -172,9 +191,13 @@ class Service(Struct, forbid_unknown_fields=True):
         ),
     ] = DEFAULT_BACKLOG
     stderr: Annotated[
-        StderrTarget,
-        Meta(title=_one_of(StderrTarget), description="where the program's stderr goes"),
-    ] = StderrTarget.SOCKET
+        StderrTarget | None,
+        Meta(
+            title=_one_of(StderrTarget),
+            description="where the program's stderr goes; by default socket, or inherit with a "
+            "front",
+        ),
+    ] = None
     user: Annotated[
         str | None, Meta(title="the name of a user", description="who runs the program")
     ] = None

@@ -293,6 +293,7 @@ class Service:
             port=self.listener.port,
             port_name=self.listener.port_name,
             workers=self.settings.pool.minimum,
+            ready=self.crew.level.value,
         )
 
     def _carry_out(self, commands: list[Command]) -> None:

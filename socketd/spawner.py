@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from socketd.confinement import UNCONFINED, Confinement
+from socketd.front import Front
 from socketd.program import Program
 from socketd.reaper import DeadChild
 from socketd.relay import RelaySettings
@@ -59,8 +60,8 @@ AT_FORK = Readiness()
 class WorkerPlan:
     """Everything that a worker needs from its birth to exec.
 
-    With `relay` a worker does not become the program but starts it, and relays. All workers of a
-    spawner are of one generation.
+    With `relay` a worker does not become the program but starts it, and relays. With `front` it
+    takes a request off the connection before. All workers of a spawner are of one generation.
     """
 
     listener: socket.socket
@@ -74,6 +75,7 @@ class WorkerPlan:
     confinement: Confinement = UNCONFINED
     soft_nofile: int | None = None
     readiness: Readiness = AT_FORK
+    front: Front | None = None
 
 
 class Spawner(Protocol):
@@ -95,6 +97,11 @@ class Spawner(Protocol):
     @property
     def is_gone(self) -> bool:
         """Tell whether no process of the spawner's own, beside the workers, is left."""
+        ...
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return how far the process has got that workers are forked from now."""
         ...
 
     @property

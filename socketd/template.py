@@ -119,6 +119,11 @@ class NativeSpawner:
         return self._current is None and self._next is None and not self._leaving
 
     @property
+    def level(self) -> ReadyLevel:
+        """Return the level of the template that serves, or that is wanted as long as none does."""
+        return self._plan.readiness.level if self._current is None else self._current.level
+
+    @property
     def trouble(self) -> str | None:
         """Tell why no first worker may come: the template's end, or what forbids to hold it."""
         return self._trouble

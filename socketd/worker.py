@@ -34,7 +34,7 @@ from socketd.privileges import Privileges, apply, apply_late, grant
 from socketd.program import SHELL
 from socketd.reaper import DeadChild
 from socketd.relay import Relay, RelaySettings
-from socketd.spawner import WORKER_FAILED_STATUS, StderrTarget, WorkerPlan
+from socketd.spawner import WORKER_FAILED_STATUS, ReadyLevel, StderrTarget, WorkerPlan
 
 RETIRE_SIGNAL = signal.SIGWINCH
 RING_SIGNAL = signal.SIGUSR1
@@ -92,6 +92,11 @@ class PythonSpawner:
     def is_gone(self) -> bool:
         """Tell the truth: there is no process but the workers."""
         return True
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return the only level that there is without a template."""
+        return ReadyLevel.FORK
 
     @property
     def trouble(self) -> str | None:

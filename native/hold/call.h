@@ -4,8 +4,9 @@
  * Owns the variables LD_PRELOAD and SOCKETD_HOLD: reading them, hiding them, handing them on to
  * what the program execs before it is held. Must not know how a program is held.
  *
- *     SOCKETD_HOLD=LEVEL:MASTER:CONTROL:SIGNAL[:SOFT:HARD]
- *         load|read|stop, process id, descriptor, number, limits of a copy on processor time
+ *     SOCKETD_HOLD=LEVEL:MASTER:CONTROL:SIGNAL:HEAD[:SOFT:HARD]
+ *         load|read|stop, process id, descriptor, number, milliseconds for the head of an SCGI
+ *         request or 0 without a front, limits of a copy on processor time
  *     LD_PRELOAD=OBJECT[:WHAT WAS THERE BEFORE]
  */
 #ifndef SOCKETD_CALL_H
@@ -23,6 +24,7 @@ struct call {
     pid_t master;
     int control_fd;
     int signal;
+    int head_limit_ms;
     bool has_cpu_limit;
     struct rlimit cpu_limit;
 };

@@ -26,6 +26,7 @@
 #include "call.h"
 #include "copy.h"
 #include "dispositions.h"
+#include "front/front.h"
 #include "place.h"
 #include "python.h"
 #include "template.h"
@@ -46,6 +47,8 @@
 
 enum received { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, RECEIVED };
 enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
+
+extern char **environ;
 
 static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
@@ -166,11 +169,28 @@ static void forbid_tracing(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* Wait for a connection and for what the program has to know of it. */
+static int wait_connection(struct worker *worker, char ***entries)
+{
+    const struct front front = {.head_limit_ms = call.head_limit_ms};
+    int connection;
+
+    if (front.head_limit_ms == 0) {
+        *entries = connection_entries;
+        return worker_wait(worker, &connection_variables);
+    }
+    connection = worker_wait(worker, NULL);
+    worker_leave(worker);
+    *entries = front_take(&front, connection, connection).own_entries;
+    return connection;
+}
+
 /* Returns in copies only, each with a connection in place. All signals are blocked. */
 static void hold(void)
 {
     struct template template;
     struct worker worker;
+    char **entries;
     int connection;
 
     find_wired();
@@ -196,10 +216,10 @@ static void hold(void)
     python_prepare();
     worker.number = template_run(&template);
     python_after_fork();
-    connection = worker_wait(&worker, &connection_variables);
+    connection = wait_connection(&worker, &entries);
     copy_release(&original, &worker, connection);
-    variables_add(connection_entries);
-    python_add(connection_entries);
+    variables_add(entries);
+    python_add(entries);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)
@@ -246,7 +266,9 @@ static __attribute__((constructor)) void begin(void)
     dispositions_reset_reserved();
     bind_functions();
     python_find();
-    variables_make_room();
+    if (call.head_limit_ms && !front_prepare(environ))
+        give_up("its environment has too many variables for a front");
+    variables_make_room(call.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();
         return;

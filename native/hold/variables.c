@@ -17,35 +17,30 @@ extern char **environ;
 
 typedef int set_function(const char *, const char *, int);
 
-enum { NAME_SIZE = 32 };
-
 static char **original_array;
 static set_function *own_set; /* of the program */
 
-void variables_make_room(void)
+void variables_make_room(size_t more)
 {
     struct environment roomy;
     void *usual = dlsym(RTLD_NEXT, "setenv");
     void *first = dlsym(RTLD_DEFAULT, "setenv");
 
-    if (!environment_init(&roomy, environ))
+    if (!environment_init(&roomy, environ, more))
         return; /* setenv() will do */
     environ = original_array = roomy.entries;
     if (first != usual)
         memcpy(&own_set, &first, sizeof own_set);
 }
 
-static void set(set_function *function, const char *entry)
+/* Where the entry stands may be written to, and holds a name for as long as the call takes. */
+static void set(set_function *function, char *entry)
 {
-    const char *equals = strchr(entry, '=');
-    size_t length = (size_t)(equals - entry);
-    char name[NAME_SIZE];
+    char *equals = entry + strcspn(entry, "=");
 
-    if (length >= sizeof name)
-        return;
-    memcpy(name, entry, length);
-    name[length] = '\0';
-    function(name, equals + 1, 1);
+    *equals = '\0';
+    function(entry, equals + 1, 1);
+    *equals = '=';
 }
 
 void variables_add(char *const entries[])

@@ -6,8 +6,10 @@
 #ifndef SOCKETD_VARIABLES_H
 #define SOCKETD_VARIABLES_H
 
-/* Leave room behind the environment. To be called before main(). */
-void variables_make_room(void);
+#include <stddef.h>
+
+/* Leave room for so many entries behind the environment. To be called before main(). */
+void variables_make_room(size_t more);
 
 /* Add entries, NAME=VALUE, to the environment, wherever the program has it by now. */
 void variables_add(char *const entries[]);

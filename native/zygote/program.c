@@ -3,6 +3,8 @@
  */
 #include "program.h"
 
+#include "front/front.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -51,9 +53,12 @@ _Noreturn void program_become(const struct program *program, const struct worker
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(program->path, program->arguments, environment);
+    if (!program->folder || chdir(program->folder) == 0)
+        execve(program->path, program->arguments, environment);
     /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
     if (errno == ENOEXEC)
         execve("/bin/sh", program->shell_arguments, environment);
+    if (program->is_chosen)
+        front_refuse(STDOUT_FILENO, front_why_not_run(errno));
     worker_fail(worker, STEP_EXEC, errno, exec_status(errno));
 }

@@ -8,6 +8,8 @@
 
 #include "worker.h"
 
+#include <stdbool.h>
+
 enum { STDERR_IS_CONNECTION = -1 };
 
 struct program {
@@ -15,6 +17,8 @@ struct program {
     char **arguments;
     char **shell_arguments; /* for a file that no loader knows: sh, path, arguments[1]... */
     int stderr_fd;          /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
+    const char *folder;     /* to go to before, or NULL */
+    bool is_chosen;         /* by the request: that it cannot be run is the request's failure */
 };
 
 /* Become the program. To be called with all signals blocked and every disposition but the retire

@@ -3,7 +3,8 @@
  *
  *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
- *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes] -- ARG0 [ARG...]
+ *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
+ *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER]] -- ARG0 [ARG...]
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
@@ -11,6 +12,7 @@
  *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
+#include "front/front.h"
 #include "privileges.h"
 #include "program.h"
 #include "template.h"
@@ -18,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,6 +61,7 @@ struct call {
     const char *stderr_mode;
     const char *path;
     char **arguments;
+    struct front front;
     struct privileges privileges;
 };
 
@@ -85,6 +89,18 @@ static pid_t parse_pid(const char *text)
     return (pid_t)pid;
 }
 
+static int parse_limit(const char *text)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number <= 0 || number > INT_MAX)
+        reject("--scgi-head-ms is not a number of milliseconds");
+    return (int)number;
+}
+
 static void parse_privilege(struct privileges *privileges, char **words)
 {
     const char *complaint = privileges_take(privileges, words[0], words[1]);
@@ -106,6 +122,10 @@ static void parse(struct call *call, char **words)
             call->stderr_mode = words[1];
         else if (strcmp(*words, "--path") == 0)
             call->path = words[1];
+        else if (strcmp(*words, "--scgi-head-ms") == 0)
+            call->front.head_limit_ms = parse_limit(words[1]);
+        else if (strcmp(*words, "--scgi-root") == 0)
+            call->front.root = words[1];
         else
             parse_privilege(&call->privileges, words);
     }
@@ -115,6 +135,8 @@ static void parse(struct call *call, char **words)
         reject("no arguments for the program after --");
     if (call->path[0] != '/')
         reject("--path is not absolute");
+    if (call->front.root && !call->front.head_limit_ms)
+        reject("--scgi-root without --scgi-head-ms");
     call->master = parse_pid(master);
     if (getppid() != call->master)
         reject("the parent is not the process named by --master");
@@ -247,6 +269,25 @@ static int open_stderr(const char *mode)
     return fd;
 }
 
+/* Become the program for the request on a connection, or answer that. */
+static _Noreturn void serve_request(const struct front *front, struct program *program,
+                                    struct worker *worker, int connection)
+{
+    char *chosen[] = {NULL, NULL}, *chosen_for_shell[] = {"sh", NULL, NULL};
+    struct front_request request;
+
+    worker_leave(worker);
+    request = front_take(front, connection, connection);
+    if (request.path) {
+        program->path = chosen[0] = chosen_for_shell[1] = (char *)request.path;
+        program->arguments = chosen;
+        program->shell_arguments = chosen_for_shell;
+        program->folder = request.folder;
+        program->is_chosen = true;
+    }
+    program_become(program, worker, connection, request.entries);
+}
+
 /* As execvp(3) has it: sh, the file, its arguments from the second on. */
 static char **build_shell_arguments(const char *path, char **arguments)
 {
@@ -272,7 +313,7 @@ int main(int count, char **words)
     const char *refused;
     struct template template;
     struct worker worker;
-    struct program program;
+    struct program program = {0};
 
     if (count < 1)
         reject("no arguments");
@@ -292,8 +333,10 @@ int main(int count, char **words)
     program.arguments = call.arguments;
     program.shell_arguments = build_shell_arguments(call.path, call.arguments);
     program.stderr_fd = open_stderr(call.stderr_mode);
-    if (!environment_init(&environment, environ))
+    if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
+    if (call.front.head_limit_ms && !front_prepare(environ))
+        reject("too many variables in the environment");
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = LISTENER_FD;
@@ -301,5 +344,7 @@ int main(int count, char **words)
     dl_iterate_phdr(keep_pages_through_fork, NULL);
     worker.cpu_limit = privileges_cpu_limit(&call.privileges);
     worker.number = template_run(&template);
+    if (call.front.head_limit_ms)
+        serve_request(&call.front, &program, &worker, worker_wait(&worker, NULL));
     program_become(&program, &worker, worker_wait(&worker, &environment), environment.entries);
 }

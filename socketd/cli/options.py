@@ -60,6 +60,15 @@ OPTIONS = (
     Option("", "renew-after", "TIME", "age at which it is started afresh (default 1h)"),
     Option(
         "",
+        "front",
+        "PROTOCOL",
+        "COMMAND is a CGI program, requests come by scgi or fcgi; none (default)",
+        "none scgi fcgi",
+    ),
+    Option("", "root", "FOLDER", "with --front, in place of -p: the path names a program in it"),
+    Option("", "head-timeout", "TIME", "how long the head of a request may take (default 30s)"),
+    Option(
+        "",
         "strategy",
         "NAME",
         "fixed, eager (default), incremental or surge",
@@ -129,6 +138,11 @@ class CommandLine:
     def has(self, name: str) -> bool:
         """Tell whether a flag was given."""
         return name in self.values
+
+    @property
+    def has_program(self) -> bool:
+        """Tell whether connections are given to programs, not to our own stdin and stdout."""
+        return "program" in self.values or "root" in self.values
 
     @property
     def needs_relay(self) -> bool:

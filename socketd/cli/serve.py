@@ -24,17 +24,20 @@ from socketd.config import (
     ServiceSettings,
     parse_count,
     size_pool,
+    usual_stderr,
+    why_no_front,
 )
 from socketd.confinement import Confinement
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
+from socketd.front import FrontKind, check_root, put_behind
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import login_variables
-from socketd.program import ShellUse, resolve
+from socketd.program import Program, ShellUse, resolve
 from socketd.spawner import Readiness, ReadyLevel, StderrTarget, WorkerKind
 from socketd.systemd import find_manager
 from socketd.template import is_built
@@ -101,26 +104,62 @@ def _say_port(listener: Listener) -> None:
 
 def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
     user, _, group = line.values.get("user", "").partition(":")
-    inherited = base_environment(environment) | login_variables(user)
-    shell = choice(ShellUse, line, "shell", ShellUse.AUTO)
+    login = login_variables(user)
+    inherited = base_environment(environment) | login
+    directory = os.path.abspath(line.values["directory"]) if line.has("directory") else None
+    kind = choice(FrontKind, line, "front", FrontKind.NONE)
+    front = None
+    if kind is FrontKind.NONE:
+        if line.has("root") or line.has("head-timeout"):
+            raise UsageError("--root and --head-timeout need --front scgi or fcgi")
+        program, variables = _program(line, inherited), inherited
+    else:
+        _check_front(line, kind)
+        chosen = check_root(line.values["root"]) if line.has("root") else _program(line, inherited)
+        cgi = put_behind(kind, chosen, login, _duration(line, "head-timeout", "30s"))
+        program, front, variables = cgi.program, cgi.front, cgi.environment
+        directory = directory or cgi.directory
     return ServiceSettings(
         name="socket",
         address=_address(line),
-        program=resolve(line.values["program"], shell, inherited),
-        environment=inherited,
+        program=program,
+        environment=variables,
         pool=_pool_settings(line),
         backlog=_count(line, "backlog", 1, HIGHEST_BACKLOG) or DEFAULT_BACKLOG,
         worker=_worker_kind(line),
         relay=relay_settings(line) if line.needs_relay else None,
-        stderr=choice(StderrTarget, line, "stderr", StderrTarget.SOCKET),
+        stderr=choice(StderrTarget, line, "stderr", usual_stderr(kind)),
         readiness=_readiness(line),
+        front=front,
         confinement=Confinement(
             user=user or None,
             groups=(group,) if group else None,
-            directory=os.path.abspath(line.values["directory"]) if line.has("directory") else None,
+            directory=directory,
             umask=_umask(line),
         ),
     )
+
+
+def _program(line: CommandLine, environment: dict[str, str]) -> Program:
+    return resolve(
+        line.values["program"], choice(ShellUse, line, "shell", ShellUse.AUTO), environment
+    )
+
+
+def _check_front(line: CommandLine, kind: FrontKind) -> None:
+    """Raise SocketdError if a front does not go together with what else was asked for."""
+    if line.needs_relay:
+        raise UsageError(f"--front {kind.value}: -c, -r and -w would change a request's bytes")
+    reason = why_no_front(
+        kind, _readiness(line).level, _worker_kind(line), has_root=line.has("root")
+    )
+    if reason is not None:
+        raise UsageError(f"--front {kind.value}: {reason}")
+    if not is_built():
+        raise SystemFailureError(
+            f"--front {kind.value}: the native worker was not built when socketd was installed; "
+            "install a C compiler and install socketd again"
+        )
 
 
 def _umask(line: CommandLine) -> int | None:

@@ -80,15 +80,16 @@ def _check(line: CommandLine) -> None:
     if len(line.operands) != wanted and not is_passed:
         raise wrong_operands()
     if line.has("workers"):
-        if not line.has("program"):
+        if not line.has_program:
             raise UsageError(
                 "-W needs -p: without a program all connections share one stdin and stdout"
             )
         line.values.setdefault("loop", "")
         line.values.setdefault("fork", "")
     for name in ("user", "directory", "umask"):
-        if line.has(name) and not (line.has("server") and line.has("program")):
+        if line.has(name) and not (line.has("server") and line.has_program):
             raise UsageError(f"--{name} needs -s and -p: it is for the program of a server")
+    _check_front(line)
     if line.needs_relay and line.has("server") and line.values.get("worker") == "native":
         raise UsageError(
             "--worker native does not relay, as -c, -r and -w ask for; "
@@ -96,12 +97,22 @@ def _check(line: CommandLine) -> None:
         )
 
 
+def _check_front(line: CommandLine) -> None:
+    for name in ("front", "root", "head-timeout"):
+        if line.has(name) and not line.has("server"):
+            raise UsageError(f"--{name} needs -s: it is for a server")
+    if line.has("front") and not line.has_program:
+        raise UsageError("--front needs -p COMMAND or --root FOLDER: the programs to run")
+    if line.has("root") and line.has("program"):
+        raise UsageError("--root goes in place of -p: the request names the program")
+
+
 def _start(line: CommandLine) -> int:
     if not line.has("server"):
         from socketd.cli import client
 
         return client.run_client(line)
-    if line.has("program"):
+    if line.has_program:
         from socketd.cli import serve
 
         return serve.serve(line, dict(os.environ))

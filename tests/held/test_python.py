@@ -180,5 +180,5 @@ def test_hold_module_says_how_it_is_used(start: Start) -> None:
     """Without a script it prints its usage and ends with Python's own status."""
     server = start("fork", f"{PYTHON} -m socketd.hold")
 
-    assert exchange(server.place).startswith(b"usage: python -m socketd.hold SCRIPT")
+    assert exchange(server.place).startswith(b"usage: python -m socketd.hold [--cgi] SCRIPT")
     assert server.wait_event("connection_closed")["status"] == 2

@@ -121,7 +121,7 @@ def test_every_mistake_is_told_and_nothing_is_started(tmp_path: Path) -> None:
 
     keys = [line.split(": ")[2] for line in outcome.stderr.splitlines()]
     assert outcome.status == 78
-    assert keys == ["service.a.listen[0]", "service.a.program", "service.b.listen"]
+    assert keys == ["service.a.listen[0]", "service.b.listen", "service.a.program"]
 
 
 def test_port_in_use_ends_the_start(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ Lines = Callable[[], list[str]]
 
 _TCP = {"service": "s", "listener": "tcp:[::]:7392", "pid": 7}
 _UNIX = {"service": "s", "listener": "unix:./u.sock", "pid": 7}
-_READY = {"service": "s", "listener": "tcp:[::]:7392", "address": "::", "workers": 4}
+_READY = {
+    "service": "s",
+    "listener": "tcp:[::]:7392",
+    "address": "::",
+    "workers": 4,
+    "ready": "fork",
+}
 _CLOSED = {
     "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
     "cpu_s": 0.01, "max_rss_kib": 900,
@@ -61,7 +67,7 @@ def test_list_of_events_is_closed() -> None:
     }
 
     assert found == {
-        "service_ready": ("info", "address listener port port_name service workers"),
+        "service_ready": ("info", "address listener port port_name ready service workers"),
         "template_started": ("debug", "descriptors pid ready service"),
         "template_fell_back": ("warning", "ready reason service wanted"),
         "template_failed": ("warning", "delay_s reason service step"),

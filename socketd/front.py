@@ -1,0 +1,93 @@
+"""The front of a service: how a CGI program is put behind a protocol of web servers.
+
+Owns what CGI asks of a service that has one: which program, in which folder, with which variables.
+Must not know workers, nor who reads the settings from a user. native/front/ takes the requests.
+
+With SCGI the worker takes the head of the request off the connection itself, between accept and
+the program. FastCGI speaks in records all through a connection, so there the program is a wrapper,
+which runs the CGI program for each request.
+"""
+
+import enum
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from socketd.errors import SystemFailureError, UsageError
+from socketd.program import Program
+
+FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
+HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
+SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
+DEFAULT_HEAD_SECONDS = 30.0
+
+
+class FrontKind(enum.Enum):
+    """By which protocol requests come; NONE gives the connection to the program as it is."""
+
+    NONE = "none"
+    SCGI = "scgi"
+    FCGI = "fcgi"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a worker does first with a connection: it takes an SCGI request off it.
+
+    With `root` the request chooses its program in that folder. `head_seconds` is for the whole
+    head of a request.
+    """
+
+    head_seconds: float = DEFAULT_HEAD_SECONDS
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CgiProgram:
+    """A CGI program as a service runs it; the front is None if the program brings its own."""
+
+    program: Program
+    front: Front | None
+    environment: dict[str, str]
+    directory: str
+
+
+def put_behind(
+    kind: FrontKind,
+    chosen: Program | str,
+    own_variables: Mapping[str, str],
+    head_seconds: float = DEFAULT_HEAD_SECONDS,
+) -> CgiProgram:
+    """Put a program, or a folder of them, behind a protocol.
+
+    The environment is that of no server: a safe PATH and `own_variables`. A program runs in its own
+    folder (RFC 3875, section 7.2). Raises SystemFailureError if what it takes was not built.
+    """
+    environment = {"PATH": SAFE_PATH, **own_variables}
+    root = chosen if isinstance(chosen, str) else None
+    program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
+    directory = root if root is not None else os.path.dirname(program.path)
+    if kind is FrontKind.SCGI:
+        return CgiProgram(program, Front(head_seconds, root), environment, directory)
+    pairs = [f"{name}={value}" for name, value in environment.items()]
+    variables = [word for pair in pairs for word in ("--env", pair)]
+    what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
+    return CgiProgram(wrapper(*variables, *what), None, environment, directory)
+
+
+def wrapper(*arguments: str) -> Program:
+    """Return the FastCGI wrapper. Raises SystemFailureError if it was not built."""
+    if not os.access(FCGI_WRAPPER, os.X_OK):
+        raise SystemFailureError(
+            "FastCGI: fcgi2cgi was not built when socketd was installed; install a C compiler and "
+            "install socketd again"
+        )
+    return Program(FCGI_WRAPPER, ("fcgi2cgi", *arguments))
+
+
+def check_root(folder: str) -> str:
+    """Return the absolute path of a folder of programs. Raises UsageError if it is none."""
+    path = os.path.abspath(folder)
+    if not os.path.isdir(path):
+        raise UsageError(f"--root: {folder!r} is not a directory")
+    return path
