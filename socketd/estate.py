@@ -14,6 +14,7 @@ import msgspec
 from socketd.address import Address, InheritedAddress, UnixAddress, parse_listen, place_of
 from socketd.config import ServiceSettings
 from socketd.confinement import Confinement
+from socketd.errors import SystemFailureError
 from socketd.front import Front
 from socketd.listeners import ListenerState
 from socketd.pool import PoolSettings
@@ -64,6 +65,15 @@ class _Testament(msgspec.Struct):
     doorbell: tuple[int, int]
     passed: list[PassedSocket]
     soft_nofile: int | None
+
+
+def check_version(version: int) -> None:
+    """Raise SystemFailureError if this program could not go on where one of that version stops."""
+    if version != VERSION:
+        raise SystemFailureError(
+            f"the running version passes its state on in format {version}, this one reads format "
+            f"{VERSION}; restart the service"
+        )
 
 
 def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:

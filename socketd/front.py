@@ -72,10 +72,15 @@ def put_behind(
     pairs = [f"{name}={value}" for name, value in environment.items()]
     variables = [word for pair in pairs for word in ("--env", pair)]
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
-    return CgiProgram(wrapper(*variables, *what), None, environment, directory)
+    return CgiProgram(_wrapper(*variables, *what), None, environment, directory)
 
 
-def wrapper(*arguments: str) -> Program:
+def pass_on(place: str) -> CgiProgram:
+    """Have FastCGI requests passed on to a service with an SCGI front, at `unix:/PATH`."""
+    return CgiProgram(_wrapper("--to", place), None, {"PATH": SAFE_PATH}, "/")
+
+
+def _wrapper(*arguments: str) -> Program:
     """Return the FastCGI wrapper. Raises SystemFailureError if it was not built."""
     if not os.access(FCGI_WRAPPER, os.X_OK):
         raise SystemFailureError(

@@ -9,9 +9,11 @@ is left for the script to meet. What the script does beside importing is not don
 
 With `--cgi` it runs in the script's own folder, as RFC 3875, section 7.2, wants it.
 
-This file also runs by its path, under an interpreter that has no socketd, and so uses nothing but
-the standard library.
+This file also runs by its path, under an interpreter that has no socketd and may be older than
+ours, down to Python 3.7. So it uses nothing but the standard library, and no newer syntax.
 """
+
+from __future__ import annotations
 
 import ast
 import contextlib
@@ -37,20 +39,19 @@ def _is_waiting() -> bool:
 def _imports(statements: list[ast.stmt]) -> Iterator[str]:
     """Yield the names of the modules that statements import when they are run."""
     for statement in statements:
-        match statement:
-            case ast.Import(names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module, names, 0) if module is not None and module != "__future__":
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            module = statement.module
+            if statement.level == 0 and module is not None and module != "__future__":
                 yield module
-                yield from (f"{module}.{alias.name}" for alias in names)
-            case ast.If(_, body, orelse):
-                yield from _imports(body + orelse)
-            case ast.Try(body, _, orelse, finalbody):
-                yield from _imports(body + orelse + finalbody)
-            case ast.With(_, body):
-                yield from _imports(body)
-            case _:
-                pass
+                yield from (f"{module}.{alias.name}" for alias in statement.names)
+        elif isinstance(statement, ast.If):
+            yield from _imports(statement.body + statement.orelse)
+        elif isinstance(statement, ast.Try):
+            yield from _imports(statement.body + statement.orelse + statement.finalbody)
+        elif isinstance(statement, ast.With):
+            yield from _imports(statement.body)
 
 
 def _import_ahead(tree: ast.Module) -> None:

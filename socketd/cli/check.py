@@ -14,7 +14,7 @@ from socketd import estate
 from socketd.address import TcpAddress, UnixAddress
 from socketd.config import ServiceSettings, size_pool
 from socketd.configfile import Findings, Surroundings, load, parse
-from socketd.errors import ConfigurationError, SocketdError, SystemFailureError
+from socketd.errors import ConfigurationError, SocketdError
 from socketd.listeners import find_owner, resolve_tcp
 from socketd.privileges import look_up
 from socketd.schema import keys_of
@@ -26,11 +26,8 @@ def check(path: str, estate_version: int | None) -> None:
     Nothing is bound and nothing started. With `estate_version` also tell whether this program
     could go on where one has stopped that writes this version.
     """
-    if estate_version not in (None, estate.VERSION):
-        raise SystemFailureError(
-            f"the running version passes its state on in format {estate_version}, this one reads "
-            f"format {estate.VERSION}; restart the service"
-        )
+    if estate_version is not None:
+        estate.check_version(estate_version)
     mistakes = []
     for settings in load(path, Surroundings(dict(os.environ))):
         mistakes += [f"service.{settings.name}: {one}" for one in _try(settings)]

@@ -1,6 +1,7 @@
-"""`socketd run FILE`: from a configuration file to running services and back to an exit code.
+"""`socketd run FILE` and the like: from settings to running services and back to an exit code.
 
-Owns the order of a start and of an end. Must not know what a configuration file may hold.
+Owns the order of a start and of an end. Must not know what a configuration file may hold, nor where
+settings come from if not from a file.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from socketd import estate as testament
@@ -35,10 +37,40 @@ class RunOptions:
     log_file: str | None = None
 
 
+def run_options(
+    log_format: str | None, log_level: str, ready_fd: int | None, log_file: str | None
+) -> RunOptions:
+    """Return the options from the texts of a command line."""
+    chosen = None if log_format is None else log.LogFormat(log_format)
+    return RunOptions(chosen, log.LogLevel(log_level), ready_fd, log_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the settings of services come from.
+
+    `read` is called at the start and at each reload and raises SocketdError; `proof` are the
+    arguments by which the next version of the program says whether it would come up with them.
+    """
+
+    title: str
+    read: Callable[[Surroundings], list[ServiceSettings]]
+    proof: tuple[str, ...]
+
+
 def run(path: str, options: RunOptions) -> int:
-    """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
-    settle_descriptors()
+    """Serve what a file says until told to stop; return the exit code.
+
+    Raises SocketdError if it cannot begin.
+    """
     path = os.path.abspath(path)
+    proof = ("check", "--estate-version", str(testament.VERSION), path)
+    return serve(Source(path, functools.partial(load, path), proof), options)
+
+
+def serve(source: Source, options: RunOptions) -> int:
+    """Do the same with settings from anywhere."""
+    settle_descriptors()
     log_format = options.log_format or log.usual_format(os.environ)
     log.configure(log_format, options.log_level, "socketd", options.log_file)
     estate, passed, soft_nofile = _inheritance()
@@ -53,10 +85,10 @@ def run(path: str, options: RunOptions) -> int:
         _check_ready_fd(options.ready_fd)
     environment = dict(os.environ)
     names = Counter(one.name for one in passed)
-    read = functools.partial(load, path, Surroundings(environment, names, soft_nofile))
+    read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
     opening = functools.partial(_open, passed=passed)
     will = Will(
-        proof=(*_this_command(), "check", "--estate-version", str(testament.VERSION), path),
+        proof=(*_this_command(), *source.proof),
         command=(sys.executable, *sys.orig_argv[1:]),
         write=lambda estate: testament.write(estate, passed, soft_nofile),
         keep=tuple(one.fd for one in passed),
@@ -67,7 +99,7 @@ def run(path: str, options: RunOptions) -> int:
         read,
         opening,
         Successor(will),
-        _title_setter(path),
+        _title_setter(source.title),
     )
     if estate is not None:
         master.run([], estate)
@@ -124,11 +156,11 @@ def _this_command() -> tuple[str, ...]:
     return (sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - arguments])
 
 
-def _title_setter(path: str) -> "functools.partial[None]":
+def _title_setter(title: str) -> "functools.partial[None]":
     """Return what sets the title that ps(1) shows."""
     from setproctitle import setproctitle
 
-    def set_title(file: str, counts: str) -> None:
-        setproctitle(f"socketd: master {file}: {counts}")
+    def set_title(title: str, counts: str) -> None:
+        setproctitle(f"socketd: master {title}: {counts}")
 
-    return functools.partial(set_title, path)
+    return functools.partial(set_title, title)

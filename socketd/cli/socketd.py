@@ -4,13 +4,72 @@ Owns the grammar of its subcommands. Must not know fork, signals or sockets; wha
 subcommand needs is imported when that is called.
 """
 
+import re
 import sys
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from socketd import __version__
-from socketd.errors import ConfigurationError, ExitCode, SocketdError
+from socketd.config import MOST_WORKERS
+from socketd.duration import parse_duration
+from socketd.errors import ConfigurationError, ExitCode, SocketdError, UsageError
+from socketd.pool import Strategy
+
+_HIGHEST_MODE = 0o777
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def _serving(command: _Command) -> _Command:
+    """Give a command that serves the options that all of them have."""
+    for option in reversed(
+        (
+            click.option(
+                "--ready-fd",
+                type=click.IntRange(0),
+                metavar="N",
+                help="Write a newline to descriptor N when all services are up, and close it.",
+            ),
+            click.option(
+                "--log-format",
+                type=click.Choice(["console", "json", "journal"]),
+                help="How log lines look; journal is the default where stderr leads to it, else "
+                "console.",
+            ),
+            click.option(
+                "--log-file", metavar="PATH", help="Log to PATH, which may be rotated at any time."
+            ),
+            click.option(
+                "--log-level",
+                type=click.Choice(["debug", "info", "warning", "error"]),
+                default="info",
+                show_default=True,
+                help="The least important level to log.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _read_duration(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    """Return the seconds of a length of time."""
+    try:
+        return parse_duration(text, "")
+    except UsageError as error:
+        raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
+
+
+def _read_mode(context: click.Context, parameter: click.Parameter, text: str) -> int:
+    """Return the bits of octal digits."""
+    if not re.fullmatch("[0-7]{1,4}", text) or int(text, 8) > _HIGHEST_MODE:
+        raise click.BadParameter(
+            f"{text!r} is not an octal number from 0 to 777", context, parameter
+        )
+    return int(text, 8)
+
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False))
 
@@ -23,25 +82,7 @@ def main() -> None:
 
 @main.command()
 @_FILE
-@click.option(
-    "--ready-fd",
-    type=click.IntRange(0),
-    metavar="N",
-    help="Write a newline to descriptor N when all services are up, and close it.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(["console", "json", "journal"]),
-    help="How log lines look; journal is the default where stderr leads to it, else console.",
-)
-@click.option("--log-file", metavar="PATH", help="Log to PATH, which may be rotated at any time.")
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    help="The least important level to log.",
-)
+@_serving
 def run(
     file: str, ready_fd: int | None, log_format: str | None, log_file: str | None, log_level: str
 ) -> None:
@@ -49,13 +90,118 @@ def run(
 
     SIGHUP reads FILE again; SIGUSR2 replaces this process by the installed version of socketd.
     """
-    from socketd.cli.run import RunOptions
     from socketd.cli.run import run as serve
-    from socketd.log import LogFormat, LogLevel
+    from socketd.cli.run import run_options
 
-    chosen = None if log_format is None else LogFormat(log_format)
-    options = RunOptions(chosen, LogLevel(log_level), ready_fd, log_file)
+    options = run_options(log_format, log_level, ready_fd, log_file)
     sys.exit(_report(lambda: serve(file, options)))
+
+
+@main.command()
+@click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
+@click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
+@click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
+@click.option("--root", metavar="FOLDER", help="Let each request's path name a program in FOLDER.")
+@click.option(
+    "-W",
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=4,
+    show_default=True,
+    help="Workers that wait, for each address.",
+)
+@click.option(
+    "--max-workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    help="Workers that there may be, for each address; 256 by default, or -W's N.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice([one.value for one in Strategy]),
+    default=Strategy.EAGER.value,
+    show_default=True,
+    help="How the pool grows and shrinks.",
+)
+@click.option(
+    "--ready",
+    type=click.Choice(["fork", "load", "stop", "load!", "stop!"]),
+    help="How far the program is started ahead; by default as far as can be.",
+)
+@click.option("--user", metavar="USER", help="Run the program as USER (needs root).")
+@click.option(
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a variable; the environment of the server is not the program's.",
+)
+@click.option(
+    "--mode",
+    metavar="OCTAL",
+    callback=_read_mode,
+    default="0660",
+    show_default=True,
+    help="Of UNIX sockets.",
+)
+@click.option(
+    "--head-timeout",
+    metavar="TIME",
+    callback=_read_duration,
+    default="30s",
+    show_default=True,
+    help="How long the head of a request may take.",
+)
+@click.option(
+    "--idle-timeout",
+    metavar="TIME",
+    callback=_read_duration,
+    default="30s",
+    show_default=True,
+    help="Quiet time after which the pool shrinks.",
+)
+@click.option(
+    "--drain-timeout",
+    metavar="TIME",
+    callback=_read_duration,
+    default="30s",
+    show_default=True,
+    help="How long a stop waits for requests.",
+)
+@click.option("--estate-version", type=int, hidden=True)
+@_serving
+def cgi(
+    *,
+    estate_version: int | None,
+    ready_fd: int | None,
+    log_format: str | None,
+    log_file: str | None,
+    log_level: str,
+    strategy: str,
+    ready: str | None,
+    head_timeout: float,
+    idle_timeout: float,
+    drain_timeout: float,
+    **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
+) -> None:
+    """Serve a CGI program, or a folder of them, to a web server.
+
+    ADDRESS is HOST:PORT, PORT, /PATH of a UNIX socket, or fd:NAME. Arguments of PROGRAM that begin
+    with a dash stand behind "--".
+    """
+    from socketd.cli.cgi import CgiOptions
+    from socketd.cli.cgi import cgi as serve
+    from socketd.cli.run import run_options
+
+    options = CgiOptions(
+        strategy=Strategy(strategy),
+        ready=ready or "",
+        head_seconds=head_timeout,
+        idle_seconds=idle_timeout,
+        drain_seconds=drain_timeout,
+        **rest,
+    )
+    serving = run_options(log_format, log_level, ready_fd, log_file)
+    sys.exit(_report(lambda: serve(options, serving, estate_version)))
 
 
 @main.command()

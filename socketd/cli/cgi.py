@@ -1,0 +1,173 @@
+"""`socketd cgi`: CGI programs behind a web server, with everything chosen that can be.
+
+Owns the way from that command line to the settings of services. Must not know how they are served.
+
+FastCGI in front of a program that is held takes two services: workers of the one speak FastCGI and
+pass each request on to the other, whose workers are copies of the program.
+"""
+
+import contextlib
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from socketd import estate
+from socketd.address import Address, UnixAddress, parse_listen, place_of
+from socketd.cli.run import RunOptions, Source, serve
+from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_front
+from socketd.configfile import Surroundings
+from socketd.confinement import Confinement
+from socketd.errors import ExitCode, SystemFailureError, UsageError
+from socketd.front import CgiProgram, FrontKind, check_root, pass_on, put_behind
+from socketd.pool import PoolSettings, Strategy
+from socketd.privileges import login_variables
+from socketd.program import Program, locate
+from socketd.spawner import AT_FORK, Readiness, ReadyLevel, WorkerKind
+from socketd.start import best_start
+from socketd.template import is_built
+
+_FOLDER_VARIABLE = "SOCKETD_CGI_FOLDER"  # for the next version of ourselves
+_SOCKET_NAME = "requests.sock"
+_OWNER_ONLY = 0o600
+_EVERYBODY_MAY_ENTER = 0o711
+
+
+@dataclass(frozen=True, slots=True)
+class CgiOptions:
+    """What the command line says, addresses as they were typed.
+
+    `ready` is a level, or empty where the best one is to be found. `words` are the program and its
+    arguments, none with `root`. `mode` is that of the paths of UNIX sockets.
+    """
+
+    scgi: tuple[str, ...]
+    fcgi: tuple[str, ...]
+    words: tuple[str, ...]
+    root: str | None
+    workers: int
+    max_workers: int | None
+    strategy: Strategy
+    idle_seconds: float
+    drain_seconds: float
+    head_seconds: float
+    ready: str
+    user: str | None
+    variables: tuple[str, ...]
+    mode: int
+
+
+def cgi(options: CgiOptions, run_options: RunOptions, estate_version: int | None) -> int:
+    """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin.
+
+    With `estate_version` only say whether this version could go on where that one has stopped.
+    """
+    if estate_version is not None:
+        estate.check_version(estate_version)
+        _settings(options, "", Surroundings(dict(os.environ)))
+        return ExitCode.DONE
+    proof = ("cgi", "--estate-version", str(estate.VERSION), *sys.argv[2:])
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_folder()) if options.fcgi else ""
+        read = functools.partial(_settings, options, folder)
+        return serve(Source("cgi", read, proof), run_options)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """Have a folder for a socket of our own; the next version of ourselves takes it over."""
+    folder = os.environ.pop(_FOLDER_VARIABLE, None)
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="socketd-cgi-")
+        os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
+    os.environ[_FOLDER_VARIABLE] = folder
+    yield folder
+    with contextlib.suppress(OSError):  # somebody else has put something there
+        os.rmdir(folder)
+
+
+def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[ServiceSettings]:
+    """Return the settings of every service; `folder` is for a socket of our own."""
+    _check(options)
+    chosen, readiness = _start(options)
+    pairs = (variable.partition("=") for variable in options.variables)
+    own = login_variables(options.user or "") | {name: value for name, _, value in pairs}
+    make = functools.partial(_service, options, around)
+    scgi = put_behind(FrontKind.SCGI, chosen, own, options.head_seconds)
+    services = [make(_address(text, options), scgi, readiness) for text in options.scgi]
+    if not options.fcgi:
+        return services
+    if readiness.level is ReadyLevel.FORK:
+        fcgi = put_behind(FrontKind.FCGI, chosen, own)
+    else:
+        inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, options.user)
+        services.append(make(inner, scgi, readiness))
+        fcgi = pass_on(place_of(inner))
+    return services + [make(_address(text, options), fcgi, AT_FORK) for text in options.fcgi]
+
+
+def _check(options: CgiOptions) -> None:
+    if not options.scgi and not options.fcgi:
+        raise UsageError("nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS")
+    if bool(options.words) == (options.root is not None):
+        raise UsageError("give either a PROGRAM or --root FOLDER")
+    for variable in options.variables:
+        if variable.find("=") < 1:
+            raise UsageError(f"--env: {variable!r} is not NAME=VALUE")
+    if not is_built():
+        raise SystemFailureError(
+            "cgi needs the native worker, which was not built when socketd was installed; install "
+            "a C compiler and install socketd again"
+        )
+
+
+def _start(options: CgiOptions) -> tuple[Program | str, Readiness]:
+    """Return the program, or the folder of programs, and how far it is started ahead."""
+    level = ReadyLevel(options.ready.removesuffix("!") or ReadyLevel.FORK.value)
+    has_root = options.root is not None
+    reason = why_no_front(FrontKind.SCGI, level, WorkerKind.NATIVE, has_root=has_root)
+    if reason is not None:
+        raise UsageError(f"--ready {options.ready}: {reason}")
+    if options.root is not None:
+        return check_root(options.root), AT_FORK
+    program = locate(options.words, dict(os.environ))
+    if options.ready:
+        return program, Readiness(level, options.ready.endswith("!"))
+    program, level = best_start(program)
+    return program, Readiness(level)
+
+
+def _service(
+    options: CgiOptions,
+    around: Surroundings,
+    address: Address,
+    cgi_program: CgiProgram,
+    readiness: Readiness,
+) -> ServiceSettings:
+    minimum, maximum = size_pool(options.strategy, options.workers, options.max_workers)
+    return ServiceSettings(
+        name="cgi",
+        address=address,
+        program=cgi_program.program,
+        environment=cgi_program.environment,
+        pool=PoolSettings(
+            minimum, maximum, options.strategy, options.idle_seconds, options.drain_seconds
+        ),
+        stderr=usual_stderr(FrontKind.SCGI),
+        confinement=Confinement(user=options.user, directory=cgi_program.directory),
+        soft_nofile=around.soft_nofile,
+        readiness=readiness,
+        front=cgi_program.front,
+    )
+
+
+def _address(text: str, options: CgiOptions) -> Address:
+    """Read `HOST:PORT`, `PORT` or `/PATH`, or any form of a configuration file."""
+    is_whole = text.startswith(("tcp:", "unix:", "fd:"))
+    scheme = "" if is_whole else "unix:" if text.startswith("/") else "tcp:"
+    address = parse_listen(scheme + text)
+    if isinstance(address, UnixAddress):
+        return UnixAddress(address.path, options.mode)
+    return address
