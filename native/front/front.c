@@ -1,22 +1,18 @@
 /*
- * A refusal is sent and then waited for. Closing a socket that has received what nobody has read
- * resets the connection, and a reset throws away what the peer has not yet taken, here the answer
- * (RFC 2525, section 2.17). So what still comes is read and dropped, for a moment.
+ * All of it static: in a worker only those pages are ever there that its request touches.
  */
 #include "front.h"
 
+#include "farewell.h"
 #include "root.h"
 #include "scgi.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FAREWELL_MS = 200, FAREWELL_READS = 256, FAREWELL_SIZE = 16 * 1024 };
-
-/* Static: in a worker only the pages that a request touches are ever there. */
 static struct request request;
 static struct root_choice choice;
 static char text[REQUEST_TEXT_SIZE];
@@ -37,20 +33,6 @@ static void send_whole(int connection, const char *bytes, size_t size)
     }
 }
 
-static void see_off(int connection)
-{
-    static char dropped[FAREWELL_SIZE];
-
-    if (shutdown(connection, SHUT_WR) < 0)
-        return;
-    for (int i = 0; i < FAREWELL_READS; i++) {
-        struct pollfd readable = {.fd = connection, .events = POLLIN};
-
-        if (poll(&readable, 1, FAREWELL_MS) <= 0 || read(connection, dropped, sizeof dropped) <= 0)
-            return;
-    }
-}
-
 _Noreturn void front_refuse(int out, const struct refusal *refusal)
 {
     char answer[REFUSAL_ANSWER_SIZE];
@@ -58,7 +40,7 @@ _Noreturn void front_refuse(int out, const struct refusal *refusal)
     if (!*refusal->status)
         _exit(0); /* nobody has asked for anything */
     send_whole(out, answer, refusal_write(refusal, answer));
-    see_off(out);
+    farewell_say(out);
     _exit(EXIT_REFUSED);
 }
 
@@ -108,5 +90,6 @@ struct front_request front_take(const struct front *front, int in, int out)
         front_refuse(out, refused);
     sigprocmask(SIG_SETMASK, &before, NULL);
     taken.own_entries = request.entries + request.own_count;
+    taken.has_body = strcmp(request_find(&request, "CONTENT_LENGTH"), "0") != 0;
     return taken;
 }

@@ -26,6 +26,7 @@ struct front_request {
     char **own_entries;  /* those of it that only the request has, then NULL */
     const char *path;    /* of the program that it has chosen, NULL without a root */
     const char *folder;  /* of that program */
+    bool has_body;       /* which the program may or may not read */
 };
 
 /* Take note of the variables that the service sets, in the template, once for all workers. False

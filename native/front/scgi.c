@@ -5,12 +5,12 @@
  */
 #include "scgi.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char first_name[] = "CONTENT_LENGTH";
@@ -47,20 +47,12 @@ struct source {
     size_t taken;
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000U + (uint64_t)now.tv_nsec / 1000000U;
-}
-
 /* Read at least one byte, and no more than `size`. */
 static const struct refusal *take(struct source *source, char *to, size_t size, size_t *count)
 {
     for (;;) {
         struct pollfd readable = {.fd = source->fd, .events = POLLIN};
-        uint64_t now = now_ms();
+        uint64_t now = clock_ms();
         ssize_t got;
 
         if (now >= source->deadline_ms)
@@ -155,7 +147,7 @@ const struct refusal *scgi_parse(char *text, size_t length, struct request *requ
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],
                                 struct request *request)
 {
-    struct source source = {.fd = fd, .deadline_ms = now_ms() + (uint64_t)limit_ms};
+    struct source source = {.fd = fd, .deadline_ms = clock_ms() + (uint64_t)limit_ms};
     char start[LEAST_HEAD];
     const struct refusal *refused;
     size_t length, colon, count, present;

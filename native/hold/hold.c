@@ -26,6 +26,7 @@
 #include "call.h"
 #include "copy.h"
 #include "dispositions.h"
+#include "front/farewell.h"
 #include "front/front.h"
 #include "place.h"
 #include "python.h"
@@ -35,6 +36,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -54,6 +56,7 @@ static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
 static int received[RECEIVED];
+static pid_t process_with_body;
 
 /* For socketd.hold: true if the process is to stop itself when its start is over. */
 VISIBLE int socketd_hold_waits_for_stop(void);
@@ -173,6 +176,7 @@ static void forbid_tracing(void)
 static int wait_connection(struct worker *worker, char ***entries)
 {
     const struct front front = {.head_limit_ms = call.head_limit_ms};
+    struct front_request request;
     int connection;
 
     if (front.head_limit_ms == 0) {
@@ -181,8 +185,22 @@ static int wait_connection(struct worker *worker, char ***entries)
     }
     connection = worker_wait(worker, NULL);
     worker_leave(worker);
-    *entries = front_take(&front, connection, connection).own_entries;
+    request = front_take(&front, connection, connection);
+    if (request.has_body)
+        process_with_body = getpid();
+    *entries = request.own_entries;
     return connection;
+}
+
+/* The end of a copy with a request whose body it may not have read. What it has written must have
+ * left its buffers first, which exit() does after this. A program that does not end by exit() does
+ * without. */
+static __attribute__((destructor)) void end(void)
+{
+    if (process_with_body == 0 || process_with_body != getpid())
+        return;
+    fflush(NULL);
+    farewell_say(STDOUT_FILENO);
 }
 
 /* Returns in copies only, each with a connection in place. All signals are blocked. */

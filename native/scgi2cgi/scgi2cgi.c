@@ -4,9 +4,11 @@
  *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...
  *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... --root FOLDER
  *
- * It becomes the program, which then has the connection itself: no byte of a body or an answer
- * passes through here. What it has inherited ends here, environment and working directory alike.
+ * It becomes the program, or for a request with a body its parent. The program has the connection
+ * itself: no byte of a body or an answer passes through here. What was inherited ends here,
+ * environment and working directory alike.
  */
+#include "front/farewell.h"
 #include "front/front.h"
 
 #include <errno.h>
@@ -182,6 +184,8 @@ int main(int count, char **words)
     if (is_connection(STDERR_FILENO))
         move_stderr();
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
+    if (request.has_body)
+        farewell_leave_to_parent(STDIN_FILENO);
     chosen[0] = (char *)request.path;
     run(request.path ? chosen : call.arguments, request.entries);
 }

@@ -12,6 +12,7 @@
  *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
+#include "front/farewell.h"
 #include "front/front.h"
 #include "privileges.h"
 #include "program.h"
@@ -285,6 +286,8 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
         program->folder = request.folder;
         program->is_chosen = true;
     }
+    if (request.has_body)
+        farewell_leave_to_parent(connection);
     program_become(program, worker, connection, request.entries);
 }
 
