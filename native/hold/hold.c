@@ -26,6 +26,7 @@
 #include "call.h"
 #include "copy.h"
 #include "dispositions.h"
+#include "files.h"
 #include "front/farewell.h"
 #include "front/front.h"
 #include "place.h"
@@ -36,7 +37,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -56,7 +56,6 @@ static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
 static int received[RECEIVED];
-static pid_t process_with_body;
 
 /* For socketd.hold: true if the process is to stop itself when its start is over. */
 VISIBLE int socketd_hold_waits_for_stop(void);
@@ -187,20 +186,9 @@ static int wait_connection(struct worker *worker, char ***entries)
     worker_leave(worker);
     request = front_take(&front, connection, connection);
     if (request.has_body)
-        process_with_body = getpid();
+        farewell_leave_to_parent(connection);
     *entries = request.own_entries;
     return connection;
-}
-
-/* The end of a copy with a request whose body it may not have read. What it has written must have
- * left its buffers first, which exit() does after this. A program that does not end by exit() does
- * without. */
-static __attribute__((destructor)) void end(void)
-{
-    if (process_with_body == 0 || process_with_body != getpid())
-        return;
-    fflush(NULL);
-    farewell_say(STDOUT_FILENO);
 }
 
 /* Returns in copies only, each with a connection in place. All signals are blocked. */
@@ -212,6 +200,7 @@ static void hold(void)
     int connection;
 
     find_wired();
+    files_note();
     forbid_tracing();
     receive();
     template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
@@ -233,6 +222,7 @@ static void hold(void)
     };
     python_prepare();
     worker.number = template_run(&template);
+    files_separate();
     python_after_fork();
     connection = wait_connection(&worker, &entries);
     copy_release(&original, &worker, connection);

@@ -57,6 +57,11 @@ void variables_add(char *const entries[])
         for (size_t i = 0; entries[i]; i++)
             set(setenv, entries[i]);
     }
-    for (size_t i = 0; own_set && entries[i]; i++)
+    for (size_t i = 0; own_set && entries[i]; i++) {
         set(own_set, entries[i]);
+        /* bash marks a variable as exported once it has set it, and looks whether what it sets is
+         * exported: the last one is set again. */
+        if (!entries[i + 1])
+            set(own_set, entries[i]);
+    }
 }

@@ -171,19 +171,35 @@ def test_copies_do_not_see_each_other_s_state(start: Start, compile_c: Compile) 
             assert connection.recv(99) == b"2:" + name.lower() + name
 
 
-def test_open_file_of_the_start_is_shared_and_listed(start: Start, tmp_path: Path) -> None:
-    """Copies have one position in it, which the log warns of by naming the descriptor."""
+def test_each_copy_reads_a_file_of_the_start_by_itself(start: Start, tmp_path: Path) -> None:
+    """It goes on where the start has come to, whatever other copies have read."""
     path = tmp_path / "numbers"
     path.write_text("1\n2\n3\n4\n")
     code = (
-        f'import os, sys; f = os.open("{path}", os.O_RDONLY); sys.stdin.readline(); '
-        "print(os.read(f, 2).decode().strip())"
+        f'import os, sys; f = os.open("{path}", os.O_RDONLY); os.read(f, 2); '
+        "sys.stdin.readline(); print(os.read(f, 2).decode().strip(), os.get_inheritable(f))"
     )
     server = start("read!", f"{sys.executable} -c '{code}'")
 
     answers = [exchange(server.place, b"\n") for _ in range(3)]
 
-    assert answers == [b"1\n", b"2\n", b"3\n"]
+    assert answers == [b"2 False\n"] * 3
+    assert server.events("template_started")[0]["descriptors"] == f"3={path}"
+
+
+def test_file_that_the_start_writes_is_shared_and_listed(start: Start, tmp_path: Path) -> None:
+    """Copies have one position in it, so that none writes over another's lines."""
+    path = tmp_path / "log"
+    code = (
+        f'import os, sys; f = os.open("{path}", os.O_WRONLY | os.O_CREAT); '
+        "line = sys.stdin.readline(); os.write(f, line.encode())"
+    )
+    server = start("read!", f"{sys.executable} -c '{code}'")
+
+    for word in (b"one\n", b"two\n", b"three\n"):
+        assert exchange(server.place, word) == b""
+
+    assert path.read_text() == "one\ntwo\nthree\n"
     assert server.events("template_started")[0]["descriptors"] == f"3={path}"
 
 
