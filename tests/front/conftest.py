@@ -1,0 +1,79 @@
+"""Fixtures of the tests of fronts: the wrapper, as shipped and sanitized, servers, programs."""
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.servers import Server
+from socketd.template import is_built
+
+NATIVE = Path(__file__).parents[2] / "native"
+# What a program answers that shows what it has been given.
+SHOW = """#!/bin/sh
+printf 'Content-Type: text/plain\\r\\n\\r\\n'
+env -0 | tr '\\0\\n' '\\n ' | grep -v -e '^PWD=' -e '^OLDPWD=' -e '^SHLVL=' -e '^_=' | sort
+echo "in $(pwd)"
+echo "body $(head -c "$CONTENT_LENGTH")"
+"""
+
+Start = Callable[..., Server]
+Script = Callable[..., str]
+
+
+@pytest.fixture(scope="session", params=["wrappers", "sanitize-wrappers"])
+def scgi2cgi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the wrapper as shipped, then as one that checks its own memory."""
+    make = shutil.which("make")
+    if make is None or not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("no make or no C compiler")
+    folder = tmp_path_factory.mktemp("wrappers")
+    product = folder / "scgi2cgi"
+    command = [make, "-C", str(NATIVE), request.param, f"SCGI={product}", f"FCGI={folder}/fcgi"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "cannot find" in done.stderr and request.param.startswith("sanitize"):
+        pytest.skip("the C compiler has no sanitizers")
+
+    assert done.returncode == 0, done.stderr
+
+    return str(product)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Return a function that writes an executable script and returns its path."""
+
+    def write(text: str = SHOW, name: str = "show.cgi", mode: int = 0o755) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start servers with an SCGI front; they must leave nothing behind."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    servers: list[Server] = []
+
+    def start_server(*arguments: str, is_quiet: bool = True, **environment: str) -> Server:
+        server = Server(
+            ["--front", "scgi", "-W", "2", "-B", "127.0.0.1", "-s", "0", *arguments],
+            environment=environment,
+            is_quiet=is_quiet,
+            is_measured=False,
+        )
+        servers.append(server)
+        return server
+
+    with contextlib.ExitStack() as stack:
+        yield start_server
+        for server in servers:
+            stack.callback(server.close)
