@@ -1,6 +1,10 @@
 """Fixtures of the tests that run real servers."""
 
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +12,7 @@ from harness.servers import Server
 from socketd.template import is_built
 
 KINDS = ("native", "python")
+STOP_LEVEL = "stop"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -24,18 +29,54 @@ def worker_kind(request: pytest.FixtureRequest) -> str:
     kind = str(request.param)
     if kind != "python" and not is_built():
         pytest.skip("the native worker was not built: no C compiler")
+    if kind == STOP_LEVEL and shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
     return kind
 
 
+def stop_first(command: str, path: Path) -> str:
+    """Write a script that stops itself and then becomes what a command is; return its path.
+
+    For bash: its variables are those that its programs get. It has to be told to become a program,
+    which is to be the process that has the connection.
+    """
+    become = "exec " if re.fullmatch(r"(?!exit |exec |echo )[\w./ -]+", command) else ""
+    path.write_text(f"#!{shutil.which('bash')}\nkill -STOP $$\n{become}{command}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def at_level(level: str, arguments: tuple[str, ...], path: Path) -> list[str]:
+    """Return the arguments of a server at a level; at `stop` a program has to stop itself."""
+    changed = list(arguments)
+    if level == STOP_LEVEL:
+        place = changed.index("-p") + 1
+        # A shell between would wait for what has to stop itself, and be the one to be held.
+        become = "exec " if "always" in arguments else ""
+        changed[place] = become + stop_first(changed[place], path)
+    return ["--ready", f"{level}!", *changed]
+
+
 @pytest.fixture
-def serve(worker_kind: str) -> Iterator[Callable[..., Server]]:
+def open_folder() -> Iterator[Path]:
+    """Lend a folder into which every user may look."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def serve(worker_kind: str, open_folder: Path) -> Iterator[Callable[..., Server]]:
     """Start servers that are stopped at the end, and must leave nothing behind."""
     servers: list[Server] = []
 
     def start(*arguments: str, **options: object) -> Server:
-        is_level = worker_kind not in KINDS
-        kind = ["--ready", f"{worker_kind}!"] if is_level else ["--worker", worker_kind]
-        server = Server([*kind, *arguments], **options)  # type: ignore[arg-type]  # options of Server
+        if worker_kind in KINDS:
+            changed = ["--worker", worker_kind, *arguments]
+        else:
+            changed = at_level(worker_kind, arguments, open_folder / f"stops-{len(servers)}")
+        server = Server(changed, **options)  # type: ignore[arg-type]  # options of Server
         servers.append(server)
         return server
 

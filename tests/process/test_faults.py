@@ -18,7 +18,7 @@ from harness.servers import Server
 from harness.waiting import wait_for
 from socketd.board import SlotState
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop")]
 
 AS_USER = ["setpriv", "--reuid=54321", "--clear-groups"]
 
@@ -145,7 +145,7 @@ def test_lack_of_descriptors_is_waited_out(serve: Serve) -> None:
     server.wait_settled(idle=2)
 
 
-@pytest.mark.ready("load")
+@pytest.mark.ready("load", "stop")
 def test_program_that_cannot_be_run_backs_off_and_keeps_trying(serve: Serve) -> None:
     """Exit 127 at every connection slows the pool down; it neither spins nor gives up."""
     server = serve(
@@ -161,7 +161,7 @@ def test_program_that_cannot_be_run_backs_off_and_keeps_trying(serve: Serve) -> 
     server.wait_settled(idle=2)
 
 
-@pytest.mark.ready("load")
+@pytest.mark.ready("load", "stop")
 def test_program_that_exits_at_once_is_normal(serve: Serve) -> None:
     """A program that ends right after its connection, with whatever status, is no failure."""
     server = serve("-p", "exit 3", "-W", "2", "-B", "localhost", "-s", "0")

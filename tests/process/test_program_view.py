@@ -13,7 +13,7 @@ import pytest
 from harness.clients import connect, exchange, read_all
 from harness.servers import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "stop")]
 
 Serve = Callable[..., Server]
 
