@@ -125,25 +125,6 @@ def test_signals_are_in_a_copy_as_the_program_has_set_them(
     server.wait_settled(idle=2)
 
 
-def test_only_the_standard_descriptors_and_the_program_s_own_are_in_a_copy(
-    start: Start, compile_c: Compile
-) -> None:
-    """Neither listener, board, doorbell nor the pipe of numbers is left, nor the board mapped."""
-    body = """
-    char line[4096]; int file = open("/dev/zero", O_RDONLY); read(0, line, 1);
-    for (int fd = 0; fd < 1024; fd++)
-        if (fcntl(fd, F_GETFD) >= 0) printf("%d ", fd);
-    printf("| %d |", file);
-    FILE *maps = fopen("/proc/self/maps", "r");
-    while (fgets(line, sizeof line, maps)) if (strstr(line, "socketd-board")) printf(" board");
-    """
-    text = program(body)
-    for level in ("read!", "load!"):
-        server = start(level, compile_c(text))
-
-        assert exchange(server.place, b"x") == b"0 1 2 3 | 3 |"
-
-
 @pytest.mark.parametrize("level", ["load!", "read!"])
 def test_program_has_its_own_name_again(start: Start, compile_c: Compile, level: str) -> None:
     """In a list of processes a copy with a connection is the program, not a worker of ours."""
