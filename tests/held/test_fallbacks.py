@@ -49,6 +49,12 @@ MISFITS = {
         f"if (fork()) pause(); {ECHO} fflush(stdout); kill(0, SIGTERM);",
         "a program that it has started reads its input",
     ),
+    "handles the signal itself": Misfit(
+        f"signal(SIGRTMAX - 3, exit); {ECHO}", "has ended with status 61"
+    ),
+    "becomes a daemon": Misfit(
+        f"if ({AHEAD}) {{ daemon(0, 0); alarm(1); pause(); }} {ECHO}", "has ended with status 0"
+    ),
     "goes to the background": Misfit(
         f"if ({AHEAD} && fork()) exit(0); {ECHO}", "has ended with status 0"
     ),
@@ -97,6 +103,23 @@ def test_program_that_becomes_a_static_one_is_not_held(start: Start, compile_c: 
 
     assert exchange(server.place, b"a\n") == b"a\n"
     assert "our object is not in it" in reason(server)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat | sed s/x/y/",
+        "while true; do cat; exit; done",
+        "line=$(head -n 1); echo $line",
+    ],
+)
+def test_shell_whose_children_read_is_loaded_ahead(start: Start, text: str) -> None:
+    """The shell waits for them and not for its input; a copy would start none of them."""
+    server = start("read", text, is_quiet=False)
+
+    assert [exchange(server.place, word) for word in (b"a\n", b"b\n")] == [b"a\n", b"b\n"]
+    assert ready(server) == "load"
+    assert "a program that it has started reads its input" in reason(server)
 
 
 def test_template_that_has_gone_to_the_background_leaves_nothing_behind(

@@ -17,6 +17,7 @@ PYTHON = sys.executable
 PROGRAMS = {
     "cat": "cat",
     "sed": "sed s/x/y/",
+    "awk": "awk '{ print $1 }'",
     "mawk": "mawk '{ print $1 }'",
     "gawk": "gawk '{ print $1 }'",
     "tr": "tr x y",

@@ -1,15 +1,18 @@
 """Held Python: what a copy of an interpreter has to have of its own."""
 
+import os
 import re
 import sys
+import venv
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from harness.clients import connect, exchange, read_all
 from harness.servers import Server
 
-from .conftest import Start, ready
+from .conftest import Start, ready, reason
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +119,42 @@ def test_script_that_has_started_a_thread_is_not_held(start: Start, script: Scri
 
     assert exchange(server.place, b"line\n") == b"line\n"
     assert ready(server) == "load"
+
+
+@pytest.mark.parametrize(("threads", "level"), [("1", "read"), ("2", "load")])
+def test_numpy_is_held_if_it_starts_no_threads(
+    start: Start, script: Script, threads: str, level: str
+) -> None:
+    """Its library of linear algebra starts a thread per core when imported, unless told not to."""
+    if int(threads) > len(os.sched_getaffinity(0)):
+        pytest.skip("this machine has one core")
+    path = script(
+        "import sys, numpy\n"
+        "for line in sys.stdin:\n"
+        "    matrix = numpy.array([float(word) for word in line.split()]).reshape(2, 2)\n"
+        "    print(int((matrix @ matrix).sum()), flush=True)\n"
+    )
+    server = start("read", f"{PYTHON} {path}", is_quiet=False, OPENBLAS_NUM_THREADS=threads)
+
+    assert [exchange(server.place, b"1 2 3 %d\n" % last) for last in (4, 5)] == [b"54\n", b"68\n"]
+
+    assert ready(server) == level
+    if threads != "1":
+        assert f"it has {threads} threads" in reason(server)
+
+
+def test_interpreter_of_a_virtual_environment_is_held_with_its_modules(
+    start: Start, tmp_path: Path
+) -> None:
+    """It is the same program by another name, which is how it finds what is installed for it."""
+    folder = tmp_path / "environment"
+    venv.create(folder)
+    [packages] = folder.glob("lib/python3*/site-packages")
+    (packages / "installed_here.py").write_text("import sys\nprefix = sys.prefix\n")
+    code = "import sys, installed_here; sys.stdin.readline(); print(installed_here.prefix)"
+    server = start("read!", f"{folder}/bin/python -c '{code}'")
+
+    assert [exchange(server.place, b"\n") for _ in range(2)] == [f"{folder}\n".encode()] * 2
 
 
 def test_signals_of_the_interpreter_are_its_own_again(start: Start, script: Script) -> None:
