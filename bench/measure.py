@@ -77,6 +77,8 @@ class Extent:
     ready: tuple[int, ...]
     """Workers that stand ready for a burst; servers without a pool are measured once."""
     memory: tuple[int, ...]
+    heap: tuple[int, ...]
+    """Workers that are weighed as copies of a program with much in its memory."""
     cpu: tuple[int, ...]
     cpu_connections: int
     cold: tuple[int, ...]
@@ -87,12 +89,13 @@ class Extent:
 FULL = Extent(
     # a Python script takes tens of milliseconds of a processor: 100 per second would fill two
     paced={"cat": (100, 300), "sh": (100, 100), "python": (20, 40)},
-    throughput={"cat": (1, (1, 8, 32, 128)), "python": (2, (8,))},
+    throughput={"cat": (1, (1, 8, 32, 128)), "python": (2, (8,)), "bash": (1, (8,))},
     burst=300,
     bursts=2,
     silence_seconds=1,
     ready=(300, 32),
     memory=(4, 100, 1000),
+    heap=(100,),
     cpu=(10, 100, 1000),
     cpu_connections=1000,
     cold=(1000,),
@@ -106,6 +109,7 @@ QUICK = Extent(
     silence_seconds=0.05,
     ready=(20,),
     memory=(4,),
+    heap=(2,),
     cpu=(10,),
     cpu_connections=50,
     cold=(10,),
@@ -140,14 +144,16 @@ def cases(extent: Extent, workers: int) -> list[Case]:
                 is_for_pools=number > 0,
             )
         )
-    for name, levels, measure, amount in (
-        ("memory", extent.memory, measure_memory, 0),
-        ("master cpu", extent.cpu, measure_master_cpu, extent.cpu_connections),
-        ("cold start", extent.cold, measure_cold_start, 0),
-        ("client start", (1,), measure_client_start, extent.clients),
+    for name, program, levels, measure, amount in (
+        ("memory", cat, extent.memory, measure_memory, 0),
+        ("memory", PROGRAMS["heap"], extent.heap, measure_memory, 0),
+        ("master cpu", cat, extent.cpu, measure_master_cpu, extent.cpu_connections),
+        ("cold start", cat, extent.cold, measure_cold_start, 0),
+        ("client start", cat, (1,), measure_client_start, extent.clients),
     ):
         found += [
-            Case(name, cat, level, level, measure, amount, is_for_pools=True) for level in levels
+            Case(name, program, level, level, measure, amount, is_for_pools=True)
+            for level in levels
         ]
     return found
 

@@ -108,6 +108,7 @@ TARGETS = (
             (_HELD, "cat", 8, 2.2),
             (_HELD, "cat", 32, 2.2),
             (_HELD, "python", 8, 3.0),
+            (_HELD, "bash", 8, 3.0),
         )
     ),
     Target(
@@ -128,6 +129,12 @@ TARGETS = (
             unit=" KiB",
         )
         for level in (4, 100, 1000)
+    ),
+    Target(
+        "memory of an idle copy (PSS), Python script with a 50 MiB heap, 100 copies",
+        1536,
+        lambda results: results.summary(Cell("memory", "heap", 100), _HELD, "worker_pss_kib"),
+        unit=" KiB",
     ),
     Target(
         "start of the client, whole run, to `import click`",
@@ -221,11 +228,16 @@ def _burst(results: Results, cell: Cell) -> str:
 def _memory(results: Results) -> str:
     values = ("worker_pss_kib", "master_pss_kib", "helpers_pss_kib")
     rows = [
-        [str(cell.level), _TITLES[key], *(_number(results, cell, key, name) for name in values)]
+        [
+            PROGRAMS[cell.program].title,
+            str(cell.level),
+            _TITLES[key],
+            *(_number(results, cell, key, name) for name in values),
+        ]
         for cell in results.cells("memory")
         for key in _measured(results, [cell])
     ]
-    header = ["workers", "server", "idle worker, KiB", "master, KiB", "template, KiB"]
+    header = ["program", "workers", "server", "idle worker, KiB", "master, KiB", "template, KiB"]
     return _section("Memory (PSS)", header, rows)
 
 

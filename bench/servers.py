@@ -36,7 +36,7 @@ class Program:
         return shutil.which(self.words[0]) or self.words[0]
 
 
-_LINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs", "line.py")
+_SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 # the system's own interpreter, as in most scripts' first line, and not one that is slower to start;
 # elsewhere the real one behind a virtual environment, which has a place less to look into
 INTERPRETER = shutil.which("python3", path="/usr/bin") or os.path.realpath(sys.executable)
@@ -45,9 +45,13 @@ PROGRAMS = {
     for program in (
         Program("cat", "`cat`", ("cat",)),
         Program("sh", "`sh -c cat`", ("sh", "-c", "cat"), shell="cat"),
-        Program("python", "a Python script", (INTERPRETER, "-I", _LINE)),
+        Program("python", "a Python script", (INTERPRETER, "-I", f"{_SCRIPTS}/line.py")),
+        Program("bash", "a `bash` script", ("bash", f"{_SCRIPTS}/lines.sh")),
+        Program("heap", "a Python script with 50 MiB", (INTERPRETER, "-I", f"{_SCRIPTS}/heap.py")),
     )
 }
+# a start ahead is all that makes the other one worth a look
+_USUAL = ("cat", "sh", "python", "bash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Server:
     note: str = ""
     """What a reader must know to judge its numbers."""
     is_in_debian: bool = True
-    programs: tuple[str, ...] = tuple(PROGRAMS)
+    programs: tuple[str, ...] = _USUAL
 
 
 def _socketd(worker: str, *options: str, is_unix: bool = False) -> Callable[[Launch], list[str]]:
@@ -226,7 +230,7 @@ SERVERS = (
         _socketd("native", "--ready", "read!"),
         worker="native",
         note="the program has been started before the connection, up to its first read",
-        programs=("cat", "python"),
+        programs=("cat", "python", "bash", "heap"),
     ),
     Server("tcpserver", "tcpserver", "tcpserver", "ucspi-tcp", _tcpserver),
     Server("tcpsvd", "tcpsvd", "tcpsvd", "ipsvd", _tcpsvd),
