@@ -1,83 +1,119 @@
 /*
- * A position belongs to what open(2) has made, which a fork shares. A shell reads its script bit by
- * bit, and bash goes back to where it is before it starts a program: in copies that share a
- * position one would go on where another has come to.
+ * A fork shares open files, and with them the position where the next read begins. A shell reads
+ * its script as it goes on, and moves back to where it is before it starts a program: two copies
+ * would each run what the other has skipped. So each has its files opened anew, at the position
+ * where its template stands. That is before there is a connection, so nobody waits for it.
  *
- * Opening /proc/self/fd/N opens the same file, also one that has no name any more, and also under
- * another name by now; proc(5).
+ * Only for what is open for reading: who writes to one file means the others to find it there.
  */
 #include "files.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_FILES = 32, HIGHEST_LOOKED_AT = 1023, PATH_SIZE = sizeof "/proc/self/fd/1023" };
+enum { MOST_FILES = 32, HIGHEST = 1023, NO_TWIN = -1 };
 
 struct file {
     int fd;
-    int descriptor_flags; /* FD_CLOEXEC or 0 */
-    int status_flags;
+    int twin; /* the descriptor that it is a duplicate of, NO_TWIN if it is the first */
+    int flags;
+    int descriptor_flags;
     off_t position;
 };
 
 static struct file files[MOST_FILES];
-static int count;
+static int file_count;
 
-static bool is_read_only(int fd, struct file *file)
+/* Nobody else moves meanwhile: the template stands still, and there are no copies yet. */
+static bool is_twin(const struct file *one, int fd)
 {
-    struct stat status;
+    struct stat first, second;
+    bool is_moved;
 
-    file->descriptor_flags = fcntl(fd, F_GETFD);
-    if (file->descriptor_flags < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+    if (fstat(one->fd, &first) < 0 || fstat(fd, &second) < 0 || first.st_ino != second.st_ino ||
+        first.st_dev != second.st_dev)
         return false;
-    file->status_flags = fcntl(fd, F_GETFL);
-    file->position = lseek(fd, 0, SEEK_CUR);
-    return (file->status_flags & O_ACCMODE) == O_RDONLY && !(file->status_flags & O_PATH) &&
-           file->position >= 0;
+    lseek(one->fd, one->position + 1, SEEK_SET);
+    is_moved = lseek(fd, 0, SEEK_CUR) == one->position + 1;
+    lseek(one->fd, one->position, SEEK_SET);
+    /* They may have stood one apart by chance. */
+    return is_moved && lseek(fd, 0, SEEK_CUR) == one->position;
 }
 
-void files_note(void)
+static int find_twin(int fd)
 {
-    count = 0;
-    for (int fd = 0; fd <= HIGHEST_LOOKED_AT && count < MOST_FILES; fd++) {
-        files[count].fd = fd;
-        if (is_read_only(fd, &files[count]))
-            count++;
+    for (int i = 0; i < file_count; i++)
+        if (files[i].twin == NO_TWIN && is_twin(&files[i], fd))
+            return files[i].fd;
+    return NO_TWIN;
+}
+
+void files_find(void)
+{
+    file_count = 0;
+    for (int fd = 0; fd <= HIGHEST && file_count < MOST_FILES; fd++) {
+        int flags = fcntl(fd, F_GETFL);
+        struct stat status;
+
+        if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH) ||
+            fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+            continue;
+        files[file_count] = (struct file){
+            .fd = fd,
+            .twin = find_twin(fd),
+            .flags = flags,
+            .descriptor_flags = fcntl(fd, F_GETFD),
+            .position = lseek(fd, 0, SEEK_CUR),
+        };
+        file_count++;
     }
 }
 
-/* No stdio: see hold.c. */
-static void write_path(char path[PATH_SIZE], int fd)
+/* As sprintf() would have it, which may allocate. */
+static void write_path(char *path, int fd)
 {
     static const char folder[] = "/proc/self/fd/";
     char digits[4];
-    size_t length = 0;
+    int count = 0;
 
-    for (size_t i = 0; i < sizeof folder - 1; i++)
-        *path++ = folder[i];
+    for (const char *from = folder; *from; from++)
+        *path++ = *from;
     do
-        digits[length++] = (char)('0' + fd % 10);
-    while (fd /= 10);
-    while (length > 0)
-        *path++ = digits[--length];
+        digits[count++] = (char)('0' + fd % 10);
+    while ((fd /= 10) > 0);
+    while (count > 0)
+        *path++ = digits[--count];
     *path = '\0';
 }
 
-void files_separate(void)
+static int reopen(const struct file *file)
 {
-    for (int i = 0; i < count; i++) {
-        const struct file *file = &files[i];
-        char path[PATH_SIZE];
-        int own;
+    char path[sizeof "/proc/self/fd/0000"];
+    int fd;
 
-        write_path(path, file->fd);
-        own = open(path, (file->status_flags & ~O_CREAT) | O_CLOEXEC);
-        if (own < 0)
+    if (file->twin != NO_TWIN)
+        return dup(file->twin);
+    write_path(path, file->fd);
+    fd = open(path, file->flags);
+    if (fd >= 0 && lseek(fd, file->position, SEEK_SET) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void files_reopen(void)
+{
+    for (int i = 0; i < file_count; i++) {
+        const struct file *file = &files[i];
+        int fd = reopen(file);
+
+        if (fd < 0)
             continue;
-        if (lseek(own, file->position, SEEK_SET) == file->position)
-            dup3(own, file->fd, file->descriptor_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-        close(own);
+        dup3(fd, file->fd, file->descriptor_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+        close(fd);
     }
 }

@@ -1,17 +1,15 @@
 /*
- * The files that the program reads: each copy has positions of its own in them.
+ * The files that the program has open for reading, each copy with a position of its own.
  *
- * Owns the list of them. Must not know what is in them. What the program writes to stays shared:
- * copies with positions of their own would write over each other.
+ * Owns the list of them. Must not know what the program reads there.
  */
 #ifndef SOCKETD_FILES_H
 #define SOCKETD_FILES_H
 
-/* Take note of what is open for reading only, and where. In the template, before it has anything of
- * ours. */
-void files_note(void);
+/* Find them, and where the program stands in each. To be called in the template. */
+void files_find(void);
 
-/* Open it anew at the same positions. In a copy. A file that cannot be opened stays shared. */
-void files_separate(void);
+/* Open them anew, in a copy. One that cannot be opened any more stays shared. */
+void files_reopen(void);
 
 #endif

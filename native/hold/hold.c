@@ -200,7 +200,6 @@ static void hold(void)
     int connection;
 
     find_wired();
-    files_note();
     forbid_tracing();
     receive();
     template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
@@ -220,9 +219,10 @@ static void hold(void)
         .listener_fd = received[LISTENER],
         .cpu_limit = call.has_cpu_limit ? &call.cpu_limit : NULL,
     };
+    files_find();
     python_prepare();
     worker.number = template_run(&template);
-    files_separate();
+    files_reopen();
     python_after_fork();
     connection = wait_connection(&worker, &entries);
     copy_release(&original, &worker, connection);

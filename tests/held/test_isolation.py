@@ -1,10 +1,16 @@
 """What a copy with a connection can see: its own, and neither ours nor another copy's."""
 
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from harness.clients import connect
+from harness.clients import connect, exchange, read_all
 from harness.servers import Server
 
 from .conftest import Compile, Start
@@ -132,3 +138,47 @@ def test_nothing_of_ours_is_in_a_copy_that_has_its_connection(
     assert len(set(streams.values())) == 1
     assert not [line for line in seen.mappings if "socketd-board" in line or "rw-s" in line]
     client.close()
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_shell_copies_run_their_script_each_for_itself(
+    start: Start, script: Callable[..., str], shell: str
+) -> None:
+    """A shell reads its script as it runs it; copies at other lines are not in each other's way."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    filler = "".join(f": filler {number} {'x' * 80}\n" for number in range(200))  # beyond a buffer
+    path = script(
+        f"#!/usr/bin/env {shell}\n{filler}"
+        "read first\necho begun\nread fifo\ncat < $fifo > /dev/null\n"
+        f"{filler}echo $first\necho end\n"
+    )
+    server = start("read!", path)
+    fifos = [f"{path}-{number}" for number in range(3)]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(server.place)) for _ in fifos]
+        for number, (client, fifo) in enumerate(zip(clients, fifos, strict=True)):
+            os.mkfifo(fifo)
+            client.sendall(b"%d\n%s\n" % (number, fifo.encode()))
+            assert client.recv(6, socket.MSG_WAITALL) == b"begun\n"
+        for fifo in reversed(fifos):  # each waits in a program of its own until now
+            os.close(os.open(fifo, os.O_WRONLY))
+        assert [read_all(client) for client in clients] == [b"%d\nend\n" % n for n in range(3)]
+
+
+def test_duplicates_of_a_file_have_one_position_in_a_copy_too(
+    start: Start, compile_c: Compile, tmp_path: Path
+) -> None:
+    """Two descriptors of one opening move together, two openings of one file do not."""
+    path = tmp_path / "letters"
+    path.write_text("abcdefgh")
+    body = f"""
+    char c, text[4] = ""; int one = open("{path}", O_RDONLY | O_CLOEXEC), two = dup(one);
+    int other = open("{path}", O_RDONLY);
+    read(one, text, 1); read(0, &c, 1);
+    read(one, text, 1); read(two, text + 1, 1); read(other, text + 2, 1);
+    printf("%s %d %d\\n", text, fcntl(one, F_GETFD), fcntl(two, F_GETFD));
+    """
+    server = start("read!", compile_c(program(body)))
+
+    assert [exchange(server.place, b"x") for _ in range(3)] == [b"bca 1 0\n"] * 3

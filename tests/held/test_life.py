@@ -156,19 +156,24 @@ def test_killed_copies_are_replaced(start: Start, level: str, command: str) -> N
     assert exchange(server.place, b"a") == b"a"
 
 
-def test_open_file_of_the_start_is_shared_and_listed(start: Start, tmp_path: Path) -> None:
-    """Copies have one position in it, which the log warns of by naming the descriptor."""
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("O_RDONLY", [b"1\n"] * 3), ("O_RDWR", [b"1\n", b"2\n", b"3\n"])]
+)
+def test_open_file_of_the_start_is_listed_and_shared_if_it_is_written(
+    start: Start, tmp_path: Path, mode: str, expected: list[bytes]
+) -> None:
+    """Each copy reads on where its template stood; where it may write there is one position."""
     path = tmp_path / "numbers"
     path.write_text("1\n2\n3\n4\n")
     code = (
-        f'import os, sys; f = os.open("{path}", os.O_RDONLY); sys.stdin.readline(); '
+        f'import os, sys; f = os.open("{path}", os.{mode}); sys.stdin.readline(); '
         "print(os.read(f, 2).decode().strip())"
     )
     server = start("read!", f"{sys.executable} -c '{code}'")
 
     answers = [exchange(server.place, b"\n") for _ in range(3)]
 
-    assert answers == [b"1\n", b"2\n", b"3\n"]
+    assert answers == expected
     assert server.events("template_started")[0]["descriptors"] == f"3={path}"
 
 
