@@ -9,7 +9,7 @@ ADDRESS ?= localhost
 PORT ?= 7000
 JOBS ?= 2
 
-.PHONY: run test lint types walls unit process bench bench-docs clean
+.PHONY: run test lint types walls unit process sanitized bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -51,6 +51,11 @@ unit: $(STAMP)
 
 process: $(STAMP)
 	$(BIN)/pytest tests/process
+
+# What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
+sanitized: $(STAMP)
+	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
+	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
 
 $(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags)
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,13 @@
 """What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
 import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from harness.sanitized import Sanitized
 
 REQUIRE_PEERS = "SOCKETD_REQUIRE_PEERS"
 # What no package brings: properties of the machine and its network.
@@ -28,3 +33,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if missing:
         reporter.write_line(f"{REQUIRE_PEERS} is set, yet: {'; '.join(missing)}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def sanitize() -> Iterator[Callable[[str], Sanitized]]:
+    """Return a function that compiles the object that holds programs, checks included."""
+    made: dict[str, Sanitized] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # servers of other users load it
+
+        def build(target: str) -> Sanitized:
+            if target not in made:
+                made[target] = Sanitized.build(target, folder)
+            return made[target]
+
+        yield build

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
 from socketd.template import is_built
 
@@ -17,7 +18,7 @@ Compile = Callable[..., str]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(sanitize: Callable[[str], Sanitized]) -> Iterator[Start]:
     """Start servers at a level of --ready; they must leave nothing behind."""
     if not is_built():
         pytest.skip("the native worker was not built: no C compiler")
@@ -28,8 +29,12 @@ def start() -> Iterator[Start]:
     ) -> Server:
         arguments = ["--log-level", "debug", "--ready", level, "-p", program]
         arguments += ["-W", "2", "-B", "127.0.0.1", "-s", "0", *more]
-        # A measured interpreter would hold what it is measured with.
-        server = Server(arguments, environment=environment, is_quiet=is_quiet, is_measured=False)
+        if IS_WANTED:
+            sanitized = sanitize(ADDRESSES)
+            server = sanitized.serve(arguments, environment, is_quiet=is_quiet)
+        else:
+            # A measured interpreter would hold what it is measured with.
+            server = Server(arguments, environment, is_quiet=is_quiet, is_measured=False)
         servers.append(server)
         return server
 

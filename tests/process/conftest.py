@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
 from socketd.template import is_built
 
@@ -20,7 +21,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "worker_kind" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("ready")
         levels = mark.args if mark is not None else ()
-        metafunc.parametrize("worker_kind", [*KINDS, *levels], indirect=True)
+        kinds = levels if IS_WANTED else (*KINDS, *levels)
+        metafunc.parametrize("worker_kind", kinds, indirect=True)
 
 
 @pytest.fixture
@@ -67,7 +69,9 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def serve(worker_kind: str, open_folder: Path) -> Iterator[Callable[..., Server]]:
+def serve(
+    worker_kind: str, open_folder: Path, sanitize: Callable[[str], Sanitized]
+) -> Iterator[Callable[..., Server]]:
     """Start servers that are stopped at the end, and must leave nothing behind."""
     servers: list[Server] = []
 
@@ -76,7 +80,10 @@ def serve(worker_kind: str, open_folder: Path) -> Iterator[Callable[..., Server]
             changed = ["--worker", worker_kind, *arguments]
         else:
             changed = at_level(worker_kind, arguments, open_folder / f"stops-{len(servers)}")
-        server = Server(changed, **options)  # type: ignore[arg-type]  # options of Server
+        if IS_WANTED:
+            server = sanitize(ADDRESSES).serve(changed, **options)  # type: ignore[arg-type]  # the same
+        else:
+            server = Server(changed, **options)  # type: ignore[arg-type]  # options of Server
         servers.append(server)
         return server
 

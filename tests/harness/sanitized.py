@@ -1,0 +1,66 @@
+"""The object that holds programs, built so that it checks itself, and servers that use it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.servers import Server
+from socketd.template import is_built
+
+NATIVE = Path(__file__).parents[2] / "native"
+ADDRESSES = "sanitize-hold-address"
+# Set by `make sanitized`: every program that a test holds is held by an object that checks itself.
+IS_WANTED = bool(os.environ.get("SOCKETD_SANITIZE_HOLD"))
+# The server, with another object than that of the package.
+_CALL = """
+import sys
+import socketd.launch
+socketd.launch.HOLD_OBJECT = {path!r}
+from socketd.cli.socket import main
+sys.argv = sys.argv[1:]
+sys.exit(main())
+"""
+# Our object comes before the library. A report ends the process with a status that no test takes
+# for a good one.
+_ASAN_OPTIONS = "verify_asan_link_order=0:detect_leaks=0:exitcode=99"
+
+
+@dataclass(frozen=True)
+class Sanitized:
+    """An object that checks itself."""
+
+    path: str
+
+    @classmethod
+    def build(cls, target: str, folder: Path) -> "Sanitized":
+        """Compile the object as a target of the makefile has it, or skip the test."""
+        make = shutil.which("make")
+        if make is None or not is_built():
+            pytest.skip("no make or no C compiler")
+        product = folder / f"{target}.so"
+        command = [make, "-C", str(NATIVE), target, f"HOLD={product}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stderr
+
+        return cls(str(product))
+
+    def serve(
+        self,
+        arguments: list[str],
+        environment: dict[str, str] | None = None,
+        prefix: list[str] | None = None,
+        **options: object,
+    ) -> Server:
+        """Start a server that holds programs with this object."""
+        return Server(
+            arguments,
+            {"ASAN_OPTIONS": _ASAN_OPTIONS, **(environment or {})},
+            [*(prefix or []), sys.executable, "-c", _CALL.format(path=self.path)],
+            **{**options, "is_measured": False},  # type: ignore[arg-type]  # options of Server
+        )
