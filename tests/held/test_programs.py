@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.clients import connect, exchange, exchange_at_once, read_all
+from harness.clients import connect, exchange, read_all
 
 from .conftest import Start, ready
 
@@ -70,20 +70,6 @@ def test_shell_script_that_runs_programs_is_held(start: Start, script: Start, sh
 
     assert exchange(server.place, b"1\n") == b"2026 2\n0\n"
     assert exchange(server.place, b"5\n") == b"2026 6\n0\n"
-
-
-@pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_copies_of_a_script_go_on_each_by_itself(start: Start, script: Start, shell: str) -> None:
-    """A shell reads its script bit by bit; copies that work at once are not in each other's way."""
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    lines = "".join(f"expr $line + {number} # {'x' * 200}\n" for number in range(60))
-    server = start("read!", script(f"#!/usr/bin/env {shell}\nread line\n{lines}"))
-
-    answers = exchange_at_once(server.place, [b"%d\n" % start for start in range(12)])
-
-    for first, answer in enumerate(answers):
-        assert answer == b"".join(b"%d\n" % (first + number) for number in range(60))
 
 
 def test_wrapper_that_becomes_the_program_is_held_as_the_program(
