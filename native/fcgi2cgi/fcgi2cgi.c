@@ -1,4 +1,234 @@
-int main(void)
+/*
+ * fcgi2cgi: the requests of one FastCGI connection, each carried out by a CGI program.
+ *
+ *     fcgi2cgi [OPTION...] PROGRAM [ARGUMENT...]
+ *     fcgi2cgi [OPTION...] --root DIRECTORY
+ *     fcgi2cgi [OPTION...] --to unix:PATH|tcp:HOST:PORT
+ *
+ * Owns the call: arguments and the state of the process. The connection is descriptors 0 and 1.
+ *
+ * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
+ */
+#include "responder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    EXIT_WRONG_CALL = 100,
+    EXIT_SYSTEM = 111,
+    FIRST_FOREIGN_FD = 3,
+    VARIABLES = 64, /* of --env, and PATH */
+};
+
+static const char help[] =
+    "Usage: fcgi2cgi [OPTION...] PROGRAM [ARGUMENT...]\n"
+    "       fcgi2cgi [OPTION...] --root DIRECTORY\n"
+    "       fcgi2cgi [OPTION...] --to unix:PATH|tcp:HOST:PORT\n"
+    "Serve the FastCGI connection on stdin and stdout: run a CGI program for each request.\n"
+    "\n"
+    "  --root DIRECTORY   the path of a request names the program below DIRECTORY\n"
+    "  --to ADDRESS       pass requests on to a pool with an SCGI front\n"
+    "  --env NAME=VALUE   set a variable for the program, whatever the request says\n"
+    "  --stderr WHERE     the program's stderr: client (default, the web server's log),\n"
+    "                     inherit or null\n"
+    "  --help             print this text\n";
+
+struct call {
+    struct service service;
+    struct program program;
+    struct pool pool;
+    size_t variables_count;
+    char *variables[VARIABLES + 1];
+    char path[PATH_MAX];
+    char folder[PATH_MAX];
+};
+
+static _Noreturn void reject(const char *reason)
 {
-    return 100;
+    dprintf(STDERR_FILENO, "fcgi2cgi: %s; see fcgi2cgi --help\n", reason);
+    _exit(EXIT_WRONG_CALL);
+}
+
+static _Noreturn void fail(const char *attempt)
+{
+    dprintf(STDERR_FILENO, "fcgi2cgi: cannot %s: %s\n", attempt, strerror(errno));
+    _exit(EXIT_SYSTEM);
+}
+
+static void add_variable(struct call *call, char *variable)
+{
+    if (*variable == '=' || !strchr(variable, '='))
+        reject("--env wants NAME=VALUE");
+    if (call->variables_count == VARIABLES)
+        reject("--env is there too often");
+    call->variables[call->variables_count++] = variable;
+}
+
+static bool is_stderr_connection(void)
+{
+    struct stat one, other;
+
+    return fstat(STDERR_FILENO, &one) == 0 && fstat(STDOUT_FILENO, &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino && S_ISSOCK(one.st_mode);
+}
+
+static enum stderr_mode parse_stderr(const char *value)
+{
+    if (strcmp(value, "client") == 0)
+        return STDERR_TO_CLIENT;
+    if (strcmp(value, "null") == 0)
+        return STDERR_TO_NULL;
+    if (strcmp(value, "inherit") != 0)
+        reject("--stderr is not one of client, inherit, null");
+    if (is_stderr_connection())
+        reject("--stderr inherit would write into the connection: give socket --stderr inherit");
+    return STDERR_INHERITED;
+}
+
+static void take_option(struct call *call, const char *name, char *value)
+{
+    const char *complaint;
+
+    if (strcmp(name, "--env") == 0) {
+        add_variable(call, value);
+    } else if (strcmp(name, "--stderr") == 0) {
+        call->service.stderr_mode = parse_stderr(value);
+    } else if (strcmp(name, "--root") == 0) {
+        if (*value != '/')
+            reject("--root is not an absolute path");
+        call->service.root = value;
+    } else if (strcmp(name, "--to") == 0) {
+        complaint = pool_parse(&call->pool, value);
+        if (complaint)
+            reject(complaint);
+        call->service.pool = &call->pool;
+    } else {
+        reject("an option is unknown");
+    }
+}
+
+/* As execvp(3) has it: sh, the file, its arguments from the second on. */
+static char **build_shell_arguments(char *path, char **arguments)
+{
+    char **shell_arguments;
+    size_t count = 0;
+
+    while (arguments[count])
+        count++;
+    shell_arguments = calloc(count + 2, sizeof *arguments);
+    if (!shell_arguments)
+        fail("allocate arguments");
+    shell_arguments[0] = "sh";
+    shell_arguments[1] = path;
+    memcpy(shell_arguments + 2, arguments + 1, (count - 1) * sizeof *arguments);
+    return shell_arguments;
+}
+
+static void take_program(struct call *call, char **words)
+{
+    if (!program_find(words[0], call->path, call->folder))
+        reject("the path of the program is too long");
+    call->program = (struct program){call->path, call->folder, words,
+                                     build_shell_arguments(call->path, words)};
+    call->service.program = &call->program;
+}
+
+/* A service that does not set PATH itself gets one that nobody else can have influenced. */
+static void complete_variables(struct call *call)
+{
+    static char safe[] = "PATH=" PROGRAM_SAFE_PATH;
+    bool has_path = false;
+
+    for (size_t i = 0; i < call->variables_count; i++)
+        has_path = has_path || strncmp(call->variables[i], safe, sizeof "PATH") == 0;
+    if (!has_path)
+        add_variable(call, safe);
+    call->service.variables = call->variables;
+}
+
+static void parse(struct call *call, char **words)
+{
+    int kinds;
+
+    while (*words && strncmp(*words, "--", 2) == 0) {
+        if (strcmp(*words, "--help") == 0) {
+            dprintf(STDOUT_FILENO, "%s", help);
+            _exit(0);
+        }
+        if (strcmp(*words, "--") == 0) {
+            words++;
+            break;
+        }
+        if (!words[1])
+            reject("an option lacks its value");
+        take_option(call, words[0], words[1]);
+        words += 2;
+    }
+    kinds = (call->service.root != NULL) + (call->service.pool != NULL) + (*words != NULL);
+    if (kinds == 0)
+        reject("no program");
+    if (kinds > 1)
+        reject("only one of PROGRAM, --root and --to");
+    if (*words)
+        take_program(call, words);
+    complete_variables(call);
+}
+
+/* The program gets 0 to 2 and nothing else, also of what we were given. Where 2 is closed, a pipe
+ * of ours must not take its place. */
+static void settle_descriptors(void)
+{
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0)
+        reject("descriptors 0 and 1 are not both open");
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && open("/dev/null", O_RDWR) != STDERR_FILENO)
+        _exit(EXIT_SYSTEM);
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, (unsigned)FIRST_FOREIGN_FD, ~0U, 0U) == 0 || errno != ENOSYS)
+        return;
+#endif
+    /* Before Linux 5.9. */
+    for (int fd = FIRST_FOREIGN_FD; fd < 1024; fd++)
+        close(fd);
+}
+
+/* What is ignored survives exec, ours and the program's. The system call is made directly because
+ * libc refuses the two signals that it keeps for itself. */
+static void reset_signals(void)
+{
+    const unsigned char default_action[64] = {0}; /* SIG_DFL, no flags; at least as large */
+
+    for (int number = 1; number < _NSIG; number++)
+        if (number != SIGKILL && number != SIGSTOP &&
+            syscall(SYS_rt_sigaction, number, default_action, NULL, (size_t)_NSIG / 8) < 0)
+            fail("reset signal dispositions");
+}
+
+int main(int count, char **words)
+{
+    static struct call call;
+    int signal_number;
+
+    settle_descriptors();
+    if (count < 1)
+        reject("no arguments");
+    parse(&call, words + 1);
+    reset_signals();
+    signal_number = responder_run(&call.service);
+    if (signal_number) {
+        sigset_t all;
+
+        reset_signals();
+        raise(signal_number);
+        sigfillset(&all);
+        sigprocmask(SIG_UNBLOCK, &all, NULL);
+    }
+    return 0;
 }

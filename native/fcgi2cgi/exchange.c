@@ -1,0 +1,318 @@
+/*
+ * The request is over when the program's output has ended and the program too. Its stderr is read
+ * as far as it goes then: what it has left running in the background often keeps that open.
+ */
+#include "exchange.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    STATUS_REFUSED = 1, /* our own, where no program has ended */
+    STATUS_NOT_STARTED = 126,
+    END_SIZE = 8,
+    LINE_SIZE = 1024,
+    TERMINATE_SECONDS = 5,
+    GROUP_STEP_MS = 20, /* nobody tells when the last process of a group has ended */
+};
+
+static void put(struct exchange *exchange, enum record_type type, const void *content,
+                size_t length)
+{
+    connection_put(exchange->connection, type, exchange->request_id, content, length);
+}
+
+void exchange_reject(struct connection *connection, uint16_t request_id, unsigned app_status,
+                     enum protocol_status protocol_status)
+{
+    const unsigned char body[END_SIZE] = {
+        (unsigned char)(app_status >> 24), (unsigned char)(app_status >> 16),
+        (unsigned char)(app_status >> 8), (unsigned char)app_status,
+        (unsigned char)protocol_status};
+
+    connection_put(connection, RECORD_END_REQUEST, request_id, body, sizeof body);
+}
+
+static void end(struct exchange *exchange, unsigned app_status)
+{
+    put(exchange, RECORD_STDOUT, NULL, 0);
+    put(exchange, RECORD_STDERR, NULL, 0);
+    exchange_reject(exchange->connection, exchange->request_id, app_status, REQUEST_COMPLETE);
+    exchange->phase = EXCHANGE_OVER;
+}
+
+static void put_line(struct exchange *exchange, const char *line)
+{
+    if (exchange->service->stderr_mode == STDERR_TO_CLIENT)
+        put(exchange, RECORD_STDERR, line, strlen(line));
+    else if (exchange->service->stderr_mode == STDERR_INHERITED)
+        (void)!write(STDERR_FILENO, line, strlen(line));
+}
+
+static void put_refusal(struct exchange *exchange, const struct refusal *refused)
+{
+    char answer[REFUSAL_ANSWER_SIZE];
+
+    put(exchange, RECORD_STDOUT, answer, refusal_write(refused, answer));
+}
+
+void exchange_refuse(struct exchange *exchange, uint16_t request_id,
+                     const struct refusal *refused)
+{
+    char line[LINE_SIZE];
+
+    exchange->request_id = request_id;
+    snprintf(line, sizeof line, "fcgi2cgi: refused: %s\n", refused->reason);
+    put_line(exchange, line);
+    put_refusal(exchange, refused);
+    end(exchange, STATUS_REFUSED);
+}
+
+static void refuse_start(struct exchange *exchange, const struct refusal *refused,
+                         const char *name, int failure)
+{
+    char line[LINE_SIZE];
+
+    snprintf(line, sizeof line, "fcgi2cgi: %.700s: %s: %s\n", name, refused->reason,
+             strerror(failure));
+    put_line(exchange, line);
+    put_refusal(exchange, refused);
+    end(exchange, STATUS_NOT_STARTED);
+}
+
+static void start_pool(struct exchange *exchange, const struct request *request)
+{
+    static const struct refusal too_long = {
+        "400 Bad Request", "the variables of the request are too long"};
+    size_t head_size = pool_write_head(request, exchange->head);
+    const struct refusal *refused;
+    int failure;
+
+    if (!head_size) {
+        exchange_refuse(exchange, exchange->request_id, &too_long);
+        return;
+    }
+    refused = pool_start(exchange->service->pool, exchange->head, head_size, &exchange->backend,
+                         &failure);
+    if (refused)
+        refuse_start(exchange, refused, "the pool", failure);
+    else
+        backend_write_head(&exchange->backend);
+}
+
+static void start_program(struct exchange *exchange, struct request *request, bool has_body)
+{
+    static char interface[] = "GATEWAY_INTERFACE=CGI/1.1";
+    char *arguments[] = {exchange->choice.path, NULL};
+    char *shell_arguments[] = {"sh", exchange->choice.path, NULL};
+    struct program program = {exchange->choice.path, exchange->choice.folder, arguments,
+                              shell_arguments};
+    const struct refusal *refused = NULL;
+    int failure;
+
+    if (exchange->service->root)
+        refused = root_choose(exchange->service->root, request, &exchange->choice);
+    else
+        program = *exchange->service->program;
+    if (!refused && !request_find(request, "GATEWAY_INTERFACE"))
+        refused = request_put(request, interface, strcspn(interface, "="));
+    if (refused) {
+        exchange_refuse(exchange, exchange->request_id, refused);
+        return;
+    }
+    refused = program_start(&program, request->entries, has_body, exchange->service->stderr_mode,
+                            &exchange->backend, &failure);
+    if (refused)
+        refuse_start(exchange, refused, program.path, failure);
+}
+
+void exchange_start(struct exchange *exchange, uint16_t request_id, struct request *request,
+                    bool has_body)
+{
+    exchange->request_id = request_id;
+    exchange->phase = EXCHANGE_RUNNING;
+    exchange->has_answered = false;
+    if (exchange->service->pool)
+        start_pool(exchange, request);
+    else
+        start_program(exchange, request, has_body);
+    if (exchange->service->pool && exchange->phase == EXCHANGE_RUNNING && !has_body)
+        exchange_end_body(exchange);
+}
+
+size_t exchange_write(struct exchange *exchange, const void *piece, size_t length)
+{
+    if (exchange->phase != EXCHANGE_RUNNING)
+        return length;
+    return backend_write(&exchange->backend, piece, length);
+}
+
+void exchange_end_body(struct exchange *exchange)
+{
+    if (exchange->phase == EXCHANGE_RUNNING)
+        backend_end_body(&exchange->backend);
+}
+
+void exchange_terminate(struct exchange *exchange)
+{
+    if (exchange->phase != EXCHANGE_RUNNING)
+        return;
+    backend_signal(&exchange->backend, SIGTERM);
+    clock_gettime(CLOCK_MONOTONIC, &exchange->kill_time);
+    exchange->kill_time.tv_sec += TERMINATE_SECONDS;
+    exchange->is_killed = false;
+    exchange->phase = EXCHANGE_ENDING;
+}
+
+void exchange_watch(const struct exchange *exchange, bool has_piece,
+                    struct pollfd polls[EXCHANGE_POLLS])
+{
+    const struct backend *backend = &exchange->backend;
+    size_t room;
+
+    for (int i = 0; i < EXCHANGE_POLLS; i++)
+        polls[i] = (struct pollfd){.fd = -1};
+    if (exchange->phase != EXCHANGE_RUNNING)
+        return;
+    connection_room(exchange->connection, &room);
+    if (has_piece || backend->head_left)
+        polls[0] = (struct pollfd){.fd = backend->body_fd, .events = POLLOUT};
+    if (room) {
+        polls[1] = (struct pollfd){.fd = backend->answer_fd, .events = POLLIN};
+        polls[2] = (struct pollfd){.fd = backend->stderr_fd, .events = POLLIN};
+    }
+}
+
+/* Tell whether only what is left behind on its stderr can still come. */
+static bool is_at_last_words(const struct exchange *exchange)
+{
+    const struct backend *backend = &exchange->backend;
+
+    return exchange->phase == EXCHANGE_RUNNING && backend->answer_fd < 0 &&
+           (backend->has_exited || !backend->group);
+}
+
+int exchange_patience(const struct exchange *exchange)
+{
+    struct timespec now;
+    long long left_ms;
+    size_t room;
+
+    if (exchange->phase == EXCHANGE_OVER)
+        return -1;
+    if (exchange->phase == EXCHANGE_RUNNING) {
+        connection_room(exchange->connection, &room);
+        return is_at_last_words(exchange) && room ? 0 : -1;
+    }
+    if (!exchange->backend.group)
+        return 0;
+    if (exchange->backend.has_exited)
+        return GROUP_STEP_MS;
+    if (exchange->is_killed)
+        return -1;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left_ms = (exchange->kill_time.tv_sec - now.tv_sec) * 1000LL +
+              (exchange->kill_time.tv_nsec - now.tv_nsec) / 1000000 + 1;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* Read what is there of a stream into a record. Up to its end, where that has been seen: so a short
+ * answer often goes out together with the end of its request. */
+static void relay(struct exchange *exchange, int *fd, enum record_type type, short revents)
+{
+    unsigned char *content;
+    ssize_t length;
+    size_t room;
+
+    do {
+        content = connection_room(exchange->connection, &room);
+        if (!room)
+            return;
+        length = backend_read(&exchange->backend, fd, content, room);
+        if (length <= 0)
+            return;
+        connection_seal(exchange->connection, type, exchange->request_id, (size_t)length);
+        exchange->has_answered = exchange->has_answered || type == RECORD_STDOUT;
+    } while (revents & POLLHUP);
+}
+
+static void report(struct exchange *exchange)
+{
+    const struct backend *backend = &exchange->backend;
+    const char *lack = exchange->has_answered ? "" : ", without an answer";
+    const char *name = exchange->service->root ? exchange->choice.path
+                                               : exchange->service->program->path;
+    char line[LINE_SIZE];
+
+    if (WIFSIGNALED(backend->wait_status))
+        snprintf(line, sizeof line, "fcgi2cgi: %.700s was ended by signal %d%s\n", name,
+                 WTERMSIG(backend->wait_status), lack);
+    else
+        snprintf(line, sizeof line, "fcgi2cgi: %.700s has ended with status %d%s\n", name,
+                 WEXITSTATUS(backend->wait_status), lack);
+    put_line(exchange, line);
+}
+
+static void finish(struct exchange *exchange)
+{
+    static const struct refusal without_answer = {
+        "502 Bad Gateway", "the program has ended without an answer"};
+    struct backend *backend = &exchange->backend;
+
+    backend_close(backend);
+    if (!backend->group && !exchange->has_answered)
+        put_line(exchange, "fcgi2cgi: the pool has closed without an answer\n");
+    else if (backend->group && (!exchange->has_answered || WIFSIGNALED(backend->wait_status)))
+        report(exchange);
+    if (!exchange->has_answered)
+        put_refusal(exchange, &without_answer);
+    end(exchange, backend_status(backend));
+}
+
+static void advance_ending(struct exchange *exchange)
+{
+    struct timespec now;
+
+    /* What SIGKILL has been sent to ends, but somebody else may be slow to wait for it. */
+    if (backend_is_over(&exchange->backend) ||
+        (exchange->is_killed && exchange->backend.has_exited)) {
+        end(exchange, backend_status(&exchange->backend));
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!exchange->is_killed &&
+        (now.tv_sec > exchange->kill_time.tv_sec ||
+         (now.tv_sec == exchange->kill_time.tv_sec &&
+          now.tv_nsec >= exchange->kill_time.tv_nsec))) {
+        backend_signal(&exchange->backend, SIGKILL);
+        exchange->is_killed = true;
+    }
+}
+
+void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHANGE_POLLS])
+{
+    struct backend *backend = &exchange->backend;
+    bool was_at_last_words = is_at_last_words(exchange);
+
+    if (exchange->phase == EXCHANGE_OVER) {
+        backend_reap(backend);
+        return;
+    }
+    if (polls[0].revents && backend->head_left)
+        backend_write_head(backend);
+    if (polls[1].revents)
+        relay(exchange, &backend->answer_fd, RECORD_STDOUT, polls[1].revents);
+    if (polls[2].revents)
+        relay(exchange, &backend->stderr_fd, RECORD_STDERR, polls[2].revents);
+    backend_reap(backend);
+    if (exchange->phase == EXCHANGE_ENDING)
+        advance_ending(exchange);
+    else if (is_at_last_words(exchange) &&
+             (backend->stderr_fd < 0 ||
+              (was_at_last_words && polls[2].fd >= 0 && !polls[2].revents)))
+        finish(exchange);
+}

@@ -1,0 +1,72 @@
+/*
+ * One request, from its complete variables to the record that ends it.
+ *
+ * Owns the backend that carries it out, and the streams of its answer. Must not know how the
+ * request has come in, nor what comes after it.
+ */
+#ifndef SOCKETD_EXCHANGE_H
+#define SOCKETD_EXCHANGE_H
+
+#include "connection.h"
+#include "front/root.h"
+#include "service.h"
+
+#include <time.h>
+
+enum protocol_status {
+    REQUEST_COMPLETE = 0,
+    CANNOT_MULTIPLEX = 1,
+    UNKNOWN_ROLE = 3,
+};
+
+enum { EXCHANGE_POLLS = 3 };
+
+struct exchange {
+    const struct service *service;
+    struct connection *connection;
+    uint16_t request_id;
+    enum {
+        EXCHANGE_OVER, /* nothing of it is left, and its end is in the output */
+        EXCHANGE_RUNNING,
+        EXCHANGE_ENDING, /* its processes have been told to end */
+    } phase;
+    bool has_answered;
+    bool is_killed;
+    struct timespec kill_time;
+    struct backend backend;
+    struct root_choice choice;
+    char head[POOL_HEAD_SIZE];
+};
+
+/* Carry out a request, which also takes that it cannot be: it is over then, and answered. */
+void exchange_start(struct exchange *exchange, uint16_t request_id, struct request *request,
+                    bool has_body);
+
+/* Answer a request that is not carried out. */
+void exchange_refuse(struct exchange *exchange, uint16_t request_id,
+                     const struct refusal *refused);
+
+/* End a request without an answer. */
+void exchange_reject(struct connection *connection, uint16_t request_id, unsigned app_status,
+                     enum protocol_status protocol_status);
+
+/* Take a piece of the body. Returns how much has been taken. */
+size_t exchange_write(struct exchange *exchange, const void *piece, size_t length);
+
+/* The body has ended. */
+void exchange_end_body(struct exchange *exchange);
+
+/* End the processes that carry it out; it is over once they are. */
+void exchange_terminate(struct exchange *exchange);
+
+/* Say what to wait for; `has_piece` is whether a piece of the body has not been taken whole. */
+void exchange_watch(const struct exchange *exchange, bool has_piece,
+                    struct pollfd polls[EXCHANGE_POLLS]);
+
+/* Return for how many milliseconds at most, -1 for ever. */
+int exchange_patience(const struct exchange *exchange);
+
+/* Act on what poll() has found, and on the end of processes. */
+void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHANGE_POLLS]);
+
+#endif

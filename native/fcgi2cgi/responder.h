@@ -1,0 +1,16 @@
+/*
+ * The Responder of FastCGI 1.0: one connection's requests, one after another.
+ *
+ * Owns what a record means at which moment, and the loop. Must not know how records are written,
+ * programs started or descriptors read: the files beside this one do.
+ */
+#ifndef SOCKETD_RESPONDER_H
+#define SOCKETD_RESPONDER_H
+
+#include "service.h"
+
+/* Serve the connection on descriptors 0 and 1 to its end. Returns 0, or the number of the signal
+ * that has ended it before. */
+int responder_run(const struct service *service);
+
+#endif

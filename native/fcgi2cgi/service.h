@@ -1,0 +1,19 @@
+/*
+ * What requests are carried out by, as the command line says it.
+ */
+#ifndef SOCKETD_SERVICE_H
+#define SOCKETD_SERVICE_H
+
+#include "pool.h"
+#include "program.h"
+
+/* Exactly one of the first three is there. */
+struct service {
+    const struct program *program;
+    const char *root; /* a folder of programs, absolute */
+    const struct pool *pool;
+    char *const *variables; /* NAME=VALUE, of the service, then NULL */
+    enum stderr_mode stderr_mode;
+};
+
+#endif
