@@ -1,0 +1,1 @@
+"""fcgi2cgi, from its records to its programs."""
