@@ -19,7 +19,7 @@ def _environment(body: bytes) -> dict[str, str]:
 
 def test_the_environment_is_the_request_and_nothing_else(start: Start, script: Script) -> None:
     """Nothing is inherited; a safe PATH and the CGI version are added."""
-    wrapper = start(script(ENVIRONMENT), REMOTE_ADDR="192.0.2.1", SECRET="x")
+    wrapper = start(script(ENVIRONMENT), environment={"REMOTE_ADDR": "192.0.2.1"})
     params = {"QUERY_STRING": "", "HTTP_X": "a=b c\n", "SCRIPT_NAME": "/\u00e9"}
 
     assert _environment(wrapper.ask(params).body) == params | {

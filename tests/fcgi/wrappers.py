@@ -40,19 +40,19 @@ class Wrapper:
         *arguments: str,
         family: str = "unix",
         cwd: Path | None = None,
-        **environment: str,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.mark = uuid.uuid4().hex
         ours, theirs = connected(family)
         self.peer = Peer(ours)
         marking = ["--env", f"{MARK_NAME}={self.mark}"]
         with theirs:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(executable), *marking, *arguments],
                 stdin=theirs,
                 stdout=theirs,
                 stderr=subprocess.PIPE,
-                env={"PATH": os.environ["PATH"], MARK_NAME: self.mark, **environment},
+                env={"PATH": os.environ["PATH"], MARK_NAME: self.mark, **(environment or {})},
                 cwd=cwd,
             )
 

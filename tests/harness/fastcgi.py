@@ -90,8 +90,7 @@ def encode_pairs(pairs: Mapping[str, str] | Iterable[tuple[bytes, bytes]]) -> by
         else pairs
     )
     return b"".join(
-        encode_length(len(name)) + encode_length(len(value)) + name + value
-        for name, value in items
+        encode_length(len(name)) + encode_length(len(value)) + name + value for name, value in items
     )
 
 
@@ -152,7 +151,7 @@ class Peer:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self._received = b""
+        self._received = bytearray()
 
     def send(self, records: Iterable[Record], padding: int = 0) -> None:
         """Send records."""
@@ -179,20 +178,20 @@ class Peer:
     def read_answer(self, request_id: int = 1) -> Answer:
         """Return what comes back for a request; nothing else may come meanwhile."""
         answer = Answer()
+        streams = {Type.STDOUT: bytearray(), Type.STDERR: bytearray()}
         for record in self.records():
             assert record.request_id == request_id, record
             if record.type == Type.END_REQUEST:
                 answer.app_status, answer.protocol_status = END.unpack(record.content)
+                answer.stdout, answer.stderr = (bytes(content) for content in streams.values())
                 return answer
             assert record.type in {Type.STDOUT, Type.STDERR}, record
             assert record.type not in answer.ended_streams
             if not record.content:
                 answer.ended_streams.append(record.type)
-            elif record.type == Type.STDOUT:
-                answer.stdout += record.content
             else:
-                answer.stderr += record.content
-        raise AssertionError(f"the connection has ended, after {answer}")
+                streams[Type(record.type)] += record.content
+        raise AssertionError(f"the connection has ended, after {streams}")
 
     def is_at_end(self) -> bool:
         """Tell, by waiting for either, whether the connection ends rather than goes on."""
@@ -208,5 +207,6 @@ class Peer:
             if not piece:
                 break
             self._received += piece
-        content, self._received = self._received[:size], self._received[size:]
+        content = bytes(self._received[:size])
+        del self._received[:size]
         return content

@@ -1,0 +1,165 @@
+"""Ends before the time: aborts, web servers that go away, and signals."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.fastcgi import Record, Status, Type, begin, encode, request, stream
+from harness.waiting import CAP_SECONDS
+
+from .conftest import Script, Start
+from .wrappers import HEAD, end_of
+
+ABORT = Record(Type.ABORT_REQUEST, 1)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4])
+def test_an_abort_before_the_program_has_started(start: Start, script: Script, length: int) -> None:
+    """The request ends at once, nothing is run, and the connection serves the next one."""
+    wrapper = start(script(f"echo run >> $0.log; {HEAD}; cat"))
+    records = [begin(keep=True), *stream(Type.PARAMS, 1, b"\1\1Ab", 2)]
+    wrapper.peer.connection.sendall(encode([*records[:length], ABORT]))
+
+    assert end_of(wrapper.peer.read_record()) == (0, Status.REQUEST_COMPLETE)
+    assert wrapper.ask(None, b"next").body == b"next"
+
+
+def test_an_abort_ends_all_processes_of_the_program(start: Start, script: Script) -> None:
+    """Its group gets SIGTERM, the request ends once they are gone, the connection lives."""
+    wrapper = start(script(f"{HEAD}; sleep 1000 & sleep 1000 & wait"))
+    wrapper.peer.send(request(keep=True))
+    wrapper.wait_programs(3)
+    wrapper.peer.send([ABORT])
+    answer = wrapper.peer.read_answer()
+
+    assert (answer.app_status, answer.protocol_status) == (128 + 15, Status.REQUEST_COMPLETE)
+    assert wrapper.programs() == []
+    wrapper.peer.send(request(keep=True))
+    wrapper.wait_programs(3)
+
+
+def test_an_abort_gives_time_to_clean_up(start: Start, script: Script, tmp_path: Path) -> None:
+    """A program may catch the signal and end in its own way."""
+    wrapper = start(
+        script(f"trap 'echo clean > {tmp_path}/left; exit 7' TERM; {HEAD}; sleep 1000 & wait")
+    )
+    wrapper.peer.send(request())
+    wrapper.wait_programs(2)
+    wrapper.peer.send([ABORT])
+
+    assert wrapper.peer.read_answer().app_status == 7
+    assert (tmp_path / "left").read_text() == "clean\n"
+
+
+@pytest.mark.slow
+def test_who_does_not_heed_an_abort_is_killed(start: Start, script: Script) -> None:
+    """After a few seconds the group gets SIGKILL, also what its program has left behind."""
+    wrapper = start(script(f"(trap '' TERM; {HEAD}; while :; do sleep 1; done) & wait"))
+    wrapper.peer.send(request())
+    assert wrapper.peer.read_record() is not None
+    wrapper.peer.send([ABORT])
+
+    assert wrapper.peer.read_answer().app_status == 128 + 15
+    wrapper.wait_no_programs()
+
+
+@pytest.mark.parametrize("when", ["idle", "params", "body", "running", "writing", "dropped"])
+def test_a_web_server_that_goes_away_takes_all_with_it(
+    start: Start, script: Script, family: str, when: str
+) -> None:
+    """Whatever it was about, the program's group is ended and we leave."""
+    texts = {"writing": f"{HEAD}; yes", "body": f"{HEAD}; cat > /dev/null"}
+    wrapper = start(script(texts.get(when, f"{HEAD}; exec sleep 1000")), family=family)
+    records = request({"A": "b"}, b"body", keep=True)
+    count = {"idle": 0, "params": 2, "body": 4}.get(when, len(records))
+    wrapper.send_and_see_read(encode(records[:count]))
+    if count > 2:
+        assert wrapper.peer.read_record() is not None
+    if when == "dropped":  # with a reset, over TCP
+        linger = struct.pack("ii", 1, 0)
+        wrapper.peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    wrapper.peer.close()
+
+    assert wrapper.wait() == 0
+    wrapper.wait_no_programs()
+
+
+def test_a_web_server_that_goes_away_behind_a_body_that_stands_still(
+    start: Start, script: Script, family: str
+) -> None:
+    """That it is gone is seen though nothing more of what it has sent can be read."""
+    wrapper = start(script("exec sleep 1000"), family=family)
+    piece = Record(Type.STDIN, 1, bytes(60_000))
+    wrapper.peer.send([*request()[:3], piece])
+    wrapper.wait_programs(1)
+    # One more for our buffer, and one for the kernel's. With a full window, the end of a TCP
+    # connection would wait behind what does not fit.
+    wrapper.peer.send([piece, piece])
+    wrapper.peer.close()
+
+    assert wrapper.wait() == 0
+
+
+def test_a_unix_peer_may_end_its_sending_and_read_on(start: Start, script: Script) -> None:
+    """There, a half-closed connection is no departure: the last request is carried out."""
+    wrapper = start(script(f"{HEAD}; cat"))
+    wrapper.peer.send(request(None, b"body", keep=True))
+    wrapper.peer.connection.shutdown(socket.SHUT_WR)
+
+    assert wrapper.peer.read_answer().body == b"body"
+    assert wrapper.peer.is_at_end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_signal_ends_program_and_connection(
+    start: Start, script: Script, number: signal.Signals, is_busy: bool
+) -> None:
+    """The group of the program is ended too, and we end by the signal ourselves."""
+    wrapper = start(script(f'{HEAD}; test -n "$IS_BUSY" && sleep 1000'))
+    wrapper.ask()
+    if is_busy:
+        wrapper.peer.send(request({"IS_BUSY": "yes"}, keep=True))
+        wrapper.wait_programs(2)
+    os.kill(wrapper.pid, number)
+
+    assert wrapper.wait() == -number
+    wrapper.wait_no_programs()
+
+
+def test_a_program_does_not_outlive_us(start: Start, script: Script) -> None:
+    """Where we are killed outright, the kernel ends the program."""
+    wrapper = start(script("exec sleep 1000"))
+    wrapper.peer.send(request())
+    wrapper.wait_programs(1)
+    wrapper.process.kill()
+    wrapper.wait()
+
+    wrapper.wait_no_programs()
+
+
+def test_two_pipes_are_a_connection(fcgi2cgi: Path) -> None:
+    """Input that ends with a whole request is no departure; output nobody reads is one."""
+    done = subprocess.run(
+        [fcgi2cgi, "sh", "-c", f"{HEAD}; head -c 300000 /dev/zero; cat"],
+        input=encode(request(None, b"body", keep=True)),
+        capture_output=True,
+        timeout=CAP_SECONDS,
+        check=False,
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as output:
+        left = subprocess.run(
+            [fcgi2cgi, "yes"], input=encode(request()), stdout=output, check=False
+        )
+
+    assert b"body" in done.stdout
+    assert len(done.stdout) > 300_000
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert left.returncode == 0
