@@ -38,6 +38,7 @@ enum step {
     STEP_ACCEPT = 3,
     STEP_WIRE = 4,
     STEP_EXEC = 5,
+    STEP_PROGRAM = 6, /* it has ended before a connection; the error is its status */
 };
 
 struct board_header {

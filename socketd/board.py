@@ -71,6 +71,7 @@ class Step(enum.IntEnum):
     ACCEPT = 3
     WIRE = 4
     EXEC = 5
+    PROGRAM = 6  # it has ended before a connection; the error is its status
 
 
 _STATE_BYTES = tuple(bytes((state,)) for state in SlotState)

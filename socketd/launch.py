@@ -116,6 +116,7 @@ def launch_zygote(
     plan: WorkerPlan, board: Board, executable: str, privileges: Privileges, service: str
 ) -> Template:
     """Start our own template. Raises OSError."""
+    is_relaying = plan.readiness.level is ReadyLevel.RELAY
     reading, writing = _slots_pipe(board)
     arguments = [
         f"socketd: {service}",  # what ps(1) shows first, also of idle workers
@@ -124,6 +125,7 @@ def launch_zygote(
         "--path", plan.program.path,
         *_front_options(plan.front),
         *_options(privileges),
+        *(("--ready", ReadyLevel.RELAY.value) if is_relaying else ()),
         "--", *plan.program.arguments,
     ]  # fmt: skip
     try:
@@ -142,7 +144,7 @@ def launch_zygote(
         # Before any number is in the pipe: all workers are born with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
-    return Template(pid, writing, ReadyLevel.FORK)
+    return Template(pid, writing, ReadyLevel.RELAY if is_relaying else ReadyLevel.FORK)
 
 
 def _front_options(front: Front | None) -> list[str]:

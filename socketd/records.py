@@ -19,4 +19,6 @@ def describe_fault(record: Record) -> str:
     """Say at which step a worker failed, and why; nothing if it did not."""
     if record.step is Step.NONE:
         return ""
+    if record.step is Step.PROGRAM:
+        return f"its program has ended with status {record.error}"
     return f"{record.step.name.lower()}: {describe_errno(record.error)}"

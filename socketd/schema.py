@@ -63,7 +63,7 @@ def decode(kind: type, found: object) -> object:
     return kind(found)
 
 
-READY_LEVELS = ("fork", "load", "read", "stop", "load!", "read!", "stop!")
+READY_LEVELS = ("fork", "load", "read", "stop", "relay", "load!", "read!", "stop!", "relay!")
 _Count = Annotated[int, Meta(ge=1, le=MOST_WORKERS)]
 _Limit = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 LimitValue = _Limit | str

@@ -35,12 +35,16 @@ class StderrTarget(enum.Enum):
 
 
 class ReadyLevel(enum.Enum):
-    """How far the process has got that workers are forked from."""
+    """How far the process has got that workers are forked from.
+
+    RELAY is beside these: workers are forked as at FORK, and each starts its own program at once.
+    """
 
     FORK = "fork"
     LOAD = "load"
     READ = "read"
     STOP = "stop"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)

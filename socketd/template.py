@@ -8,9 +8,9 @@ number that it had been given but had not cloned yet is known by its record, whi
 those are given to its successor. The pipe holds every number there is, so writing never blocks.
 
 Each start begins at the level that is wanted and goes down to the first that works: what READ or
-STOP cannot hold is tried at LOAD, then at FORK, which is our own zygote and always works. A
-template that serves is left only for one that is ready: first the new one is held, then the idle
-copies of the old one are asked to retire and the old one ends.
+STOP cannot hold is tried at LOAD, then at FORK, which is our own zygote and always works; RELAY is
+that zygote too. A template that serves is left only for one that is ready: first the new one is
+held, then the idle copies of the old one are asked to retire and the old one ends.
 """
 
 import array
@@ -51,7 +51,10 @@ _FALLBACKS = {
     ReadyLevel.LOAD: (ReadyLevel.LOAD, ReadyLevel.FORK),
     ReadyLevel.READ: (ReadyLevel.READ, ReadyLevel.LOAD, ReadyLevel.FORK),
     ReadyLevel.STOP: (ReadyLevel.STOP, ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.RELAY: (ReadyLevel.RELAY,),
 }
+# Their template is our own zygote: it needs no time to be held and shares nothing that ages.
+_UNHELD = (ReadyLevel.FORK, ReadyLevel.RELAY)
 
 
 def is_built() -> bool:
@@ -212,7 +215,7 @@ class NativeSpawner:
         while True:
             level = self._levels_left.pop(0)
             try:
-                if level is ReadyLevel.FORK:
+                if level in _UNHELD:
                     self._adopt(
                         launch_zygote(
                             self._plan,
@@ -313,7 +316,7 @@ class NativeSpawner:
             descriptors=template.descriptors,
         )
         self._started_seconds = self._clock()
-        if wanted is not ReadyLevel.FORK:
+        if wanted not in _UNHELD:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
             age = self._plan.readiness.renew_seconds * jitter
             self._arm("renew", self._started_seconds + age, self.renew)

@@ -27,7 +27,7 @@ static void wire(const struct worker *worker, int connection, int stderr_fd)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
 }
 
-static int exec_status(int error)
+int program_exec_status(int error)
 {
     switch (error) {
     case ELOOP:
@@ -38,6 +38,14 @@ static int exec_status(int error)
     default:
         return EXIT_NOT_EXECUTABLE;
     }
+}
+
+void program_execute(const struct program *program, char **environment)
+{
+    execve(program->path, program->arguments, environment);
+    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
+    if (errno == ENOEXEC)
+        execve("/bin/sh", program->shell_arguments, environment);
 }
 
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
@@ -54,11 +62,8 @@ _Noreturn void program_become(const struct program *program, const struct worker
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (!program->folder || chdir(program->folder) == 0)
-        execve(program->path, program->arguments, environment);
-    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
-    if (errno == ENOEXEC)
-        execve("/bin/sh", program->shell_arguments, environment);
+        program_execute(program, environment);
     if (program->is_chosen)
         front_refuse(STDOUT_FILENO, front_why_not_run(errno));
-    worker_fail(worker, STEP_EXEC, errno, exec_status(errno));
+    worker_fail(worker, STEP_EXEC, errno, program_exec_status(errno));
 }

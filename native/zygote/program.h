@@ -26,4 +26,10 @@ struct program {
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
                               int connection, char **environment);
 
+/* Execute the program in place of this process. Returns only if it cannot be, with errno set. */
+void program_execute(const struct program *program, char **environment);
+
+/* Return the exit status that says so, by the shell's rule. */
+int program_exec_status(int error);
+
 #endif

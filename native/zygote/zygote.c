@@ -4,7 +4,7 @@
  *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
  *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
- *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER]] -- ARG0 [ARG...]
+ *         [--ready relay | --scgi-head-ms MILLISECONDS [--scgi-root FOLDER]] -- ARG0 [ARG...]
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
@@ -14,6 +14,7 @@
  */
 #include "front/farewell.h"
 #include "front/front.h"
+#include "instance.h"
 #include "privileges.h"
 #include "program.h"
 #include "template.h"
@@ -64,6 +65,7 @@ struct call {
     char **arguments;
     struct front front;
     struct privileges privileges;
+    bool is_relaying;
 };
 
 static _Noreturn void reject(const char *reason)
@@ -110,6 +112,13 @@ static void parse_privilege(struct privileges *privileges, char **words)
         reject(*complaint ? complaint : "unknown option");
 }
 
+static bool parse_ready(const char *level)
+{
+    if (strcmp(level, "relay") != 0)
+        reject("--ready is not relay");
+    return true;
+}
+
 static void parse(struct call *call, char **words)
 {
     const char *master = NULL;
@@ -127,6 +136,8 @@ static void parse(struct call *call, char **words)
             call->front.head_limit_ms = parse_limit(words[1]);
         else if (strcmp(*words, "--scgi-root") == 0)
             call->front.root = words[1];
+        else if (strcmp(*words, "--ready") == 0)
+            call->is_relaying = parse_ready(words[1]);
         else
             parse_privilege(&call->privileges, words);
     }
@@ -346,8 +357,11 @@ int main(int count, char **words)
     unregister_rseq();
     dl_iterate_phdr(keep_pages_through_fork, NULL);
     worker.cpu_limit = privileges_cpu_limit(&call.privileges);
+    worker.leave = NULL;
     worker.number = template_run(&template);
     if (call.front.head_limit_ms)
         serve_request(&call.front, &program, &worker, worker_wait(&worker, NULL));
+    if (call.is_relaying)
+        instance_live(&program, &worker, &environment);
     program_become(&program, &worker, worker_wait(&worker, &environment), environment.entries);
 }

@@ -51,8 +51,8 @@ OPTIONS = (
         "",
         "ready",
         "LEVEL",
-        "start COMMAND ahead: fork (default), load, read or stop; with ! or not at all",
-        "fork load read stop load! read! stop!",
+        "start COMMAND ahead: fork (default), load, read, stop or relay; with ! or not at all",
+        "fork load read stop relay load! read! stop! relay!",
     ),
     Option(
         "", "hold-timeout", "TIME", "how long that may take before it is given up (default 10s)"

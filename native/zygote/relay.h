@@ -1,0 +1,35 @@
+/*
+ * The relay: bytes between a connection and the two pipes of a program.
+ *
+ * Owns the bytes, the end of each direction and the descriptors once it has them. Must not know
+ * which program is behind the pipes, nor what its end means.
+ */
+#ifndef SOCKETD_RELAY_H
+#define SOCKETD_RELAY_H
+
+#include <stdbool.h>
+
+/* One direction. Closed ends are -1, and a direction is over when its source is. */
+struct flow {
+    int source;
+    int sink;
+    bool is_sink_full; /* it waits for room, otherwise for bytes */
+};
+
+struct relay {
+    int connection;
+    struct flow input;  /* from the connection to the program */
+    struct flow output; /* from the program to the connection */
+};
+
+/* Take over a connection and our ends of the pipes. Returns false with errno set. */
+bool relay_open(struct relay *relay, int connection, int stdin_fd, int stdout_fd);
+
+/* Wait until there is something to carry, and carry it, or until `other_fd` is readable; tell
+ * whether that is so. */
+bool relay_turn(struct relay *relay, int other_fd);
+
+/* Tell whether everything that the program has printed is sent, or nobody is there to get it. */
+bool relay_has_sent(const struct relay *relay);
+
+#endif
