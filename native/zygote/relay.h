@@ -14,6 +14,7 @@ struct flow {
     int source;
     int sink;
     bool is_sink_full; /* it waits for room, otherwise for bytes */
+    bool is_wide;      /* its pipe has been made larger */
 };
 
 struct relay {
