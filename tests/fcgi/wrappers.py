@@ -49,8 +49,8 @@ class Wrapper:
         with theirs:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(executable), *marking, *arguments],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
                 env={"PATH": os.environ["PATH"], MARK_NAME: self.mark, **(environment or {})},
                 cwd=cwd,
