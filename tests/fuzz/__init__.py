@@ -1,0 +1,1 @@
+"""The decoders of the wrappers, driven by a fuzzer."""
