@@ -8,6 +8,8 @@
  */
 #include "connection.h"
 
+#include "front/farewell.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +21,6 @@
 enum {
     INPUT_FD = 0,
     OUTPUT_FD = 1,
-    LINGER_MS = 5000,
 };
 
 static bool is_same_file(int a, int b)
@@ -153,18 +154,11 @@ void connection_put(struct connection *connection, enum record_type type, uint16
     connection_seal(connection, type, request_id, length);
 }
 
-/* A socket that is closed with input unread resets the connection, and a reset makes the peer's
- * kernel drop what it has not read. So read on until the peer has closed, for a while. */
 void connection_end(struct connection *connection, bool is_all_read)
 {
-    struct pollfd readable = {.fd = INPUT_FD, .events = POLLIN};
-
     if (!connection->is_socket || connection->is_gone || connection->has_ended)
         return;
     if (is_all_read && recv(INPUT_FD, connection->input, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
         return;
-    shutdown(OUTPUT_FD, SHUT_WR);
-    while (poll(&readable, 1, LINGER_MS) > 0 &&
-           recv(INPUT_FD, connection->input, sizeof connection->input, MSG_DONTWAIT) > 0)
-        continue;
+    farewell_say(OUTPUT_FD);
 }

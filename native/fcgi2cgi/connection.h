@@ -60,7 +60,8 @@ void connection_seal(struct connection *connection, enum record_type type, uint1
 void connection_put(struct connection *connection, enum record_type type, uint16_t request_id,
                     const void *content, size_t length);
 
-/* End the connection so that what has been sent arrives, whatever the web server still sends. */
+/* End the connection so that what has been sent arrives, whatever the web server still sends. A
+ * signal that is not blocked cuts that short. */
 void connection_end(struct connection *connection, bool is_all_read);
 
 #endif

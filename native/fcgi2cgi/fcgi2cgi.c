@@ -222,6 +222,8 @@ int main(int count, char **words)
     parse(&call, words + 1);
     reset_signals();
     signal_number = responder_run(&call.service);
+    if (signal_number < 0)
+        fail("wait for the connection");
     if (signal_number) {
         sigset_t all;
 

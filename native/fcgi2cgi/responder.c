@@ -11,6 +11,7 @@
 #include "params.h"
 #include "values.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -45,6 +46,7 @@ struct responder {
     bool has_body_ended;
     bool has_piece;  /* of the body, that could not be taken yet */
     bool is_closing; /* no further request is read */
+    int failure;     /* an error number: nothing can be waited for */
     struct params params;
     struct exchange exchange;
 };
@@ -305,9 +307,13 @@ static void wait_for_something(struct responder *responder, const sigset_t *mask
 
     connection_watch(&responder->connection, polls);
     exchange_watch(&responder->exchange, responder->has_piece, polls + 2);
-    if (ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience, mask) < 0)
+    if (ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience, mask) < 0) {
+        /* Not to wait would be to turn for ever: without it there is no serving. */
+        if (errno != EINTR)
+            responder->failure = errno;
         for (int i = 0; i < 2 + EXCHANGE_POLLS; i++)
-            polls[i] = (struct pollfd){.fd = -1}; /* interrupted: nothing is known of any */
+            polls[i] = (struct pollfd){.fd = -1}; /* nothing is known of any */
+    }
     connection_receive(&responder->connection, polls);
     exchange_advance(&responder->exchange, polls + 2);
 }
@@ -372,9 +378,16 @@ int responder_run(const struct service *service)
         if (is_over(&responder))
             break;
         wait_for_something(&responder, &while_waiting);
+        if (responder.failure) {
+            if (responder.phase == PHASE_CARRIED_OUT)
+                exchange_terminate(&responder.exchange);
+            errno = responder.failure;
+            return -1;
+        }
         if (responder.phase != PHASE_IDLE && is_deserted(&responder))
             give_up(&responder);
     }
+    sigprocmask(SIG_SETMASK, &while_waiting, NULL);
     if (!stopped_by)
         connection_end(&responder.connection, responder.has_body_ended &&
                                                   responder.decoder.place == RECORD_IN_HEAD);

@@ -10,7 +10,7 @@
 #include "service.h"
 
 /* Serve the connection on descriptors 0 and 1 to its end. Returns 0, or the number of the signal
- * that has ended it before. */
+ * that has ended it before, or -1 with errno set if the system has. */
 int responder_run(const struct service *service);
 
 #endif

@@ -1,6 +1,7 @@
 """Ends before the time: aborts, web servers that go away, and signals."""
 
 import os
+import resource
 import signal
 import socket
 import struct
@@ -163,3 +164,17 @@ def test_two_pipes_are_a_connection(fcgi2cgi: Path) -> None:
     assert len(done.stdout) > 300_000
     assert (done.returncode, done.stderr) == (0, b"")
     assert left.returncode == 0
+
+
+def test_a_system_that_lets_nobody_wait_ends_us(start: Start) -> None:
+    """Where nothing can be waited for we leave with 111 rather than turn for ever."""
+    wrapper = start("true")
+    wrapper.ask()
+    resource.prlimit(wrapper.pid, resource.RLIMIT_NOFILE, (3, 3))
+    wrapper.peer.send([begin()])
+
+    assert wrapper.wait() == 111
+    assert wrapper.process.stderr is not None
+    assert wrapper.process.stderr.read() == (
+        b"fcgi2cgi: cannot wait for the connection: Invalid argument\n"
+    )

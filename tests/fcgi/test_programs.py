@@ -1,12 +1,14 @@
 """Programs: what they find when they start, how they end, and what cannot be run."""
 
 import os
+import resource
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness.fastcgi import Type, request
+from harness.fastcgi import Type, encode, request
 from harness.processes import view
 
 from .conftest import Script, Start
@@ -184,6 +186,36 @@ def test_what_cannot_be_run_is_answered(
     assert [answer.status for answer in answers] == [status, status]
     assert all(answer.stderr.startswith(f"fcgi2cgi: {program}: ".encode()) for answer in answers)
     assert [answer.app_status for answer in answers] == [126, 126]
+
+
+def test_a_system_that_lacks_descriptors_is_answered(start: Start) -> None:
+    """The request is refused with 503, and the next one is carried out once there are some."""
+    wrapper = start("printf", "x")
+    soft, hard = resource.prlimit(wrapper.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(wrapper.pid, resource.RLIMIT_NOFILE, (7, hard))
+    refused = wrapper.ask(None, b"body")
+    resource.prlimit(wrapper.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert refused.status == "503 Service Unavailable"
+    assert b"Too many open files" in refused.stderr
+    assert wrapper.ask(None, b"body").stdout == b"x"
+
+
+def test_lines_of_our_own_go_where_stderr_goes(fcgi2cgi: Path) -> None:
+    """With inherit they are in the service's log, with null nowhere."""
+    said = {
+        where: subprocess.run(
+            [fcgi2cgi, "--stderr", where, "--", "/nowhere"],
+            input=encode(request()),
+            capture_output=True,
+            check=False,
+        )
+        for where in ("inherit", "null")
+    }
+
+    assert said["inherit"].stderr.startswith(b"fcgi2cgi: /nowhere: ")
+    assert said["null"].stderr == b""
+    assert all(b"fcgi2cgi" not in done.stdout for done in said.values())
 
 
 def test_a_root_has_a_program_for_each_path(start: Start, tmp_path: Path) -> None:

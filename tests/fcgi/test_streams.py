@@ -184,6 +184,7 @@ def test_empty_answers_of_many_requests_end_each(start: Start) -> None:
         assert wrapper.peer.read_answer().app_status == 126
 
 
+@pytest.mark.slow
 def test_a_connection_whose_answers_nobody_reads_does_not_grow(start: Start) -> None:
     """Questions are left unread when their answers find no room, and answered later."""
     wrapper = start("true")
