@@ -1,6 +1,5 @@
 #include "params.h"
 
-#include <stdint.h>
 #include <string.h>
 
 static const struct refusal too_long = {
@@ -41,54 +40,19 @@ static void write_piece(struct params *params, const void *piece, size_t length)
         params->text[params->used + params->entry_size++] = '=';
 }
 
-static bool is_text(const struct params *params, const char *at)
-{
-    return (uintptr_t)at - (uintptr_t)params->text < sizeof params->text;
-}
-
-/* A header that a client has sent twice comes twice from some web servers, though they are to make
- * one variable of it (RFC 3875, section 4.1.18). This does it for them: the values one after the
- * other, as a list. Returns false if the entry is no such header, or the first, or the service's. */
-static bool join_header(struct params *params, char *entry)
-{
-    const char *separator = strncmp(entry, "HTTP_COOKIE=", 12) == 0 ? "; " : ", ";
-    size_t left = sizeof params->text - params->used;
-    char *value = entry + params->name_length + 1;
-    size_t former_length;
-    const char *former;
-
-    if (strncmp(entry, "HTTP_", 5) != 0 || memchr(entry, '=', params->name_length))
-        return false;
-    value[-1] = '\0';
-    former = request_find(&params->request, entry);
-    value[-1] = '=';
-    if (!former || !is_text(params, former))
-        return false;
-    former_length = strlen(former);
-    if (params->entry_size + former_length + 2 > left) {
-        params->refused = &too_long;
-        return true;
-    }
-    memmove(value + former_length + 2, value, strlen(value) + 1);
-    memcpy(value, former, former_length);
-    memcpy(value + former_length, separator, 2);
-    params->entry_size += former_length + 2;
-    params->refused = request_put(&params->request, entry, params->name_length);
-    return true;
-}
-
 static void end_entry(struct params *params)
 {
+    struct request_room room = {NULL, params->text + sizeof params->text};
     char *entry = params->text + params->used;
 
     if (params->name_length == 0) {
-        params->refused = request_add(&params->request, "=", 0);
+        params->refused = request_add(&params->request, "=", 0, &room);
         return;
     }
-    entry[params->entry_size++] = '\0';
-    if (!join_header(params, entry))
-        params->refused = request_add(&params->request, entry, params->name_length);
-    params->used += params->entry_size;
+    entry[params->entry_size] = '\0';
+    room.next = entry + params->entry_size + 1;
+    params->refused = request_add(&params->request, entry, params->name_length, &room);
+    params->used = (size_t)(room.next - params->text);
 }
 
 void params_feed(struct params *params, struct bytes bytes)

@@ -30,6 +30,8 @@ static const struct refusal duplicate = {
     "400 Bad Request", "the request has a variable twice"};
 static const struct refusal too_many = {
     "400 Bad Request", "the request has too many variables"};
+static const struct refusal too_long = {
+    "400 Bad Request", "the variables of the request are too long"};
 
 static bool is_named(const char *entry, const char *name, size_t length)
 {
@@ -90,7 +92,27 @@ const struct refusal *request_begin(struct request *request, char *const service
     return refused;
 }
 
-const struct refusal *request_add(struct request *request, char *entry, size_t name_length)
+/* Put a value behind that of an entry which is there, as one more of a list. */
+static const struct refusal *join(char **present, const char *entry, size_t name_length,
+                                  struct request_room *room)
+{
+    const char *separator = is_named(entry, "HTTP_COOKIE", strlen("HTTP_COOKIE")) ? "; " : ", ";
+    const char *value = entry + name_length + 1;
+    size_t former = strlen(*present), length = strlen(value);
+    char *joined = room->next;
+
+    if (former + 2 + length + 1 > (size_t)(room->end - joined))
+        return &too_long;
+    memcpy(joined, *present, former);
+    memcpy(joined + former, separator, 2);
+    memcpy(joined + former + 2, value, length + 1);
+    room->next += former + 2 + length + 1;
+    *present = joined;
+    return NULL;
+}
+
+const struct refusal *request_add(struct request *request, char *entry, size_t name_length,
+                                  struct request_room *room)
 {
     char **present;
 
@@ -100,7 +122,8 @@ const struct refusal *request_add(struct request *request, char *entry, size_t n
     if (present && present < request->entries + request->own_count)
         return NULL;
     if (present)
-        return &duplicate;
+        return strncmp(entry, "HTTP_", 5) == 0 ? join(present, entry, name_length, room)
+                                               : &duplicate;
     if (is_named(entry, "HTTP_PROXY", strlen("HTTP_PROXY")))
         return NULL;
     if (is_forbidden(entry, name_length))

@@ -26,13 +26,23 @@ struct request {
  * request says of it is left out. Returns a refusal if there are too many of them. */
 const struct refusal *request_begin(struct request *request, char *const service_entries[]);
 
+/* Room behind the texts of a request, for those that are made of them. */
+struct request_room {
+    char *next;
+    const char *end;
+};
+
 /*
  * Add an entry, NAME=VALUE, whose name has this length. Returns a refusal if the name is none, if
  * it would be understood by a loader, a shell or an interpreter, if it has been there before, or
  * if there are too many. HTTP_PROXY is left out: it is a client's header that many HTTP libraries
  * take for a setting (CVE-2016-5385).
+ *
+ * A header that a client has sent twice comes twice from some web servers, though they are to make
+ * one variable of it (RFC 3875, section 4.1.18). This does it for them, as a list, in the room.
  */
-const struct refusal *request_add(struct request *request, char *entry, size_t name_length);
+const struct refusal *request_add(struct request *request, char *entry, size_t name_length,
+                                  struct request_room *room);
 
 /* Add an entry of our own making in place of what there may be of that name. */
 const struct refusal *request_put(struct request *request, char *entry, size_t name_length);

@@ -113,8 +113,10 @@ static bool is_number(const char *text)
     return digits > 0 && digits <= MOST_LENGTH_DIGITS && text[digits] == '\0';
 }
 
-const struct refusal *scgi_parse(char *text, size_t length, struct request *request)
+const struct refusal *scgi_parse(char text[REQUEST_TEXT_SIZE], size_t length,
+                                 struct request *request)
 {
+    struct request_room room = {text + length + 1, text + REQUEST_TEXT_SIZE};
     size_t from = 0;
     bool has_mark = false;
 
@@ -137,7 +139,7 @@ const struct refusal *scgi_parse(char *text, size_t length, struct request *requ
             has_mark = strcmp(value, "1") == 0;
         from += name_length + 1 + strlen(value) + 1;
         name[name_length] = '=';
-        refused = request_add(request, name, name_length);
+        refused = request_add(request, name, name_length, &room);
         if (refused)
             return refused;
     }

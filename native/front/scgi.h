@@ -20,7 +20,8 @@ const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZ
                                 struct request *request);
 
 /* The same for a head that has arrived whole: `text` holds the netstring's content, `length` bytes
- * with room for one more. */
-const struct refusal *scgi_parse(char *text, size_t length, struct request *request);
+ * of it. */
+const struct refusal *scgi_parse(char text[REQUEST_TEXT_SIZE], size_t length,
+                                 struct request *request);
 
 #endif

@@ -49,6 +49,7 @@ static void check_head(const struct request *request)
 {
     static char head[POOL_HEAD_SIZE];
     static struct request read_back;
+    static char text[REQUEST_TEXT_SIZE];
     char *const none[] = {NULL};
     size_t size = pool_write_head(request, head);
     size_t length = 0, at = 0, matched = 2;
@@ -58,8 +59,11 @@ static void check_head(const struct request *request)
     while (head[at] != ':')
         length = length * 10 + (size_t)(head[at++] - '0');
     check(at + 1 + length + 1 == size && head[size - 1] == ',');
+    if (length >= sizeof text)
+        return; /* too large for a pool, which says so */
+    memcpy(text, head + at + 1, length);
     check(!request_begin(&read_back, none));
-    refused = scgi_parse(head + at + 1, length, &read_back);
+    refused = scgi_parse(text, length, &read_back);
     if (refused) {
         check(request_find(request, "CONTENT_LENGTH") != NULL);
         return;
