@@ -43,10 +43,10 @@ _Noreturn void worker_fail(const struct worker *worker, enum step step, int erro
     _exit(status);
 }
 
-static _Noreturn void leave(const struct worker *worker)
+static _Noreturn void end_idle(const struct worker *worker)
 {
-    if (worker->leave)
-        worker->leave(worker);
+    if (worker->end_idle)
+        worker->end_idle(worker);
     _exit(0);
 }
 
@@ -64,7 +64,7 @@ static void prepare(const struct worker *worker)
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     /* A master that died before the line above sends nothing. */
     if (getppid() != worker->doorbell.master)
-        leave(worker);
+        end_idle(worker);
 }
 
 static void become_idle(const struct worker *worker)
@@ -76,7 +76,7 @@ static void become_idle(const struct worker *worker)
      * the request. With a fence on each side one of the two sees the other. */
     atomic_thread_fence(memory_order_seq_cst);
     if (board_is_asked_to_retire(&worker->board, worker->number))
-        leave(worker);
+        end_idle(worker);
 }
 
 /* Errors of one connection, see accept(2), "Error handling". EPERM is none of them: a security
@@ -113,7 +113,7 @@ static int wait_connection(const struct worker *worker, struct address *peer)
             return connection;
         }
         if (errno == EBADF)
-            leave(worker);
+            end_idle(worker);
         if (errno == EAGAIN) {
             /* A listener that was handed to us may be non-blocking, and the flag is not ours
              * to change. A retirement in between makes poll() return too: POLLNVAL. */

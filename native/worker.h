@@ -23,7 +23,7 @@ struct worker {
     int listener_fd;
     const struct rlimit *cpu_limit; /* NULL leaves it */
     /* What to do in place of exit status 0 when no connection is to come; NULL for nothing. */
-    void (*leave)(const struct worker *worker);
+    void (*end_idle)(const struct worker *worker);
 };
 
 /*

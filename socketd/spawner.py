@@ -46,6 +46,11 @@ class ReadyLevel(enum.Enum):
     STOP = "stop"
     RELAY = "relay"
 
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the template is the program itself, and not our own."""
+        return self not in (ReadyLevel.FORK, ReadyLevel.RELAY)
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:

@@ -27,13 +27,7 @@ from socketd.board import Board, SlotState, Step
 from socketd.errors import SystemFailureError, describe_errno
 from socketd.holding import Hold
 from socketd.launch import EXECUTABLE as EXECUTABLE
-from socketd.launch import (
-    NUMBER,
-    NotHeldError,
-    Template,
-    launch_held,
-    launch_zygote,
-)
+from socketd.launch import NUMBER, NotHeldError, Template, launch_held, launch_zygote
 from socketd.pool.backoff import BackOff
 from socketd.privileges import grant
 from socketd.reaper import DeadChild
@@ -53,8 +47,6 @@ _FALLBACKS = {
     ReadyLevel.STOP: (ReadyLevel.STOP, ReadyLevel.LOAD, ReadyLevel.FORK),
     ReadyLevel.RELAY: (ReadyLevel.RELAY,),
 }
-# Their template is our own zygote: it needs no time to be held and shares nothing that ages.
-_UNHELD = (ReadyLevel.FORK, ReadyLevel.RELAY)
 
 
 def is_built() -> bool:
@@ -215,7 +207,7 @@ class NativeSpawner:
         while True:
             level = self._levels_left.pop(0)
             try:
-                if level in _UNHELD:
+                if not level.is_held:
                     self._adopt(
                         launch_zygote(
                             self._plan,
@@ -316,7 +308,7 @@ class NativeSpawner:
             descriptors=template.descriptors,
         )
         self._started_seconds = self._clock()
-        if wanted not in _UNHELD:
+        if wanted.is_held:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
             age = self._plan.readiness.renew_seconds * jitter
             self._arm("renew", self._started_seconds + age, self.renew)

@@ -35,11 +35,9 @@ struct instance {
     int stdout_fd; /* our end */
 };
 
-/* What the two handlers below need. */
 static struct instance current;
-static volatile sig_atomic_t listener_fd;
-
-static volatile int exec_error;
+static volatile sig_atomic_t listener_fd; /* for the handler */
+static volatile int exec_error;           /* written by the child of vfork() */
 
 static _Noreturn void become(const struct program *program, const struct rlimit *cpu_limit,
                              pid_t worker, int stdin_fd, int stdout_fd, char **environment)
@@ -113,8 +111,9 @@ static _Noreturn void leave(const struct worker *worker)
     sigaddset(&child, SIGCHLD);
     has_failed = has_ended(&status) && !board_is_asked_to_retire(&worker->board, worker->number);
     close(current.stdin_fd);
-    close(current.stdout_fd);
-    kill(0, SIGTERM); /* it may be a shell whose children read */
+    /* Its output stays open: last words must not be SIGPIPE. And it may be a shell whose children
+     * read. */
+    kill(0, SIGTERM);
     if (has_failed)
         worker_fail(worker, STEP_PROGRAM,
                     WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status), EXIT_SYSTEM);
@@ -130,17 +129,17 @@ static void prepare(struct worker *worker)
     const struct sigaction action = {.sa_handler = give_up_listening, .sa_flags = SA_NOCLDSTOP};
 
     listener_fd = worker->listener_fd;
-    worker->leave = leave;
+    worker->end_idle = leave;
     if (sigaction(SIGCHLD, &action, NULL) < 0)
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
 }
 
 /* A busy worker outlives the master and keeps nothing of the pool's: neither a socket that should
  * be closed when the master closes it, nor a bell. */
-static void leave_pool(const struct worker *worker)
+static void leave_pool(struct worker *worker)
 {
+    worker_leave(worker);
     prctl(PR_SET_PDEATHSIG, 0);
-    close(worker->listener_fd);
     close(worker->doorbell.fd);
     munmap(worker->board.header, board_size(worker->board.header->capacity));
     prctl(PR_SET_NAME, "socketd-relay");

@@ -42,7 +42,8 @@ int program_exec_status(int error)
 
 void program_execute(const struct program *program, char **environment)
 {
-    execve(program->path, program->arguments, environment);
+    if (!program->folder || chdir(program->folder) == 0)
+        execve(program->path, program->arguments, environment);
     /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
     if (errno == ENOEXEC)
         execve("/bin/sh", program->shell_arguments, environment);
@@ -61,8 +62,7 @@ _Noreturn void program_become(const struct program *program, const struct worker
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (!program->folder || chdir(program->folder) == 0)
-        program_execute(program, environment);
+    program_execute(program, environment);
     if (program->is_chosen)
         front_refuse(STDOUT_FILENO, front_why_not_run(errno));
     worker_fail(worker, STEP_EXEC, errno, program_exec_status(errno));

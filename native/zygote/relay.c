@@ -24,9 +24,9 @@
 enum {
     MOST_BYTES = 1 << 20,
     USUAL_PIPE = 1 << 16,
-    /* All that a user may have in pipes is limited (pipe-user-pages-soft in pipe(7)), and beyond that
-     * new ones are tiny. So only who carries much gets more, and a quarter of the most that there is:
-     * that was worth a fifth of the throughput of cat, and all of it a tenth more. */
+    /* All that a user may have in pipes is limited (pipe-user-pages-soft in pipe(7)), and beyond
+     * that new ones are tiny. So only who carries much gets more, and a quarter of the most that
+     * there is: it was worth a fifth of the throughput of cat, and all of it a twentieth more. */
     WIDE_PIPE = 1 << 18,
 };
 
@@ -144,7 +144,7 @@ bool relay_turn(struct relay *relay, int other_fd)
 
     if (poll(ends, ENDS, -1) < 0)
         return false;
-    seen = ends[CONNECTION].revents;
+    seen = ends[CONNECTION].revents; /* an error or a hang-up is for whoever waits there */
     if (ends[STDOUT].revents || (wanted_output && seen & ~POLLIN))
         carry_output(relay);
     if (ends[STDIN].revents || (wanted_input && seen & ~POLLOUT))

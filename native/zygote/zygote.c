@@ -4,7 +4,7 @@
  *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
  *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
- *         [--ready relay | --scgi-head-ms MILLISECONDS [--scgi-root FOLDER]] -- ARG0 [ARG...]
+ *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] | --ready relay] -- ARG0 [ARG...]
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
@@ -357,7 +357,7 @@ int main(int count, char **words)
     unregister_rseq();
     dl_iterate_phdr(keep_pages_through_fork, NULL);
     worker.cpu_limit = privileges_cpu_limit(&call.privileges);
-    worker.leave = NULL;
+    worker.end_idle = NULL;
     worker.number = template_run(&template);
     if (call.front.head_limit_ms)
         serve_request(&call.front, &program, &worker, worker_wait(&worker, NULL));
