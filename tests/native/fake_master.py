@@ -117,12 +117,13 @@ class FakeMaster:
         stderr: str = "socket",
         launcher: Sequence[str] = (),
         blocked: Iterable[signal.Signals] = (),
+        options: Sequence[str] = (),
     ) -> None:
         """Start the template; `program` is its path, then its arguments from the zeroth on."""
         path, *arguments = program
-        call = ["--master", str(os.getpid()), "--stderr", stderr, "--path", path, "--"]
+        call = ["--master", str(os.getpid()), "--stderr", stderr, "--path", path]
         fds = {4: listener if isinstance(listener, int) else listener.fileno()}
-        self.start_raw([*call, *arguments], fds, launcher, blocked)
+        self.start_raw([*call, *options, "--", *arguments], fds, launcher, blocked)
 
     def start_raw(
         self,

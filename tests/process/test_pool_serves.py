@@ -10,7 +10,7 @@ from harness.processes import count_descriptors
 from harness.servers import Server
 from harness.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
 ServeFixture = Callable[..., Server]
 

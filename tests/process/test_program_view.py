@@ -83,6 +83,7 @@ def test_signals_are_as_after_a_login(serve: Serve, look: str) -> None:
     assert int(seen["pending"], 16) == 0
 
 
+@pytest.mark.ready("load", "relay")
 def test_sigpipe_has_its_default_action(serve: Serve) -> None:
     """A program that writes to a client that has gone is ended by SIGPIPE."""
     server = serve("-p", "yes", "-W", "1", "-B", "localhost", "-s", "0")

@@ -14,7 +14,7 @@ from harness.servers import Server
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    pytest.mark.ready("load", "read", "stop"),
+    pytest.mark.ready("load", "read", "stop", "relay"),
 ]
 
 CONNECTIONS = 20_000

@@ -16,7 +16,7 @@ from harness.processes import marked
 from harness.servers import SOCKET, Server
 from harness.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
 Serve = Callable[..., Server]
 
@@ -109,7 +109,7 @@ def test_busy_connection_finishes_within_the_drain_time(serve: Serve) -> None:
     assert server.wait() == 0
 
 
-@pytest.mark.ready("load", "stop")
+@pytest.mark.ready("load", "stop", "relay")
 def test_connection_beyond_the_drain_time_is_terminated(serve: Serve) -> None:
     """After --drain-timeout the program's whole process group gets SIGTERM."""
     server = serve(
@@ -125,7 +125,7 @@ def test_connection_beyond_the_drain_time_is_terminated(serve: Serve) -> None:
     assert marked(server.mark) == []
 
 
-@pytest.mark.ready("load", "stop")
+@pytest.mark.ready("load", "stop", "relay")
 def test_program_that_ignores_sigterm_is_killed(serve: Serve, tmp_path: Path) -> None:
     """What survives SIGTERM gets SIGKILL some seconds later, children included."""
     started = tmp_path / "started"

@@ -15,7 +15,7 @@ from harness.clients import Place, connect, exchange, read_all
 from harness.servers import Line, Server
 from harness.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
 Serve = Callable[..., Server]
 

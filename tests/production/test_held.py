@@ -38,7 +38,7 @@ def templates(supervisor: Supervisor) -> list[int]:
     return [one.pid for one in children_of(supervisor.pid) if one.name != "socketd-worker"]
 
 
-@pytest.mark.parametrize("ready", ["load!", "read!"])
+@pytest.mark.parametrize("ready", ["load!", "read!", "relay!"])
 def test_level_of_the_file_is_the_one_that_is_held(supervise: Supervise, ready: str) -> None:
     """A service of a file has the levels of --ready."""
     supervisor = supervise(service("cat", ready), level="debug")
@@ -73,7 +73,7 @@ def test_reload_renews_but_once(supervise: Supervise) -> None:
     supervisor.server.wait_settled(idle=2)
 
 
-@pytest.mark.parametrize("ready", ["load!", "read!"])
+@pytest.mark.parametrize("ready", ["load!", "read!", "relay!"])
 def test_replaced_master_has_templates_of_its_own(supervise: Supervise, ready: str) -> None:
     """After SIGUSR2 the idle copies and the template of before leave, the busy copy finishes."""
     supervisor = supervise(service("cat", ready))
