@@ -7,9 +7,11 @@ are shown. A new level is a number in `cases`; a new measurement is a function a
 import contextlib
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from bench.processes import children, cpu_us, has_idle_pool, pss_kib, split_pool
 from bench.servers import PROGRAMS, Program, Server
 
 _POOL_SECONDS = 60.0
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Extent:
     cpu: tuple[int, ...]
     cpu_connections: int
     cold: tuple[int, ...]
+    volume: tuple[int, ...]
+    """MiB through one connection."""
     clients: int
     """Runs of the client, each beside one of the interpreter that it is compared with."""
 
@@ -99,6 +104,7 @@ FULL = Extent(
     cpu=(10, 100, 1000),
     cpu_connections=1000,
     cold=(1000,),
+    volume=(1024,),
     clients=20,
 )
 QUICK = Extent(
@@ -113,6 +119,7 @@ QUICK = Extent(
     cpu=(10,),
     cpu_connections=50,
     cold=(10,),
+    volume=(16,),
     clients=2,
 )
 
@@ -155,6 +162,10 @@ def cases(extent: Extent, workers: int) -> list[Case]:
             Case(name, program, level, level, measure, amount, is_for_pools=True)
             for level in levels
         ]
+    found += [
+        Case("volume", cat, level, workers, measure_volume, 0, is_for_pools=True)
+        for level in extent.volume
+    ]
     return found
 
 
@@ -205,11 +216,20 @@ def measure_memory(case: Case, subject: Subject, generator: Generator) -> Measur
     with _ready(case, subject) as running:
         helpers, workers = split_pool(running.pid, case.workers)
         values = {
-            "worker_pss_kib": statistics.mean(pss_kib(pid) for pid in workers),
+            "worker_pss_kib": statistics.mean(_pss_of_all_kib(pid) for pid in workers),
             "master_pss_kib": float(pss_kib(running.pid)),
             "helpers_pss_kib": float(sum(pss_kib(pid) for pid in helpers)),
         }
     return Measured(values)
+
+
+def _pss_of_all_kib(worker: int) -> int:
+    """Weigh a worker and the program that it may have started already."""
+    programs = 0
+    for pid in children(worker):
+        with contextlib.suppress(FileNotFoundError):  # the answer that came first may just end
+            programs += pss_kib(pid)
+    return pss_kib(worker) + programs
 
 
 def measure_master_cpu(case: Case, subject: Subject, generator: Generator) -> Measured:
@@ -271,6 +291,33 @@ def measure_client_start(case: Case, subject: Subject, generator: Generator) -> 
             "to_click": medians["client"] / medians["click"],
         }
     )
+
+
+def measure_volume(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Time so many MiB through one connection, both ways at once."""
+    del generator
+    piece, total = bytes(_MIB), case.level * _MIB
+    received, into = 0, bytearray(_MIB)
+    with _ready(case, subject) as running:
+        host, _, port = running.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=_POOL_SECONDS) as connection:
+
+            def send() -> None:
+                with contextlib.suppress(OSError):  # what has not come back tells
+                    for _ in range(case.level):
+                        connection.sendall(piece)
+                    connection.shutdown(socket.SHUT_WR)
+
+            sender = threading.Thread(target=send)
+            begin = time.monotonic()
+            sender.start()
+            while got := connection.recv_into(into):
+                received += got
+            seconds = time.monotonic() - begin
+            sender.join()
+    if received != total:
+        raise BenchError(f"{received} of {total} bytes came back")
+    return Measured({"mib_per_second": case.level / seconds})
 
 
 @contextlib.contextmanager

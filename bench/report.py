@@ -25,7 +25,7 @@ def render(results: Results) -> str:
     bursts = dict.fromkeys(r.measurement for r in results.records if "burst" in r.measurement)
     parts += [_burst(results, cell) for name in bursts for cell in results.cells(name)]
     parts += [_memory(results), _master_cpu(results), _cold_start(results), _client_start(results)]
-    parts += [_generator(results), _failures(results)]
+    parts += [_volume(results), _generator(results), _failures(results)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -74,7 +74,7 @@ def _own(measurement: str, level: int, value: str) -> Callable[[Results], Summar
 
 
 _PACED = Cell("paced", "cat", 100)
-_LOADED, _HELD = "socketd-load", "socketd-read"
+_LOADED, _HELD, _RELAYING = "socketd-load", "socketd-read", "socketd-relay"
 TARGETS = (
     Target("turn-around of `cat`, p50, to tcpserver's", 0.95, _against_baseline(_PACED, "p50_us")),
     Target(
@@ -115,6 +115,14 @@ TARGETS = (
         "`read`, a Python script, first byte, p50",
         0.05,
         _against_baseline(Cell("paced", "python", 20), "first_us", _HELD),
+    ),
+    Target(
+        "`relay`, 1 GiB through `cat`, to directly wired",
+        0.6,
+        lambda results: results.ratio(
+            Cell("volume", "cat", 1024), _RELAYING, "mib_per_second", _OWN
+        ),
+        is_least=True,
     ),
     Target(
         "worst of 300 at one moment, 300 workers ready, to tcpserver's",
@@ -278,6 +286,21 @@ def _client_start(results: Results) -> str:
     ]
     header = ["`socket -q HOST PORT`, ms", "`python3 -c 'import click'`, ms", "ratio"]
     return _section("Start of the client", header, rows)
+
+
+def _volume(results: Results) -> str:
+    rows = [
+        [
+            str(cell.level),
+            _TITLES[key],
+            _number(results, cell, key, "mib_per_second"),
+            _span(results.ratio(cell, key, "mib_per_second", _OWN), "{:.2f}"),
+        ]
+        for cell in results.cells("volume")
+        for key in _measured(results, [cell])
+    ]
+    header = ["MiB", "server", "MiB/s", "to directly wired"]
+    return _section("One connection, both ways at once", header, rows)
 
 
 def _generator(results: Results) -> str:

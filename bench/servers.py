@@ -232,6 +232,16 @@ SERVERS = (
         note="the program has been started before the connection, up to its first read",
         programs=("cat", "python", "bash", "heap"),
     ),
+    Server(
+        "socketd-relay",
+        "socketd, --ready relay",
+        "socketd",
+        "socketd",
+        _socketd("native", "--ready", "relay"),
+        worker="native",
+        note="each worker has started the program before the connection, and relays",
+        programs=("cat", "python"),
+    ),
     Server("tcpserver", "tcpserver", "tcpserver", "ucspi-tcp", _tcpserver),
     Server("tcpsvd", "tcpsvd", "tcpsvd", "ipsvd", _tcpsvd),
     Server(
