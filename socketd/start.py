@@ -16,24 +16,23 @@ from socketd.program import Program, locate
 from socketd.spawner import ReadyLevel
 
 _LONGEST_FIRST_LINE = 256  # as far as the kernel looks, binfmt_script
-_PYTHON = re.compile(r"python3(?:\.\d+)?")
+# Behind its symbolic links, since it may be called `python`; hold.py wants 3.7.
+_PYTHON = re.compile(r"python3(?:\.(?:[7-9]|\d\d+))?")
 
 
 def best_start(program: Program) -> tuple[Program, ReadyLevel]:
     """Return what to start, and the level at which to hold it."""
     interpreter = _interpreter_of(program.path)
-    if interpreter is None or not _PYTHON.fullmatch(os.path.basename(interpreter[0])):
+    if interpreter is None:
         return program, ReadyLevel.LOAD
+    words = (*interpreter, HOLD_SCRIPT, "--cgi", program.path, *program.arguments[1:])
     try:
-        return (
-            locate(
-                (*interpreter, HOLD_SCRIPT, "--cgi", program.path, *program.arguments[1:]),
-                {"PATH": SAFE_PATH},
-            ),
-            ReadyLevel.STOP,
-        )
+        prepared = locate(words, {"PATH": SAFE_PATH})
     except ProgramError:  # as each request will find out
         return program, ReadyLevel.LOAD
+    if not _PYTHON.fullmatch(os.path.basename(os.path.realpath(prepared.path))):
+        return program, ReadyLevel.LOAD
+    return prepared, ReadyLevel.STOP
 
 
 def _interpreter_of(path: str) -> tuple[str, ...] | None:

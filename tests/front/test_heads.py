@@ -189,6 +189,17 @@ def test_header_that_libraries_take_for_a_setting_is_left_out(
     assert b"evil" not in text
 
 
+def test_header_that_comes_twice_is_one_list(scgi2cgi: str, script: Script) -> None:
+    """Some web servers leave to us what RFC 3875, section 4.1.18, asks of them."""
+    head = scgi.head({"CONTENT_LENGTH": "0", "SCGI": "1", "HTTP_A": "1", "HTTP_COOKIE": "a"})
+    content = head.partition(b":")[2][:-1] + b"HTTP_COOKIE\0b\0HTTP_A\x002\0HTTP_A\x003\0"
+
+    text, status = answer(b"%d:%s," % (len(content), content), scgi2cgi, script())
+
+    assert b"HTTP_A=1, 2, 3\nHTTP_COOKIE=a; b\n" in text
+    assert status == 0
+
+
 def test_what_the_service_sets_is_its_own(scgi2cgi: str, script: Script) -> None:
     """A name of --env or PATH is the service's, whatever the request says of it."""
     whole = scgi.request(PATH="/evil", MODE="evil", OTHER="kept")

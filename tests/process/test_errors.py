@@ -123,6 +123,15 @@ NONSENSE = {
     "renew after": (
         ["--renew-after", "366d", *CAT], "socket: --renew-after: '366d' is not a duration",
     ),
+    "front": (["--front", "http", *CAT], "socket: --front: 'http' is not one of none, scgi, fcgi"),
+    "root": (
+        ["-s", "0", "--front", "scgi", "--root", "/nowhere"],
+        "socket: --root: '/nowhere' is not a directory",
+    ),
+    "head time-out": (
+        ["--front", "scgi", "--head-timeout", "soon", *CAT],
+        "socket: --head-timeout: 'soon' is not a duration",
+    ),
     "backlog zero": (["--backlog", "0", *CAT], "socket: --backlog: '0' " + NUMBER),
     "backlog": (["--backlog", "2147483648", *CAT], f"socket: --backlog: '2147483648' {NUMBER}2147"),
     "shell": (["--shell", "bash", *CAT], "socket: --shell: 'bash' is not one of auto, always, nev"),

@@ -10,6 +10,7 @@ from socketd.config import DEFAULT_BACKLOG, ServiceSettings
 from socketd.configfile import Surroundings, load
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.errors import ConfigurationError
+from socketd.front import Front
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program
 from socketd.spawner import StderrTarget, WorkerKind
@@ -276,3 +277,62 @@ def test_check_looks_for_hosts_ports_and_owners(tmp_path: Path) -> None:
     for one in ("no-such-host.invalid", "nosuchservice", "/no/such/s", "no-such-user"):
         assert one in told
     assert len(caught.value.lines) == 4
+
+
+CGI = '[service.c]\nlisten = ["tcp:4000"]\nfront = "{front}"\n{more}\n'
+
+
+def test_front_makes_a_cgi_program_of_the_program(tmp_path: Path) -> None:
+    """It runs in its own folder, with a safe PATH and what the file sets, its stderr to the log."""
+    program = tmp_path / "a.cgi"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    more = f'program = "{program}"\nhead_timeout = "5s"\nenvironment = {{MODE = "x"}}'
+
+    [settings] = read(tmp_path, CGI.format(front="scgi", more=more))
+
+    assert settings.front == Front(5.0)
+    assert settings.program == Program(str(program), (str(program),))
+    assert settings.environment == {"PATH": "/usr/local/bin:/usr/bin:/bin", "MODE": "x"}
+    assert settings.confinement.directory == str(tmp_path)
+    assert settings.stderr is StderrTarget.INHERIT
+
+
+def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
+    """The wrapper runs the program for each request, with what the file sets."""
+    more = f'root = "{tmp_path}"\nstderr = "null"\ndirectory = "/"'
+
+    [settings] = read(tmp_path, CGI.format(front="fcgi", more=more))
+
+    assert settings.front is None
+    assert settings.program.arguments == (
+        "fcgi2cgi", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--root", str(tmp_path)
+    )  # fmt: skip
+    assert settings.confinement.directory == "/"
+    assert settings.stderr is StderrTarget.NULL
+
+
+@pytest.mark.parametrize(
+    ("front", "more", "key", "complaint"),
+    [
+        ("scgi", "", "program", "is missing"),
+        ("http", 'program = "cat"', "front", "allowed: one of none, scgi, fcgi"),
+        ("scgi", 'program = "cat"\nready = "read"', "front", "has looked at its variables"),
+        ("fcgi", 'program = "cat"\nready = "load"', "front", "fcgi2cgi --to"),
+        ("scgi", 'program = "cat"\nworker = "python"', "front", "by native workers only"),
+        ("scgi", 'root = "/bin"\nready = "load"', "front", "a request names the program"),
+        ("scgi", 'root = "/bin"\nprogram = "cat"', "root", "root in place of program"),
+        ("scgi", 'root = "bin"', "root", "the absolute path of a directory"),
+        ("scgi", 'root = "/nowhere"', "root", "the absolute path of a directory"),
+        ("none", 'root = "/bin"', "root", "root with front = 'scgi' or 'fcgi'"),
+        ("scgi", 'program = "cat"\nhead_timeout = "soon"', "head_timeout", "a number with ms"),
+    ],
+)
+def test_front_that_cannot_be_is_a_mistake(
+    tmp_path: Path, front: str, more: str, key: str, complaint: str
+) -> None:
+    """What does not go together is told with the key that asks for it."""
+    [mistake] = mistakes(tmp_path, CGI.format(front=front, more=more))
+
+    assert mistake.startswith(f"service.c.{key}: ")
+    assert complaint in mistake

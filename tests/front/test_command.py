@@ -1,0 +1,216 @@
+"""`socketd cgi`: one command, by either protocol, at the level that fits."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import fastcgi, scgi
+from harness.clients import Place, connect
+from harness.servers import Server
+from harness.supervisors import SOCKETD, run_socketd
+from harness.waiting import wait_for
+from socketd.template import is_built
+
+from .conftest import Script
+
+pytestmark = pytest.mark.slow
+
+COMMAND = (SOCKETD, "cgi", "--log-format", "json", "-W", "2")
+PYTHON = f"""#!{sys.executable}
+import os, sys
+print("Content-Type: text/plain\\n")
+print(os.getpid(), os.environ["HTTP_WHO"], sys.argv[1:], os.getcwd())
+"""
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start `socketd cgi`; it must leave nothing behind."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    with contextlib.ExitStack() as stack:
+
+        def start_server(*arguments: str, is_quiet: bool = True, **variables: str) -> Server:
+            server = Server(
+                [*arguments],
+                variables,
+                command=COMMAND,
+                is_quiet=is_quiet,
+                is_measured=not arguments[-1].endswith(".py"),
+            )
+            stack.callback(server.close)
+            return server
+
+        yield start_server
+
+
+def level_of(server: Server, listener: str) -> str:
+    """Return the level that a listener says it is served at."""
+    line = server.wait_event("service_ready", lambda one: listener in str(one["listener"]))
+    return str(line["ready"])
+
+
+def place_of(server: Server, listener: str) -> Place:
+    """Return where a listener is reached."""
+    line = server.wait_event("service_ready", lambda one: listener in str(one["listener"]))
+    return str(line["address"]) if line["port"] is None else (line["address"], line["port"])
+
+
+def ask_fcgi(place: Place, **variables: str) -> bytes:
+    """Return the answer to a FastCGI request."""
+    params = {"REQUEST_METHOD": "GET", "CONTENT_LENGTH": "0", **variables}
+    with connect(place) as connection:
+        peer = fastcgi.Peer(connection)
+        peer.send(fastcgi.request(params))
+        return peer.read_answer().stdout
+
+
+def test_shell_script_is_loaded_ahead(start: Start, script: Script) -> None:
+    """Whatever is linked dynamically bears that, and the log says which level it is."""
+    server = start("--scgi", "127.0.0.1:0", script(), SECRET="of the server")
+
+    answer = scgi.ask(place_of(server, "tcp:"), scgi.request(b"body", HTTP_A="b"))
+
+    assert level_of(server, "tcp:") == "load"
+    assert b"HTTP_A=b\n" in answer
+    assert b"SECRET" not in answer
+    assert answer.endswith(b"body body\n")
+
+
+def test_python_script_is_prepared_ahead(start: Start, script: Script) -> None:
+    """Its interpreter is found in its first line, and each request has a process of its own."""
+    path = script(PYTHON, "hello.py")
+    server = start("--scgi", "127.0.0.1:0", path, "word")
+    place = place_of(server, "tcp:")
+
+    answers = [
+        scgi.ask(place, scgi.request(HTTP_WHO=who)).decode().split("\n\n")[1].split(maxsplit=2)
+        for who in ("ann", "bob")
+    ]
+
+    assert level_of(server, "tcp:") == "stop"
+    assert [who for _, who, _ in answers] == ["ann", "bob"]
+    assert answers[0][0] != answers[1][0]
+    assert answers[0][2] == f"['word'] {path.rpartition('/')[0]}\n"
+
+
+def test_static_program_falls_back_by_itself(start: Start) -> None:
+    """What nothing can be preloaded into is executed for each request, and a warning says so."""
+    from socketd.launch import EXECUTABLE
+
+    server = start("--scgi", "127.0.0.1:0", EXECUTABLE, is_quiet=False)
+
+    assert level_of(server, "tcp:") == "fork"
+    assert "linked statically" in server.wait_event("template_fell_back")["reason"]
+
+
+def test_fastcgi_is_answered_by_copies_too(start: Start, script: Script, tmp_path: Path) -> None:
+    """Workers that speak FastCGI pass requests on to copies of the program."""
+    path = str(tmp_path / "s")
+    server = start("--fcgi", path, script(PYTHON, "hello.py"))
+    inner = server.wait_event("service_ready", lambda one: "socketd-cgi-" in one["listener"])
+
+    assert level_of(server, path) == "fork"
+    assert inner["ready"] == "stop"
+    for who in ("ann", "bob"):
+        assert f" {who} " in ask_fcgi(place_of(server, path), HTTP_WHO=who).decode()
+    assert server.stop() == 0
+    assert not Path(inner["address"]).parent.exists()
+
+
+def test_folder_of_programs_by_both_protocols(start: Start, script: Script, tmp_path: Path) -> None:
+    """The path of a request names the program, and nothing is started ahead."""
+    script('#!/bin/sh\nprintf "\\r\\n%s" "$SCRIPT_NAME$MODE"\n', "bin/a")
+    path = str(tmp_path / "s")
+    root = str(tmp_path / "bin")
+    server = start("--scgi", "127.0.0.1:0", "--fcgi", path, "--env", "MODE=x", "--root", root)
+
+    assert level_of(server, "tcp:") == "fork"
+    assert scgi.ask(place_of(server, "tcp:"), scgi.request(PATH_INFO="/a")) == b"\r\n/ax"
+    assert ask_fcgi(place_of(server, path), PATH_INFO="/a") == b"\r\n/ax"
+    assert ask_fcgi(place_of(server, path), PATH_INFO="/b").startswith(b"Status: 404 ")
+
+
+def test_reload_starts_the_program_afresh(start: Start, script: Script) -> None:
+    """After SIGHUP a changed script answers; no request is lost meanwhile."""
+    path = script(PYTHON, "hello.py")
+    server = start("--scgi", "127.0.0.1:0", path)
+    place = place_of(server, "tcp:")
+    assert b"ann" in scgi.ask(place, scgi.request(HTTP_WHO="ann"))
+    Path(path).write_text(PYTHON.replace("print(os.getpid()", 'print("changed"'))
+
+    server.signal(signal.SIGHUP)
+
+    def is_changed() -> bool:
+        answer = scgi.ask(place, scgi.request(HTTP_WHO="bob"))
+        assert b"bob" in answer
+        return b"changed" in answer
+
+    wait_for(is_changed, "the changed script answers")
+
+
+@pytest.mark.parametrize("protocol", ["--scgi", "--fcgi"])
+def test_next_version_takes_over(
+    start: Start, script: Script, tmp_path: Path, protocol: str
+) -> None:
+    """After SIGUSR2 the same process serves on, at the same places, and cleans up in the end."""
+    path = str(tmp_path / "s")
+    server = start(protocol, path, script(PYTHON, "hello.py"))
+    place = place_of(server, path)
+
+    def ask(who: str) -> bytes:
+        if protocol == "--fcgi":
+            return ask_fcgi(place, HTTP_WHO=who)
+        return scgi.ask(place, scgi.request(HTTP_WHO=who))
+
+    assert b"ann" in ask("ann")
+    server.signal(signal.SIGUSR2)
+    server.wait_event("reexec_done")
+
+    assert b"bob" in ask("bob")
+    assert server.stop() == 0
+    assert not Path(path).exists()
+    for line in server.events("service_ready"):
+        assert not Path(line["address"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS"),
+        (("--scgi", "4000"), "give either a PROGRAM or --root FOLDER"),
+        (("--scgi", "4000", "--root", "/bin", "cat"), "give either a PROGRAM or --root FOLDER"),
+        (("--scgi", "4000", "--root", "/nowhere"), "--root: '/nowhere' is not a directory"),
+        (("--scgi", "4000", "--ready", "load", "--root", "/bin"), "--ready load: a request names"),
+        (("--scgi", "70000", "cat"), "'tcp:70000' is not tcp:HOST:PORT"),
+        (("--scgi", "4000", "/nowhere/cat"), "cannot run '/nowhere/cat': there is no such file"),
+        (("--scgi", "4000", "--env", "x", "cat"), "--env: 'x' is not NAME=VALUE"),
+        (("--scgi", "4000", "--user", "nobody-here", "cat"), "unknown user 'nobody-here'"),
+        (("--scgi", "4000", "-W", "3", "--max-workers", "2", "cat"), "2 is less than the 3 of -W"),
+    ],
+)
+def test_mistake_is_one_line(arguments: tuple[str, ...], complaint: str) -> None:
+    """What is wrong is said before anything is bound or started."""
+    outcome = run_socketd("cgi", *arguments)
+
+    assert outcome.status != 0
+    assert outcome.stderr.startswith("socketd: ")
+    assert complaint in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--idle-timeout", "soon"), ("--mode", "9"), ("-W", "0"), ("--ready", "read"), ("--nope",)],
+)
+def test_nonsense_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+    """A value that there is not is refused with the option's name."""
+    outcome = run_socketd("cgi", "--scgi", "4000", *arguments, "cat")
+
+    assert outcome.status == 2
+    assert arguments[0] in outcome.stderr

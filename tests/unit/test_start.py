@@ -1,0 +1,68 @@
+"""How a CGI program is best started ahead."""
+
+from pathlib import Path
+
+import pytest
+
+from socketd.front import HOLD_SCRIPT
+from socketd.program import Program
+from socketd.spawner import ReadyLevel
+from socketd.start import best_start
+
+
+def start_of(folder: Path, first_line: str) -> tuple[Program, Program, ReadyLevel]:
+    """Return a script, and how it is started."""
+    path = folder / "script"
+    path.write_text(f"{first_line}\nprint()\n")
+    script = Program(str(path), (str(path), "word"))
+    return script, *best_start(script)
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """Return an interpreter that is called otherwise than it is named."""
+    for name in ("python3.11", "python3.6", "python2.7"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "python").symlink_to("python3.11")
+    return str(tmp_path / "python")
+
+
+@pytest.mark.parametrize("words", [(), ("-u",)])
+def test_python_script_is_prepared(tmp_path: Path, python: str, words: tuple[str, ...]) -> None:
+    """Its interpreter runs ours of all scripts, with the flags of the first line."""
+    script, program, level = start_of(tmp_path, " ".join([f"#!{python}", *words]))
+
+    assert level is ReadyLevel.STOP
+    assert program.path == python
+    assert program.arguments == (python, *words, HOLD_SCRIPT, "--cgi", script.path, "word")
+
+
+@pytest.mark.parametrize("words", ["{python} -u", "-S {python} -u"])
+def test_interpreter_may_be_looked_for(tmp_path: Path, python: str, words: str) -> None:
+    """What env(1) would run is what counts."""
+    _, program, level = start_of(tmp_path, f"#!/usr/bin/env {words.format(python=python)}")
+
+    assert level is ReadyLevel.STOP
+    assert program.arguments[:2] == (python, "-u")
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    ["#!/bin/sh", "#!", "#! ", "echo", "", "#!{folder}/python2.7", "#!{folder}/python3.6",
+     "#!/usr/bin/env", "#!/usr/bin/env no-such-python3", "#!/nowhere/python3"],
+)  # fmt: skip
+def test_anything_else_is_loaded(tmp_path: Path, python: str, first_line: str) -> None:
+    """A program is started as it is where nothing better is known."""
+    assert python
+    script, program, level = start_of(tmp_path, first_line.format(folder=tmp_path))
+
+    assert program == script
+    assert level is ReadyLevel.LOAD
+
+
+def test_program_that_may_not_be_read_is_loaded() -> None:
+    """What cannot be looked into is no script."""
+    program = Program("/nowhere", ("/nowhere",))
+
+    assert best_start(program) == (program, ReadyLevel.LOAD)
