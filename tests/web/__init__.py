@@ -1,0 +1,1 @@
+"""CGI programs behind real web servers."""

@@ -1,0 +1,59 @@
+"""What a client is told when there is no program, or none that answers."""
+
+import pytest
+
+from harness.webservers import ask
+from web.conftest import Web
+
+pytestmark = pytest.mark.slow
+
+# What each server makes of an answer that is none.
+NOTHING = {"nginx": 502, "apache": 500, "lighttpd": 500}
+NO_HEADERS = {"nginx": 502, "apache": 500, "lighttpd": 502}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("missing", 404, b"there is no such program\n"),
+        ("", 404, b"there is no such program\n"),
+        ("letter", 403, b"what the path names is not a program that may be run\n"),
+    ],
+    ids=["missing", "empty", "no program"],
+)
+def test_request_for_no_program_is_refused(web: Web, path: str, status: int, reason: bytes) -> None:
+    """The refusal and its reason are ours, passed on by the server as any answer."""
+    answer = ask(web.place, f"/cgi-bin/{path}")
+
+    assert (answer.status, answer.body) == (status, reason)
+
+
+def test_way_out_of_the_folder_is_closed(web: Web) -> None:
+    """No spelling of ".." reaches a program outside the folder."""
+    for path in ("../../bin/sh", "%2e%2e/%2e%2e/bin/sh", "..%2f..%2fbin%2fsh"):
+        assert ask(web.place, f"/cgi-bin/{path}").status in (400, 403, 404)
+
+
+@pytest.mark.parametrize("name", ["silent", "crash"])
+def test_program_without_a_word_is_an_error(web: Web, name: str) -> None:
+    """The client hears of an error, not of an empty page, and the next request is served."""
+    assert ask(web.place, f"/cgi-bin/{name}").status == NOTHING[web.kind]
+
+    assert ask(web.place, "/cgi-bin/status").status == 418
+
+
+def test_answer_without_headers_is_an_error(web: Web) -> None:
+    """What is no CGI answer is not shown as one."""
+    assert ask(web.place, "/cgi-bin/junk").status == NO_HEADERS[web.kind]
+
+
+def test_server_says_why_in_its_log(web: Web) -> None:
+    """The operator finds the program, or that it has ended too early, in the server's own log."""
+    ask(web.place, "/cgi-bin/crash")
+
+    words = {
+        "nginx": "upstream prematurely closed connection",
+        "apache": "End of script output before headers: crash",
+        "lighttpd": "",  # it keeps quiet
+    }
+    web.front.wait_logged(words[web.kind])

@@ -1,0 +1,185 @@
+"""What a CGI program gets from a real web server, and what the server makes of its answer."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from harness.waiting import wait_for
+from harness.webservers import ask, requesting
+from web.conftest import ONE_OF_EACH, Web
+
+pytestmark = pytest.mark.slow
+
+one_of_each = pytest.mark.parametrize("web", ONE_OF_EACH, indirect=True, ids=str)
+AT_ONCE = 8
+REQUESTS = 240
+MIB = 1 << 20
+
+
+def test_program_sees_the_request_that_was_made(web: Web) -> None:
+    """What RFC 3875 names is there, split where the program's name ends, and nothing of ours."""
+    answer = ask(web.place, "/cgi-bin/emit-env/over/there?a=b+c", headers={"X-Thing": "blue"})
+
+    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; charset=utf-8")
+    found = answer.variables
+    expected = {
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": "/cgi-bin/emit-env/over/there?a=b+c",
+        "SCRIPT_NAME": "/cgi-bin/emit-env",
+        "SCRIPT_FILENAME": str(web.programs / "emit-env"),
+        "PATH_INFO": "/over/there",
+        "QUERY_STRING": "a=b+c",
+        "SERVER_NAME": "localhost",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "HTTP_X_THING": "blue",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+    }
+    if (web.kind, web.protocol) == ("apache", "scgi"):
+        del expected["GATEWAY_INTERFACE"]  # it never sends that one
+    assert {name: found.get(name) for name in expected} == expected
+    assert found["SERVER_SOFTWARE"].lower().startswith(web.kind)
+    assert {"REMOTE_ADDR", "REMOTE_PORT", "SERVER_ADDR", "SERVER_PORT", "DOCUMENT_ROOT"} <= set(
+        found
+    )
+    assert found.get("CONTENT_LENGTH", "0") in ("", "0")
+    assert [name for name in found if name.startswith(("SOCKETD", "TCP"))] == []
+
+
+def test_path_is_decoded_once(web: Web) -> None:
+    """PATH_INFO is the path that was meant, REQUEST_URI the one that was sent."""
+    found = ask(web.place, "/cgi-bin/emit-env/a%20b/%C3%A9?x=%20").variables
+
+    assert (found["QUERY_STRING"], found["REQUEST_URI"]) == (
+        "x=%20",
+        "/cgi-bin/emit-env/a%20b/%C3%A9?x=%20",
+    )
+    if (web.kind, web.protocol) == ("apache", "scgi"):  # it sends the path as it came
+        assert found["PATH_INFO"] == "/a%20b/%C3%A9"
+    else:
+        assert (found["PATH_INFO"], found["SCRIPT_NAME"]) == ("/a b/é", "/cgi-bin/emit-env")
+
+
+def test_status_and_headers_of_the_program_arrive(web: Web) -> None:
+    """Its status is the answer's, and a header that it sends twice is there twice."""
+    answer = ask(web.place, "/cgi-bin/status")
+
+    assert (answer.status, answer.body) == (418, b"short and stout")
+    assert answer.all_headers("Set-Cookie") == ["a=1", "b=2"]
+
+
+def test_redirection_of_the_program_arrives(web: Web) -> None:
+    """A client is sent to where the program says."""
+    answer = ask(web.place, "/cgi-bin/away")
+
+    assert (answer.status, answer.header("Location")) == (303, "http://localhost/x")
+
+
+def test_head_has_the_headers_and_no_body(web: Web) -> None:
+    """A program is told that the method is HEAD; what it writes behind its headers is not sent."""
+    answer = ask(web.place, "/cgi-bin/emit-env", method="HEAD")
+
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.header("Content-Type") == "text/plain; charset=utf-8"
+
+
+def test_body_arrives_whole(web: Web) -> None:
+    """What a client posts is what the program reads, with its length and its type."""
+    body = bytes(range(256)) * 40
+
+    answer = ask(web.place, "/cgi-bin/sum", method="POST", body=body)
+
+    assert (answer.status, answer.body.split()[0].decode()) == (200, sha256(body).hexdigest())
+
+
+def test_chunked_body_gets_a_length(web: Web) -> None:
+    """A body without a length is collected by the server; Apache asks for one instead, by SCGI."""
+    parts = [b"one " * 5000, b"two " * 100, b"three"]
+
+    answer = ask(web.place, "/cgi-bin/sum", method="POST", body=iter(parts))
+
+    if (web.kind, web.protocol) == ("apache", "scgi"):
+        assert answer.status == 411
+    else:
+        assert answer.body.split()[0].decode() == sha256(b"".join(parts)).hexdigest()
+
+
+def test_requests_at_once_never_see_each_other(web: Web) -> None:
+    """Hundreds of requests, eight at any moment: each program has its own request's variables."""
+
+    def one(number: int) -> dict[str, str]:
+        answer = ask(
+            web.place,
+            f"/cgi-bin/emit-env/{number}?number={number}",
+            headers={"X-Number": str(number), f"X-Only-{number}": "here"},
+        )
+        assert answer.status == 200
+        return answer.variables
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(one, range(REQUESTS)))
+
+    for number, found in enumerate(answers):
+        seen = (found["PATH_INFO"], found["QUERY_STRING"], found["HTTP_X_NUMBER"])
+        assert seen == (f"/{number}", f"number={number}", str(number))
+        only = [name for name in found if name.startswith("HTTP_X_ONLY_")]
+        assert only == [f"HTTP_X_ONLY_{number}"]
+
+
+@one_of_each
+def test_hundred_mebibytes_are_taken(web: Web) -> None:
+    """The largest body that our files allow arrives whole, and one byte more is refused."""
+    part = bytes(range(256)) * 4096
+
+    def parts(count: int) -> Iterator[bytes]:
+        yield from (part for _ in range(count))
+
+    answer = ask(
+        web.place,
+        "/cgi-bin/sum",
+        method="POST",
+        body=parts(100),
+        headers={"Content-Length": str(100 * MIB)},
+    )
+
+    expected = sha256()
+    for _ in range(100):
+        expected.update(part)
+    assert (answer.status, answer.body.split()[0].decode()) == (200, expected.hexdigest())
+
+
+@one_of_each
+def test_body_above_the_limit_is_refused(web: Web) -> None:
+    """More than 100 MiB get 413, and no program is bothered with them."""
+    answer = ask(
+        web.place,
+        "/cgi-bin/sum",
+        method="POST",
+        body=iter([b"first"]),
+        headers={"Content-Length": str(100 * MIB + 1024), "Expect": "100-continue"},
+    )
+
+    assert answer.status == 413
+
+
+@one_of_each
+def test_fifty_mebibytes_are_delivered(web: Web) -> None:
+    """A large answer arrives whole."""
+    line = b"0123456789abcde\n"
+
+    answer = ask(web.place, "/cgi-bin/large")
+
+    assert (answer.status, len(answer.body)) == (200, 50 * MIB)
+    assert answer.body == line * (50 * MIB // len(line))
+
+
+@one_of_each
+def test_program_ends_when_its_client_goes_away(web: Web) -> None:
+    """A client that has seen enough of an endless answer leaves nobody behind who writes it."""
+    with requesting(web.place, "/cgi-bin/endless") as response:
+        assert response.read(MIB) == b"y\n" * (MIB // 2)
+        assert web.running() != []
+
+    wait_for(lambda: not web.running(), "the program has ended")
