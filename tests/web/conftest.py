@@ -1,5 +1,6 @@
 """CGI programs, one of ours that runs them, and a real web server in front of it."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,17 +15,18 @@ from harness.waiting import wait_for
 from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cgi"
+COMPLAINT = "it has gone wrong"
 _TEXT = r"Content-Type: text/plain\r\n\r\n"
 # Each reads its body before it answers: nginx stops sending once an answer has begun.
 _SCRIPTS = {
     "sum": f"""sum=$(head -c "$CONTENT_LENGTH" | sha256sum) && printf '{_TEXT}%s' "$sum" """,
     "large": f"printf '{_TEXT}'; yes 0123456789abcde | head -c 52428800",
-    "endless": f"printf '{_TEXT}'; exec yes",
+    "endless": f"printf '{_TEXT}'; exec yes 2>/dev/null",
     "status": r"printf 'Status: 418 Teapot\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n' && "
     f"printf '{_TEXT}short and stout'",
     "away": r"printf 'Status: 303 See Other\r\nLocation: http://localhost/x\r\n\r\n'",
     "silent": "exit 0",
-    "crash": "echo it has gone wrong >&2; kill -SEGV $$",
+    "crash": f"echo {COMPLAINT} >&2; kill -SEGV $$",
     "junk": "echo nothing like a header; echo; echo more",
 }
 
@@ -47,39 +49,49 @@ class Combination:
 class Web:
     """A web server, and ours behind it."""
 
-    kind: str
-    protocol: str
-    front: WebServer
+    way: Combination
+    server: WebServer
     backend: Server
     programs: Path
 
     @property
+    def kind(self) -> str:
+        """Return the web server's name."""
+        return self.way.kind
+
+    @property
+    def is_apache_scgi(self) -> bool:
+        """Tell whether this is the one that sends less than the others."""
+        return (self.way.kind, self.way.protocol) == ("apache", "scgi")
+
+    @property
     def place(self) -> Place:
         """Return where the web server listens."""
-        return self.front.place
+        return self.server.place
 
     def running(self) -> list[int]:
-        """Return the processes of CGI programs: each runs in the folder of its program."""
+        """Return the processes of CGI programs: each runs in the folder of its program.
+
+        So do workers that wait for a connection, but those are not the program yet.
+        """
         found = []
         for name in filter(str.isdecimal, os.listdir("/proc")):
-            try:
-                folder = os.readlink(f"/proc/{name}/cwd")
-            except OSError:
-                continue
-            if folder == str(self.programs):
-                found.append(int(name))
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                folder, file = (os.readlink(f"/proc/{name}/{what}") for what in ("cwd", "exe"))
+                if folder == str(self.programs) and os.path.basename(file) != "socketd-zygote":
+                    found.append(int(name))
         return found
 
 
 # Not the whole product: each server with each protocol, each of these with both listeners, and
 # every way of ours to run the programs behind each protocol.
 COMBINATIONS = (
+    Combination("nginx", "scgi", "tcp", "front"),
     Combination("nginx", "scgi", "unix", "wrapper"),
-    Combination("nginx", "scgi", "tcp", "wrapper"),
-    Combination("apache", "scgi", "unix", "wrapper"),
     Combination("apache", "scgi", "tcp", "wrapper"),
+    Combination("apache", "scgi", "unix", "front"),
+    Combination("lighttpd", "scgi", "tcp", "front"),
     Combination("lighttpd", "scgi", "unix", "wrapper"),
-    Combination("lighttpd", "scgi", "tcp", "wrapper"),
 )
 ONE_OF_EACH = tuple({(one.kind, one.protocol): one for one in COMBINATIONS}.values())
 
@@ -97,8 +109,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _arguments(one: Combination, programs: Path, where: list[str]) -> list[str]:
-    wrapper = own_command({"scgi": "scgi2cgi", "fastcgi": "fcgi2cgi"}[one.protocol])
-    return ["-f", "-q", "-l", "-p", f"{wrapper} --root {programs}", *where]
+    short = "scgi" if one.protocol == "scgi" else "fcgi"
+    if one.backend == "front":
+        return ["--front", short, "--root", str(programs), "-W", "4", *where]
+    return ["-f", "-q", "-l", "-p", f"{own_command(f'{short}2cgi')} --root {programs}", *where]
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
@@ -112,17 +126,18 @@ def web(
     folder = tmp_path_factory.mktemp("backend")
     is_unix = one.listener == "unix"
     where = ["-s", f"{folder}/socket"] if is_unix else ["-B", HOST, "-s", "0"]
-    backend = Server(_arguments(one, programs, where), is_measured=False)
+    backend = Server(_arguments(one, programs, where), is_measured=False, is_quiet=False)
     try:
         if is_unix:
             _open_to_all(backend.place)
-        front = WebServer(one.kind, one.protocol, backend.place)
+        server = WebServer(one.kind, one.protocol, backend.place)
         try:
-            served = Web(one.kind, one.protocol, front, backend, programs)
+            served = Web(one, server, backend, programs)
             yield served
             wait_for(lambda: not served.running(), "every program has ended")
+            assert set(backend.noise) <= {COMPLAINT}
         finally:
-            front.close()
+            server.close()
     finally:
         backend.close()
 

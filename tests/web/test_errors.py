@@ -2,8 +2,9 @@
 
 import pytest
 
+from harness.waiting import wait_for
 from harness.webservers import ask
-from web.conftest import Web
+from web.conftest import COMPLAINT, Web
 
 pytestmark = pytest.mark.slow
 
@@ -56,4 +57,13 @@ def test_server_says_why_in_its_log(web: Web) -> None:
         "apache": "End of script output before headers: crash",
         "lighttpd": "",  # it keeps quiet
     }
-    web.front.wait_logged(words[web.kind])
+    web.server.wait_logged(words[web.kind])
+
+
+def test_complaint_of_a_program_is_for_the_operator(web: Web) -> None:
+    """With --front what it writes to stderr is in our log, and never in an answer."""
+    answer = ask(web.place, "/cgi-bin/crash")
+
+    assert COMPLAINT.encode() not in answer.body
+    if web.way.backend == "front":
+        wait_for(lambda: COMPLAINT in web.backend.noise, "the complaint is in our log")
