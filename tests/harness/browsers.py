@@ -1,0 +1,136 @@
+"""A browser without a window, driven by the WebDriver protocol (https://www.w3.org/TR/webdriver2/).
+
+Only what the tests of a page need of it: go, read, type, click.
+"""
+
+import http.client
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.processes import kill_marked, marked
+from harness.servers import clean_environment
+from harness.waiting import CAP_SECONDS, wait_for
+
+DRIVER, BROWSER = "chromedriver", "chromium"
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for a reference
+_START_SECONDS = 45.0
+# The sandbox needs a user other than root, and the rest would look beyond this machine.
+_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+class Browser:
+    """One session of a browser with an empty profile."""
+
+    def __init__(self, driver_port: int, profile: str) -> None:
+        self._connection = http.client.HTTPConnection(
+            "127.0.0.1", driver_port, timeout=_START_SECONDS
+        )
+        options = {"args": [*_OPTIONS, f"--user-data-dir={profile}"], "binary": _path_of(BROWSER)}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options}
+        made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        self._path = f"/session/{made['sessionId']}"
+
+    def open(self, url: str) -> None:
+        """Load a page, to its end."""
+        self._call("POST", f"{self._path}/url", {"url": url})
+
+    def text(self, selector: str) -> str:
+        """Return the text of the first element, as it is shown."""
+        return str(self._call("GET", f"{self._path}/element/{self._find(selector)}/text"))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements."""
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)"
+        answer = self._call(
+            "POST", f"{self._path}/execute/sync", {"script": script, "args": [selector]}
+        )
+        return [str(text) for text in answer]
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into the first element."""
+        place = f"{self._path}/element/{self._find(selector)}/value"
+        self._call("POST", place, {"text": text})
+
+    def click(self, selector: str) -> None:
+        """Click the first element, and wait for the page that this may lead to."""
+        self._call("POST", f"{self._path}/element/{self._find(selector)}/click", {})
+
+    def close(self) -> None:
+        """End the browser."""
+        self._call("DELETE", self._path)
+        self._connection.close()
+
+    def _find(self, selector: str) -> str:
+        wanted = {"using": "css selector", "value": selector}
+        return str(self._call("POST", f"{self._path}/element", wanted)[_ELEMENT])
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
+        text = None if body is None else json.dumps(body)
+        self._connection.request(method, path, text, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        value = json.loads(answer.read())["value"]
+        assert answer.status == 200, f"{method} {path}: {value}"
+        return value
+
+
+def _path_of(command: str) -> str:
+    path = shutil.which(command)
+    assert path is not None, f"{command} is not installed"
+    return path
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """Run a browser; nothing of it is left behind, neither a process nor a file."""
+    mark = uuid.uuid4().hex
+    folder = tempfile.mkdtemp(prefix="socketd-browser-")
+    process = subprocess.Popen(
+        [_path_of(DRIVER), "--port=0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(mark, is_measured=False) | {"HOME": folder, "TMPDIR": folder},
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout is not None
+    output: list[str] = []
+    reader = threading.Thread(target=output.extend, args=(process.stdout,))
+    reader.start()
+    try:
+        ports: list[str] = wait_for(
+            lambda: re.findall(r"successfully on port (\d+)", "".join(output)),
+            f"{DRIVER} listens",
+            _START_SECONDS,
+        )
+        browser = Browser(int(ports[0]), f"{folder}/profile")
+        yield browser
+        browser.close()
+    finally:
+        process.terminate()
+        process.wait(CAP_SECONDS)
+        try:
+            wait_for(lambda: not marked(mark), "all of the browser is gone")
+        finally:
+            kill_marked(mark)
+            reader.join()
+            process.stdout.close()
+            shutil.rmtree(folder, ignore_errors=True)
