@@ -36,6 +36,18 @@ _OPTIONS = (
 )
 
 
+# What the driver says of an element while its page is about to be replaced, or is not there yet.
+_NOT_YET = ("no such element", "stale element reference", "aborted by navigation")
+
+
+class BrowserError(AssertionError):
+    """The driver could not do what a test has asked for."""
+
+    def __init__(self, what: str, error: str, message: str) -> None:
+        super().__init__(f"{what}: {error}: {message}")
+        self.error = error
+
+
 class Browser:
     """One session of a browser with an empty profile."""
 
@@ -70,8 +82,23 @@ class Browser:
         self._call("POST", place, {"text": text})
 
     def click(self, selector: str) -> None:
-        """Click the first element, and wait for the page that this may lead to."""
+        """Click the first element. A page that this leads to may yet have to come."""
         self._call("POST", f"{self._path}/element/{self._find(selector)}/click", {})
+
+    def wait_text(self, selector: str) -> str:
+        """Wait for an element of a page that is on its way, and return its text."""
+
+        def look() -> str | None:
+            try:
+                return self.text(selector)
+            except BrowserError as error:
+                if error.error not in _NOT_YET:
+                    raise
+                return None
+
+        text = wait_for(look, f"{selector} on the page")
+        assert text is not None
+        return text
 
     def close(self) -> None:
         """End the browser."""
@@ -87,7 +114,8 @@ class Browser:
         self._connection.request(method, path, text, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         value = json.loads(answer.read())["value"]
-        assert answer.status == 200, f"{method} {path}: {value}"
+        if answer.status != http.client.OK:
+            raise BrowserError(f"{method} {path}", value["error"], value["message"])
         return value
 
 

@@ -64,10 +64,22 @@ http {{
 """
 
 
+# What Debian's package enables that our files need, and what they name.
+_APACHE_MODULES = (
+    "mpm_event",
+    "alias",
+    "authz_core",
+    "setenvif",
+    "proxy",
+    "proxy_scgi",
+    "proxy_fcgi",
+)
+
+
 def _apache(site: Site) -> str:
     modules = "\n".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
-        for name in ("mpm_event", "authz_core", "setenvif", "proxy", "proxy_scgi", "proxy_fcgi")
+        for name in _APACHE_MODULES
     )
     return f"""
 ServerRoot {site.folder}

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.waiting import wait_for
 from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cgi"
+_OURS = ("socketd-zygote", "fcgi2cgi")
 COMPLAINT = "it has gone wrong"
 _TEXT = r"Content-Type: text/plain\r\n\r\n"
 # Each reads its body before it answers: nginx stops sending once an answer has begun.
@@ -72,13 +74,13 @@ class Web:
     def running(self) -> list[int]:
         """Return the processes of CGI programs: each runs in the folder of its program.
 
-        So do workers that wait for a connection, but those are not the program yet.
+        So do those that have yet to become it, or to start it.
         """
         found = []
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 folder, file = (os.readlink(f"/proc/{name}/{what}") for what in ("cwd", "exe"))
-                if folder == str(self.programs) and os.path.basename(file) != "socketd-zygote":
+                if folder == str(self.programs) and os.path.basename(file) not in _OURS:
                     found.append(int(name))
         return found
 
@@ -88,10 +90,16 @@ class Web:
 COMBINATIONS = (
     Combination("nginx", "scgi", "tcp", "front"),
     Combination("nginx", "scgi", "unix", "wrapper"),
+    Combination("nginx", "fastcgi", "tcp", "wrapper"),
+    Combination("nginx", "fastcgi", "unix", "command"),
     Combination("apache", "scgi", "tcp", "wrapper"),
-    Combination("apache", "scgi", "unix", "front"),
-    Combination("lighttpd", "scgi", "tcp", "front"),
-    Combination("lighttpd", "scgi", "unix", "wrapper"),
+    Combination("apache", "scgi", "unix", "command"),
+    Combination("apache", "fastcgi", "tcp", "front"),
+    Combination("apache", "fastcgi", "unix", "wrapper"),
+    Combination("lighttpd", "scgi", "tcp", "command"),
+    Combination("lighttpd", "scgi", "unix", "front"),
+    Combination("lighttpd", "fastcgi", "tcp", "wrapper"),
+    Combination("lighttpd", "fastcgi", "unix", "command"),
 )
 ONE_OF_EACH = tuple({(one.kind, one.protocol): one for one in COMBINATIONS}.values())
 
@@ -108,46 +116,43 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _arguments(one: Combination, programs: Path, where: list[str]) -> list[str]:
+def _start_backend(one: Combination, programs: Path, folder: str) -> Server:
+    """Run the programs in one of the ways that there are."""
     short = "scgi" if one.protocol == "scgi" else "fcgi"
+    path = f"{folder}/socket" if one.listener == "unix" else None
+    where = ["-s", path] if path else ["-B", HOST, "-s", "0"]
+    if one.backend == "command":
+        arguments = [f"--{short}", path or f"{HOST}:0", "--root", str(programs)]
+        command = (own_command("socketd"), "cgi", "--log-format", "json")
+        return Server(arguments, command=command, is_measured=False, is_quiet=False)
     if one.backend == "front":
-        return ["--front", short, "--root", str(programs), "-W", "4", *where]
-    return ["-f", "-q", "-l", "-p", f"{own_command(f'{short}2cgi')} --root {programs}", *where]
+        arguments = ["--front", short, "--root", str(programs), "-W", "4", *where]
+    else:  # as it has always been done
+        program = f"{own_command(f'{short}2cgi')} --root {programs}"
+        arguments = [*where, "-f", "-q", "-l", "-p", program]
+    return Server(arguments, is_measured=False, is_quiet=False)
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
-def web(
-    request: pytest.FixtureRequest, programs: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Web]:
+def web(request: pytest.FixtureRequest, programs: Path) -> Iterator[Web]:
     """Run each web server with what we ship for it; nothing of it is left at the end."""
     one: Combination = request.param
     if find_command(one.kind) is None:
         pytest.skip(f"{KINDS[one.kind].command} is not installed")
-    folder = tmp_path_factory.mktemp("backend")
-    is_unix = one.listener == "unix"
-    where = ["-s", f"{folder}/socket"] if is_unix else ["-B", HOST, "-s", "0"]
-    backend = Server(_arguments(one, programs, where), is_measured=False, is_quiet=False)
-    try:
-        if is_unix:
-            _open_to_all(backend.place)
-        server = WebServer(one.kind, one.protocol, backend.place)
+    # not below pytest's folder, which is for one user: the web server's is another
+    with tempfile.TemporaryDirectory(prefix="socketd-web-") as folder:
+        os.chmod(folder, 0o755)
+        backend = _start_backend(one, programs, folder)
         try:
-            served = Web(one, server, backend, programs)
-            yield served
-            wait_for(lambda: not served.running(), "every program has ended")
-            assert set(backend.noise) <= {COMPLAINT}
+            if one.listener == "unix":
+                os.chmod(str(backend.place), 0o777)
+            server = WebServer(one.kind, one.protocol, backend.place)
+            try:
+                served = Web(one, server, backend, programs)
+                yield served
+                wait_for(lambda: not served.running(), "every program has ended")
+                assert set(backend.noise) <= {COMPLAINT}
+            finally:
+                server.close()
         finally:
-            server.close()
-    finally:
-        backend.close()
-
-
-def _open_to_all(place: Place) -> None:
-    """Let the web server's user reach a UNIX socket, below the folders of the tests' user."""
-    assert isinstance(place, str)
-    os.chmod(place, 0o777)
-    folder = Path(place).parent
-    while folder.stat().st_uid == os.geteuid() and folder != folder.parent:
-        if folder.stat().st_mode & 0o001 == 0:
-            folder.chmod(folder.stat().st_mode | 0o001)
-        folder = folder.parent
+            backend.close()

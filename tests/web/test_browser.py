@@ -66,7 +66,7 @@ def test_form_is_sent_and_comes_back_as_text(browser: Browser, url: str) -> None
 
     browser.click("button")
 
-    assert browser.text("blockquote") == WORDS
+    assert browser.wait_text("blockquote") == WORDS
     assert browser.text("#method") == "POST"
     assert browser.text("#body") != "0 bytes"
 
