@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +43,7 @@ static bool is_socket(int fd)
 
 void connection_begin(struct connection *connection)
 {
+    const int on = 1;
     int domain = AF_UNSPEC;
     socklen_t size = sizeof domain;
 
@@ -51,6 +54,10 @@ void connection_begin(struct connection *connection)
     else
         fcntl(OUTPUT_FD, F_SETFL, fcntl(OUTPUT_FD, F_GETFL) | O_NONBLOCK);
     connection->is_end_departure = domain == AF_INET || domain == AF_INET6;
+    /* The record that ends an answer would wait for the peer to acknowledge the one before, which
+     * a peer that has nothing to say puts off for 40 ms. */
+    if (connection->is_end_departure)
+        setsockopt(OUTPUT_FD, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 bool connection_is_unsent(const struct connection *connection)
