@@ -1,5 +1,6 @@
 """Command line of the benchmark: run it, report on it, plot it."""
 
+import functools
 import os
 import signal
 import sys
@@ -10,7 +11,8 @@ from types import FrameType
 
 import click
 
-from bench import machine, measure, plots, report
+from bench import cgi_measure, machine, measure, plots, report
+from bench.cgi import BACKENDS, CGI_PROGRAMS, Backend, Tools
 from bench.generator import Generator
 from bench.launch import BenchError
 from bench.measure import Case, Subject
@@ -18,7 +20,7 @@ from bench.processes import adopt_orphans
 from bench.results import Record, Results
 from bench.servers import BACKLOG, LIMIT, SERVERS, locate
 
-_KEYS = [server.key for server in SERVERS]
+_KEYS = [server.key for server in SERVERS] + [one.key for one in BACKENDS]
 
 
 @click.group(help=__doc__)
@@ -30,7 +32,7 @@ def main() -> None:
 @click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
 @click.option("--quick", is_flag=True, help="One short round, to see that everything runs.")
 @click.option("--only", multiple=True, type=click.Choice(_KEYS), help="Only these servers.")
-@click.option("--measurement", multiple=True, help="Only these: paced, throughput, burst, …")
+@click.option("--measurement", multiple=True, help="Only these: paced, burst, cgi, …")
 @click.option("--workers", default=32, show_default=True, help="Workers that socketd starts with.")
 @click.option("--socket", default=machine.own_command, help="The socket command to measure.")
 @click.option("--output", default="bench-results.json", show_default=True, help="The JSON file.")
@@ -59,9 +61,11 @@ def run(
         except BenchError as error:
             raise click.ClickException(str(error)) from error
         subjects, missing = _find(only, {"socketd": socket, "load": generator.path})
+        backends = _find_backends(only, missing) if _wants_cgi(measurement) else []
         results = Results(
             machine=machine.describe(),
-            versions={s.server.key: machine.version(s.server, s.command) for s in subjects},
+            versions={s.server.key: machine.version(s.server, s.command) for s in subjects}
+            | machine.web_versions(backends),
             missing=missing,
             settings={
                 "date": time.strftime("%Y-%m-%d"),
@@ -76,6 +80,8 @@ def run(
         try:
             for number in range(1 if quick else rounds):
                 _run_round(number, todo, subjects, generator, results)
+                if backends:
+                    _run_cgi_round(number, backends, socket, quick=quick, results=results)
         finally:
             # what was measured before an interruption is worth keeping
             results.save(output)
@@ -123,6 +129,35 @@ def _find(
         else:
             subjects.append(Subject(server, command))
     return subjects, missing
+
+
+def _wants_cgi(measurement: tuple[str, ...]) -> bool:
+    return not measurement or cgi_measure.MEASUREMENT in measurement
+
+
+def _find_backends(only: tuple[str, ...], missing: dict[str, str]) -> list[Backend]:
+    found, not_there = cgi_measure.installed(only)
+    if not found and not not_there:
+        return []
+    needed = cgi_measure.missing_commands()
+    if needed:
+        click.echo(f"CGI is not measured, for want of {', '.join(needed)}", err=True)
+        missing |= needed
+        return []
+    missing |= not_there
+    return found
+
+
+def _run_cgi_round(
+    number: int, backends: list[Backend], socket: str, *, quick: bool, results: Results
+) -> None:
+    extent = measure.QUICK if quick else measure.FULL
+    tools = Tools.beside(socket, measure.interpreter_of(socket))
+    programs = tuple(CGI_PROGRAMS)[: extent.cgi_programs]
+    say = functools.partial(click.echo, err=True)
+    results.records.extend(
+        cgi_measure.measure_round(number, backends, programs, tools, extent.cgi_seconds, say)
+    )
 
 
 def _run_round(

@@ -40,7 +40,7 @@ def launching(command: str, program: Program, workers: int) -> Iterator[Launch]:
     """Choose an address and a directory; leave no process below this one and no file."""
     with tempfile.TemporaryDirectory(prefix="socketd-bench-") as directory:
         try:
-            yield Launch(command, program, directory, _unused_port(), workers)
+            yield Launch(command, program, directory, unused_port(), workers)
         finally:
             end_all()
 
@@ -75,7 +75,8 @@ def serving(server: Server, command: str, program: Program, workers: int) -> Ite
                 process.wait(_STOP_SECONDS)
 
 
-def _unused_port() -> int:
+def unused_port() -> int:
+    """Return a port that nobody listens on, and that has not been used before."""
     for port in _ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))

@@ -5,7 +5,9 @@ import platform
 import subprocess
 import sys
 
+from bench.cgi import Backend
 from bench.servers import INTERPRETER, Server
+from bench.web import NEEDED
 
 
 def describe() -> dict[str, str]:
@@ -36,11 +38,21 @@ def version(server: Server, command: str) -> str:
     if server.worker is not None:
         said = _first_line([command, "-version"]) or "?"
         return said.split()[0].removeprefix("Socket-")
-    if not server.package:
-        return "-"
+    return _package_version(server.package) if server.package else "-"
+
+
+def web_versions(backends: list[Backend]) -> dict[str, str]:
+    """Return the versions of what stands before and behind CGI programs, without ours."""
+    packages = {name: package for name, package in NEEDED.items() if backends}
+    told = ("", "ucspi-tcp", *packages.values())
+    packages |= {one.key: one.package for one in backends if one.package not in told}
+    return {key: _package_version(package) for key, package in packages.items()}
+
+
+def _package_version(package: str) -> str:
     return (
-        _first_line(["dpkg-query", "--show", "--showformat=${Version}", server.package])
-        or _first_line(["rpm", "--query", "--queryformat=%{VERSION}-%{RELEASE}", server.package])
+        _first_line(["dpkg-query", "--show", "--showformat=${Version}", package])
+        or _first_line(["rpm", "--query", "--queryformat=%{VERSION}-%{RELEASE}", package])
         or "?"
     )
 

@@ -89,6 +89,9 @@ class Extent:
     """MiB through one connection."""
     clients: int
     """Runs of the client, each beside one of the interpreter that it is compared with."""
+    cgi_seconds: int
+    cgi_programs: int
+    """How many of the CGI programs, in their order."""
 
 
 FULL = Extent(
@@ -106,6 +109,8 @@ FULL = Extent(
     cold=(1000,),
     volume=(1024,),
     clients=20,
+    cgi_seconds=2,
+    cgi_programs=3,
 )
 QUICK = Extent(
     paced={"cat": (200, 20)},
@@ -121,6 +126,8 @@ QUICK = Extent(
     cold=(10,),
     volume=(16,),
     clients=2,
+    cgi_seconds=1,
+    cgi_programs=1,
 )
 
 

@@ -5,15 +5,15 @@ Owns which tables there are and what counts as met. Must not measure anything.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from bench import cgi_report
 from bench.results import Cell, Results, Summary
 from bench.servers import BASELINE, PROGRAMS, SERVERS
+from bench.tables import Target, ms, section, span, table
 
 BEGIN_MARK = "<!-- bench: begin, written by `python -m bench report` -->"
 END_MARK = "<!-- bench: end -->"
-_NONE = "-"
-_TITLES = {server.key: server.title for server in SERVERS}
+_TITLES = {server.key: server.title for server in SERVERS} | cgi_report.TITLES
 _OWN = "socketd-native"
 
 
@@ -25,7 +25,8 @@ def render(results: Results) -> str:
     bursts = dict.fromkeys(r.measurement for r in results.records if "burst" in r.measurement)
     parts += [_burst(results, cell) for name in bursts for cell in results.cells(name)]
     parts += [_memory(results), _master_cpu(results), _cold_start(results), _client_start(results)]
-    parts += [_volume(results), _generator(results), _failures(results)]
+    parts += [_volume(results), *cgi_report.sections(results)]
+    parts += [_generator(results), _failures(results)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -38,29 +39,6 @@ def replace_in(path: str, text: str) -> None:
         raise ValueError(f"cannot write the tables: {path!r} lacks the marks {BEGIN_MARK!r}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"{before}{begin}\n\n{text}\n\n{end}{after}")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A promise that the numbers keep or break."""
-
-    title: str
-    limit: float
-    value: Callable[[Results], Summary | None]
-    is_least: bool = False
-    """The limit is the least that will do, not the most."""
-    unit: str = ""
-
-    def row(self, results: Results) -> list[str]:
-        """Return the promise, what was measured and the verdict."""
-        sign = "≥" if self.is_least else "≤"
-        found = self.value(results)
-        promise = f"{sign} {self.limit:g}{self.unit}"
-        if found is None:
-            return [self.title, promise, _NONE, "not measured"]
-        is_met = found.median >= self.limit if self.is_least else found.median <= self.limit
-        shown = _span(found, f"{{:.{2 if found.median < 100 else 0}f}}") + self.unit
-        return [self.title, promise, shown, "met" if is_met else "**missed**"]
 
 
 def _against_baseline(
@@ -175,10 +153,11 @@ def _conditions(results: Results) -> str:
     versions = [
         [_TITLES[key], version] for key, version in results.versions.items() if version != "-"
     ]
-    parts = [conditions, _table(["server", "version"], versions)]
+    parts = [conditions, table(["server", "version"], versions)]
     noted = [server for server in SERVERS if server.note and server.key in results.versions]
-    if noted:
-        parts.append("\n".join(f"- {server.title}: {server.note}." for server in noted))
+    notes = [f"- {server.title}: {server.note}." for server in noted] + cgi_report.notes(results)
+    if notes:
+        parts.append("\n".join(notes))
     if results.missing:
         missing = ", ".join(f"{name} ({package})" for name, package in results.missing.items())
         parts.append(f"Not installed, with the package that brings it: {missing}.")
@@ -186,8 +165,8 @@ def _conditions(results: Results) -> str:
 
 
 def _targets(results: Results) -> str:
-    rows = [target.row(results) for target in TARGETS]
-    return _section("Targets", ["target", "limit", "measured", ""], rows)
+    rows = [target.row(results) for target in (*TARGETS, *cgi_report.TARGETS)]
+    return section("Targets", ["target", "limit", "measured", ""], rows)
 
 
 def _paced(results: Results, cell: Cell) -> str:
@@ -195,14 +174,14 @@ def _paced(results: Results, cell: Cell) -> str:
     rows = []
     for key in _measured(results, [cell]):
         row = [_TITLES[key]]
-        row += [_ms(results.summary(cell, key, f"{name}_us")) for name in quantiles]
-        row.append(_ms(results.summary(cell, key, "first_us")))
+        row += [ms(results.summary(cell, key, f"{name}_us")) for name in quantiles]
+        row.append(ms(results.summary(cell, key, "first_us")))
         row += [_ratio(results, cell, key, f"{name}_us") for name in ("p50", "p99")]
         rows.append([*row, _errors(results, [cell], key)])
     title = f"Turn-around of {PROGRAMS[cell.program].title}, {cell.level} connections per second"
     times = [*(f"{name}, ms" for name in quantiles), "first byte, p50, ms"]
     header = ["server", *times, "p50 ratio", "p99 ratio", "errors"]
-    return _section(title, header, rows)
+    return section(title, header, rows)
 
 
 def _throughput(results: Results) -> str:
@@ -213,24 +192,22 @@ def _throughput(results: Results) -> str:
         for cell in cells:
             found = results.summary(cell, key, "per_second")
             ratio = results.ratio(cell, key, "per_second", BASELINE)
-            row.append(_span(found, "{:.0f}") + (f" **{ratio.median:.2f}**" if ratio else ""))
+            row.append(span(found, "{:.0f}") + (f" **{ratio.median:.2f}**" if ratio else ""))
         rows.append([*row, _errors(results, cells, key)])
     levels = [f"{PROGRAMS[cell.program].title}, {cell.level} at once" for cell in cells]
-    return _section("Connections per second (ratio in bold)", ["server", *levels, "errors"], rows)
+    return section("Connections per second (ratio in bold)", ["server", *levels, "errors"], rows)
 
 
 def _burst(results: Results, cell: Cell) -> str:
     rows = []
     for key in _measured(results, [cell]):
         row = [_TITLES[key]]
-        row += [
-            _ms(results.summary(cell, key, f"{name}_us")) for name in ("median", "worst", "all")
-        ]
+        row += [ms(results.summary(cell, key, f"{name}_us")) for name in ("median", "worst", "all")]
         rows.append([*row, _ratio(results, cell, key, "worst_us"), _errors(results, [cell], key)])
     ready = {r.workers for r in results.records if r.measurement == cell.measurement}
     title = f"{cell.level} connections at one moment, {max(ready)} workers ready"
     header = ["server", "median, ms", "worst, ms", "all answered, ms", "worst, ratio", "errors"]
-    return _section(title, header, rows)
+    return section(title, header, rows)
 
 
 def _memory(results: Results) -> str:
@@ -246,7 +223,7 @@ def _memory(results: Results) -> str:
         for key in _measured(results, [cell])
     ]
     header = ["program", "workers", "server", "idle worker, KiB", "master, KiB", "template, KiB"]
-    return _section("Memory (PSS)", header, rows)
+    return section("Memory (PSS)", header, rows)
 
 
 def _master_cpu(results: Results) -> str:
@@ -261,7 +238,7 @@ def _master_cpu(results: Results) -> str:
         for key in _measured(results, [cell])
     ]
     header = ["workers", "server", "µs per connection", "connections/s, 8 at once"]
-    return _section("Processor time of the master", header, rows)
+    return section("Processor time of the master", header, rows)
 
 
 def _cold_start(results: Results) -> str:
@@ -270,14 +247,14 @@ def _cold_start(results: Results) -> str:
         for cell in results.cells("cold start")
         for key in _measured(results, [cell])
     ]
-    return _section("Cold start", ["workers", "server", "seconds until all are ready"], rows)
+    return section("Cold start", ["workers", "server", "seconds until all are ready"], rows)
 
 
 def _client_start(results: Results) -> str:
     rows = [
         [
-            _ms(results.summary(cell, key, "client_us")),
-            _ms(results.summary(cell, key, "click_us")),
+            ms(results.summary(cell, key, "client_us")),
+            ms(results.summary(cell, key, "click_us")),
             _number(results, cell, key, "to_click", "{:.2f}"),
         ]
         for cell in results.cells("client start")
@@ -285,7 +262,7 @@ def _client_start(results: Results) -> str:
         if key == _OWN
     ]
     header = ["`socket -q HOST PORT`, ms", "`python3 -c 'import click'`, ms", "ratio"]
-    return _section("Start of the client", header, rows)
+    return section("Start of the client", header, rows)
 
 
 def _volume(results: Results) -> str:
@@ -294,13 +271,13 @@ def _volume(results: Results) -> str:
             str(cell.level),
             _TITLES[key],
             _number(results, cell, key, "mib_per_second"),
-            _span(results.ratio(cell, key, "mib_per_second", _OWN), "{:.2f}"),
+            span(results.ratio(cell, key, "mib_per_second", _OWN), "{:.2f}"),
         ]
         for cell in results.cells("volume")
         for key in _measured(results, [cell])
     ]
     header = ["MiB", "server", "MiB/s", "to directly wired"]
-    return _section("One connection, both ways at once", header, rows)
+    return section("One connection, both ways at once", header, rows)
 
 
 def _generator(results: Results) -> str:
@@ -316,7 +293,7 @@ def _generator(results: Results) -> str:
     ]
     header = ["program", "at once", *(f"µs, {_TITLES[key]}" for key in keys)]
     title = "Processor time of the load generator, per connection"
-    return _section(title, header, rows)
+    return section(title, header, rows)
 
 
 def _failures(results: Results) -> str:
@@ -336,29 +313,8 @@ def _measured(results: Results, cells: Iterable[Cell]) -> list[str]:
     ]
 
 
-def _section(title: str, header: list[str], rows: list[list[str]]) -> str:
-    return f"### {title}\n\n{_table(header, rows)}" if rows else ""
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    ruler = ["---"] * len(header)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ruler, *rows))
-
-
-def _span(found: Summary | None, form: str) -> str:
-    if found is None:
-        return _NONE
-    return f"{form} ({form} to {form})".format(found.median, found.least, found.most)
-
-
-def _ms(found: Summary | None) -> str:
-    if found is None:
-        return _NONE
-    return _span(Summary(found.median / 1e3, found.least / 1e3, found.most / 1e3), "{:.2f}")
-
-
 def _ratio(results: Results, cell: Cell, key: str, value: str) -> str:
-    return _span(results.ratio(cell, key, value, BASELINE), "{:.2f}")
+    return span(results.ratio(cell, key, value, BASELINE), "{:.2f}")
 
 
 def _errors(results: Results, cells: list[Cell], key: str) -> str:
@@ -369,4 +325,4 @@ def _errors(results: Results, cells: list[Cell], key: str) -> str:
 
 
 def _number(results: Results, cell: Cell, key: str, value: str, form: str = "{:.0f}") -> str:
-    return _span(results.summary(cell, key, value), form)
+    return span(results.summary(cell, key, value), form)

@@ -1,0 +1,70 @@
+"""The report on the CGI part: its targets and its tables, against fcgiwrap.
+
+Must not measure anything.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from bench.cgi import AT_ONCE, BACKENDS, CGI_PROGRAMS
+from bench.results import Cell, Results, Summary
+from bench.tables import Target, ms, section, span
+
+BASELINE = "fcgiwrap"
+TITLES = {one.key: one.title for one in BACKENDS} | {"nginx": "nginx", "wrk": "wrk"}
+_RATE, _P50 = "per_second", "p50_us"
+
+
+def _against_baseline(program: str, own: str, value: str) -> Callable[[Results], Summary | None]:
+    cell = Cell("cgi", program, AT_ONCE)
+    return lambda results: results.ratio(cell, own, value, BASELINE)
+
+
+def _target(program: str, own: str, value: str, limit: float) -> Target:
+    what = "requests per second" if value == _RATE else "p50"
+    title = f"CGI, {CGI_PROGRAMS[program].title}, {TITLES[own]}, {what}, to fcgiwrap's"
+    return Target(title, limit, _against_baseline(program, own, value), is_least=value == _RATE)
+
+
+TARGETS = (
+    _target("c", "front-load", _RATE, 1.6),
+    _target("c", "front-load", _P50, 0.65),
+    _target("c", "line-scgi2cgi", _RATE, 0.9),
+    _target("c", "line-fcgi2cgi", _RATE, 0.9),
+    _target("sh", "front-load", _RATE, 1.3),
+    _target("python", "front-stop", _RATE, 5),
+)
+
+
+def sections(results: Results) -> list[str]:
+    """Return a table for each program."""
+    return [_table(results, cell) for cell in results.cells("cgi")]
+
+
+def notes(results: Results) -> list[str]:
+    """Return what a reader must know to judge the numbers of those that were measured."""
+    measured = {record.server for record in results.records if record.measurement == "cgi"}
+    return [f"- {one.title}: {one.note}." for one in BACKENDS if one.note and one.key in measured]
+
+
+def _table(results: Results, cell: Cell) -> str:
+    rows = []
+    for one in BACKENDS:
+        rate = results.summary(cell, one.key, _RATE)
+        if rate is None:
+            continue
+        errors = Counter(results.errors(cell, one.key))
+        rows.append(
+            [
+                one.title,
+                span(rate, "{:.0f}"),
+                span(results.ratio(cell, one.key, _RATE, BASELINE), "{:.2f}"),
+                ms(results.summary(cell, one.key, _P50)),
+                span(results.ratio(cell, one.key, _P50, BASELINE), "{:.2f}"),
+                ms(results.summary(cell, one.key, "p99_us")),
+                ", ".join(f"{count} {name}" for name, count in errors.items()) or "0",
+            ]
+        )
+    title = f"CGI behind nginx: {CGI_PROGRAMS[cell.program].title}, {cell.level} requests at once"
+    times = ["p50, ms", "p50 ratio", "p99, ms"]
+    return section(title, ["backend", "requests/s", "ratio", *times, "errors"], rows)
