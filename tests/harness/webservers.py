@@ -1,7 +1,7 @@
 """A real web server in front of ours: its configuration, its foreground process, its log.
 
-Of a configuration that we ship nothing is changed but addresses: what a test shows of it holds for
-the file as it stands.
+Of a configuration that we ship nothing is changed but addresses, and how long it waits: what a test
+shows of it holds for the file as it stands.
 """
 
 import contextlib
@@ -154,8 +154,9 @@ def find_command(kind: str) -> str | None:
     return shutil.which(KINDS[kind].command, path=path)
 
 
-def _fitted(text: str, backend: Place, place: Place) -> str:
+def _fitted(text: str, backend: Place, place: Place, patience_seconds: int) -> str:
     """Put addresses into a file that we ship; for TCP, take the line that is a comment in it."""
+    text = re.sub(r"(timeout[\"=> ]+)60(?!\d)", rf"\g<1>{patience_seconds}", text)
     lines = []
     for line in text.splitlines():
         fitted = line
@@ -174,7 +175,13 @@ class WebServer:
     """A running web server with one of our files in its configuration."""
 
     def __init__(
-        self, kind: str, protocol: str, backend: Place, *, is_tcp: bool = False, adds: str = ""
+        self,
+        kind: str,
+        protocol: str,
+        backend: Place,
+        *,
+        is_tcp: bool = False,
+        patience_seconds: int = 60,
     ) -> None:
         command = find_command(kind)
         assert command is not None, f"{kind} is not installed"
@@ -186,20 +193,20 @@ class WebServer:
             for _ in range(_PORT_ATTEMPTS):
                 is_unix = KINDS[kind].has_unix and not is_tcp
                 self.place = str(self.folder / "http") if is_unix else (HOST, _unused_port())
-                if self._start(command, backend, adds):
+                if self._start(command, backend, patience_seconds):
                     return
             raise AssertionError(f"{kind} does not start:\n{self.log_text()}")
         except BaseException:
             self.close()
             raise
 
-    def _start(self, command: str, backend: Place, adds: str) -> bool:
+    def _start(self, command: str, backend: Place, patience_seconds: int) -> bool:
         """Start the server; False if it has ended before it listened."""
         file, snippet = self.folder / "conf", self.folder / "snippet"
         self.site = Site(self.folder, snippet, self.place)
         shipped = CONTRIB / self.kind / f"socketd-{self.protocol}.conf"
-        snippet.write_text(_fitted(shipped.read_text(), backend, self.place))
-        file.write_text(KINDS[self.kind].configuration(self.site) + adds)
+        snippet.write_text(_fitted(shipped.read_text(), backend, self.place, patience_seconds))
+        file.write_text(KINDS[self.kind].configuration(self.site))
         is_root = os.geteuid() == 0
         if is_root:  # not as root, which web servers do not serve as
             shutil.chown(self.folder, _USER)

@@ -28,6 +28,8 @@ _SCRIPTS = {
     f"printf '{_TEXT}short and stout'",
     "away": r"printf 'Status: 303 See Other\r\nLocation: http://localhost/x\r\n\r\n'",
     "silent": "exit 0",
+    # by SCGI the end of the input is the end of the connection
+    "mute": '[ "$SCGI" ] && exec cat > /dev/null; exec sleep 30',
     "crash": f"echo {COMPLAINT} >&2; kill -SEGV $$",
     "junk": "echo nothing like a header; echo; echo more",
 }
@@ -136,7 +138,13 @@ def _start_backend(one: Combination, programs: Path, folder: str) -> Server:
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
 def web(request: pytest.FixtureRequest, programs: Path) -> Iterator[Web]:
     """Run each web server with what we ship for it; nothing of it is left at the end."""
-    one: Combination = request.param
+    with serving(request.param, programs) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def serving(one: Combination, programs: Path, patience_seconds: int = 60) -> Iterator[Web]:
+    """Run one of ours and a web server in front of it."""
     if find_command(one.kind) is None:
         pytest.skip(f"{KINDS[one.kind].command} is not installed")
     # not below pytest's folder, which is for one user: the web server's is another
@@ -146,7 +154,9 @@ def web(request: pytest.FixtureRequest, programs: Path) -> Iterator[Web]:
         try:
             if one.listener == "unix":
                 os.chmod(str(backend.place), 0o777)
-            server = WebServer(one.kind, one.protocol, backend.place)
+            server = WebServer(
+                one.kind, one.protocol, backend.place, patience_seconds=patience_seconds
+            )
             try:
                 served = Web(one, server, backend, programs)
                 yield served

@@ -1,10 +1,12 @@
 """What a client is told when there is no program, or none that answers."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.waiting import wait_for
 from harness.webservers import ask
-from web.conftest import COMPLAINT, Web
+from web.conftest import COMPLAINT, ONE_OF_EACH, Combination, Web, serving
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +53,15 @@ def test_program_without_a_word_is_an_error(web: Web, name: str) -> None:
     else:
         assert answer.status == NOTHING[web.kind]
     assert ask(web.place, "/cgi-bin/status").status == 418
+
+
+@pytest.mark.parametrize("way", ONE_OF_EACH, ids=str)
+def test_program_that_says_nothing_for_long_is_given_up(way: Combination, programs: Path) -> None:
+    """After the time that the file gives it the client gets 504, and the program ends."""
+    with serving(way, programs, patience_seconds=1) as web:
+        assert ask(web.place, "/cgi-bin/mute").status == 504
+
+        wait_for(lambda: not web.running(), "the program has ended")
 
 
 def test_answer_without_headers_is_an_error(web: Web) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from harness.waiting import wait_for
 from harness.webservers import ask, requesting
-from web.conftest import ONE_OF_EACH, Web
+from web.conftest import COMBINATIONS, ONE_OF_EACH, Web
 
 pytestmark = pytest.mark.slow
 
 one_of_each = pytest.mark.parametrize("web", ONE_OF_EACH, indirect=True, ids=str)
+KEPT = [one for one in COMBINATIONS if (one.kind, one.protocol) == ("nginx", "fastcgi")]
 AT_ONCE = 8
 REQUESTS = 240
 MIB = 1 << 20
@@ -126,6 +127,20 @@ def test_requests_at_once_never_see_each_other(web: Web) -> None:
         assert seen == (f"/{number}", f"number={number}", str(number))
         only = [name for name in found if name.startswith("HTTP_X_ONLY_")]
         assert only == [f"HTTP_X_ONLY_{number}"]
+
+
+@pytest.mark.parametrize("web", KEPT, indirect=True, ids=str)
+def test_nginx_keeps_its_fastcgi_connections(web: Web) -> None:
+    """Requests one after another come over one connection, and so to one worker."""
+    ask(web.place, "/cgi-bin/emit-env")
+    before = len(web.backend.events("connection_accepted"))
+
+    for number in range(20):
+        assert (
+            ask(web.place, f"/cgi-bin/emit-env?{number}").variables["QUERY_STRING"] == f"{number}"
+        )
+
+    assert len(web.backend.events("connection_accepted")) == before
 
 
 @one_of_each
