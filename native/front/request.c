@@ -31,16 +31,16 @@ static const struct refusal duplicate = {
 static const struct refusal too_many = {
     "400 Bad Request", "the request has too many variables"};
 static const struct refusal too_long = {
-    "400 Bad Request", "the variables of the request are too long"};
+    "431 Request Header Fields Too Large", "the variables of the request are too long"};
 
 static bool is_named(const char *entry, const char *name, size_t length)
 {
     return strncmp(entry, name, length) == 0 && entry[length] == '=';
 }
 
-static char **find(struct request *request, size_t from, const char *name, size_t length)
+char **request_entry(struct request *request, const char *name, size_t length)
 {
-    for (size_t i = from; i < request->count; i++)
+    for (size_t i = 0; i < request->count; i++)
         if (is_named(request->entries[i], name, length))
             return &request->entries[i];
     return NULL;
@@ -118,7 +118,7 @@ const struct refusal *request_add(struct request *request, char *entry, size_t n
 
     if (!is_plain(entry, name_length))
         return &bad_name;
-    present = find(request, 0, entry, name_length);
+    present = request_entry(request, entry, name_length);
     if (present && present < request->entries + request->own_count)
         return NULL;
     if (present)
@@ -133,7 +133,7 @@ const struct refusal *request_add(struct request *request, char *entry, size_t n
 
 const struct refusal *request_put(struct request *request, char *entry, size_t name_length)
 {
-    char **present = find(request, 0, entry, name_length);
+    char **present = request_entry(request, entry, name_length);
 
     if (!present)
         return append(request, entry);

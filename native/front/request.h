@@ -47,6 +47,10 @@ const struct refusal *request_add(struct request *request, char *entry, size_t n
 /* Add an entry of our own making in place of what there may be of that name. */
 const struct refusal *request_put(struct request *request, char *entry, size_t name_length);
 
+/* Return the place of an entry with this name, to be replaced by another of it; NULL if there is
+ * none. The name need not end with a NUL. */
+char **request_entry(struct request *request, const char *name, size_t name_length);
+
 /* Return the value of a variable, NULL if there is none. */
 const char *request_find(const struct request *request, const char *name);
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from harness.clients import connect, read_all
 from harness.waiting import wait_for
 from harness.webservers import ask, requesting
 from web.conftest import COMBINATIONS, ONE_OF_EACH, Web
@@ -61,6 +62,20 @@ def test_path_is_decoded_once(web: Web) -> None:
         assert found["PATH_INFO"] == "/a%20b/%C3%A9"
     else:
         assert (found["PATH_INFO"], found["SCRIPT_NAME"]) == ("/a b/é", "/cgi-bin/emit-env")
+
+
+def test_header_that_is_sent_twice_arrives_joined(web: Web) -> None:
+    """RFC 3875, section 4.1.18: one variable; nginx before 1.23 leaves it to us."""
+    with connect(web.place) as connection:
+        connection.sendall(
+            b"GET /cgi-bin/emit-env HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"X-Colour: red\r\nX-Other: 1\r\nX-Colour: blue\r\n\r\n"
+        )
+        answer = read_all(connection).decode()
+
+    assert [line for line in answer.splitlines() if line.startswith("HTTP_X_COLOUR")] == [
+        "HTTP_X_COLOUR=red, blue"
+    ]
 
 
 def test_status_and_headers_of_the_program_arrive(web: Web) -> None:
