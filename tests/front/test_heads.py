@@ -72,6 +72,7 @@ def test_program_gets_exactly_its_request(scgi2cgi: str, script: Script) -> None
         "Content-Type: text/plain",
         "",
         "CONTENT_LENGTH=8",
+        "GATEWAY_INTERFACE=CGI/1.1",
         "HTTP_X_EMPTY=",
         "PATH=/usr/local/bin:/usr/bin:/bin",
         "REQUEST_METHOD=POST",

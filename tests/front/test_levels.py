@@ -44,6 +44,7 @@ def test_program_gets_exactly_its_request(start: Start, script: Script, level: s
         "Content-Type: text/plain",
         "",
         "CONTENT_LENGTH=8",
+        "GATEWAY_INTERFACE=CGI/1.1",
         "PATH=/usr/local/bin:/usr/bin:/bin",
         "REMOTE_ADDR=192.0.2.7",
         "REQUEST_METHOD=POST",
