@@ -127,8 +127,11 @@ def _start_backend(one: Combination, programs: Path, folder: str) -> Server:
         arguments = [f"--{short}", path or f"{HOST}:0", "--root", str(programs)]
         command = (own_command("socketd"), "cgi", "--log-format", "json")
         return Server(arguments, command=command, is_measured=False, is_quiet=False)
-    if one.backend == "front":
-        arguments = ["--front", short, "--root", str(programs), "-W", "4", *where]
+    if one.backend in ("front", "program"):
+        what = (
+            ["--root", str(programs)] if one.backend == "front" else ["-p", f"{programs}/emit-env"]
+        )
+        arguments = ["--front", short, *what, "-W", "4", *where]
     else:  # as it has always been done
         program = f"{own_command(f'{short}2cgi')} --root {programs}"
         arguments = [*where, "-f", "-q", "-l", "-p", program]

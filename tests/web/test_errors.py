@@ -1,5 +1,6 @@
 """What a client is told when there is no program, or none that answers."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ SERVERS_WORDS = {
     "nginx": "upstream prematurely closed connection",
     "apache": "End of script output before headers: crash",
 }
+NOBODY = {"nginx": 502, "apache": 503, "lighttpd": 503}
 NO_HEADERS = {"nginx": 502, "apache": 500, "lighttpd": 502}
 
 
@@ -62,6 +64,15 @@ def test_program_that_says_nothing_for_long_is_given_up(way: Combination, progra
         assert ask(web.place, "/cgi-bin/mute").status == 504
 
         wait_for(lambda: not web.running(), "the program has ended")
+
+
+@pytest.mark.parametrize("way", ONE_OF_EACH, ids=str)
+def test_server_says_that_nobody_listens(way: Combination, programs: Path) -> None:
+    """As long as ours does not run the client hears that it is not there, at once."""
+    with serving(way, programs) as web:
+        assert web.backend.stop() in (0, 256 - signal.SIGTERM)
+
+        assert ask(web.place, "/cgi-bin/status").status == NOBODY[web.kind]
 
 
 def test_answer_without_headers_is_an_error(web: Web) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from harness.clients import connect, read_all
 from harness.waiting import wait_for
 from harness.webservers import ask, requesting
-from web.conftest import COMBINATIONS, ONE_OF_EACH, Web
+from web.conftest import COMBINATIONS, ONE_OF_EACH, Combination, Web, serving
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +48,16 @@ def test_program_sees_the_request_that_was_made(web: Web) -> None:
     )
     assert found.get("CONTENT_LENGTH", "0") in ("", "0")
     assert [name for name in found if name.startswith(("SOCKETD", "TCP"))] == []
+
+
+@pytest.mark.parametrize("way", ONE_OF_EACH, ids=str)
+def test_one_program_is_at_the_place_of_the_folder(way: Combination, programs: Path) -> None:
+    """Without a folder the program is /cgi-bin itself, and gets the whole path behind that."""
+    with serving(replace(way, backend="program"), programs) as web:
+        for path in ("/", "/over/there"):
+            found = ask(web.place, f"/cgi-bin{path}?q").variables
+
+            assert (found["SCRIPT_NAME"], found["PATH_INFO"]) == ("/cgi-bin", path)
 
 
 def test_path_is_decoded_once(web: Web) -> None:
