@@ -106,7 +106,6 @@ static void start_pool(struct exchange *exchange, const struct request *request)
 
 static void start_program(struct exchange *exchange, struct request *request, bool has_body)
 {
-    static char interface[] = "GATEWAY_INTERFACE=CGI/1.1";
     char *arguments[] = {exchange->choice.path, NULL};
     char *shell_arguments[] = {"sh", exchange->choice.path, NULL};
     struct program program = {exchange->choice.path, exchange->choice.folder, arguments,
@@ -118,8 +117,8 @@ static void start_program(struct exchange *exchange, struct request *request, bo
         refused = root_choose(exchange->service->root, request, &exchange->choice);
     else
         program = *exchange->service->program;
-    if (!refused && !request_find(request, "GATEWAY_INTERFACE"))
-        refused = request_put(request, interface, strcspn(interface, "="));
+    if (!refused)
+        refused = request_say_dialect(request);
     if (refused) {
         exchange_refuse(exchange, exchange->request_id, refused);
         return;

@@ -16,9 +16,6 @@
 static struct request request;
 static struct root_choice choice;
 static char text[REQUEST_TEXT_SIZE];
-/* By SCGI not every web server says it, Apache does not; CGI programs go by it (RFC 3875, section
- * 4.1.4). */
-static char dialect[] = "GATEWAY_INTERFACE=CGI/1.1";
 
 static void send_whole(int connection, const char *bytes, size_t size)
 {
@@ -84,8 +81,8 @@ struct front_request front_take(const struct front *front, int in, int out)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);
-    if (!refused && !request_find(&request, "GATEWAY_INTERFACE"))
-        refused = request_add(&request, dialect, strlen("GATEWAY_INTERFACE"));
+    if (!refused)
+        refused = request_say_dialect(&request);
     if (!refused && front->root) {
         refused = root_choose(front->root, &request, &choice);
         taken.path = choice.path;

@@ -31,7 +31,7 @@ static const struct refusal duplicate = {
 static const struct refusal too_many = {
     "400 Bad Request", "the request has too many variables"};
 static const struct refusal too_long = {
-    "431 Request Header Fields Too Large", "the variables of the request are too long"};
+    "400 Bad Request", "the variables of the request are too long"};
 
 static bool is_named(const char *entry, const char *name, size_t length)
 {
@@ -139,6 +139,13 @@ const struct refusal *request_put(struct request *request, char *entry, size_t n
         return append(request, entry);
     *present = entry;
     return NULL;
+}
+
+const struct refusal *request_say_dialect(struct request *request)
+{
+    static char entry[] = "GATEWAY_INTERFACE=CGI/1.1";
+
+    return request_find(request, "GATEWAY_INTERFACE") ? NULL : append(request, entry);
 }
 
 const char *request_find(const struct request *request, const char *name)

@@ -51,6 +51,10 @@ const struct refusal *request_put(struct request *request, char *entry, size_t n
  * none. The name need not end with a NUL. */
 char **request_entry(struct request *request, const char *name, size_t name_length);
 
+/* Say that this is CGI/1.1, which CGI programs go by (RFC 3875, section 4.1.4), unless the web server
+ * has said it: by SCGI Apache does not. */
+const struct refusal *request_say_dialect(struct request *request);
+
 /* Return the value of a variable, NULL if there is none. */
 const char *request_find(const struct request *request, const char *name);
 
