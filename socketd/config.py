@@ -28,6 +28,7 @@ _COUNT = re.compile(r"[0-9]{1,18}")  # int() refuses thousands of digits
 class ServiceSettings:
     """One listener of a service: where it listens, what it runs, how its pool behaves.
 
+    An `is_inner` one is asked by others of the same master alone, and stops when they have.
     `soft_nofile` is the limit of open files to give back to workers, if the master has raised it.
     """
 
@@ -44,6 +45,7 @@ class ServiceSettings:
     soft_nofile: int | None = None
     readiness: Readiness = AT_FORK
     front: Front | None = None
+    is_inner: bool = False
 
     @property
     def key(self) -> str:

@@ -320,6 +320,9 @@ def _pool_of(place: str, service: Service, findings: Findings) -> PoolSettings:
         parse_duration(workers.idle_timeout, ""),
         parse_duration(service.timeouts.drain, ""),
         kill_seconds=parse_duration(service.timeouts.kill, ""),
+        limit_seconds=None
+        if service.timeouts.connection is None
+        else parse_duration(service.timeouts.connection, ""),
     )
 
 

@@ -197,6 +197,12 @@ class Crew:
                 with contextlib.suppress(PermissionError):  # it has become a set-uid program
                     os.kill(self.note(number), RETIRE_SIGNAL)
 
+    def ask_to_finish(self, workers: Iterable[int]) -> None:
+        """Tell workers, by the signal that an idle one retires at and most programs ignore."""
+        for number in workers:
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.kill(self.board.pid(number), RETIRE_SIGNAL)
+
     def terminate(self, workers: Iterable[int]) -> None:
         """Send SIGTERM to the process groups of workers."""
         self._terminated.update(workers)

@@ -53,6 +53,7 @@ class _Service(msgspec.Struct):
     soft_nofile: int | None
     readiness: Readiness
     front: Front | None
+    is_inner: bool
     listener: ListenerState
     state: ServiceState
 
@@ -110,6 +111,7 @@ def _service_of(heir: Heir) -> _Service:
         settings.soft_nofile,
         settings.readiness,
         settings.front,
+        settings.is_inner,
         heir.listener,
         heir.state,
     )
@@ -143,4 +145,5 @@ def _settings_of(service: _Service) -> ServiceSettings:
         soft_nofile=service.soft_nofile,
         readiness=service.readiness,
         front=service.front,
+        is_inner=service.is_inner,
     )

@@ -186,6 +186,7 @@ class Master:
         for service in self._roster.services:
             if service.has_work:
                 service.work()
+        self._roster.stop_inner()
         self._notifier.note_change()
         self._title.note_change()
 
@@ -279,9 +280,7 @@ class Master:
 
     def _stop(self, reason: str) -> None:
         self._notifier.tell_stopping()
-        for service in self._roster.services:
-            if not service.is_finished:
-                service.stop(reason)
+        self._roster.stop(reason)
 
 
 def _give_way() -> None:

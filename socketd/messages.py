@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 
 class PoolTimer(enum.Enum):
-    """The timers a pool may have armed, at most one of each."""
+    """The timers a pool may have armed, at most one of each; LIMIT is that of the time limit."""
 
     SHRINK = "shrink"
     RETRY = "retry"
     DRAIN = "drain"
     KILL = "kill"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,13 @@ class RetireWorkers:
 
 
 @dataclass(frozen=True, slots=True)
+class AskToFinish:
+    """Ask workers to take on nothing more with the connection that they have."""
+
+    workers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateWorkers:
     """Send SIGTERM to the process groups of workers."""
 
@@ -168,6 +176,7 @@ class ReportBackOff:
 Command = (
     SpawnWorkers
     | RetireWorkers
+    | AskToFinish
     | TerminateWorkers
     | KillWorkers
     | ArmTimer

@@ -36,6 +36,7 @@ class Roster:
         self.services: list[Service] = []
         self._wheel = wheel
         self._doorbell_fd = doorbell_fd
+        self._stop_reason = ""
 
     @property
     def staying(self) -> dict[str, Service]:
@@ -104,6 +105,24 @@ class Roster:
         for service, spawner in zip(founded, first_spawners, strict=True):
             service.start(spawner)
         return changes
+
+    def stop(self, reason: str) -> None:
+        """Stop all services, or with more haste; those that others ask are the last."""
+        self._stop_reason = reason
+        living = [one for one in self.services if not one.is_finished]
+        outer = [one for one in living if not one.settings.is_inner]
+        for service in outer or living:
+            service.stop(reason)
+
+    def stop_inner(self) -> None:
+        """Stop those that others ask once there are no others any more."""
+        if self._stop_reason and all(
+            one.is_finished or (one.settings.is_inner and not one.is_stopping)
+            for one in self.services
+        ):
+            for service in self.services:
+                if not service.is_finished:
+                    service.stop(self._stop_reason)
 
     def forget_finished(self) -> None:
         """Forget the services whose last worker is gone."""

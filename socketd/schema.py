@@ -115,10 +115,15 @@ class Workers(Struct, forbid_unknown_fields=True):
 
 
 class Timeouts(Struct, forbid_unknown_fields=True):
-    """How long a stop waits."""
+    """How long a connection may take, and a stop waits."""
 
+    connection: Annotated[
+        Duration | None,
+        Meta(title=_DURATION, description="for a connection, before SIGTERM is sent"),
+    ] = None
     drain: Annotated[
-        Duration, Meta(title=_DURATION, description="for connections, before SIGTERM is sent")
+        Duration,
+        Meta(title=_DURATION, description="for connections at a stop, before SIGTERM is sent"),
     ] = Duration("30s")
     kill: Annotated[
         Duration, Meta(title=_DURATION, description="after SIGTERM, before SIGKILL is sent")
@@ -239,8 +244,8 @@ class Service(Struct, forbid_unknown_fields=True):
     workers: Annotated[Workers, Meta(title="a table", description="the pool of each listener")] = (
         field(default_factory=Workers)
     )
-    timeouts: Annotated[Timeouts, Meta(title="a table", description="how long a stop waits")] = (
-        field(default_factory=Timeouts)
+    timeouts: Annotated[Timeouts, Meta(title="a table", description="how long is waited")] = field(
+        default_factory=Timeouts
     )
 
 

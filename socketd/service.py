@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from socketd import log
-from socketd.board import Record, SlotState
+from socketd.board import SlotState
 from socketd.config import ServiceSettings
 from socketd.crew import Crew, CrewState
 from socketd.listeners import Listener
 from socketd.messages import (
     ArmTimer,
+    AskToFinish,
     CloseListener,
     Command,
     DisarmTimer,
@@ -45,14 +46,12 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool
+from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
-from socketd.records import describe_fault, peer_of
+from socketd.records import describe_fault, log_closed, peer_of
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Wheel
-
-_NS_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,7 @@ class ServiceState:
     """What a service must be told to go on where another has stopped."""
 
     pool: PoolState
+    deadlines: tuple[Deadline, ...]
     crew: CrewState
     timers: dict[PoolTimer, float]
     seen_idle: tuple[int, ...]
@@ -95,6 +95,7 @@ class Service:
         self._wheel = wheel
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
+        self._limit = TimeLimit(settings.pool)
         self._events: deque[Event] = deque()
         self._timers: dict[PoolTimer, Timer] = {}
         self._due: dict[PoolTimer, float] = {}
@@ -162,6 +163,7 @@ class Service:
         self.settings = settings
         self.crew.employ(spawner, self.next_generation)
         self._take_all_stillborn()
+        self._limit.reload(settings.pool)
         self._carry_out(self._pool.reload(settings.pool, self._clock()))
         self._board.ring_when_idle(wanted=True)
         self.work()
@@ -171,6 +173,7 @@ class Service:
         self.work()
         return ServiceState(
             self._pool.state(),
+            self._limit.state(),
             self.crew.state(),
             dict(self._due),
             tuple(self._seen_idle),
@@ -184,6 +187,7 @@ class Service:
     def resume(self, state: ServiceState) -> None:
         """Go on where another has stopped; only for a new one."""
         self._pool.restore(state.pool)
+        self._limit.restore(state.deadlines)
         self._seen_idle = set(state.seen_idle)
         self._connections = state.connections
         self.is_ready = state.is_ready
@@ -221,7 +225,7 @@ class Service:
         is_logged = log.is_enabled("connection_closed")
         record = self._board.record(number) if is_logged or child.status else None
         if record and is_logged and self._board.state(number) == SlotState.BUSY:
-            self._log_closed(child, record)
+            log_closed(self.name, child, record)
         self.crew.bury(child.pid, number)
         self._seen_idle.discard(number)
         self._board.release(number)
@@ -241,7 +245,8 @@ class Service:
     def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
-            self._carry_out(self._pool.handle(self._events.popleft(), self._clock()))
+            event, now = self._events.popleft(), self._clock()
+            self._carry_out(self._pool.handle(event, now) + self._limit.handle(event, now))
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
@@ -305,12 +310,8 @@ class Service:
                     self._arm(timer, due_seconds)
                 case DisarmTimer(timer):
                     self._disarm(timer)
-                case RetireWorkers(workers):
-                    self.crew.retire(workers)
-                case TerminateWorkers(workers):
-                    self.crew.terminate(workers)
-                case KillWorkers(workers):
-                    self.crew.kill(workers)
+                case RetireWorkers() | AskToFinish() | TerminateWorkers() | KillWorkers():
+                    self._signal(command)
                 case RefuseConnections():
                     self._refuse_connections()
                 case CloseListener():
@@ -321,6 +322,19 @@ class Service:
                     self._report(command)
                 case _:
                     assert_never(command)
+
+    def _signal(
+        self, command: RetireWorkers | AskToFinish | TerminateWorkers | KillWorkers
+    ) -> None:
+        match command:
+            case RetireWorkers(workers):
+                self.crew.retire(workers)
+            case AskToFinish(workers):
+                self.crew.ask_to_finish(workers)
+            case TerminateWorkers(workers):
+                self.crew.terminate(workers)
+            case KillWorkers(workers):
+                self.crew.kill(workers)
 
     def _refuse_connections(self) -> None:
         self.listener.refuse_new()
@@ -377,16 +391,3 @@ class Service:
             case ReportBackOff(delay_seconds, step, reason):
                 delay = round(delay_seconds, 3)
                 log.emit("backing_off", service=self.name, delay_s=delay, step=step, reason=reason)
-
-    def _log_closed(self, child: DeadChild, record: Record) -> None:
-        duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
-        log.emit(
-            "connection_closed",
-            service=self.name,
-            pid=child.pid,
-            peer=str(peer_of(record)),
-            status=child.status,
-            duration_s=round(duration, 6),
-            cpu_s=round(child.cpu_seconds, 6),
-            max_rss_kib=child.max_rss_kib,
-        )

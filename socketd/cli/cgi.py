@@ -7,6 +7,7 @@ pass each request on to the other, whose workers are copies of the program.
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -53,6 +54,7 @@ class CgiOptions:
     idle_seconds: float
     drain_seconds: float
     head_seconds: float
+    limit_seconds: float | None
     ready: str
     user: str | None
     variables: tuple[str, ...]
@@ -99,13 +101,17 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     services = [make(_address(text, options), scgi, readiness) for text in options.scgi]
     if not options.fcgi:
         return services
-    if readiness.level is ReadyLevel.FORK:
+    if readiness.level is ReadyLevel.FORK and options.limit_seconds is None:
         fcgi = put_behind(FrontKind.FCGI, chosen, own)
     else:
+        # A limit on a connection that the web server keeps would be none on a request.
         inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, options.user)
-        services.append(make(inner, scgi, readiness))
+        services.append(dataclasses.replace(make(inner, scgi, readiness), is_inner=True))
         fcgi = pass_on(place_of(inner))
-    return services + [make(_address(text, options), fcgi, AT_FORK) for text in options.fcgi]
+    endless = dataclasses.replace(options, limit_seconds=None)
+    return services + [
+        _service(endless, around, _address(text, options), fcgi, AT_FORK) for text in options.fcgi
+    ]
 
 
 def _check(options: CgiOptions) -> None:
@@ -153,7 +159,12 @@ def _service(
         program=cgi_program.program,
         environment=cgi_program.environment,
         pool=PoolSettings(
-            minimum, maximum, options.strategy, options.idle_seconds, options.drain_seconds
+            minimum,
+            maximum,
+            options.strategy,
+            options.idle_seconds,
+            options.drain_seconds,
+            limit_seconds=options.limit_seconds,
         ),
         stderr=usual_stderr(FrontKind.SCGI),
         confinement=Confinement(user=options.user, directory=cgi_program.directory),

@@ -224,14 +224,17 @@ def _worker_kind(line: CommandLine) -> WorkerKind:
 def _pool_settings(line: CommandLine) -> PoolSettings:
     idle_seconds = _duration(line, "idle-timeout", "30s")
     drain_seconds = _duration(line, "drain-timeout", "30s")
+    limit_seconds = _duration(line, "time-limit", "0") if line.has("time-limit") else None
     workers = _count(line, "workers", 1, MOST_WORKERS)
     most = _count(line, "max-workers", 1, MOST_WORKERS)
     strategy = choice(Strategy, line, "strategy", Strategy.EAGER)
     if line.has("fork") and line.has("loop"):
         minimum, maximum = size_pool(strategy, workers, most)
-        return PoolSettings(minimum, maximum, strategy, idle_seconds, drain_seconds)
-    limit = None if line.has("loop") else 1
-    return PoolSettings(1, 1, Strategy.FIXED, idle_seconds, drain_seconds, limit)
+        usual = PoolSettings(minimum, maximum, strategy, idle_seconds, drain_seconds)
+    else:
+        count = None if line.has("loop") else 1
+        usual = PoolSettings(1, 1, Strategy.FIXED, idle_seconds, drain_seconds, count)
+    return dataclasses.replace(usual, limit_seconds=limit_seconds)
 
 
 def _configure_log(line: CommandLine) -> None:

@@ -54,8 +54,12 @@ def _serving(command: _Command) -> _Command:
     return command
 
 
-def _read_duration(context: click.Context, parameter: click.Parameter, text: str) -> float:
-    """Return the seconds of a length of time."""
+def _read_duration(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> float | None:
+    """Return the seconds of a length of time, None if there is none."""
+    if text is None:
+        return None
     try:
         return parse_duration(text, "")
     except UsageError as error:
@@ -160,6 +164,12 @@ def run(
     help="Quiet time after which the pool shrinks.",
 )
 @click.option(
+    "--time-limit",
+    metavar="TIME",
+    callback=_read_duration,
+    help="How long a request may take; as long as it likes by default.",
+)
+@click.option(
     "--drain-timeout",
     metavar="TIME",
     callback=_read_duration,
@@ -179,6 +189,7 @@ def cgi(
     strategy: str,
     ready: str | None,
     head_timeout: float,
+    time_limit: float | None,
     idle_timeout: float,
     drain_timeout: float,
     **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
@@ -196,6 +207,7 @@ def cgi(
         strategy=Strategy(strategy),
         ready=ready or "",
         head_seconds=head_timeout,
+        limit_seconds=time_limit,
         idle_seconds=idle_timeout,
         drain_seconds=drain_timeout,
         **rest,

@@ -7,5 +7,6 @@ no signal, socket, process, clock or log; the caller passes `now` and carries th
 from socketd.pool.policy import Pool
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.pool.states import WorkerState
+from socketd.pool.timelimit import Deadline, TimeLimit
 
-__all__ = ["Pool", "PoolSettings", "Strategy", "WorkerState"]
+__all__ = ["Deadline", "Pool", "PoolSettings", "Strategy", "TimeLimit", "WorkerState"]

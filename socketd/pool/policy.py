@@ -17,11 +17,9 @@ failed; so has one that could not be born. Status 0 before it accepts is not a f
 else, an operator say, has asked it to retire. After a failure nothing is started until the back-off
 has passed. A program that exits soon after its connection is normal, whatever its other status.
 
-A reload begins a new generation. `maximum` is a promise, so old and new share it: as many new
-workers are started as there is room for, and when they are seen waiting, the outdated ones are
-asked to leave and make room for the rest. If there is no room at all, one outdated worker makes
-it. Until the first of the new generation has been seen, all others stay: a program that no longer
-works costs the service one waiting worker at most. The busy are left alone.
+A reload begins a new generation; see socketd/pool/renewal.py. The busy of the old one, and all when
+the service stops, are asked to finish: to take on nothing more with the connection that they have.
+Most programs know nothing of that, and go on to the end of it.
 """
 
 import math
@@ -29,6 +27,7 @@ from typing import assert_never
 
 from socketd.messages import (
     ArmTimer,
+    AskToFinish,
     CloseListener,
     Command,
     DisarmTimer,
@@ -56,6 +55,7 @@ from socketd.pool.failures import CANNOT_RUN, describe_exit
 from socketd.pool.phase import Phase as Phase
 from socketd.pool.phase import PoolState
 from socketd.pool.register import Register
+from socketd.pool.renewal import Renewal
 from socketd.pool.settings import PoolSettings
 from socketd.pool.states import Move, WorkerState
 from socketd.pool.strategies import Size, rule_for
@@ -82,7 +82,7 @@ class Pool:
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
         self._register = Register(generation)
-        self._generation_is_proven = False
+        self._renewal = Renewal(self._register)
         self._accepted = 0
         self._accepted_seconds = -math.inf
         self._shrink_is_armed = False
@@ -144,11 +144,11 @@ class Pool:
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
         self._back_off = BackOff(self._seed)
-        self._retry_is_pending = self._shrink_is_armed = self._generation_is_proven = False
-        self._register.begin_generation()
+        self._retry_is_pending = self._shrink_is_armed = False
+        self._renewal.begin()
         self._peak = max(settings.minimum, self.size.total)
         commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
-        return commands + self._settle(now)
+        return commands + self._ask_busy_to_finish() + self._settle(now)
 
     def state(self) -> PoolState:
         """Return all that `restore` wants to know."""
@@ -172,7 +172,7 @@ class Pool:
         self._register.generation = state.generation
         self._register.restore(list(state.workers))
         if state.phase != Phase.RUNNING:
-            self._register.begin_generation()
+            self._renewal.begin()
         self._phase = state.phase
         self._stop_is_requested = state.stop_is_requested
         self._retry_is_pending = state.retry_is_pending
@@ -193,7 +193,7 @@ class Pool:
                 return self._exit(event, now)
             case WorkerStarted(worker):
                 self._register.move(worker, Move.START)
-                self._prove(worker)
+                self._renewal.note(worker)
                 return self._renew()
             case SpawnFailed(worker, reason):
                 return self._miss(worker, reason, now)
@@ -208,7 +208,7 @@ class Pool:
 
     def _accept(self, worker: int, now: float) -> list[Command]:
         self._register.move(worker, Move.ACCEPT)
-        self._prove(worker)
+        self._renewal.note(worker)
         self._accepted += 1
         self._accepted_seconds = now
         if self._phase == Phase.KILLING:
@@ -258,32 +258,15 @@ class Pool:
     def _settle(self, now: float, wanted: int = 0) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
-            missing = max(wanted, self._rule.shortage(self.size), self._missing_of_generation())
+            shortage = self._renewal.shortage(self._settings.minimum)
+            missing = max(wanted, self._rule.shortage(self.size), shortage)
             return self._spawn(missing, now) + self._renew()
         return self._finish_if_empty()
 
-    def _missing_of_generation(self) -> int:
-        """Return how many must be started so that the outdated have somebody to make room for."""
-        if self._register.outdated == 0 or self._generation_is_proven:
-            return 0
-        return max(0, min(self._settings.minimum, self._register.outdated) - self.size.idle)
-
-    def _prove(self, worker: int) -> None:
-        entry = self._register.find(worker)
-        if entry is not None and entry.generation == self.generation:
-            self._generation_is_proven = True
-
     def _renew(self) -> list[Command]:
-        """Ask the outdated to leave when the new generation is up, or one of them to make room."""
-        register = self._register
-        if not self.is_renewing or self._retry_is_pending or register.starting:
+        if not self.is_renewing or self._retry_is_pending:
             return []
-        outdated = register.waiting_of(outdated=True)
-        if self._generation_is_proven:
-            return self._retire(outdated)
-        if register.retiring or len(register) < self._settings.maximum:
-            return []
-        return self._retire(outdated[:1])
+        return self._retire(self._renewal.leavers(self._settings.maximum))
 
     def _spawn(self, wanted: int, now: float) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._register))
@@ -320,6 +303,8 @@ class Pool:
                 return self._terminate(now)
             case PoolTimer.KILL:
                 return self._kill()
+            case PoolTimer.LIMIT:  # see socketd/pool/timelimit.py
+                return []
             case _:
                 assert_never(timer)
 
@@ -327,7 +312,7 @@ class Pool:
         if self._phase != Phase.RUNNING or self._rule.surplus(self.size) == 0:
             return []
         quiet_until = self._accepted_seconds + self._settings.idle_seconds
-        if self._register.outdated and not self._generation_is_proven:
+        if self._register.outdated and not self._renewal.is_proven:
             quiet_until = math.inf  # a reload is no quiet time: those who start are waited for
         if now < quiet_until:
             self._shrink_is_armed = True
@@ -353,7 +338,7 @@ class Pool:
         if self._phase == Phase.RUNNING:
             self._phase = Phase.DRAINING
             commands.append(RefuseConnections())
-        return commands
+        return commands + self._ask_busy_to_finish()
 
     def _leave(self) -> list[Command]:
         self._phase = Phase.LEAVING
@@ -394,6 +379,10 @@ class Pool:
         for worker in workers:
             self._register.move(worker, Move.RETIRE)
         return [RetireWorkers(tuple(workers))] if workers else []
+
+    def _ask_busy_to_finish(self) -> list[Command]:
+        busy = self._register.busy()
+        return [AskToFinish(tuple(busy))] if busy else []
 
     def _report_size(self) -> Command:
         size = self.size

@@ -125,6 +125,10 @@ class Register:
             worker.state = after
             self._count(worker, +1)
 
+    def busy(self) -> list[int]:
+        """Return those who have a connection."""
+        return [n for n, w in self._workers.items() if w.state is WorkerState.BUSY]
+
     def waiting(self) -> list[int]:
         """Return those who wait, highest number first, so that low numbers stay in use."""
         return sorted((n for n, w in self._workers.items() if w.state in _WAITING), reverse=True)

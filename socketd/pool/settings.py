@@ -22,7 +22,8 @@ class Strategy(enum.Enum):
 class PoolSettings:
     """The size of a pool and how it changes; checked by whoever reads it from a user.
 
-    `connection_limit` ends the service after that many connections; None means never.
+    `connection_limit` ends the service after that many connections, `limit_seconds` a connection
+    after that time; None means never.
     """
 
     minimum: int
@@ -32,3 +33,4 @@ class PoolSettings:
     drain_seconds: float = 30.0
     connection_limit: int | None = None
     kill_seconds: float = KILL_SECONDS
+    limit_seconds: float | None = None

@@ -132,6 +132,9 @@ NONSENSE = {
         ["--front", "scgi", "--head-timeout", "soon", *CAT],
         "socket: --head-timeout: 'soon' is not a duration",
     ),
+    "time limit": (
+        ["--time-limit", "soon", *CAT], "socket: --time-limit: 'soon' is not a duration",
+    ),
     "backlog zero": (["--backlog", "0", *CAT], "socket: --backlog: '0' " + NUMBER),
     "backlog": (["--backlog", "2147483648", *CAT], f"socket: --backlog: '2147483648' {NUMBER}2147"),
     "shell": (["--shell", "bash", *CAT], "socket: --shell: 'bash' is not one of auto, always, nev"),

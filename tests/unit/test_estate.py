@@ -9,7 +9,7 @@ from socketd.confinement import Confinement, ResourceLimit
 from socketd.crew import CrewState
 from socketd.listeners import ListenerState
 from socketd.messages import PoolTimer
-from socketd.pool import Pool, PoolSettings, Strategy
+from socketd.pool import Deadline, Pool, PoolSettings, Strategy
 from socketd.program import Program
 from socketd.roster import Heir
 from socketd.service import ServiceState
@@ -30,7 +30,8 @@ def heir(address: Address) -> Heir:
         ),
         ListenerState(7, (1, 2)),
         ServiceState(
-            first.state(), CrewState(1, 8, 4, {17: 0}, (0,), (18,)),
+            first.state(), (Deadline(30.0, 0, is_last=False),),
+            CrewState(1, 8, 4, {17: 0}, (0,), (18,)),
             {PoolTimer.SHRINK: 9.5}, (0, 1), 12, True, True, False, "SIGTERM",
         ),
     )  # fmt: skip

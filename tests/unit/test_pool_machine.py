@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from socketd.messages import (
     ArmTimer,
+    AskToFinish,
     CloseListener,
     Command,
     DisarmTimer,
@@ -108,6 +109,8 @@ class PoolWorld(RuleBasedStateMachine):
                     assert len(self.living) >= self.settings.maximum
                 self.living.update(dict.fromkeys(workers, WorkerState.RETIRING))
                 self.peak = 0
+            case AskToFinish(workers):
+                assert {self.living[worker] for worker in workers} == {WorkerState.BUSY}
             case TerminateWorkers(workers):
                 assert set(workers) <= set(self.living)
             case KillWorkers(workers):

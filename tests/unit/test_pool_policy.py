@@ -4,6 +4,7 @@ import pytest
 
 from socketd.messages import (
     ArmTimer,
+    AskToFinish,
     CloseListener,
     Command,
     DisarmTimer,
@@ -214,6 +215,7 @@ def test_stop_after_the_limit_only_sets_the_deadline() -> None:
     assert pool.handle(StopRequested(), 5.0) == [
         DisarmTimer(PoolTimer.SHRINK),
         ArmTimer(PoolTimer.DRAIN, 25.0),
+        AskToFinish((0,)),
     ]
 
 

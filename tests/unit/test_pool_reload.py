@@ -2,6 +2,7 @@
 
 from socketd.messages import (
     ArmTimer,
+    AskToFinish,
     Command,
     DisarmTimer,
     PoolTimer,
@@ -148,3 +149,12 @@ def test_reload_is_no_quiet_time() -> None:
     commands = pool.handle(TimerExpired(PoolTimer.SHRINK), 31.0)
 
     assert commands == [ArmTimer(PoolTimer.SHRINK, 61.0)]
+
+
+def test_who_is_at_work_is_asked_to_finish() -> None:
+    """A connection that serves request after request should not keep the old program for ever."""
+    settings = PoolSettings(2, 8)
+    pool = pool_of(settings)
+    pool.handle(WorkerAccepted(1), 0.5)
+
+    assert AskToFinish((1,)) in pool.reload(settings, 1.0)
