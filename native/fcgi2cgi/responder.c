@@ -9,10 +9,10 @@
 #include "connection.h"
 #include "exchange.h"
 #include "params.h"
+#include "signals.h"
 #include "values.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -50,18 +50,6 @@ struct responder {
     struct params params;
     struct exchange exchange;
 };
-
-static volatile sig_atomic_t stopped_by;
-
-static void note_stop(int number)
-{
-    stopped_by = number;
-}
-
-static void note_child(int number)
-{
-    (void)number; /* ppoll() has returned: that is all */
-}
 
 static void end_request(struct responder *responder)
 {
@@ -298,16 +286,28 @@ static void proceed(struct responder *responder)
     }
 }
 
+/* Between two requests, and no further one is wanted. What has come by now is still served. */
+static bool is_leaving(const struct responder *responder)
+{
+    return signals_ask_to_finish() && responder->phase == PHASE_IDLE &&
+           responder->decoder.place == RECORD_IN_HEAD && responder->decoder.head_size == 0 &&
+           responder->connection.unread.next == responder->connection.unread.end;
+}
+
 static void wait_for_something(struct responder *responder, const sigset_t *mask)
 {
     struct pollfd polls[2 + EXCHANGE_POLLS];
-    int patience_ms = exchange_patience(&responder->exchange);
+    bool was_leaving = is_leaving(responder);
+    int patience_ms = was_leaving ? 0 : exchange_patience(&responder->exchange);
+    int ready;
     const struct timespec patience = {.tv_sec = patience_ms / 1000,
                                       .tv_nsec = patience_ms % 1000 * 1000000L};
 
     connection_watch(&responder->connection, polls);
     exchange_watch(&responder->exchange, responder->has_piece, polls + 2);
-    if (ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience, mask) < 0) {
+    ready = ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience, mask);
+    responder->is_closing = responder->is_closing || (was_leaving && ready == 0);
+    if (ready < 0) {
         /* Not to wait would be to turn for ever: without it there is no serving. */
         if (errno != EINTR)
             responder->failure = errno;
@@ -323,7 +323,7 @@ static bool is_deserted(const struct responder *responder)
 {
     const struct connection *connection = &responder->connection;
 
-    if (connection->is_gone || stopped_by)
+    if (connection->is_gone || signals_stop())
         return true;
     return connection->has_ended &&
            (connection->is_end_departure || !responder->has_body_ended);
@@ -335,29 +335,9 @@ static bool is_over(const struct responder *responder)
 
     if (responder->phase != PHASE_IDLE)
         return false;
-    if (connection->is_gone || stopped_by)
+    if (connection->is_gone || signals_stop())
         return true;
     return (responder->is_closing || connection->has_ended) && !connection_is_unsent(connection);
-}
-
-/* Every disposition is the default before: what is ignored would stay so in the program. */
-static void prepare_signals(sigset_t *while_waiting)
-{
-    static const int stops[] = {SIGHUP, SIGINT, SIGTERM};
-    struct sigaction action = {.sa_handler = note_child};
-    sigset_t blocked;
-
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGPIPE);
-    *while_waiting = blocked;
-    sigaddset(&blocked, SIGCHLD);
-    sigaction(SIGCHLD, &action, NULL);
-    action.sa_handler = note_stop;
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
-        sigaddset(&blocked, stops[i]);
-        sigaction(stops[i], &action, NULL);
-    }
-    sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
 int responder_run(const struct service *service)
@@ -366,7 +346,7 @@ int responder_run(const struct service *service)
     static struct responder responder;
     sigset_t while_waiting;
 
-    prepare_signals(&while_waiting);
+    signals_note(&while_waiting);
     /* What a program leaves behind becomes our child, and so its end is seen. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     responder.service = service;
@@ -388,8 +368,8 @@ int responder_run(const struct service *service)
             give_up(&responder);
     }
     sigprocmask(SIG_SETMASK, &while_waiting, NULL);
-    if (!stopped_by)
+    if (!signals_stop())
         connection_end(&responder.connection, responder.has_body_ended &&
                                                   responder.decoder.place == RECORD_IN_HEAD);
-    return stopped_by;
+    return signals_stop();
 }

@@ -44,6 +44,44 @@ def test_an_abort_ends_all_processes_of_the_program(start: Start, script: Script
     wrapper.wait_programs(3)
 
 
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_a_kept_connection_ends_when_the_server_is_to_stop(
+    start: Start, script: Script, family: str
+) -> None:
+    """Between two requests at once, otherwise with the answer to the one that is under way."""
+    program = script(f"{HEAD}; exec cat")
+    waiting = start(program, family=family)
+    assert waiting.ask(None, b"first").body == b"first"
+    waiting.process.send_signal(signal.SIGWINCH)
+    assert waiting.peer.is_at_end()
+    assert waiting.wait() == 0
+
+    working = start(program, family=family)
+    records = request(None, b"body", keep=True)
+    working.send_and_see_read(encode(records[:-1]))
+    working.wait_programs(1)
+    working.process.send_signal(signal.SIGWINCH)
+    working.peer.send(records[-1:])
+    assert working.peer.read_answer().body == b"body"
+    assert working.peer.is_at_end()
+    assert working.wait() == 0
+
+
+def test_what_has_been_sent_before_the_server_is_to_stop_is_answered(
+    start: Start, script: Script
+) -> None:
+    """A request that waits in the connection is no further one."""
+    wrapper = start(script(f"{HEAD}; cat"))
+    assert wrapper.ask(None, b"first").body == b"first"
+    os.kill(wrapper.pid, signal.SIGSTOP)
+    wrapper.peer.send(request(None, b"waits", keep=True))
+    os.kill(wrapper.pid, signal.SIGWINCH)
+    os.kill(wrapper.pid, signal.SIGCONT)
+
+    assert wrapper.peer.read_answer().body == b"waits"
+    assert wrapper.peer.is_at_end()
+
+
 def test_an_abort_gives_time_to_clean_up(start: Start, script: Script, tmp_path: Path) -> None:
     """A program may catch the signal and end in its own way."""
     wrapper = start(

@@ -136,6 +136,44 @@ def test_folder_of_programs_by_both_protocols(start: Start, script: Script, tmp_
     assert ask_fcgi(place_of(server, path), PATH_INFO="/b").startswith(b"Status: 404 ")
 
 
+def test_stop_answers_what_kept_connections_have_asked(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """The workers that speak FastCGI finish first, and those that they ask are the last."""
+    slow = PYTHON.replace("import os, sys\n", "import os, sys\nsys.stdin.read()\n")
+    path = str(tmp_path / "s")
+    server = start("--fcgi", path, script(slow, "hello.py"))
+    params = {"REQUEST_METHOD": "GET", "CONTENT_LENGTH": "4", "HTTP_WHO": "ann"}
+    with connect(place_of(server, path)) as busy, connect(place_of(server, path)) as idle:
+        peer, other = fastcgi.Peer(busy), fastcgi.Peer(idle)
+        other.send(fastcgi.request({**params, "CONTENT_LENGTH": "0"}, keep=True))
+        assert b" ann " in other.read_answer().stdout
+        records = fastcgi.request(params, b"body", keep=True)
+        peer.send(records[:-2])
+        server.wait_event("connection_accepted", lambda one: "requests.sock" in one["listener"])
+        server.signal(signal.SIGTERM)
+
+        assert other.is_at_end()
+        peer.send(records[-2:])
+        assert b" ann " in peer.read_answer().stdout
+        assert peer.is_at_end()
+    assert server.wait() == 0
+
+
+def test_request_that_takes_too_long_is_ended(start: Start, script: Script, tmp_path: Path) -> None:
+    """The limit is that of a request, also where the web server keeps its connection."""
+    text = "#!/bin/sh\nprintf 'X: y\\r\\n\\r\\n'; test $WAIT = no || exec sleep 1000\n"
+    path = str(tmp_path / "s")
+    server = start("--fcgi", path, "--time-limit", "300ms", "--ready", "fork", script(text))
+    with connect(place_of(server, path)) as connection:
+        peer = fastcgi.Peer(connection)
+        for wait in ("no", "yes", "no"):
+            params = {"REQUEST_METHOD": "GET", "CONTENT_LENGTH": "0", "WAIT": wait}
+            peer.send(fastcgi.request(params, keep=True))
+            assert peer.read_answer().stdout == b"X: y\r\n\r\n"
+    assert server.wait_event("connection_closed", lambda one: one["status"] == -15)
+
+
 def test_reload_starts_the_program_afresh(start: Start, script: Script) -> None:
     """After SIGHUP a changed script answers; no request is lost meanwhile."""
     path = script(PYTHON, "hello.py")
