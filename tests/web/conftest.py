@@ -27,6 +27,7 @@ _SCRIPTS = {
     "status": r"printf 'Status: 418 Teapot\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n' && "
     f"printf '{_TEXT}short and stout'",
     "away": r"printf 'Status: 303 See Other\r\nLocation: http://localhost/x\r\n\r\n'",
+    "parent": f"printf '{_TEXT}%s' $PPID",
     "silent": "exit 0",
     # by SCGI the end of the input is the end of the connection
     "mute": '[ "$SCGI" ] && exec cat > /dev/null; exec sleep 30',
