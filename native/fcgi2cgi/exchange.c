@@ -106,10 +106,9 @@ static void start_pool(struct exchange *exchange, const struct request *request)
 
 static void start_program(struct exchange *exchange, struct request *request, bool has_body)
 {
-    char *arguments[] = {exchange->choice.path, NULL};
-    char *shell_arguments[] = {"sh", exchange->choice.path, NULL};
-    struct program program = {exchange->choice.path, exchange->choice.folder, arguments,
-                              shell_arguments};
+    char *words[3] = {NULL};
+    struct executable program = {exchange->choice.path, exchange->choice.folder,
+                                 exchange->choice.path, words};
     const struct refusal *refused = NULL;
     int failure;
 

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,7 +42,7 @@ static const char help[] =
 
 struct call {
     struct service service;
-    struct program program;
+    struct executable program;
     struct pool pool;
     size_t variables_count;
     char *variables[VARIABLES + 1];
@@ -115,36 +114,19 @@ static void take_option(struct call *call, const char *name, char *value)
     }
 }
 
-/* As execvp(3) has it: sh, the file, its arguments from the second on. */
-static char **build_shell_arguments(char *path, char **arguments)
-{
-    char **shell_arguments;
-    size_t count = 0;
-
-    while (arguments[count])
-        count++;
-    shell_arguments = calloc(count + 2, sizeof *arguments);
-    if (!shell_arguments)
-        fail("allocate arguments");
-    shell_arguments[0] = "sh";
-    shell_arguments[1] = path;
-    memcpy(shell_arguments + 2, arguments + 1, (count - 1) * sizeof *arguments);
-    return shell_arguments;
-}
-
 static void take_program(struct call *call, char **words)
 {
-    if (!program_find(words[0], call->path, call->folder))
+    if (!executable_find(words[0], call->path, call->folder))
         reject("the path of the program is too long");
-    call->program = (struct program){call->path, call->folder, words,
-                                     build_shell_arguments(call->path, words)};
+    /* The word before is ours, too. */
+    call->program = (struct executable){call->path, call->folder, words[0], words - 1};
     call->service.program = &call->program;
 }
 
 /* A service that does not set PATH itself gets one that nobody else can have influenced. */
 static void complete_variables(struct call *call)
 {
-    static char safe[] = "PATH=" PROGRAM_SAFE_PATH;
+    static char safe[] = "PATH=" EXECUTABLE_SAFE_PATH;
     bool has_path = false;
 
     for (size_t i = 0; i < call->variables_count; i++)

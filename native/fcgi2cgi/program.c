@@ -12,17 +12,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { CHILD_STACK_SIZE = 32 * 1024 };
 
 struct start {
-    const struct program *program;
+    const struct executable *program;
     char *const *environment;
     int stdin_fd;
     int stdout_fd;
@@ -32,65 +29,6 @@ struct start {
 
 static const struct refusal system_failure = {
     "503 Service Unavailable", "the system lacks what starting the program takes"};
-
-static bool is_program(const char *path)
-{
-    struct stat file;
-
-    return access(path, X_OK) == 0 && stat(path, &file) == 0 && S_ISREG(file.st_mode);
-}
-
-/* Returns whether there was room. */
-static bool join(char path[PATH_MAX], const char *folder, size_t folder_length, const char *name)
-{
-    size_t length = strlen(name);
-
-    if (folder_length + 1 + length >= PATH_MAX)
-        return false;
-    memcpy(path, folder, folder_length);
-    path[folder_length] = '/';
-    memcpy(path + folder_length + 1, name, length + 1);
-    return true;
-}
-
-static bool find_on_path(const char *name, char path[PATH_MAX])
-{
-    const char *folders = getenv("PATH");
-
-    if (!folders)
-        folders = PROGRAM_SAFE_PATH;
-    for (const char *end; folders; folders = *end ? end + 1 : NULL) {
-        end = strchrnul(folders, ':');
-        if (*folders == '/' && join(path, folders, (size_t)(end - folders), name) &&
-            is_program(path))
-            return true;
-    }
-    return false;
-}
-
-bool program_find(const char *name, char path[PATH_MAX], char folder[PATH_MAX])
-{
-    char here[PATH_MAX];
-    size_t length;
-
-    if (*name == '/') {
-        if (strlen(name) >= PATH_MAX)
-            return false;
-        strcpy(path, name);
-    } else if (strchr(name, '/') || !find_on_path(name, path)) {
-        if (!getcwd(here, sizeof here))
-            return false;
-        length = strlen(here);
-        if (!join(path, here, length == 1 ? 0 : length, name))
-            return false;
-    }
-    length = (size_t)(strrchr(path, '/') - path);
-    memcpy(folder, path, length);
-    folder[length] = '\0';
-    if (length == 0)
-        strcpy(folder, "/");
-    return true;
-}
 
 static int become(void *argument)
 {
@@ -103,11 +41,8 @@ static int become(void *argument)
     if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
         dup2(start->stdin_fd, STDIN_FILENO) >= 0 && dup2(start->stdout_fd, STDOUT_FILENO) >= 0 &&
         (start->stderr_fd == STDERR_FILENO || dup2(start->stderr_fd, STDERR_FILENO) >= 0) &&
-        chdir(start->program->folder) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
-        execve(start->program->path, start->program->arguments, start->environment);
-    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
-    if (errno == ENOEXEC)
-        execve("/bin/sh", start->program->shell_arguments, start->environment);
+        sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+        executable_run(start->program, start->environment);
     start->error = errno;
     return 0;
 }
@@ -154,7 +89,7 @@ static void close_side(int pairs[3][2], int side)
             close(pairs[i][side]);
 }
 
-const struct refusal *program_start(const struct program *program, char *const environment[],
+const struct refusal *program_start(const struct executable *program, char *const environment[],
                                     bool has_body, enum stderr_mode stderr_mode,
                                     struct backend *backend, int *failure)
 {

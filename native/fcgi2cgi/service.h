@@ -9,7 +9,7 @@
 
 /* Exactly one of the first three is there. */
 struct service {
-    const struct program *program;
+    const struct executable *program;
     const char *root; /* a folder of programs, absolute */
     const struct pool *pool;
     char *const *variables; /* NAME=VALUE, of the service, then NULL */

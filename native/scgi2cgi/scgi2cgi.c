@@ -8,6 +8,7 @@
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
  * environment and working directory alike.
  */
+#include "front/executable.h"
 #include "front/farewell.h"
 #include "front/front.h"
 
@@ -34,7 +35,9 @@ struct call {
     struct front front;
     char *entries[MOST_OWN_ENTRIES + 1];
     size_t count;
-    char **arguments;
+    struct executable program;
+    char path[PATH_MAX];
+    char folder[PATH_MAX];
 };
 
 static const struct refusal broken = {
@@ -97,7 +100,12 @@ static void parse(struct call *call, char **words)
         reject("give either a program or --root");
     if (call->front.root && call->front.root[0] != '/')
         reject("--root: not an absolute path");
-    call->arguments = words;
+    if (!*words)
+        return;
+    if (!executable_find(*words, call->path, call->folder))
+        reject("the path of the program is too long");
+    /* The word before is ours, too. */
+    call->program = (struct executable){call->path, call->folder, *words, words - 1};
 }
 
 static bool is_connection(int fd)
@@ -126,58 +134,21 @@ static void move_stderr(void)
         front_refuse(STDOUT_FILENO, &broken);
 }
 
-/* Go to the folder of the program; return the path by which it is run from there. */
-static const char *enter_folder(const char *path)
+static _Noreturn void run(const struct executable *program, char **environment)
 {
-    static char absolute[PATH_MAX], folder[PATH_MAX];
-    char *slash;
-
-    if (path[0] == '/') {
-        if (strlen(path) >= sizeof absolute)
-            front_refuse(STDOUT_FILENO, front_why_not_run(ENAMETOOLONG));
-        strcpy(absolute, path);
-    } else {
-        if (!getcwd(folder, sizeof folder) ||
-            snprintf(absolute, sizeof absolute, "%s/%s", folder, path) >= (int)sizeof absolute)
-            front_refuse(STDOUT_FILENO, front_why_not_run(ENAMETOOLONG));
-    }
-    strcpy(folder, absolute);
-    slash = strrchr(folder, '/');
-    slash[slash == folder] = '\0';
-    if (chdir(folder) < 0)
-        front_refuse(STDOUT_FILENO, front_why_not_run(errno));
-    return absolute;
-}
-
-static _Noreturn void run(char **arguments, char **environment)
-{
-    char **shell_arguments;
-    size_t count = 0;
-
-    arguments[0] = (char *)enter_folder(arguments[0]);
-    execve(arguments[0], arguments, environment);
-    if (errno == ENOEXEC) {
-        /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
-        while (arguments[count])
-            count++;
-        shell_arguments = calloc(count + 2, sizeof *arguments);
-        if (shell_arguments) {
-            shell_arguments[0] = (char *)"sh";
-            memcpy(shell_arguments + 1, arguments, count * sizeof *arguments);
-            execve("/bin/sh", shell_arguments, environment);
-        }
-    }
-    fprintf(stderr, "scgi2cgi: cannot run '%s': %s\n", arguments[0], strerror(errno));
+    executable_run(program, environment);
+    fprintf(stderr, "scgi2cgi: cannot run '%s': %s\n", program->path, strerror(errno));
     front_refuse(STDOUT_FILENO, front_why_not_run(errno));
 }
 
 int main(int count, char **words)
 {
     static struct call call = {.front.head_limit_ms = USUAL_HEAD_SECONDS * 1000};
-    char *chosen[] = {NULL, NULL};
+    char *chosen_words[3] = {NULL};
+    struct executable chosen;
     struct front_request request;
 
-    call.entries[call.count++] = (char *)"PATH=/usr/local/bin:/usr/bin:/bin";
+    call.entries[call.count++] = (char *)"PATH=" EXECUTABLE_SAFE_PATH;
     parse(&call, words + (count > 0));
     if (!front_prepare(call.entries))
         reject("--env: too many");
@@ -186,6 +157,6 @@ int main(int count, char **words)
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
     if (request.has_body)
         farewell_leave_to_parent(STDIN_FILENO);
-    chosen[0] = (char *)request.path;
-    run(request.path ? chosen : call.arguments, request.entries);
+    chosen = (struct executable){request.path, request.folder, request.path, chosen_words};
+    run(request.path ? &chosen : &call.program, request.entries);
 }

@@ -54,7 +54,7 @@ static _Noreturn void become(const struct program *program, const struct rlimit 
         if (getppid() != worker)
             _exit(0);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        program_execute(program, environment);
+        executable_run(&program->executable, environment);
     }
     exec_error = errno;
     _exit(EXIT_SYSTEM);

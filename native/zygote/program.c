@@ -40,15 +40,6 @@ int program_exec_status(int error)
     }
 }
 
-void program_execute(const struct program *program, char **environment)
-{
-    if (!program->folder || chdir(program->folder) == 0)
-        execve(program->path, program->arguments, environment);
-    /* A script without a "#!" line: the shell's and execvp(3)'s rule. */
-    if (errno == ENOEXEC)
-        execve("/bin/sh", program->shell_arguments, environment);
-}
-
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
                               int connection, char **environment)
 {
@@ -62,7 +53,7 @@ _Noreturn void program_become(const struct program *program, const struct worker
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    program_execute(program, environment);
+    executable_run(&program->executable, environment);
     if (program->is_chosen)
         front_refuse(STDOUT_FILENO, front_why_not_run(errno));
     worker_fail(worker, STEP_EXEC, errno, program_exec_status(errno));

@@ -6,6 +6,7 @@
 #ifndef SOCKETD_PROGRAM_H
 #define SOCKETD_PROGRAM_H
 
+#include "front/executable.h"
 #include "worker.h"
 
 #include <stdbool.h>
@@ -13,12 +14,9 @@
 enum { STDERR_IS_CONNECTION = -1 };
 
 struct program {
-    const char *path;
-    char **arguments;
-    char **shell_arguments; /* for a file that no loader knows: sh, path, arguments[1]... */
-    int stderr_fd;          /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
-    const char *folder;     /* to go to before, or NULL */
-    bool is_chosen;         /* by the request: that it cannot be run is the request's failure */
+    struct executable executable;
+    int stderr_fd;  /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
+    bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };
 
 /* Become the program. To be called with all signals blocked and every disposition but the retire
@@ -26,10 +24,7 @@ struct program {
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
                               int connection, char **environment);
 
-/* Execute the program in place of this process. Returns only if it cannot be, with errno set. */
-void program_execute(const struct program *program, char **environment);
-
-/* Return the exit status that says so, by the shell's rule. */
+/* Return the exit status that says that it cannot be executed, by the shell's rule. */
 int program_exec_status(int error);
 
 #endif

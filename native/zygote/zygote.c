@@ -285,38 +285,19 @@ static int open_stderr(const char *mode)
 static _Noreturn void serve_request(const struct front *front, struct program *program,
                                     struct worker *worker, int connection)
 {
-    char *chosen[] = {NULL, NULL}, *chosen_for_shell[] = {"sh", NULL, NULL};
+    char *words[3] = {NULL};
     struct front_request request;
 
     worker_leave(worker);
     request = front_take(front, connection, connection);
     if (request.path) {
-        program->path = chosen[0] = chosen_for_shell[1] = (char *)request.path;
-        program->arguments = chosen;
-        program->shell_arguments = chosen_for_shell;
-        program->folder = request.folder;
+        program->executable =
+            (struct executable){request.path, request.folder, request.path, words};
         program->is_chosen = true;
     }
     if (request.has_body)
         farewell_leave_to_parent(connection);
     program_become(program, worker, connection, request.entries);
-}
-
-/* As execvp(3) has it: sh, the file, its arguments from the second on. */
-static char **build_shell_arguments(const char *path, char **arguments)
-{
-    char **shell_arguments;
-    size_t count = 0;
-
-    while (arguments[count])
-        count++;
-    shell_arguments = calloc(count + 2, sizeof *arguments);
-    if (!shell_arguments)
-        fail("allocate arguments");
-    shell_arguments[0] = "sh";
-    shell_arguments[1] = (char *)path;
-    memcpy(shell_arguments + 2, arguments + 1, (count - 1) * sizeof *arguments);
-    return shell_arguments;
 }
 
 int main(int count, char **words)
@@ -343,9 +324,9 @@ int main(int count, char **words)
     template.doorbell = (struct doorbell){.master = call.master, .fd = DOORBELL_FD};
     template.slots_fd = SLOTS_FD;
     template.thread_id = NULL;
-    program.path = call.path;
-    program.arguments = call.arguments;
-    program.shell_arguments = build_shell_arguments(call.path, call.arguments);
+    /* Before the arguments there is "--", in the place of which the shell may stand. */
+    program.executable =
+        (struct executable){call.path, NULL, call.arguments[0], call.arguments - 1};
     program.stderr_fd = open_stderr(call.stderr_mode);
     if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
