@@ -12,7 +12,7 @@ from socketd.cli.options import OPTIONS
 PAGES = Path(__file__).parents[2] / "docs" / "man"
 
 
-@pytest.mark.parametrize("page", ["fcgi2cgi.1", "socket.1", "socketd.8"])
+@pytest.mark.parametrize("page", ["fcgi2cgi.1", "scgi2cgi.1", "socket.1", "socketd.8"])
 def test_page_is_correct(page: str) -> None:
     """Mandoc has nothing to object to, style included."""
     if shutil.which("mandoc") is None:
