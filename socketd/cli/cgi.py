@@ -85,9 +85,11 @@ def _folder() -> Iterator[str]:
         folder = tempfile.mkdtemp(prefix="socketd-cgi-")
         os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
     os.environ[_FOLDER_VARIABLE] = folder
-    yield folder
-    with contextlib.suppress(OSError):  # somebody else has put something there
-        os.rmdir(folder)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # somebody else has put something there
+            os.rmdir(folder)
 
 
 def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[ServiceSettings]:

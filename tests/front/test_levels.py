@@ -12,8 +12,8 @@ import pytest
 
 from harness import scgi
 from harness.clients import connect, read_all
-from harness.processes import children_of, marked
-from harness.servers import TEMPLATES, run_socket
+from harness.processes import marked
+from harness.servers import run_socket
 from harness.waiting import wait_for
 from socketd.front import HOLD_SCRIPT
 
@@ -307,8 +307,7 @@ def test_python_script_is_prepared_and_sees_its_request(start: Start, script: Sc
         assert f"['{path}', 'word']" in answer
         assert f'"HTTP_LANG": "<{body}>"' in answer
         assert "SOCKETD" not in answer
-    (template,) = [one for one in children_of(server.pid) if one.name in TEMPLATES]
-    assert template.name == "socketd-held"
+    assert server.wait_event("service_ready")["ready"] == "stop"
 
 
 def test_c_environment_of_a_held_script_is_the_request_s(start: Start, script: Script) -> None:
