@@ -8,14 +8,21 @@ the program. FastCGI speaks in records all through a connection, so there the pr
 which runs the CGI program for each request.
 """
 
+import contextlib
 import enum
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from socketd.errors import SystemFailureError, UsageError
-from socketd.program import Program
+from socketd.errors import ProgramError, SystemFailureError, UsageError
+from socketd.program import Program, locate
 
+# In the package, and where its commands are.
+_SCGI_WRAPPERS = (
+    os.path.join(os.path.dirname(__file__), "native", "scgi2cgi"),
+    os.path.join(sys.prefix, "bin", "scgi2cgi"),
+)
 FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -73,6 +80,31 @@ def put_behind(
     variables = [word for pair in pairs for word in ("--env", pair)]
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
     return CgiProgram(_wrapper(*variables, *what), None, environment, directory)
+
+
+def unwrap(program: Program) -> Program | str | None:
+    """Return what our SCGI wrapper is called with: a program, or a folder of them; else None.
+
+    A worker with an SCGI front does what the wrapper does and spares an exec. Calls with other
+    options are left to the wrapper, and so are those of programs that cannot be found.
+    """
+    if not any(_is_same(program.path, place) for place in _SCGI_WRAPPERS):
+        return None
+    match program.arguments[1:]:
+        case ("--root", folder):
+            return folder if os.path.isabs(folder) and os.path.isdir(folder) else None
+        case (name, *_) if not name.startswith("-"):
+            with contextlib.suppress(ProgramError):
+                return locate(program.arguments[1:], dict(os.environ))
+            return None
+        case _:
+            return None
+
+
+def _is_same(path: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return False
 
 
 def pass_on(place: str) -> CgiProgram:

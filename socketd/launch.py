@@ -25,7 +25,7 @@ from socketd.front import Front
 from socketd.loadable import why_not_loadable
 from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
 from socketd.program import SHELL
-from socketd.spawner import ReadyLevel, StderrTarget, WorkerPlan
+from socketd.spawner import ReadyLevel, StderrTarget, WorkerPlan, open_stderr
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "native")
 EXECUTABLE = os.path.join(_FOLDER, "socketd-zygote")
@@ -226,10 +226,10 @@ def _launch_held(
         }
         if plan.stderr is StderrTarget.SOCKET:
             targets[2] = connection
-        elif plan.stderr is StderrTarget.NULL:
-            null_fd = os.open(os.devnull, os.O_RDWR)
-            copies.callback(os.close, null_fd)
-            targets[2] = _copy_above(null_fd, _ABOVE_CONTROL_FD, copies)
+        elif plan.stderr is not StderrTarget.INHERIT:
+            stderr_fd = open_stderr(plan.stderr)
+            copies.callback(os.close, stderr_fd)
+            targets[2] = _copy_above(stderr_fd, _ABOVE_CONTROL_FD, copies)
         pid = _execute_program(plan, level, privileges, targets)
         undo.pop_all()
     template = Template(pid, writing, level, control, [], capture, reading)

@@ -13,7 +13,7 @@ from typing import NoReturn
 from socketd.errors import ExitCode, ProgramError, SystemFailureError, describe_errno
 from socketd.program import SHELL, Program
 from socketd.relay import RelaySettings, Sink, Source
-from socketd.spawner import StderrTarget
+from socketd.spawner import StderrTarget, open_stderr
 
 _OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, a program expects not
 
@@ -50,8 +50,11 @@ class PipedProgram:
                 os.set_blocking(ours, False)
                 self.source = Source(ours, "program")
             wiring = {0: stdin, 1: stdout}
-            if stderr is not StderrTarget.INHERIT:
-                wiring[2] = stdout if stderr is StderrTarget.SOCKET else null
+            if stderr is StderrTarget.SOCKET:
+                wiring[2] = stdout
+            elif stderr is not StderrTarget.INHERIT:
+                theirs.append(open_stderr(stderr))
+                wiring[2] = theirs[-1]
             self.pid = _spawn(program, environment, wiring)
         except BaseException:
             self.close_stdin()

@@ -34,7 +34,7 @@ from socketd.privileges import Privileges, apply, apply_late, grant
 from socketd.program import SHELL
 from socketd.reaper import DeadChild
 from socketd.relay import Relay, RelaySettings
-from socketd.spawner import WORKER_FAILED_STATUS, ReadyLevel, StderrTarget, WorkerPlan
+from socketd.spawner import WORKER_FAILED_STATUS, ReadyLevel, StderrTarget, WorkerPlan, open_stderr
 
 RETIRE_SIGNAL = signal.SIGWINCH
 RING_SIGNAL = signal.SIGUSR1
@@ -270,8 +270,8 @@ def _wire(connection: socket.socket, stderr: StderrTarget) -> None:
     match stderr:
         case StderrTarget.SOCKET:
             os.dup2(connection.fileno(), 2)
-        case StderrTarget.NULL:
-            os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 2)
+        case StderrTarget.NULL | StderrTarget.SYSLOG:
+            os.dup2(open_stderr(stderr), 2)
         case StderrTarget.INHERIT:
             pass
 

@@ -11,16 +11,14 @@
 #include "front/executable.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/syslog.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { EXIT_WRONG_CALL = 100 };
@@ -117,19 +115,11 @@ static bool is_connection(int fd)
 }
 
 /* What a CGI program complains of is for the operator. Where standard error is the connection it
- * would stand in the midst of the answer: then each line goes to the system's log, as a datagram
- * of its own and without a process in between, or nowhere. */
+ * would stand in the midst of the answer. */
 static void move_stderr(void)
 {
-    const struct sockaddr_un log = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = syslog_open();
 
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&log, sizeof log) < 0) {
-        close(fd);
-        fd = -1;
-    }
-    if (fd < 0)
-        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
         front_refuse(STDOUT_FILENO, &broken);
 }

@@ -1,7 +1,7 @@
 /*
  * socketd-zygote: the template whose workers exec the program.
  *
- *     socketd-zygote --master PID --stderr socket|inherit|null --path FILE
+ *     socketd-zygote --master PID --stderr socket|inherit|syslog|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
  *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
  *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] | --ready relay] -- ARG0 [ARG...]
@@ -14,6 +14,7 @@
  */
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/syslog.h"
 #include "instance.h"
 #include "privileges.h"
 #include "program.h"
@@ -273,9 +274,12 @@ static int open_stderr(const char *mode)
         return STDERR_IS_CONNECTION;
     if (strcmp(mode, "inherit") == 0)
         return STDERR_FILENO;
-    if (strcmp(mode, "null") != 0)
-        reject("--stderr is not one of socket, inherit, null");
-    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (strcmp(mode, "syslog") == 0)
+        fd = syslog_open();
+    else if (strcmp(mode, "null") == 0)
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    else
+        reject("--stderr is not one of socket, inherit, syslog, null");
     if (fd < 0)
         fail("open /dev/null");
     return fd;

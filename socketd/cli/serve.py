@@ -31,7 +31,7 @@ from socketd.confinement import Confinement
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
-from socketd.front import FrontKind, check_root, put_behind
+from socketd.front import FrontKind, check_root, put_behind, unwrap
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
@@ -108,14 +108,21 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
     inherited = base_environment(environment) | login
     directory = os.path.abspath(line.values["directory"]) if line.has("directory") else None
     kind = choice(FrontKind, line, "front", FrontKind.NONE)
-    front = None
+    stderr = choice(StderrTarget, line, "stderr", usual_stderr(kind))
+    front, chosen = None, None
     if kind is FrontKind.NONE:
         if line.has("root") or line.has("head-timeout"):
             raise UsageError("--root and --head-timeout need --front scgi or fcgi")
         program, variables = _program(line, inherited), inherited
+        chosen = _unwrap(line, program)
+        if chosen is not None:
+            kind = FrontKind.SCGI
+            # The wrapper keeps complaints out of the answer.
+            stderr = StderrTarget.SYSLOG if stderr is StderrTarget.SOCKET else stderr
     else:
         _check_front(line, kind)
         chosen = check_root(line.values["root"]) if line.has("root") else _program(line, inherited)
+    if chosen is not None:
         cgi = put_behind(kind, chosen, login, _duration(line, "head-timeout", "30s"))
         program, front, variables = cgi.program, cgi.front, cgi.environment
         directory = directory or cgi.directory
@@ -128,7 +135,7 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         backlog=_count(line, "backlog", 1, HIGHEST_BACKLOG) or DEFAULT_BACKLOG,
         worker=_worker_kind(line),
         relay=relay_settings(line) if line.needs_relay else None,
-        stderr=choice(StderrTarget, line, "stderr", usual_stderr(kind)),
+        stderr=stderr,
         readiness=_readiness(line),
         front=front,
         confinement=Confinement(
@@ -144,6 +151,15 @@ def _program(line: CommandLine, environment: dict[str, str]) -> Program:
     return resolve(
         line.values["program"], choice(ShellUse, line, "shell", ShellUse.AUTO), environment
     )
+
+
+def _unwrap(line: CommandLine, program: Program) -> Program | str | None:
+    """Return what a call of our SCGI wrapper runs, where a front can do it; None otherwise."""
+    chosen = unwrap(program)
+    level, worker = _readiness(line).level, _worker_kind(line)
+    has_root = isinstance(chosen, str)
+    reason = why_no_front(FrontKind.SCGI, level, worker, has_root=has_root)
+    return None if line.needs_relay or reason is not None or not is_built() else chosen
 
 
 def _check_front(line: CommandLine, kind: FrontKind) -> None:

@@ -58,7 +58,7 @@ def _assert_rejected(master: FakeMaster, reason: str) -> None:
         ((*_MASTER, *_STDERR, "--path", "cat", *_PROGRAM), "--path is not absolute"),
         (
             (*_MASTER, "--stderr", "file", *_PATH, *_PROGRAM),
-            "--stderr is not one of socket, inherit, null",
+            "--stderr is not one of socket, inherit, syslog, null",
         ),
         ((*_MASTER, *_STDERR, *_PATH, "--ready", "read", *_PROGRAM), "--ready is not relay"),
         (("--master", "me", *_STDERR, *_PATH, *_PROGRAM), "--master is not a process id"),
