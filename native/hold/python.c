@@ -26,7 +26,13 @@ static struct {
     object *(*get)(object *, const char *);
     object *(*call)(object *, const char *, const char *, ...);
     object *(*bytes)(const char *, ptrdiff_t);
+    object *(*compile)(const char *, const char *, int);
+    object *(*evaluate)(object *, object *, object *);
+    object *(*builtins)(void);
+    object *(*dictionary)(void);
+    object *(*item)(object *, const char *);
     int (*set)(object *, object *, object *);
+    int (*set_item)(object *, const char *, object *);
     void (*forget)(object *);
     void (*clear_error)(void);
 } python;
@@ -35,6 +41,23 @@ static struct {
  * code, an encoder and putenv(), which has no news for an environment that has it already. The name
  * is CPython's own since 3.2; in one that has another, os.environ stays what it was. */
 static object *variables;
+
+/* Whatever looks at an object of Python writes to it: it counts references. In a copy each page that
+ * is written to for the first time has to be copied, some eighty of them between the first line of
+ * input and the first of output. So before there is a client each copy reads and writes a line in
+ * memory, which is most of that: types, small numbers, the places where the next objects will be. */
+static const char rehearsal_source[] =
+    "import _io\n"
+    "def rehearse():\n"
+    "    client = _io.BufferedReader(_io.BytesIO(b'word ' * 12 + b'\\n'))\n"
+    "    line = _io.TextIOWrapper(client, encoding='utf-8').readline()\n"
+    "    client = _io.BufferedWriter(_io.BytesIO())\n"
+    "    text = _io.TextIOWrapper(client, encoding='utf-8')\n"
+    "    text.write(' '.join(line.split()))\n"
+    "    text.flush()\n";
+static object *rehearsal;
+
+enum { FILE_INPUT = 257 }; /* Py_file_input */
 
 void python_find(void)
 {
@@ -50,7 +73,13 @@ void python_find(void)
         {&python.get, "PyObject_GetAttrString"},
         {&python.call, "PyObject_CallMethod"},
         {&python.bytes, "PyBytes_FromStringAndSize"},
+        {&python.compile, "Py_CompileString"},
+        {&python.evaluate, "PyEval_EvalCode"},
+        {&python.builtins, "PyEval_GetBuiltins"},
+        {&python.dictionary, "PyDict_New"},
+        {&python.item, "PyDict_GetItemString"},
         {&python.set, "PyDict_SetItem"},
+        {&python.set_item, "PyDict_SetItemString"},
         {&python.forget, "Py_DecRef"},
         {&python.clear_error, "PyErr_Clear"},
     };
@@ -66,6 +95,29 @@ void python_find(void)
     }
 }
 
+/* NULL if that does not work in this interpreter; then it is done without. */
+static object *compile_rehearsal(void)
+{
+    object *code = python.compile(rehearsal_source, "socketd", FILE_INPUT);
+    object *names = python.dictionary();
+    object *found = NULL;
+
+    if (code && names) {
+        python.set_item(names, "__builtins__", python.builtins());
+        python.forget(python.evaluate(code, names, names));
+        found = python.item(names, "rehearse"); /* it keeps the names, and they keep it */
+    }
+    python.forget(code);
+    return found;
+}
+
+static void rehearse(void)
+{
+    if (rehearsal)
+        python.forget(python.call(rehearsal, "__call__", NULL));
+    python.clear_error();
+}
+
 static bool is_running(void)
 {
     return python.is_initialized && python.is_initialized();
@@ -79,6 +131,8 @@ void python_prepare(void)
     if (!is_running())
         return;
     state = python.ensure();
+    rehearsal = compile_rehearsal();
+    rehearse(); /* what is done for the first time is done for all copies */
     /* As the documentation of gc.freeze() has it for a process that will fork: what is there now is
      * not looked at, and so not written to and copied, when a copy collects its garbage. The end of
      * an interpreter does, which is two thirds of what a short script costs. */
@@ -105,6 +159,7 @@ void python_after_fork(void)
     /* Locks anew, threads forgotten; then what register_at_fork() has collected, of which one
      * reseeds random. */
     python.after_fork();
+    rehearse();
     python.release(state);
 }
 

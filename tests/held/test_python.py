@@ -72,6 +72,24 @@ def test_connections_differ_in_what_is_random_and_have_their_own_variables(
     assert {tuple(words[4:]) for _, words in drawn} == {("None", "None")}
 
 
+def test_what_is_done_ahead_leaves_no_trace_in_the_script(start: Start, script: Script) -> None:
+    """Names, modules, streams and errors are after the hold what they were before."""
+    path = script(
+        "import gc, sys\n"
+        "def look():\n"
+        "    return (sorted(globals()), sorted(sys.modules), sys.stdin, sys.stdout,\n"
+        "            sys.exc_info(), hasattr(sys, 'last_value'), gc.garbage, gc.isenabled())\n"
+        "before = after = None\n"
+        "before = look()\n"
+        "sys.stdin.readline()\n"
+        "after = look()\n"
+        "print(before == after or [pair for pair in zip(before, after) if pair[0] != pair[1]])\n"
+    )
+    server = start("read!", f"{PYTHON} {path}")
+
+    assert [exchange(server.place, b"\n") for _ in range(2)] == [b"True\n"] * 2
+
+
 def test_hooks_of_a_fork_run_in_each_copy(start: Start, script: Script) -> None:
     """What os.register_at_fork() was given for the child runs once in a copy, in no template."""
     path = script(
