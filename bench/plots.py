@@ -30,6 +30,8 @@ def draw(results: Results, directory: str) -> list[str]:
     for cell in results.cells("paced"):
         path = os.path.join(directory, f"turn-around-{cell.program}.svg")
         drawn.append(_latency(pyplot, results, cell, path))
+    if any(cell.program == "cat" for cell in results.cells("paced")):
+        drawn.append(_levels(pyplot, results, os.path.join(directory, "levels.svg")))
     if results.cells("throughput"):
         path = os.path.join(directory, "throughput.svg")
         drawn.append(_throughput(pyplot, results, path))
@@ -94,6 +96,95 @@ def _throughput(pyplot: Drawing, results: Results, path: str) -> str:
     axes.set_xlabel("connections at once")
     axes.set_ylabel("connections per second")
     return _finish(pyplot, figure, axes, "cat, throughput", path)
+
+
+# What a level has done before there is a connection: the rest of the steps is the client's to wait.
+_STEPS = ("fork", "exec", "link", "start")
+_STEP_COLOURS = ("#c8d6e5", "#8fb0d3", "#5b8cc0", "#27639f")
+_LEVELS = (
+    (BASELINE, f"the others ({BASELINE})", ()),
+    ("socketd-native", "--ready fork", ("fork",)),
+    ("socketd-load", "--ready load", ("exec", "link", "fork")),
+    ("socketd-read", "--ready read", ("exec", "link", "start", "fork")),
+    ("socketd-relay", "--ready relay", ("fork", "exec", "link", "start")),
+)
+# Of the longest bar: what is shorter has its number beside it, not within.
+_LEAST_SHARE = 0.6
+
+
+def _levels(pyplot: Drawing, results: Results, path: str) -> str:
+    """Draw which steps are paid when, and beside each level what its client waits for."""
+    cells = [cell for cell in results.cells("paced") if cell.program in ("cat", "python")]
+    widths = [3.0] + [1.3] * len(cells)
+    figure, axes = pyplot.subplots(
+        1, 1 + len(cells), figsize=(10.5, 3.3), layout="constrained", width_ratios=widths
+    )
+    _steps(axes[0])
+    for place, cell in zip(axes[1:], cells, strict=True):
+        _waits(place, results, cell)
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return path
+
+
+def _steps(axes: Drawing) -> None:
+    for row, (key, _, before) in enumerate(_LEVELS):
+        after = [step for step in _STEPS if step not in before]
+        for place, step in enumerate(before):
+            _block(axes, row, place - len(before), step)
+        for place, step in enumerate(after):
+            _block(axes, row, place, step)
+        axes.barh(row, 1, left=len(after), height=0.6, color="white", edgecolor=_INK)
+        work = "relay" if key == "socketd-relay" else "work"
+        axes.text(len(after) + 0.5, row, work, ha="center", va="center", color=_INK)
+    axes.plot([0, 0], [-0.5, len(_LEVELS) - 0.5], color="C3", linewidth=2)
+    axes.text(0, -0.62, "the connection arrives", ha="center", va="bottom", color="C3")
+    axes.text(-4, -0.62, "paid before", ha="left", va="bottom", color=_INK)
+    axes.text(5, -0.62, "the client waits", ha="right", va="bottom", color=_INK)
+    axes.set_xlim(-4.05, 5.05)
+    axes.set_yticks(range(len(_LEVELS)), [label for _, label, _ in _LEVELS])
+    axes.set_xticks([])
+    _bare(axes)
+
+
+def _block(axes: Drawing, row: int, left: float, step: str) -> None:
+    colour = _STEP_COLOURS[_STEPS.index(step)]
+    axes.barh(row, 1, left=left, height=0.6, color=colour, edgecolor="white")
+    ink = "white" if step in ("link", "start") else "black"
+    axes.text(left + 0.5, row, step, ha="center", va="center", color=ink)
+
+
+def _waits(axes: Drawing, results: Results, cell: Cell) -> None:
+    found = {
+        row: summary.median / 1e3
+        for row, (key, _, _) in enumerate(_LEVELS)
+        if (summary := results.summary(cell, key, "p50_us"))
+    }
+    longest = max(found.values(), default=1.0)
+    for row, milliseconds in found.items():
+        colour = _INK if row == 0 else "C3"
+        axes.barh(row, milliseconds, height=0.6, color=colour)
+        inside = milliseconds > _LEAST_SHARE * longest
+        axes.text(
+            milliseconds + longest * (-0.03 if inside else 0.03),
+            row,
+            f"{milliseconds:.2f} ms",
+            ha="right" if inside else "left",
+            va="center",
+            color="white" if inside else _INK,
+        )
+    axes.set_xlim(0, longest * 1.02)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    title = PROGRAMS[cell.program].title.replace("`", "")
+    axes.text(0, -0.62, f"{title}, median", ha="left", va="bottom", color=_INK)
+    _bare(axes)
+
+
+def _bare(axes: Drawing) -> None:
+    axes.set_ylim(len(_LEVELS) - 0.5, -1.0)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
 
 
 def _finish(pyplot: Drawing, figure: Drawing, axes: Drawing, title: str, path: str) -> str:

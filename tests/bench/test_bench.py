@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import plots, report
 from bench.results import Cell, Record, Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,3 +99,22 @@ def test_quick_run_measures_what_is_installed(tmp_path: Path) -> None:
     assert len(paced["samples_us"]) == 20
     assert "### Targets" in done.stdout
     assert list(scratch.iterdir()) == []
+
+
+def test_plots_are_drawn_from_what_was_measured(tmp_path: Path) -> None:
+    """Each picture has its file, the levels with the median of each, and text stays text."""
+    pytest.importorskip("matplotlib", reason="matplotlib is of the group 'bench'")
+    servers = {"tcpserver": 1000.0, "socketd-native": 900.0, "socketd-read": 125.0}
+    records = [
+        Record("paced", program, 100, 32, key, 0, {"p50_us": value}, {}, [value, value * 2])
+        for program in ("cat", "python")
+        for key, value in servers.items()
+    ]
+
+    drawn = plots.draw(_results(records), str(tmp_path))
+
+    names = [os.path.basename(path) for path in drawn]
+    assert names == ["turn-around-cat.svg", "turn-around-python.svg", "levels.svg"]
+    picture = (tmp_path / "levels.svg").read_text()
+    for text in ("the connection arrives", "--ready load", "1.00 ms", "0.90 ms", "0.12 ms"):
+        assert f">{text}<" in picture
