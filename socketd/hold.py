@@ -16,9 +16,12 @@ ours, down to Python 3.7. So it uses nothing but the standard library, and no ne
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
 import ctypes
+import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -27,6 +30,7 @@ from types import CodeType, ModuleType
 
 _USAGE = "usage: python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]"
 _USAGE_STATUS = 2  # Python's own
+_CANNOT_FLUSH_STATUS = 120  # Python's own, too
 
 
 def _is_waiting() -> bool:
@@ -90,9 +94,65 @@ def main() -> None:
     module = ModuleType("__main__")
     module.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None)
     sys.modules["__main__"] = module
-    if _is_waiting():
-        os.kill(os.getpid(), signal.SIGSTOP)
-    exec(code, module.__dict__)  # noqa: S102  it is what was asked for
+    if not _is_waiting():
+        exec(code, module.__dict__)  # noqa: S102  it is what was asked for
+        return
+    os.kill(os.getpid(), signal.SIGSTOP)
+    _run_copy(code, module)
+
+
+def _run_copy(code: CodeType, module: ModuleType) -> None:
+    """Run the script and end as the interpreter does, but for taking itself apart.
+
+    That would touch every object of the template, and copy their pages, which is most of what a
+    short script costs. What the script has made is let go of, and its files are flushed.
+    """
+    status: object = None
+    try:
+        exec(code, module.__dict__)  # noqa: S102  it is what was asked for
+    except SystemExit as end:
+        status = end.code
+    except BaseException as error:  # noqa: BLE001  the interpreter would do the same
+        _flush_streams()
+        # Without the frame of this file.
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+    if status is not None and not isinstance(status, int):
+        _flush_streams()
+        print(status, file=sys.stderr)
+        status = 1
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()  # noqa: SLF001  as Py_FinalizeEx() does
+    atexit._run_exitfuncs()  # noqa: SLF001  the same
+    _flush_files()
+    module.__dict__.clear()
+    gc.collect()
+    os._exit(int(status or 0) & 0xFF if _flush_streams() else _CANNOT_FLUSH_STATUS)
+
+
+def _flush_files() -> None:
+    """Flush what the script has open: in a ring, files would be closed in no certain order.
+
+    What was there before the hold is frozen and not among these objects.
+    """
+    files = gc.get_objects()
+    for kinds in ((io.TextIOWrapper,), (io.BufferedWriter, io.BufferedRandom)):
+        for file in files:
+            if type(file) in kinds:
+                with contextlib.suppress(OSError, ValueError):  # it is closed
+                    file.flush()
+
+
+def _flush_streams() -> bool:
+    """Flush the standard streams; tell whether they could be."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
