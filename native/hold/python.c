@@ -98,7 +98,7 @@ void python_find(void)
 /* NULL if that does not work in this interpreter; then it is done without. */
 static object *compile_rehearsal(void)
 {
-    object *code = python.compile(rehearsal_source, "socketd", FILE_INPUT);
+    object *code = python.compile(rehearsal_source, "<socketd>", FILE_INPUT);
     object *names = python.dictionary();
     object *found = NULL;
 
