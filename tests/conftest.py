@@ -2,11 +2,13 @@
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.processes import kill_marked, marked
 from harness.sanitized import Sanitized
 
 REQUIRE_PEERS = "SOCKETD_REQUIRE_PEERS"
@@ -49,3 +51,13 @@ def sanitize() -> Iterator[Callable[[str], Sanitized]]:
             return made[target]
 
         yield build
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """Return a mark that nothing alive carries at the end."""
+    mark = uuid.uuid4().hex
+    yield mark
+    left = marked(mark)
+    kill_marked(mark)
+    assert left == []

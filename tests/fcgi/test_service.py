@@ -7,15 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.clients import connect
 from harness.fastcgi import Peer, request
-from harness.processes import kill_marked, marked
+from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
 
@@ -23,16 +21,6 @@ from .conftest import Script
 from .wrappers import HEAD
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """Return a mark that nothing alive carries at the end."""
-    mark = uuid.uuid4().hex
-    yield mark
-    left = marked(mark)
-    kill_marked(mark)
-    assert left == []
 
 
 @pytest.mark.parametrize("family", ["unix", "tcp"])

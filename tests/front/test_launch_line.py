@@ -5,14 +5,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import scgi
-from harness.processes import kill_marked, marked
+from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
 from socketd.front import unwrap
@@ -39,16 +37,6 @@ def built() -> None:
     """Skip where nothing native was built."""
     if not is_built():
         pytest.skip("the native worker was not built: no C compiler")
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """Return a mark that nothing alive carries at the end."""
-    mark = uuid.uuid4().hex
-    yield mark
-    left = marked(mark)
-    kill_marked(mark)
-    assert left == []
 
 
 @pytest.mark.parametrize("more", ["", "--stderr inherit"])

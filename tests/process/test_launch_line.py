@@ -5,14 +5,12 @@ import pty
 import re
 import signal
 import subprocess
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.clients import exchange
-from harness.processes import kill_marked, marked
+from harness.processes import marked
 from harness.servers import SOCKET, clean_environment
 from harness.waiting import wait_for
 
@@ -31,16 +29,6 @@ CGI_PROGRAM = """#!/bin/sh
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
 printf '%s asks for %s from %s\\n' "$REQUEST_METHOD" "$QUERY_STRING" "$REMOTE_ADDR"
 """
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """Return a mark that nothing alive carries at the end."""
-    mark = uuid.uuid4().hex
-    yield mark
-    left = marked(mark)
-    kill_marked(mark)
-    assert left == []
 
 
 def _executable(path: Path, text: str) -> str:
