@@ -310,6 +310,24 @@ def test_python_script_is_prepared_and_sees_its_request(start: Start, script: Sc
     assert server.wait_event("service_ready")["ready"] == "stop"
 
 
+def test_what_a_script_remembers_is_of_its_request_alone(start: Start, script: Script) -> None:
+    """Neither its memory nor a file that its start has opened tells of others."""
+    path = script(
+        "import os\nfrom notes import notes, file\n"
+        "notes.append(os.environ['HTTP_WHO'])\n"
+        "print(notes, file.read())\n"
+    )
+    script("notes = []\nfile = open(__file__)\nfile.readline()\n", "notes.py")
+    server = start("--ready", "stop!", "-p", f"{PYTHON} {path}")
+
+    answers = [
+        scgi.ask(server.place, scgi.request(HTTP_WHO=who)).decode() for who in ("ann", "bob", "eve")
+    ]
+
+    for who, answer in zip(("ann", "bob", "eve"), answers, strict=True):
+        assert answer.startswith(f"['{who}'] file = open(__file__)\n")
+
+
 def test_c_environment_of_a_held_script_is_the_request_s(start: Start, script: Script) -> None:
     """What a copy starts inherits the request, too, with values of any length."""
     path = script("import subprocess\nsubprocess.run(['env'])\n")
