@@ -13,10 +13,12 @@
  * saved registers (place.c), or at the SIGSTOP that the program has sent to itself. There is one
  * thread, so no lock is held but what the program itself holds across that call. The template takes
  * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
- * looked up before main(). More than that is called in two places only: CPython once in the
- * template and in each copy (python.c), and in a copy that has its connection the setenv() of a
- * program that keeps its environment elsewhere (variables.c). Both are what the program could call
- * there itself. At any other place the handler returns at once and the master tries again.
+ * looked up before main(). More than that is called in three places only: CPython once in the
+ * template and in each copy (python.c); in a copy that has a request with a body fork(), with what
+ * the program has registered for it (front/farewell.c); and in a copy that has its connection the
+ * setenv() of a program that keeps its environment elsewhere (variables.c). All three are what the
+ * program could call there itself. At any other place the handler returns at once and the master
+ * tries again.
  *
  * Descriptors come through the control socket only when the program is to be held, so nothing
  * that it starts before can keep the listener or the board. The last message on that socket is
