@@ -27,18 +27,16 @@ _DRAIN_BYTES = 65536
 class Doorbell:
     """A context in which the given signals wake whoever waits for `read_fd`.
 
-    Those in `deferrable` can be muffled. `pipe` is one that workers hold the write end of.
+    Any of them can be muffled. `pipe` is one that workers hold the write end of.
     """
 
     def __init__(
         self,
         signals: Iterable[signal.Signals],
-        deferrable: frozenset[signal.Signals],
         pipe: tuple[int, int] | None = None,
     ) -> None:
         self._signals = tuple(signals)
-        self._deferrable = deferrable
-        self._is_muffled = False
+        self._muffled: frozenset[signal.Signals] = frozenset()
         self._rung: set[int] = set()
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
@@ -69,17 +67,16 @@ class Doorbell:
         os.close(self.read_fd)
         os.close(self.write_fd)
 
-    def muffle(self) -> None:
-        """Hold the deferrable signals back; they wake nobody until they are let through."""
-        if not self._is_muffled:
-            self._is_muffled = True
-            signal.pthread_sigmask(signal.SIG_BLOCK, self._deferrable)
+    def muffle(self, signals: frozenset[signal.Signals]) -> None:
+        """Hold these back, and none but these; they wake nobody until they are let through."""
+        if signals != self._muffled:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._muffled - signals)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+            self._muffled = signals
 
     def unmuffle(self) -> None:
         """Let through what was held back, and all that comes from now on."""
-        if self._is_muffled:
-            self._is_muffled = False
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._deferrable)
+        self.muffle(frozenset())
 
     def answer(self) -> set[int]:
         """Empty the pipe and return the signals since the last time, held back ones included."""
@@ -88,8 +85,8 @@ class Doorbell:
                 pass
         except BlockingIOError:
             pass
-        if self._is_muffled:
-            while held_back := signal.sigtimedwait(self._deferrable, 0):
+        if self._muffled:
+            while held_back := signal.sigtimedwait(self._muffled, 0):
                 self._rung.add(held_back.si_signo)
         rung, self._rung = self._rung, set()
         return rung

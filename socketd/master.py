@@ -32,6 +32,8 @@ from socketd.worker import RING_SIGNAL
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
+_ENDS = frozenset({signal.SIGCHLD})
+_DOZE_SECONDS = 0.01
 RELOAD_SIGNAL = signal.SIGHUP
 REPLACE_SIGNAL = signal.SIGUSR2
 
@@ -69,6 +71,7 @@ class Master:
         self._roster: Roster
         self._unanswered: set[int] = set()
         self._rest: Timer | None = None
+        self._is_dozing = False
         self._notifier = Notifier(
             manager or ServiceManager(),
             self._wheel,
@@ -91,7 +94,7 @@ class Master:
         if self._successor is not None:
             signals.add(REPLACE_SIGNAL)
         with (
-            Doorbell(signals, WORKER_SIGNALS, estate.doorbell if estate else None) as doorbell,
+            Doorbell(signals, estate.doorbell if estate else None) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
             selector.register(doorbell.read_fd, selectors.EVENT_READ)
@@ -141,28 +144,43 @@ class Master:
 
         A turn right after accept would run beside the very exec that the client waits for, and
         with many clients each connection would cost a turn of its own. So the news of some
-        milliseconds is taken together, as long as there is any.
+        milliseconds is taken together, as long as there is any. Where too few workers wait for
+        that, at least the ends of others are: nobody waits for them.
         """
         # A worker without the right to signal us rings by a byte alone.
         self._unanswered |= doorbell.answer() or {RING_SIGNAL}
-        if not self._unanswered <= WORKER_SIGNALS or (
-            self._rest is None and not self._lie_down(doorbell)
+        if (
+            not self._unanswered <= WORKER_SIGNALS
+            or (self._rest is None and not self._lie_down(doorbell))
+            or (self._is_dozing and not self._unanswered <= _ENDS)
         ):
             self._get_up(doorbell)
 
     def _lie_down(self, doorbell: Doorbell) -> bool:
-        """Begin a rest, if every service has the patience; tell whether it has."""
+        """Begin a rest, or a doze in which only ends of workers wait; tell whether one began."""
+        seconds = self._patience_seconds()
+        self._is_dozing = seconds <= 0
+        if self._is_dozing:
+            if not self._unanswered <= _ENDS or not all(
+                service.is_patient_with_ends for service in self._roster.services
+            ):
+                return False
+            seconds = _DOZE_SECONDS
+        doorbell.muffle(_ENDS if self._is_dozing else WORKER_SIGNALS)
+        self._rest = self._wheel.add(time.monotonic() + seconds, lambda: self._get_up(doorbell))
+        return True
+
+    def _patience_seconds(self) -> float:
+        """Return for how long news of workers may wait, by the least patient service."""
         shortest = float("inf")
         for service in self._roster.services:
             if service.is_finished:
                 continue
             seconds = service.patience_seconds
             if seconds <= 0:
-                return False
+                return 0.0
             shortest = min(shortest, seconds)
-        doorbell.muffle()
-        self._rest = self._wheel.add(time.monotonic() + shortest, lambda: self._get_up(doorbell))
-        return True
+        return shortest
 
     def _get_up(self, doorbell: Doorbell) -> None:
         """Take a turn with everything that has come; rest again after one with news of workers."""

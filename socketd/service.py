@@ -145,6 +145,12 @@ class Service:
         return self._pool.patience_seconds
 
     @property
+    def is_patient_with_ends(self) -> bool:
+        """Tell whether the ends of workers may wait; a log line about one tells its duration."""
+        is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
+        return self.is_finished or (is_at_rest and self._pool.is_patient_with_ends)
+
+    @property
     def counts(self) -> tuple[int, int, int]:
         """Return the workers that wait, those at work, and the connections since the start."""
         size = self._pool.size

@@ -115,15 +115,19 @@ class Pool:
         Not if somebody may start, or the service end, because a worker ends. Otherwise it is
         time enough for few of the idle workers to accept: the more of them, the longer.
         """
-        if (
-            self._phase != Phase.RUNNING
-            or self._register.outdated
-            or self._rule.grows_on_completion
-            or len(self._register) >= self._settings.maximum
-            or self._settings.minimum < _FEWEST_FOR_PATIENCE
-        ):
+        if not self.is_patient_with_ends or self._settings.minimum < _FEWEST_FOR_PATIENCE:
             return 0.0
         return min(_LONGEST_PATIENCE, self._settings.minimum * _PATIENCE_PER_WORKER)
+
+    @property
+    def is_patient_with_ends(self) -> bool:
+        """Tell whether the ends of workers may be kept back: nothing follows from one at once."""
+        return (
+            self._phase == Phase.RUNNING
+            and not self._register.outdated
+            and not self._rule.grows_on_completion
+            and len(self._register) < self._settings.maximum
+        )
 
     def state_of(self, worker: int) -> WorkerState | None:
         """Return a worker's state, None for a number that no living worker has."""

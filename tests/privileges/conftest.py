@@ -116,7 +116,7 @@ def workers(kind: str) -> Iterator[StartWorkers]:
     """Make workers that are ended when the test is."""
     with (
         contextlib.ExitStack() as stack,
-        Doorbell((RING_SIGNAL, signal.SIGCHLD), frozenset()) as doorbell,
+        Doorbell((RING_SIGNAL, signal.SIGCHLD)) as doorbell,
     ):
 
         def start(confinement: Confinement, script: str, count: int = 1) -> Workers:

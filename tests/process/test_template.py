@@ -278,7 +278,7 @@ class Master:
 @pytest.fixture
 def master(tmp_path: Path) -> Iterator[Master]:
     """Lend a spawner with its first template."""
-    with Doorbell((RING_SIGNAL, signal.SIGCHLD), frozenset()) as doorbell:
+    with Doorbell((RING_SIGNAL, signal.SIGCHLD)) as doorbell:
         master = Master(tmp_path, doorbell.write_fd)
         yield master
         master.end()

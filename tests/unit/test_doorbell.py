@@ -19,7 +19,7 @@ _DEFERRABLE = frozenset({signal.SIGUSR2})
 @pytest.fixture
 def doorbell() -> Iterator[Doorbell]:
     """Lend a doorbell that is hung up."""
-    with Doorbell(_SIGNALS, _DEFERRABLE) as doorbell:
+    with Doorbell(_SIGNALS) as doorbell:
         yield doorbell
 
 
@@ -95,7 +95,7 @@ def test_full_pipe_loses_no_signal(doorbell: Doorbell, capfd: pytest.CaptureFixt
 
 def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
     """What is held back merges and is told to whoever asks; the other signals wake as ever."""
-    doorbell.muffle()
+    doorbell.muffle(_DEFERRABLE)
     for _ in range(3):
         signal.raise_signal(signal.SIGUSR2)
 
@@ -107,9 +107,21 @@ def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
     assert doorbell.answer() == {signal.SIGUSR1}
 
 
+def test_others_than_the_muffled_wake(doorbell: Doorbell) -> None:
+    """What is held back is exactly what was said last."""
+    doorbell.muffle(frozenset({signal.SIGUSR1}))
+    doorbell.muffle(frozenset({signal.SIGUSR2}))
+    signal.raise_signal(signal.SIGUSR2)
+    assert not is_rung(doorbell)
+
+    signal.raise_signal(signal.SIGUSR1)
+    assert is_rung(doorbell)
+    assert doorbell.answer() == {signal.SIGUSR1, signal.SIGUSR2}
+
+
 def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
     """What was held back wakes as soon as it is let through, and so does what comes later."""
-    doorbell.muffle()
+    doorbell.muffle(_DEFERRABLE)
     signal.raise_signal(signal.SIGUSR2)
 
     doorbell.unmuffle()
@@ -122,8 +134,8 @@ def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
 
 def test_muffling_twice_is_muffling_once(doorbell: Doorbell) -> None:
     """One unmuffling is enough, and one too many is harmless."""
-    doorbell.muffle()
-    doorbell.muffle()
+    doorbell.muffle(_DEFERRABLE)
+    doorbell.muffle(_DEFERRABLE)
     doorbell.unmuffle()
     doorbell.unmuffle()
 
@@ -135,8 +147,8 @@ def test_muffling_twice_is_muffling_once(doorbell: Doorbell) -> None:
 def test_hanging_up_leaves_no_signal_blocked() -> None:
     """A doorbell that ends muffled leaves the mask as it found it, and no signal for later."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with Doorbell(_SIGNALS, _DEFERRABLE) as doorbell:
-        doorbell.muffle()
+    with Doorbell(_SIGNALS) as doorbell:
+        doorbell.muffle(_DEFERRABLE)
         signal.raise_signal(signal.SIGUSR2)
 
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
@@ -153,7 +165,7 @@ def test_handlers_and_wakeup_descriptor_come_back() -> None:
     before = [signal.signal(signal.SIGUSR1, note), signal.signal(signal.SIGUSR2, signal.SIG_IGN)]
     previous_fd = signal.set_wakeup_fd(writing)
     try:
-        with Doorbell((signal.SIGUSR1, signal.SIGUSR2), _DEFERRABLE) as doorbell:
+        with Doorbell((signal.SIGUSR1, signal.SIGUSR2)) as doorbell:
             signal.raise_signal(signal.SIGUSR1)
             assert noted == []
 
@@ -177,7 +189,7 @@ def test_handlers_come_back_after_an_error() -> None:
     """An exception does not leave our handlers behind."""
     before = signal.getsignal(signal.SIGUSR1)
 
-    with pytest.raises(KeyError), Doorbell((signal.SIGUSR1,), frozenset()):
+    with pytest.raises(KeyError), Doorbell((signal.SIGUSR1,)):
         raise KeyError
 
     assert signal.getsignal(signal.SIGUSR1) == before

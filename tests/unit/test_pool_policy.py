@@ -398,3 +398,17 @@ def test_worker_born_too_late_is_still_waited_for() -> None:
     last = pool.handle(SpawnFailed(1, "no memory"), 3.0)
 
     assert last == FINISH
+
+
+def test_ends_may_wait_where_nothing_follows_from_one() -> None:
+    """Not where one makes room below the maximum, or another worker is started for it."""
+    small = pool_of(1, 8, Strategy.EAGER)
+    assert small.is_patient_with_ends
+    assert small.patience_seconds == 0.0
+
+    full = pool_of(1, 1, Strategy.EAGER)
+    assert not full.is_patient_with_ends
+    assert not pool_of(1, 8, Strategy.INCREMENTAL).is_patient_with_ends
+
+    small.handle(StopRequested(), 1.0)
+    assert not small.is_patient_with_ends
