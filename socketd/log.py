@@ -260,10 +260,10 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
     """Return what socket 1.1 prints with -v at such a moment."""
     match event:
         case "service_ready" if line["port"] is None:
-            return f"unix: bound to {line['address']}"
+            return f"unix: bound to {line['address']}{_level(line)}"
         case "service_ready":
             name = f" ({line['port_name']})" if line["port_name"] else ""
-            return f"inet: listening on port {line['port']}{name}"
+            return f"inet: listening on port {line['port']}{name}{_level(line)}"
         case "connection_accepted" if line["listener"].startswith("unix:"):
             return f"unix: connection from {line['listener'].removeprefix('unix:')}"
         case "connection_accepted":
@@ -274,6 +274,11 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
             return _dropped_text(line["count"])
         case _:
             return None
+
+
+def _level(line: Mapping[str, Any]) -> str:
+    """Return how far a program has got; nothing where it has not, as ever."""
+    return "" if line["ready"] == "fork" else f", ready at {line['ready']}"
 
 
 def _quoted(value: object) -> str:

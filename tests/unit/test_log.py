@@ -146,6 +146,8 @@ def test_json_keeps_the_types(configured: Callable[..., Lines]) -> None:
          "inet: listening on port 7392"),
         ("service_ready", _READY | {"port": 80, "port_name": "http"},
          "inet: listening on port 80 (http)"),
+        ("service_ready", _READY | {"port": 80, "port_name": "http", "ready": "load"},
+         "inet: listening on port 80 (http), ready at load"),
         ("service_ready", _READY | {"port": None, "port_name": None, "address": "./u.sock"},
          "unix: bound to ./u.sock"),
         ("connection_accepted", _TCP | {"peer": "127.0.0.1:5000"},
