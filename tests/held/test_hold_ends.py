@@ -32,8 +32,9 @@ ENDS = {
     "functions at the exit": "import atexit\natexit.register(print, 'last')\nprint('first')",
     "an object that speaks at its end": "class A:\n def __del__(self): print('gone')\na = A()",
     "the same in a ring": "class A:\n def __del__(self): print('gone')\na = A(); a.a = a",
-    "a thread that is waited for": "import threading, time\n"
-    "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\nprint('main')",
+    "a thread that is waited for": "import threading\n"
+    "def last():\n threading.main_thread().join(); print('thread')\n"
+    "threading.Thread(target=last).start()\nprint('main')",
     "a pool of threads": "from concurrent.futures import ThreadPoolExecutor\n"
     "ThreadPoolExecutor(2).submit(lambda: print('task'))",
     "os._exit": "print('x', flush=True); os._exit(9)",
