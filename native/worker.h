@@ -28,10 +28,10 @@ struct worker {
 
 /*
  * Wait for one connection, tell the master, add the connection's variables to the environment
- * unless that is NULL. Returns the connection. To be called with all signals blocked and every disposition at its
- * default, and returns so but for two things that the caller has to undo: the retire signal's
- * handler, and the request to be told of the master's death. Another handler may do what that of
- * the retire signal does; it runs only while the worker waits.
+ * unless that is NULL. Returns the connection. To be called with all signals blocked and every
+ * disposition at its default, and returns so but for two things that the caller has to undo: the
+ * retire signal's handler, and the request to be told of the master's death. Another handler may do
+ * what that of the retire signal does; it runs only while the worker waits.
  */
 int worker_wait(const struct worker *worker, struct environment *environment);
 

@@ -116,8 +116,9 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         program, variables = _program(line, inherited), inherited
         chosen = _unwrap(line, program)
         if chosen is not None:
-            kind = FrontKind.SCGI
-            # The wrapper keeps complaints out of the answer.
+            # As the wrapper: its program has the request's variables alone, and complaints are
+            # kept out of the answer.
+            kind, login = FrontKind.SCGI, {}
             stderr = StderrTarget.SYSLOG if stderr is StderrTarget.SOCKET else stderr
     else:
         _check_front(line, kind)
@@ -159,7 +160,9 @@ def _unwrap(line: CommandLine, program: Program) -> Program | str | None:
     level, worker = _readiness(line).level, _worker_kind(line)
     has_root = isinstance(chosen, str)
     reason = why_no_front(FrontKind.SCGI, level, worker, has_root=has_root)
-    return None if line.needs_relay or reason is not None or not is_built() else chosen
+    # From another directory the wrapper would look for another program, and leave that again.
+    is_left = line.needs_relay or line.has("directory") or not is_built()
+    return None if is_left or reason is not None else chosen
 
 
 def _check_front(line: CommandLine, kind: FrontKind) -> None:

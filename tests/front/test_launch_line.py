@@ -1,6 +1,7 @@
 """The launch line with our SCGI wrapper, as it has always been."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -67,14 +68,20 @@ def test_line_as_it_is_written_serves_in_the_background(
     wait_for(lambda: not marked(mark), "the server has ended")
 
 
-@pytest.mark.parametrize("form", ["plain", "with a variable", "by a shell", "through a relay"])
+@pytest.mark.parametrize(
+    "form", ["plain", "with a variable", "by a shell", "elsewhere", "as a user", "through a relay"]
+)
 def test_every_form_of_the_line_does_the_same(script: Script, form: str) -> None:
     """Whether a worker does what the wrapper does, or the wrapper, is not to be seen."""
     program = script()
+    if form == "as a user" and os.getuid() != 0:
+        pytest.skip("only root can change user")
     command, more = {
         "plain": (f"{WRAPPER} {program}", []),
         "with a variable": (f"{WRAPPER} --env MODE=x {program}", []),
         "by a shell": (f"true; {WRAPPER} {program}", []),
+        "elsewhere": (f"{WRAPPER} {program}", ["--directory", "/"]),
+        "as a user": (f"{WRAPPER} {program}", ["--user", "root"]),
         "through a relay": (f"{WRAPPER} {program}", ["-r"]),
     }[form]
     if form == "through a relay":
@@ -86,6 +93,7 @@ def test_every_form_of_the_line_does_the_same(script: Script, form: str) -> None
         refused = scgi.ask(server.place, scgi.request(LD_PRELOAD="x"))
 
     assert lines[:3] == ["Content-Type: text/plain", "", "CONTENT_LENGTH=4"]
+    assert "HOME=" not in answer
     assert ("MODE=x" in lines) == (form == "with a variable")
     assert lines[-2:] == [f"in {Path(program).parent}", "body body"]
     assert refused.startswith(b"Status: 400 ")
