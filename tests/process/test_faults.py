@@ -154,10 +154,11 @@ def test_program_that_cannot_be_run_backs_off_and_keeps_trying(serve: Serve) -> 
     )  # fmt: skip
     place = server.place
 
-    for _ in range(6):
+    def has_failed_after_a_delay() -> bool:
         assert exchange(place) == b""
+        return any(line["step"] == 2 for line in server.events("backing_off"))
 
-    server.wait_event("backing_off", lambda line: line["step"] == 2)
+    wait_for(has_failed_after_a_delay, "a failure after the first delay")
     server.wait_settled(idle=2)
 
 
