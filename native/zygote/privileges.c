@@ -95,7 +95,8 @@ static const char *read_limit_value(rlim_t *value, const char *text, char last)
         return text[length] == last ? text + length + (last != '\0') : NULL;
     }
     text = read_number(&number, text, 10, last);
-    *value = number;
+    if (text)
+        *value = number;
     return text;
 }
 
