@@ -22,6 +22,7 @@ SOCKET = str(Path(sys.executable).parent / "socket")
 
 # pipe(7): the most an ordinary user may have. A server drops log lines rather than wait for us.
 _LOG_PIPE_BYTES = 1 << 20
+_LAST_LINES_SECONDS = 1.0
 
 # The names of the processes that workers are copied from.
 TEMPLATES = ("socketd-zygote", "socketd-held")
@@ -138,6 +139,11 @@ class Server:
                     raise AssertionError(f"no {count} {events} in the log:\n{self.log_text()}")
                 self._changed.wait(left)
 
+    def wait_statuses(self, count: int) -> list[int]:
+        """Wait until so many connections have ended, and return how, in the order of the log."""
+        self.wait_any(["connection_closed"], count)
+        return [line["status"] for line in self.events("connection_closed")]
+
     def wait_settled(self, idle: int) -> None:
         """Wait until nobody is busy, exactly `idle` workers wait, and no child is a zombie."""
         board = self.board
@@ -160,8 +166,13 @@ class Server:
         return self.wait(cap_seconds)
 
     def wait(self, cap_seconds: float = CAP_SECONDS) -> int:
-        """Return the exit code of a server that is about to end."""
-        return self.process.wait(cap_seconds)
+        """Return the exit code of a server that is about to end, when its log has been read.
+
+        What it leaves behind may keep the log open, so there is an end to that.
+        """
+        status = self.process.wait(cap_seconds)
+        self._reader.join(_LAST_LINES_SECONDS)
+        return status
 
     def close(self) -> None:
         """Stop whatever is left and fail if the server did not leave everything clean."""

@@ -92,8 +92,7 @@ def test_thread_id_that_libc_keeps_is_the_copy_s(start: Start, compile_c: Compil
         assert exchange(server.place, b"x") == b""
 
     server.wait_settled(idle=2)
-    statuses = [line["status"] for line in server.events("connection_closed")]
-    assert statuses == [-signal.SIGTERM] * 3
+    assert server.wait_statuses(3) == [-signal.SIGTERM] * 3
     assert len(server.events("template_started")) == 1
 
 

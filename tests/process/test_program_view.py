@@ -135,7 +135,7 @@ def test_tcp_peer_is_told_in_every_dialect(serve: Serve, look: str, host: str, b
         "SERVER_PORT": str(port),
     }
     assert {name: environment.get(name) for name in expected} == expected
-    assert server.events("connection_accepted")[0]["peer"].endswith(f":{own_port}")
+    assert server.wait_event("connection_accepted")["peer"].endswith(f":{own_port}")
 
 
 def test_unix_peer_is_told_by_its_credentials(serve: Serve, look: str, tmp_path: Path) -> None:
