@@ -246,7 +246,9 @@ def _pool_settings(line: CommandLine) -> PoolSettings:
     limit_seconds = _duration(line, "time-limit", "0") if line.has("time-limit") else None
     workers = _count(line, "workers", 1, MOST_WORKERS)
     most = _count(line, "max-workers", 1, MOST_WORKERS)
-    strategy = choice(Strategy, line, "strategy", Strategy.EAGER)
+    # Who has said how many are to wait gets so many; who has not leaves it to the load.
+    usual_strategy = Strategy.ADAPTIVE if workers is None else Strategy.EAGER
+    strategy = choice(Strategy, line, "strategy", usual_strategy)
     if line.has("fork") and line.has("loop"):
         minimum, maximum = size_pool(strategy, workers, most)
         usual = PoolSettings(minimum, maximum, strategy, idle_seconds, drain_seconds)

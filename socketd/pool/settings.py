@@ -14,6 +14,7 @@ class Strategy(enum.Enum):
 
     FIXED = "fixed"
     EAGER = "eager"
+    ADAPTIVE = "adaptive"
     INCREMENTAL = "incremental"
     SURGE = "surge"
 

@@ -103,7 +103,7 @@ NONSENSE = {
     "worker": (["--worker", "x", *CAT], "socket: --worker: 'x' is not one of auto, native, python"),
     "strategy": (
         ["-W", "1", "--strategy", "lazy", *CAT],
-        "socket: --strategy: 'lazy' is not one of fixed, eager, incremental, surge",
+        "socket: --strategy: 'lazy' is not one of fixed, eager, adaptive, incremental, surge",
     ),
     "idle time-out": (
         ["--idle-timeout", "soon", *CAT], "socket: --idle-timeout: 'soon' is not a duration",

@@ -1,4 +1,4 @@
-"""The four strategies with real processes, watched through the board.
+"""The strategies with real processes, watched through the board.
 
 The rules stand in socketd/pool/strategies.py; here the kernel, the signals and the clock join in.
 """
@@ -137,6 +137,30 @@ def test_eager_pool_ends_at_its_maximum(serve: Serve) -> None:
 
     wait_size(server, board, idle=2, busy=0)
     assert max(targets(server)) == 4
+
+
+def test_adaptive_pool_has_as_many_waiting_as_at_work(serve: Serve) -> None:
+    """Idle workers grow with the connections, and go down to the minimum after a quiet time."""
+    server = start(serve, "adaptive", 1, 256, IDLE)
+    board, place = server.board, server.place
+
+    with held(place, server, 3):
+        pass
+
+    wait_size(server, board, idle=1, busy=0)
+    assert targets(server)[:3] == [2, 4, 6]
+
+
+def test_pool_that_is_not_told_a_size_is_adaptive(serve: Serve) -> None:
+    """Without -W one worker waits, and under load as many as there are connections."""
+    server = serve("-p", "cat", "-l", "-f", "-B", "127.0.0.1", "-s", "0", "--idle-timeout", NEVER)
+    server.wait_settled(idle=1)
+    board, place = server.board, server.place
+
+    with held(place, server, 3):
+        wait_size(server, board, idle=3, busy=3)
+
+    assert targets(server) == [2, 4, 6]
 
 
 def test_incremental_pool_starts_two_for_each_completion(serve: Serve) -> None:

@@ -198,7 +198,12 @@ def test_nothing_is_started_while_a_retry_is_pending() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "expected"),
-    [(Strategy.EAGER, (0, 2)), (Strategy.INCREMENTAL, (0,)), (Strategy.SURGE, (0, 2, 3, 4, 5))],
+    [
+        (Strategy.EAGER, (0, 2)),
+        (Strategy.ADAPTIVE, (0, 2)),
+        (Strategy.INCREMENTAL, (0,)),
+        (Strategy.SURGE, (0, 2, 3, 4, 5)),
+    ],
 )
 def test_retry_fills_what_is_missing(strategy: Strategy, expected: tuple[int, ...]) -> None:
     """When the back-off has passed, all that the strategy lacks by then is started."""

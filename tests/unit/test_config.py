@@ -12,7 +12,7 @@ from socketd.pool import Strategy
 
 _YEAR_SECONDS = 365 * 86400
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-_ELASTIC = [Strategy.EAGER, Strategy.INCREMENTAL, Strategy.SURGE]
+_ELASTIC = [one for one in Strategy if one is not Strategy.FIXED]
 
 
 @pytest.mark.parametrize(

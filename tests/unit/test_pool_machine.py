@@ -318,7 +318,8 @@ class PoolWorld(RuleBasedStateMachine):
     def surplus(self) -> int:
         """Return how far the pool is above what its strategy keeps, counting idle workers only."""
         size, minimum = self.size(), self.settings.minimum
-        measure = size.idle if self.settings.strategy is Strategy.EAGER else size.total
+        counts_idle = self.settings.strategy in (Strategy.EAGER, Strategy.ADAPTIVE)
+        measure = size.idle if counts_idle else size.total
         return min(size.idle, measure - minimum)
 
     @invariant()

@@ -65,6 +65,8 @@ def test_start_brings_up_the_minimum(strategy: Strategy) -> None:
         (Strategy.FIXED, 3, 3, ()),
         (Strategy.EAGER, 3, 8, (3,)),
         (Strategy.EAGER, 3, 3, ()),
+        (Strategy.ADAPTIVE, 3, 8, (3,)),
+        (Strategy.ADAPTIVE, 3, 3, ()),
         (Strategy.INCREMENTAL, 3, 8, ()),
         (Strategy.SURGE, 3, 8, (3, 4, 5, 6, 7)),
         (Strategy.SURGE, 1, 4, (1, 2, 3)),
@@ -74,10 +76,43 @@ def test_start_brings_up_the_minimum(strategy: Strategy) -> None:
 def test_growth_when_a_worker_accepts(
     strategy: Strategy, minimum: int, maximum: int, expected: tuple[int, ...]
 ) -> None:
-    """At an accept `eager` starts one, `surge` all up to the maximum, the others nothing."""
+    """One replaces it with `eager` and `adaptive`, `surge` starts all, the others nothing."""
     pool = started_pool(strategy, minimum, maximum)
 
     assert expected == spawned(pool.handle(WorkerAccepted(0), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("minimum", "size", "expected"),
+    [
+        (1, Size(0, 1), 1),
+        (1, Size(0, 2), 2),
+        (1, Size(1, 3), 2),
+        (1, Size(7, 8), 1),
+        (1, Size(7, 90), 1),
+        (1, Size(9, 2), 0),
+        (4, Size(3, 2), 1),
+        (4, Size(3, 6), 3),
+        (20, Size(19, 30), 1),
+    ],
+)
+def test_adaptive_has_as_many_waiting_as_at_work(minimum: int, size: Size, expected: int) -> None:
+    """At an accept idle workers are topped up to the busy ones, from the minimum up to eight."""
+    rule = rule_for(Strategy.ADAPTIVE, minimum, 256)
+
+    assert rule.growth_on_accept(size) == expected
+
+
+def test_adaptive_pool_goes_up_with_connections_and_down_after_a_quiet_time() -> None:
+    """Three at once bring it from one idle worker to three; a quiet time lets two of them go."""
+    pool = started_pool(Strategy.ADAPTIVE, 1, 256)
+    growth = [spawned(pool.handle(WorkerAccepted(worker), 1.0)) for worker in (0, 1, 2)]
+    for worker in (0, 1, 2):
+        pool.handle(WorkerExited(worker, 0), 2.0)
+
+    assert growth == [(1,), (2, 3), (4, 5)]
+    assert pool.size == Size(idle=3, busy=0)
+    assert retired(pool.handle(SHRINK_DUE, 1.0 + QUIET)) == (5, 4)
 
 
 def test_surge_grows_only_from_the_minimum() -> None:
@@ -96,6 +131,8 @@ def test_surge_grows_only_from_the_minimum() -> None:
         (Strategy.FIXED, 3, 3, (0,)),
         (Strategy.EAGER, 3, 8, ()),
         (Strategy.EAGER, 3, 3, (0,)),
+        (Strategy.ADAPTIVE, 3, 8, ()),
+        (Strategy.ADAPTIVE, 3, 3, (0,)),
         (Strategy.INCREMENTAL, 3, 8, (0, 3)),
         (Strategy.INCREMENTAL, 3, 3, (0,)),
         (Strategy.SURGE, 3, 8, (0,)),
@@ -104,7 +141,7 @@ def test_surge_grows_only_from_the_minimum() -> None:
 def test_growth_when_a_worker_completes(
     strategy: Strategy, minimum: int, maximum: int, expected: tuple[int, ...]
 ) -> None:
-    """At an end `fixed` replaces, `eager` tops idle up, `incremental` adds two, `surge` refills."""
+    """`fixed` replaces, `eager` and `adaptive` top up, `incremental` adds two, `surge` refills."""
     pool = started_pool(strategy, minimum, maximum)
 
     assert expected == spawned(serve_and_exit(pool, 0, 1.0))
@@ -129,6 +166,8 @@ def test_eager_tops_up_after_having_been_at_the_maximum() -> None:
         (Strategy.EAGER, 3, 9, Size(5, 1), 2),
         (Strategy.EAGER, 3, 9, Size(3, 6), 0),
         (Strategy.EAGER, 3, 9, Size(1, 8), 0),
+        (Strategy.ADAPTIVE, 3, 9, Size(5, 1), 2),
+        (Strategy.ADAPTIVE, 3, 9, Size(1, 8), 0),
         (Strategy.INCREMENTAL, 3, 9, Size(9, 0), 3),
         (Strategy.INCREMENTAL, 3, 9, Size(4, 0), 1),
         (Strategy.INCREMENTAL, 3, 9, Size(3, 0), 0),
@@ -143,7 +182,7 @@ def test_eager_tops_up_after_having_been_at_the_maximum() -> None:
 def test_surplus_after_a_quiet_time(
     strategy: Strategy, minimum: int, maximum: int, size: Size, expected: int
 ) -> None:
-    """After a quiet time `eager` lets go all idle above min, the others half of the surplus."""
+    """`eager` and `adaptive` let go all idle above min, the others half of the surplus."""
     assert expected == rule_for(strategy, minimum, maximum).surplus(size)
 
 
@@ -152,6 +191,7 @@ def test_surplus_after_a_quiet_time(
     [
         (Strategy.FIXED, 3, Size(1, 1), 1),
         (Strategy.EAGER, 9, Size(1, 4), 2),
+        (Strategy.ADAPTIVE, 9, Size(1, 4), 2),
         (Strategy.INCREMENTAL, 9, Size(1, 1), 1),
         (Strategy.INCREMENTAL, 9, Size(0, 6), 0),
         (Strategy.SURGE, 9, Size(1, 1), 1),
