@@ -4,10 +4,10 @@
 #include "copy.h"
 
 #include "dispositions.h"
+#include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,8 +29,6 @@ static void greet(const struct original *original, int connection)
 
 void copy_release(const struct original *original, const struct worker *worker, int connection)
 {
-    struct board_header *header = worker->board.header;
-
     greet(original, connection);
     for (int i = 0; i < original->wired_count; i++)
         if (dup3(connection, original->wired[i], original->wired_flags[i] ? O_CLOEXEC : 0) < 0)
@@ -41,7 +39,7 @@ void copy_release(const struct original *original, const struct worker *worker, 
     close(connection);
     close(worker->listener_fd);
     close(worker->doorbell.fd);
-    munmap(header, board_size(header->capacity));
+    share_leave(&worker->board);
     if (original->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
     prctl(PR_SET_NAME, original->name);

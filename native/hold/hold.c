@@ -33,6 +33,7 @@
 #include "front/front.h"
 #include "place.h"
 #include "python.h"
+#include "share.h"
 #include "template.h"
 #include "variables.h"
 
@@ -101,19 +102,6 @@ static void receive(void)
         control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(sizeof received))
         _exit(EXIT_SYSTEM); /* the program has closed our descriptor: nobody can be told */
     memcpy(received, CMSG_DATA(&control.head), sizeof received);
-}
-
-static void map_board(struct board *board)
-{
-    struct stat file;
-    void *memory;
-
-    if (fstat(received[BOARD], &file) < 0)
-        give_up("cannot look at the board");
-    memory = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, received[BOARD], 0);
-    if (memory == MAP_FAILED || !board_attach(board, memory, (size_t)file.st_size))
-        give_up("cannot map the board");
-    close(received[BOARD]);
 }
 
 /* Everything that still is the socket which stands for the connection, copies included. */
@@ -207,7 +195,9 @@ static void hold(void)
     template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
     template.thread_id = find_thread_id();
-    map_board(&template.board);
+    if (!share_map(&template.board, received[BOARD]))
+        give_up("cannot map the board");
+    close(received[BOARD]);
     take_greeting();
     prctl(PR_GET_NAME, original.name);
     prctl(PR_SET_NAME, "socketd-held");
