@@ -35,6 +35,7 @@
 #include "python.h"
 #include "share.h"
 #include "template.h"
+#include "touch.h"
 #include "variables.h"
 
 #include <errno.h>
@@ -216,6 +217,9 @@ static void hold(void)
     worker.number = template_run(&template);
     files_reopen();
     python_after_fork();
+    touch(connection_entries, sizeof connection_entries);
+    touch(&connection_variables, sizeof connection_variables);
+    variables_touch();
     connection = wait_connection(&worker, &entries);
     copy_release(&original, &worker, connection);
     variables_add(entries);

@@ -10,6 +10,8 @@
  */
 #include "python.h"
 
+#include "touch.h"
+
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,8 @@ static struct {
     object *(*builtins)(void);
     object *(*dictionary)(void);
     object *(*item)(object *, const char *);
+    ptrdiff_t (*length)(object *);
+    object *(*element)(object *, ptrdiff_t);
     int (*set)(object *, object *, object *);
     int (*set_item)(object *, const char *, object *);
     void (*forget)(object *);
@@ -44,18 +48,48 @@ static object *variables;
 
 /* Whatever looks at an object of Python writes to it: it counts references. In a copy each page that
  * is written to for the first time has to be copied, some eighty of them between the first line of
- * input and the first of output. So before there is a client each copy reads and writes a line in
- * memory, which is most of that: types, small numbers, the places where the next objects will be. */
+ * input and the first of output. So before there is a client each copy does what it will do then:
+ * it adds to os.environ, reads and writes a line, by a pipe of its own, and looks at its streams and
+ * at what the code that goes on names. That writes to types, small numbers, the places where the next
+ * objects will be. It calls nothing of the program's: a stream or a table that is not of the usual
+ * type is left alone. */
 static const char rehearsal_source[] =
-    "import _io\n"
+    "import _io, posix, sys\n"
+    "environ = {}\n"
     "def rehearse():\n"
-    "    client = _io.BufferedReader(_io.BytesIO(b'word ' * 12 + b'\\n'))\n"
-    "    line = _io.TextIOWrapper(client, encoding='utf-8').readline()\n"
-    "    client = _io.BufferedWriter(_io.BytesIO())\n"
-    "    text = _io.TextIOWrapper(client, encoding='utf-8')\n"
-    "    text.write(' '.join(line.split()))\n"
-    "    text.flush()\n";
+    "    names = [b'SOCKETD_%d' % number for number in range(10)]\n"
+    "    for number, name in enumerate(names): environ[name] = b'12345' * number\n"
+    "    for name in names: del environ[name]\n"
+    "    read_end, write_end = posix.pipe()\n"
+    "    try:\n"
+    "        posix.write(write_end, b'word ' * 12 + b'\\n')\n"
+    "        client = _io.BufferedReader(_io.FileIO(read_end, closefd=False))\n"
+    "        line = _io.TextIOWrapper(client, encoding='utf-8').readline()\n"
+    "        client = _io.BufferedWriter(_io.FileIO(write_end, 'w', closefd=False))\n"
+    "        text = _io.TextIOWrapper(client, encoding='utf-8')\n"
+    "        text.write(' '.join(line.split()))\n"
+    "        text.flush()\n"
+    "    finally:\n"
+    "        posix.close(read_end)\n"
+    "        posix.close(write_end)\n"
+    "    for stream in sys.stdin, sys.stdout:\n"
+    "        if type(stream) is _io.TextIOWrapper:\n"
+    "            stream.buffer, stream.encoding, stream.errors\n"
+    "            stream.readline, stream.write, stream.flush\n"
+    "    frame = sys._getframe(1)\n"
+    "    while frame is not None:\n"
+    "        code = frame.f_code\n"
+    "        for constant in code.co_consts: pass\n"
+    "        for name in code.co_names:\n"
+    "            dict.get(frame.f_globals, name), dict.get(frame.f_builtins, name)\n"
+    "        frame = frame.f_back\n";
 static object *rehearsal;
+
+/* What the interpreter has made last it will use next, among it the objects of the read that is held,
+ * which nobody else names. They are not ours: certain to be there only while no Python runs. */
+enum { MOST_YOUNG = 64 };
+static object *young[MOST_YOUNG];
+static size_t young_count;
 
 enum { FILE_INPUT = 257 }; /* Py_file_input */
 
@@ -78,6 +112,8 @@ void python_find(void)
         {&python.builtins, "PyEval_GetBuiltins"},
         {&python.dictionary, "PyDict_New"},
         {&python.item, "PyDict_GetItemString"},
+        {&python.length, "PyList_Size"},
+        {&python.element, "PyList_GetItem"},
         {&python.set, "PyDict_SetItem"},
         {&python.set_item, "PyDict_SetItemString"},
         {&python.forget, "Py_DecRef"},
@@ -105,6 +141,8 @@ static object *compile_rehearsal(void)
     if (code && names) {
         python.set_item(names, "__builtins__", python.builtins());
         python.forget(python.evaluate(code, names, names));
+        if (variables)
+            python.set_item(names, "environ", variables);
         found = python.item(names, "rehearse"); /* it keeps the names, and they keep it */
     }
     python.forget(code);
@@ -123,27 +161,51 @@ static bool is_running(void)
     return python.is_initialized && python.is_initialized();
 }
 
+static object *find_variables(void)
+{
+    object *os = python.import("os");
+    object *environ_object = os ? python.get(os, "environ") : NULL;
+    object *found = environ_object ? python.get(environ_object, "_data") : NULL;
+
+    python.forget(environ_object); /* Py_DecRef() takes NULL */
+    python.forget(os);
+    return found;
+}
+
+/* As the documentation of gc.freeze() has it for a process that will fork: what is there now is not
+ * looked at, and so not written to and copied, when a copy collects its garbage. The end of an
+ * interpreter does, which is two thirds of what a short script costs. */
+static void freeze(void)
+{
+    object *gc = python.import("gc");
+    object *objects = gc ? python.call(gc, "get_objects", "i", 0) : NULL; /* since Python 3.8 */
+
+    /* The youngest are the last. */
+    for (ptrdiff_t i = objects ? python.length(objects) : 0; i > 0 && young_count < MOST_YOUNG; i--)
+        young[young_count++] = python.element(objects, i - 1);
+    /* From here on no collection frees them. */
+    python.forget(gc ? python.call(gc, "freeze", NULL) : NULL);
+    python.forget(objects);
+    python.forget(gc);
+}
+
+static void touch_young(void)
+{
+    for (size_t i = 0; i < young_count; i++)
+        touch(young[i], 1);
+}
+
 void python_prepare(void)
 {
-    object *gc, *os, *environ_object;
     int state;
 
     if (!is_running())
         return;
     state = python.ensure();
+    variables = find_variables();
     rehearsal = compile_rehearsal();
     rehearse(); /* what is done for the first time is done for all copies */
-    /* As the documentation of gc.freeze() has it for a process that will fork: what is there now is
-     * not looked at, and so not written to and copied, when a copy collects its garbage. The end of
-     * an interpreter does, which is two thirds of what a short script costs. */
-    gc = python.import("gc");
-    python.forget(gc ? python.call(gc, "freeze", NULL) : NULL);
-    python.forget(gc); /* Py_DecRef() takes NULL */
-    os = python.import("os");
-    environ_object = os ? python.get(os, "environ") : NULL;
-    variables = environ_object ? python.get(environ_object, "_data") : NULL;
-    python.forget(environ_object);
-    python.forget(os);
+    freeze();
     python.clear_error();
     python.release(state);
 }
@@ -155,6 +217,7 @@ void python_after_fork(void)
 
     if (!is_running())
         return;
+    touch_young();
     state = python.ensure();
     /* Locks anew, threads forgotten; then what register_at_fork() has collected, of which one
      * reseeds random. */

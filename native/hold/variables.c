@@ -8,6 +8,7 @@
 #include "variables.h"
 
 #include "environment.h"
+#include "touch.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -33,6 +34,19 @@ void variables_make_room(size_t more)
         memcpy(&own_set, &first, sizeof own_set);
 }
 
+static char **find_end(char **array)
+{
+    while (*array)
+        array++;
+    return array;
+}
+
+void variables_touch(void)
+{
+    if (environ && environ == original_array)
+        touch(find_end(environ), sizeof *environ);
+}
+
 /* Where the entry stands may be written to, and holds a name for as long as the call takes. */
 static void set(set_function *function, char *entry)
 {
@@ -46,10 +60,8 @@ static void set(set_function *function, char *entry)
 void variables_add(char *const entries[])
 {
     if (environ && environ == original_array) {
-        char **end = environ;
+        char **end = find_end(environ);
 
-        while (*end)
-            end++;
         for (size_t i = 0; entries[i]; i++)
             *end++ = entries[i];
         *end = NULL;

@@ -11,6 +11,9 @@
 /* Leave room for so many entries behind the environment. To be called before main(). */
 void variables_make_room(size_t more);
 
+/* Write to where entries would be added, if that is known: see touch.h. */
+void variables_touch(void);
+
 /* Add entries, NAME=VALUE, to the environment, wherever the program has it by now. */
 void variables_add(char *const entries[]);
 

@@ -75,10 +75,11 @@ def test_connections_differ_in_what_is_random_and_have_their_own_variables(
 def test_what_is_done_ahead_leaves_no_trace_in_the_script(start: Start, script: Script) -> None:
     """Names, modules, streams and errors are after the hold what they were before."""
     path = script(
-        "import gc, sys\n"
+        "import gc, os, sys\n"
         "def look():\n"
         "    return (sorted(globals()), sorted(sys.modules), sys.stdin, sys.stdout,\n"
-        "            sys.exc_info(), hasattr(sys, 'last_value'), gc.garbage, gc.isenabled())\n"
+        "            sys.exc_info(), hasattr(sys, 'last_value'), gc.garbage, gc.isenabled(),\n"
+        "            [name for name in os.environ if 'SOCKETD' in name.upper()])\n"
         "before = after = None\n"
         "before = look()\n"
         "sys.stdin.readline()\n"
@@ -88,6 +89,33 @@ def test_what_is_done_ahead_leaves_no_trace_in_the_script(start: Start, script: 
     server = start("read!", f"{PYTHON} {path}")
 
     assert [exchange(server.place, b"\n") for _ in range(2)] == [b"True\n"] * 2
+
+
+def test_what_is_done_ahead_leaves_no_descriptor_open(start: Start, script: Script) -> None:
+    """A copy has the connection, and what the script opens is the next one."""
+    path = script("import os, sys\nsys.stdin.readline()\nprint(os.listdir('/proc/self/fd'))\n")
+    server = start("read!", f"{PYTHON} {path}")
+
+    assert exchange(server.place, b"\n") == b"['0', '1', '2', '3']\n"
+
+
+def test_what_is_done_ahead_calls_nothing_of_the_script(start: Start, script: Script) -> None:
+    """A stream of the script's own class would notice, and may do anything."""
+    path = script(
+        "import io, os, sys\n"
+        "asked = []\n"
+        "class Stream(io.TextIOWrapper):\n"
+        "    def __getattribute__(self, name):\n"
+        "        asked.append(name)\n"
+        "        return super().__getattribute__(name)\n"
+        "sys.stdout = Stream(sys.stdout.detach())\n"
+        "os.read(0, 100)\n"
+        "answer = str(asked)\n"
+        "print(answer)\n"
+    )
+    server = start("read!", f"{PYTHON} {path}")
+
+    assert exchange(server.place, b"\n") == b"[]\n"
 
 
 def test_hooks_of_a_fork_run_in_each_copy(start: Start, script: Script) -> None:
