@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import scgi
+
 from .conftest import NATIVE
 
 _PRODUCT = "socketd/native/socketd-zygote"
@@ -119,3 +121,23 @@ def test_without_a_working_compiler_the_wheel_is_pure(project: Path, obstacle: s
     assert _WARNING in said
     assert _PRODUCT not in names
     assert wheel.filename.endswith("-py3-none-any.whl")
+
+
+def test_everything_compiles_for_another_processor(project: Path) -> None:
+    """64-bit ARM has system calls and registers of its own; a wrapper runs there as here."""
+    compiler, emulator = "aarch64-linux-gnu-gcc", "qemu-aarch64-static"
+    for tool in (compiler, emulator):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler)
+    wheel.close()
+    wrapper = str(project / "socketd" / "native" / "scgi2cgi")
+    done = subprocess.run(
+        [emulator, wrapper, "/usr/bin/printenv", "QUESTION"],
+        input=scgi.request(QUESTION="6 x 9"),
+        capture_output=True,
+        check=False,
+    )
+
+    assert said == ""
+    assert (done.stdout, done.stderr) == (b"6 x 9\n", b"")
