@@ -1,6 +1,7 @@
 """What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ EXCUSES = (
     "this machine has a journal",
     "this machine has one core",
 )
+
+# A shell has commands in the background ignore it, and whoever is started by one, through any exec.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

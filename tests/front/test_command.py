@@ -164,7 +164,7 @@ def test_request_that_takes_too_long_is_ended(start: Start, script: Script, tmp_
     """The limit is that of a request, also where the web server keeps its connection."""
     text = "#!/bin/sh\nprintf 'X: y\\r\\n\\r\\n'; test $WAIT = no || exec sleep 1000\n"
     path = str(tmp_path / "s")
-    server = start("--fcgi", path, "--time-limit", "300ms", "--ready", "fork", script(text))
+    server = start("--fcgi", path, "--time-limit", "1s", "--ready", "fork", script(text))
     with connect(place_of(server, path)) as connection:
         peer = fastcgi.Peer(connection)
         for wait in ("no", "yes", "no"):

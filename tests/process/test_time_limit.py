@@ -17,7 +17,7 @@ Serve = Callable[..., Server]
 def test_connection_that_takes_too_long_is_ended(serve: Serve) -> None:
     """Its program gets SIGTERM, and what it has started with it; others are served."""
     program = "read x; case $x in long) sleep 1000 & sleep 1000;; esac; echo $x"
-    server = serve("--time-limit", "300ms", "-p", program, "-W", "2", "-B", "127.0.0.1", "-s", "0")
+    server = serve("--time-limit", "1s", "-p", program, "-W", "2", "-B", "127.0.0.1", "-s", "0")
     with connect(server.place) as connection:
         connection.sendall(b"long\n")
         assert exchange(server.place, b"short\n") == b"short\n"
@@ -32,7 +32,7 @@ def test_connection_that_takes_too_long_is_ended(serve: Serve) -> None:
 def test_program_that_will_not_end_is_killed(serve: Serve) -> None:
     """Five seconds after the SIGTERM that it has ignored."""
     program = "trap '' TERM; echo up; while :; do sleep 0.1; done"
-    server = serve("--time-limit", "100ms", "-p", program, "-W", "1", "-B", "127.0.0.1", "-s", "0")
+    server = serve("--time-limit", "1s", "-p", program, "-W", "1", "-B", "127.0.0.1", "-s", "0")
     with connect(server.place) as connection:
         assert read_all(connection) == b"up\n"
     assert server.wait_event("connection_closed")["status"] == -signal.SIGKILL
