@@ -134,6 +134,7 @@ def test_program_that_ignores_sigterm_is_killed(serve: Serve, tmp_path: Path) ->
         "-B", "localhost", "-s", "0", "--drain-timeout", "0",
     )  # fmt: skip
     with connect(server.place):
+        server.wait_event("connection_accepted")
         wait_for(started.exists, "the trap is set")
 
         assert server.stop() == 0
