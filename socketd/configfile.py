@@ -23,6 +23,7 @@ from socketd.confinement import Confinement, ResourceLimit
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageError, describe_errno
+from socketd.filemode import parse_mode
 from socketd.front import CgiProgram, FrontKind, put_behind
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import RESOURCES, login_variables
@@ -245,7 +246,7 @@ def _addresses_of(
 ) -> list[Any]:
     address = parse_listen(listen.address)
     if isinstance(address, UnixAddress):
-        return [UnixAddress(address.path, int(listen.mode, 8), listen.owner, listen.group)]
+        return [UnixAddress(address.path, parse_mode(listen.mode, ""), listen.owner, listen.group)]
     if not isinstance(address, InheritedAddress) or around.passed is None:
         return [address]
     count = around.passed.get(address.name, 0)
@@ -366,7 +367,7 @@ def _confinement_of(place: str, service: Service, findings: Findings) -> Confine
         service.user,
         None if service.groups is None else tuple(service.groups),
         service.directory,
-        None if service.umask is None else int(service.umask, 8),
+        None if service.umask is None else parse_mode(service.umask, ""),
         tuple(limits),
         service.nice,
         service.no_new_privs,

@@ -7,7 +7,7 @@ lines and docs/configuration.md take both from here.
 
 import enum
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -17,6 +17,7 @@ from socketd.address import LISTEN_FORMS
 from socketd.config import DEFAULT_BACKLOG, DEFAULT_MAXIMUM, HIGHEST_BACKLOG, MOST_WORKERS
 from socketd.duration import parse_duration
 from socketd.errors import UsageError
+from socketd.filemode import parse_mode
 from socketd.front import FrontKind
 from socketd.pool import Strategy
 from socketd.pool.settings import KILL_SECONDS
@@ -25,7 +26,6 @@ from socketd.spawner import StderrTarget, WorkerKind
 
 _DURATION = "a number with ms, s, m, h or d, as in '30s'"
 _OCTAL = "an octal number in quotes, as in '0660'"
-_HIGHEST_MODE = 0o777
 
 
 class Duration(str):
@@ -46,18 +46,18 @@ class Ready(str):
     __slots__ = ()
 
 
+_PARSERS: dict[type, Callable[[str, str], object]] = {Duration: parse_duration, Octal: parse_mode}
+
+
 def decode(kind: type, found: object) -> object:
     """Make one of our own types of what stands in a file. Raises ValueError if it is none."""
     if not isinstance(found, str):
         raise ValueError(found)
-    if kind is Duration:
+    if kind in _PARSERS:
         try:
-            parse_duration(found, "")
+            _PARSERS[kind](found, "")
         except UsageError as error:
             raise ValueError(found) from error
-    elif kind is Octal:
-        if not found.isascii() or not found.isdigit() or int(found, 8) > _HIGHEST_MODE:
-            raise ValueError(found)
     elif found not in READY_LEVELS:
         raise ValueError(found)
     return kind(found)

@@ -5,7 +5,6 @@ Owns the order of a start: settings, background, pid file, listener, pool; and o
 
 import dataclasses
 import os
-import re
 import signal
 
 from socketd import log
@@ -31,6 +30,7 @@ from socketd.confinement import Confinement
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
+from socketd.filemode import parse_mode
 from socketd.front import FrontKind, check_root, put_behind, unwrap
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
@@ -41,8 +41,6 @@ from socketd.program import Program, ShellUse, resolve
 from socketd.spawner import Readiness, ReadyLevel, StderrTarget, WorkerKind
 from socketd.systemd import find_manager
 from socketd.template import is_built
-
-_HIGHEST_UMASK = 0o777
 
 _CLASSIC_NAMES = {
     signal.SIGTERM: "Termination signal",
@@ -183,11 +181,7 @@ def _check_front(line: CommandLine, kind: FrontKind) -> None:
 
 def _umask(line: CommandLine) -> int | None:
     text = line.values.get("umask")
-    if text is None:
-        return None
-    if not re.fullmatch("[0-7]{1,4}", text) or int(text, 8) > _HIGHEST_UMASK:
-        raise UsageError(f"--umask: {text!r} is not an octal number from 0 to 777")
-    return int(text, 8)
+    return None if text is None else parse_mode(text, "--umask")
 
 
 def _settings_at(settings: ServiceSettings, listener: Listener) -> ServiceSettings:

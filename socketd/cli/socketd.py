@@ -4,7 +4,6 @@ Owns the grammar of its subcommands. Must not know fork, signals or sockets; wha
 subcommand needs is imported when that is called.
 """
 
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,9 +14,8 @@ from socketd import __version__
 from socketd.config import MOST_WORKERS
 from socketd.duration import parse_duration
 from socketd.errors import ConfigurationError, ExitCode, SocketdError, UsageError
+from socketd.filemode import parse_mode
 from socketd.pool import Strategy
-
-_HIGHEST_MODE = 0o777
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -68,11 +66,10 @@ def _read_duration(
 
 def _read_mode(context: click.Context, parameter: click.Parameter, text: str) -> int:
     """Return the bits of octal digits."""
-    if not re.fullmatch("[0-7]{1,4}", text) or int(text, 8) > _HIGHEST_MODE:
-        raise click.BadParameter(
-            f"{text!r} is not an octal number from 0 to 777", context, parameter
-        )
-    return int(text, 8)
+    try:
+        return parse_mode(text, "")
+    except UsageError as error:
+        raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
 
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False))
