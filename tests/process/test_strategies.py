@@ -121,7 +121,7 @@ def test_eager_pool_replaces_each_worker_that_accepts(serve: Serve) -> None:
             wait_size(server, board, idle=2, busy=busy)
 
     wait_size(server, board, idle=2, busy=0)
-    assert targets(server)[:4] == [3, 4, 5, 6]
+    wait_for(lambda: targets(server)[:4] == [3, 4, 5, 6], "it was six")
 
 
 def test_eager_pool_ends_at_its_maximum(serve: Serve) -> None:
@@ -136,7 +136,7 @@ def test_eager_pool_ends_at_its_maximum(serve: Serve) -> None:
         wait_for(lambda: board.idle >= 1, "a worker waits again")
 
     wait_size(server, board, idle=2, busy=0)
-    assert max(targets(server)) == 4
+    wait_for(lambda: max(targets(server), default=0) == 4, "it was four, and no more")
 
 
 def test_adaptive_pool_has_as_many_waiting_as_at_work(serve: Serve) -> None:
@@ -148,7 +148,7 @@ def test_adaptive_pool_has_as_many_waiting_as_at_work(serve: Serve) -> None:
         pass
 
     wait_size(server, board, idle=1, busy=0)
-    assert targets(server)[:3] == [2, 4, 6]
+    wait_for(lambda: targets(server)[:3] == [2, 4, 6], "it was six")
 
 
 def test_pool_that_is_not_told_a_size_is_adaptive(serve: Serve) -> None:
@@ -160,7 +160,7 @@ def test_pool_that_is_not_told_a_size_is_adaptive(serve: Serve) -> None:
     with held(place, server, 3):
         wait_size(server, board, idle=3, busy=3)
 
-    assert targets(server) == [2, 4, 6]
+    wait_targets(server, [2, 4, 6])
 
 
 def test_incremental_pool_starts_two_for_each_completion(serve: Serve) -> None:
@@ -173,7 +173,7 @@ def test_incremental_pool_starts_two_for_each_completion(serve: Serve) -> None:
             wait_size(server, board, idle=size - 1, busy=1)
         wait_size(server, board, idle=min(size + 1, 4), busy=0)
 
-    assert targets(server) == [2, 3, 4]
+    wait_targets(server, [2, 3, 4])
 
 
 def test_incremental_pool_shrinks_by_halves(serve: Serve) -> None:
@@ -186,9 +186,7 @@ def test_incremental_pool_shrinks_by_halves(serve: Serve) -> None:
         wait_for(lambda: board.busy == 0 and board.idle > 0, "completed")
     wait_size(server, board, idle=1, busy=0)
 
-    sizes = targets(server)
-    shrinking = sizes[len(sizes) - 1 - sizes[::-1].index(9) :]
-    assert shrinking == [9, 5, 3, 2, 1]
+    wait_for(lambda: targets(server)[-5:] == [9, 5, 3, 2, 1], "it shrank by halves")
 
 
 def test_surge_goes_to_the_maximum_at_the_first_connection(serve: Serve) -> None:
@@ -202,7 +200,7 @@ def test_surge_goes_to_the_maximum_at_the_first_connection(serve: Serve) -> None
             wait_size(server, board, idle=3, busy=3)
 
     wait_size(server, board, idle=6, busy=0)
-    assert targets(server) == [6]
+    wait_targets(server, [6])
 
 
 def test_surge_shrinks_by_halves_and_surges_again(serve: Serve) -> None:
@@ -225,6 +223,7 @@ def test_quiet_time_counts_from_the_last_connection(serve: Serve) -> None:
         assert exchange(place, b"x") == b"x"
     wait_size(server, board, idle=1, busy=0)
 
+    wait_for(lambda: targets(server)[-1:] == [1], "it shrank to one")
     accepted = [time_of(line) for line in server.events("connection_accepted")]
     shrunk = [time_of(line) for line in server.events("pool_resized") if line["target"] < 4]
     assert len(shrunk) >= 2
