@@ -149,6 +149,7 @@ def test_held_program_is_the_user_from_its_start(supervise: Supervise, ready: st
     answer = exchange(supervisor.place("held"), b"x\n").decode().split()
 
     assert answer == [f"{entry.pw_uid}:0027:/usr", str(entry.pw_uid), "x"]
+    supervisor.server.wait_settled(idle=2)  # a copy is called like its template at first
     for pid in templates(supervisor):
         assert f"Uid:\t{entry.pw_uid}\t" in Path(f"/proc/{pid}/status").read_text()
 
