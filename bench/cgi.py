@@ -229,7 +229,7 @@ BACKENDS = (
         "`socket -f -q -l -p scgi2cgi`",
         "scgi",
         _launch_line("scgi2cgi"),
-        note="the launch line as it has always been, one worker waits before the load comes",
+        note="the launch line as it has always been, with one worker that waits at rest",
     ),
     Backend(
         "line-fcgi2cgi",

@@ -16,7 +16,8 @@ Every growth is cut at max by the pool. "Surplus" is T - min, and half of it is 
 
 A worker is replaced some hundred microseconds after it has accepted. For whoever comes meanwhile
 one more has to wait already, and the more clients come at once, the more of them. How many do, the
-busy ones tell; `adaptive` goes by them. Beyond eight that wait nothing is gained, by measurement.
+busy ones tell; `adaptive` goes by them. With eight at once each step up to eight gained less than
+the one before (docs/performance.md); more than that costs every long connection an idle worker.
 """
 
 from typing import NamedTuple, Protocol
