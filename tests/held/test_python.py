@@ -100,7 +100,7 @@ def test_what_is_done_ahead_leaves_no_descriptor_open(start: Start, script: Scri
 
 
 def test_what_is_done_ahead_calls_nothing_of_the_script(start: Start, script: Script) -> None:
-    """A stream of the script's own class would notice, and may do anything."""
+    """A stream or a table of the script's own class would notice, and may do anything."""
     path = script(
         "import io, os, sys\n"
         "asked = []\n"
@@ -108,7 +108,12 @@ def test_what_is_done_ahead_calls_nothing_of_the_script(start: Start, script: Sc
         "    def __getattribute__(self, name):\n"
         "        asked.append(name)\n"
         "        return super().__getattribute__(name)\n"
+        "class Table(dict):\n"
+        "    def __setitem__(self, name, value):\n"
+        "        asked.append(name)\n"
+        "        super().__setitem__(name, value)\n"
         "sys.stdout = Stream(sys.stdout.detach())\n"
+        "os.environ._data = Table(os.environ._data)\n"
         "os.read(0, 100)\n"
         "answer = str(asked)\n"
         "print(answer)\n"
