@@ -178,13 +178,6 @@ class Board:
         _PID.pack_into(self._memory, self._records_offset + number * RECORD_SIZE, 0)
         self.set_state(number, SlotState.FREE)
 
-    def number_of(self, pid: int) -> int | None:
-        """Search the records for a living worker's number; None if it is nobody's pid."""
-        for number in range(self.watched):
-            if self.pid(number) == pid:
-                return number
-        return None
-
     def pid(self, number: int) -> int:
         """Return the pid in a slot, 0 while its worker is not born."""
         offset = self._records_offset + number * RECORD_SIZE

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from socketd import log
 from socketd.board import Board, SlotState, Step
+from socketd.children import Family
 from socketd.config import MOST_WORKERS, ServiceSettings
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild
@@ -51,13 +52,14 @@ class Crew:
         most: int,
         doorbell_fd: int,
         wheel: Wheel,
+        family: Family,
         state: CrewState | None = None,
     ) -> None:
         self.service = service
+        self.family = family
         self._doorbell_fd = doorbell_fd
         self._wheel = wheel
         self._spawners: list[Spawner] = []
-        self._numbers: dict[int, int] = {}
         self._terminated: set[int] = set()
         self._generation = 0
         self._former: set[int] = set()
@@ -67,7 +69,7 @@ class Crew:
         self.board.watch(most)
         if state is not None:
             self.board.watch(max(most, state.watched))
-            self._numbers = dict(state.pids)
+            family.restore(state.pids, state.templates)
             self._terminated = set(state.terminated)
             self._former = set(state.templates)
             self._former_generation = self._generation = state.generation
@@ -113,9 +115,9 @@ class Crew:
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
         if settings.worker is WorkerKind.PYTHON:
-            return PythonSpawner(plan, self.board)
+            return PythonSpawner(plan, self.board, self.family)
         if settings.worker is WorkerKind.NATIVE or is_built():
-            return NativeSpawner(plan, self.board, settings.name, self._wheel)
+            return NativeSpawner(plan, self.board, settings.name, self._wheel, self.family)
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:
             log.emit(
@@ -125,7 +127,7 @@ class Crew:
                 ready=ReadyLevel.FORK.value,
                 reason="the native template was not built when socketd was installed",
             )
-        return PythonSpawner(plan, self.board)
+        return PythonSpawner(plan, self.board, self.family)
 
     def employ(self, spawner: Spawner, generation: int) -> None:
         """Have this one make workers from now on, and no other."""
@@ -160,16 +162,18 @@ class Crew:
     def note(self, number: int) -> int:
         """Keep a worker's process id in mind, and return it."""
         pid = self.board.pid(number)
-        self._numbers[pid] = number
+        self.family.note_worker(pid, number)
         return pid
 
-    def number_of(self, pid: int) -> int | None:
-        """Return the number of a worker whose process id has been noted."""
-        return self._numbers.get(pid)
+    def note_all(self) -> None:
+        """Keep all in mind of whom nobody has told us: a worker rings when it accepts."""
+        for state in (SlotState.STARTING, SlotState.IDLE, SlotState.ACCEPTED):
+            for number in self.board.find(state):
+                if self.board.pid(number):
+                    self.note(number)
 
     def bury(self, pid: int, number: int) -> None:
-        """Forget a worker, and end what it has left behind after a termination."""
-        self._numbers.pop(pid, None)
+        """End what a worker has left behind after a termination."""
         if number in self._terminated:
             self._terminated.discard(number)
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -222,7 +226,7 @@ class Crew:
             self._generation,
             self.board.fd,
             self.board.watched,
-            dict(self._numbers),
+            dict(self.family.workers),
             tuple(self._terminated),
             tuple(templates | self._former),
         )

@@ -261,27 +261,22 @@ class Master:
         for child in reap():
             if isinstance(child, DeadChild):
                 self._bury(child)
-            else:
-                for service in self._roster.services:
-                    service.distrust(child.pid)
+            elif (known := self._roster.attribute(child.pid)) is not None:
+                known[0].distrust(child.pid)
 
     def _bury(self, child: DeadChild) -> None:
-        """Find out whose child it was, the cheap ways first."""
-        services = [service for service in self._roster.services if not service.is_finished]
-        for service in services:
-            number = service.crew.number_of(child.pid)
-            if number is not None:
-                service.bury(child, number)
-                return
+        """Tell whoever it belonged to; its process id may be another's from now on."""
         if self._successor is not None and self._successor.bury(child):
             return
-        if any(service.bury_template(child) for service in services):
+        known = self._roster.attribute(child.pid)
+        self._roster.forget_child(child.pid)
+        if known is None:
             return
-        for service in services:
-            number = service.crew.board.number_of(child.pid)
-            if number is not None:
-                service.bury(child, number)
-                return
+        service, number = known
+        if number is None:
+            service.bury_template(child)
+        else:
+            service.bury(child, number)
 
     def _stop_if_one_failed(self) -> None:
         failures = [one.failure for one in self._roster.services if one.failure is not None]

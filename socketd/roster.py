@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from socketd.children import Children, Family
 from socketd.config import Changes, ServiceSettings, compare
-from socketd.crew import Crew
+from socketd.crew import Crew, CrewState
 from socketd.listeners import Listener, ListenerState, resume
 from socketd.service import Service, ServiceState
 from socketd.wheel import Wheel
@@ -34,6 +35,8 @@ class Roster:
 
     def __init__(self, wheel: Wheel, doorbell_fd: int) -> None:
         self.services: list[Service] = []
+        self._children = Children()
+        self._by_family: dict[Family, Service] = {}
         self._wheel = wheel
         self._doorbell_fd = doorbell_fd
         self._stop_reason = ""
@@ -45,10 +48,7 @@ class Roster:
 
     def found(self, settings: ServiceSettings, listener: Listener) -> Service:
         """Add a service that has not been started. Raises SystemFailureError."""
-        crew = Crew(settings.name, settings.pool.maximum, self._doorbell_fd, self._wheel)
-        service = Service(settings, listener, crew, self._wheel)
-        self.services.append(service)
-        return service
+        return self._add(settings, listener)
 
     def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
         """Found services and bring up the first workers of each. Raises SystemFailureError."""
@@ -90,7 +90,7 @@ class Roster:
             founded = []
             for settings, listener in zip(changes.added, listeners, strict=True):
                 founded.append(self.found(settings, listener))
-                undoing.callback(self.services.remove, founded[-1])
+                undoing.callback(self._remove, founded[-1])
                 undoing.callback(founded[-1].crew.board.close)
             first_spawners = []
             for service in founded:
@@ -126,7 +126,28 @@ class Roster:
 
     def forget_finished(self) -> None:
         """Forget the services whose last worker is gone."""
-        self.services = [service for service in self.services if not service.is_finished]
+        for service in [one for one in self.services if one.is_finished]:
+            self._remove(service)
+
+    def attribute(self, pid: int) -> tuple[Service, int | None] | None:
+        """Return whose child it is, with the slot of a worker, and None in place of it for others.
+
+        A worker that has never accepted is known by what it says of itself alone, so all who may
+        have nobody else to speak for them are noted when the first of them is asked for.
+        """
+        child = self._children.find(pid)
+        if child is None:
+            for service in self.services:
+                if not service.is_finished:
+                    service.crew.note_all()
+            child = self._children.find(pid)
+        if child is None or child.family not in self._by_family:
+            return None
+        return self._by_family[child.family], child.slot
+
+    def forget_child(self, pid: int) -> None:
+        """Forget a child that has been collected."""
+        self._children.forget(pid)
 
     def bequeath(self) -> list[Heir]:
         """Return all that a successor needs to go on."""
@@ -143,14 +164,25 @@ class Roster:
         for heir in heirs:
             settings, state = heir.settings, heir.state
             listener = resume(heir.listener, settings.address)
-            most = settings.pool.maximum
-            crew = Crew(settings.name, most, self._doorbell_fd, self._wheel, state.crew)
-            service = Service(settings, listener, crew, self._wheel)
-            service.resume(state)
-            self.services.append(service)
+            self._add(settings, listener, state.crew).resume(state)
         for service in self.services:
             if service.is_listening:
                 spawner = service.crew.make_spawner(
                     service.settings, service.listener, service.next_generation
                 )
                 service.reload(service.settings, spawner)
+
+    def _add(
+        self, settings: ServiceSettings, listener: Listener, state: CrewState | None = None
+    ) -> Service:
+        family = self._children.found_family()
+        most = settings.pool.maximum
+        crew = Crew(settings.name, most, self._doorbell_fd, self._wheel, family, state)
+        service = Service(settings, listener, crew, self._wheel)
+        self.services.append(service)
+        self._by_family[family] = service
+        return service
+
+    def _remove(self, service: Service) -> None:
+        self.services.remove(service)
+        del self._by_family[service.crew.family]

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from socketd import log
 from socketd.board import Board, SlotState, Step
+from socketd.children import Family
 from socketd.errors import SystemFailureError, describe_errno
 from socketd.holding import Hold
 from socketd.launch import EXECUTABLE as EXECUTABLE
@@ -67,6 +68,7 @@ class NativeSpawner:
         board: Board,
         service: str,
         wheel: Wheel,
+        family: Family,
         clock: Callable[[], float] = time.monotonic,
         executable: str = EXECUTABLE,
     ) -> None:
@@ -74,6 +76,7 @@ class NativeSpawner:
         self._board = board
         self._service = service
         self._wheel = wheel
+        self._family = family
         self._clock = clock
         self._executable = executable
         self._back_off = BackOff(seed=os.getpid())
@@ -186,7 +189,7 @@ class NativeSpawner:
                 self._refuse(str(error))
         elif pid in self._leaving or (self._current is not None and pid == self._current.pid):
             os.kill(pid, signal.SIGKILL)
-        elif self._is_expected_to_stop and self._board.number_of(pid) is not None:
+        elif self._is_expected_to_stop and self._family.slot_of(pid) is not None:
             os.kill(pid, signal.SIGCONT)  # it stops where a template would have been held
 
     @property
@@ -207,18 +210,11 @@ class NativeSpawner:
         while True:
             level = self._levels_left.pop(0)
             try:
+                template = self._launch(level)
+                self._family.note_template(template.pid)
                 if not level.is_held:
-                    self._adopt(
-                        launch_zygote(
-                            self._plan,
-                            self._board,
-                            self._executable,
-                            self._privileges,
-                            self._service,
-                        )
-                    )
+                    self._adopt(template)
                     return
-                template = launch_held(self._plan, self._board, level, self._privileges)
                 try:
                     self._next = Hold(template)
                 except NotHeldError:
@@ -235,6 +231,12 @@ class NativeSpawner:
             self._look_seconds = _FIRST_LOOK_SECONDS
             self._look_later(now)
             return
+
+    def _launch(self, level: ReadyLevel) -> Template:
+        plan, board, privileges = self._plan, self._board, self._privileges
+        if level.is_held:
+            return launch_held(plan, board, level, privileges)
+        return launch_zygote(plan, board, self._executable, privileges, self._service)
 
     def _look_later(self, now: float) -> None:
         self._arm("look", now + self._look_seconds, self._look)

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from socketd.board import Board, SlotState, Step
+from socketd.children import Family
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
 from socketd.piped import PipedProgram, exit_like
@@ -69,8 +70,9 @@ class PythonSpawner:
     Raises SystemFailureError if workers cannot be confined as the plan has it.
     """
 
-    def __init__(self, plan: WorkerPlan, board: Board) -> None:
+    def __init__(self, plan: WorkerPlan, board: Board, family: Family) -> None:
         self._plan = plan
+        self._family = family
         self._privileges = grant(plan.confinement, plan.program.path)
         self._board = board
 
@@ -127,6 +129,7 @@ class PythonSpawner:
         if pid == 0:
             _live(self._plan, self._privileges, self._board, number)
         self._board.set_pid(number, pid)
+        self._family.note_worker(pid, number)
 
 
 def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -> NoReturn:

@@ -12,6 +12,7 @@ import pytest
 from harness.clients import TIMEOUT_SECONDS, read_all
 from harness.waiting import wait_for
 from socketd.board import Board, SlotState
+from socketd.children import Children
 from socketd.confinement import Confinement
 from socketd.doorbell import Doorbell
 from socketd.program import Program
@@ -48,10 +49,11 @@ class Workers:
             readiness=Readiness(ReadyLevel(kind), is_strict=True) if kind in LEVELS else AT_FORK,
         )
         try:
+            family = Children().found_family()
             if kind == "python":
-                self.spawner = PythonSpawner(plan, self.board)
+                self.spawner = PythonSpawner(plan, self.board, family)
             else:
-                self.spawner = NativeSpawner(plan, self.board, "test", self.wheel)
+                self.spawner = NativeSpawner(plan, self.board, "test", self.wheel, family)
         except BaseException:
             self.end()
             raise

@@ -18,6 +18,7 @@ from harness.servers import Line, Server
 from harness.waiting import wait_for
 from socketd import template
 from socketd.board import Board, SlotState, Step
+from socketd.children import Children
 from socketd.doorbell import Doorbell
 from socketd.errors import SystemFailureError
 from socketd.program import Program
@@ -213,8 +214,15 @@ class Master:
             os.getpid(),
             generation=1,
         )
+        self.children = Children()
         self.spawner = NativeSpawner(
-            plan, self.board, "test", self.wheel, self.read_clock, str(self.executable)
+            plan,
+            self.board,
+            "test",
+            self.wheel,
+            self.children.found_family(),
+            self.read_clock,
+            str(self.executable),
         )
         self.plan = plan
 
@@ -363,7 +371,12 @@ def test_first_template_that_cannot_be_started_is_an_error(master: Master) -> No
 
     with pytest.raises(SystemFailureError, match=r"cannot start '.*zygote': No such file"):
         NativeSpawner(
-            master.plan, master.board, "test", master.wheel, executable=str(master.executable)
+            master.plan,
+            master.board,
+            "test",
+            master.wheel,
+            master.children.found_family(),
+            executable=str(master.executable),
         )
 
     assert len(os.listdir("/proc/self/fd")) == before

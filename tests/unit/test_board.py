@@ -176,20 +176,12 @@ def test_claim_clears_what_the_last_worker_left(board: Board) -> None:
 
 
 def test_released_slot_is_free_and_nobodys(board: Board) -> None:
-    """When its worker is gone, a slot is free again and its pid is found no more."""
+    """When its worker is gone, a slot is free again and has no pid."""
     fill(board, 2)
     board.release(2)
 
     assert board.state(2) == SlotState.FREE
-    assert board.number_of(FULL_RECORD.pid) is None
-
-
-@pytest.mark.parametrize("number", [0, CAPACITY - 1])
-def test_living_worker_is_found_by_its_pid(board: Board, number: int) -> None:
-    """A pid leads to the number of the worker that has it."""
-    board.set_pid(number, 4711)
-
-    assert board.number_of(4711) == number
+    assert board.pid(2) == 0
 
 
 def test_pid_is_zero_until_the_worker_is_born(board: Board) -> None:
