@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from socketd.accounts import login_variables
 from socketd.address import InheritedAddress, UnixAddress, parse_listen
 from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_front
 from socketd.confinement import Confinement, ResourceLimit
@@ -26,7 +27,7 @@ from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageErro
 from socketd.filemode import parse_mode
 from socketd.front import CgiProgram, FrontKind, put_behind
 from socketd.pool import PoolSettings, Strategy
-from socketd.privileges import RESOURCES, login_variables
+from socketd.privileges import RESOURCES
 from socketd.program import Program, ShellUse, locate, resolve
 from socketd.schema import Key, Listen, Service, decode, keys_of
 from socketd.spawner import Readiness, ReadyLevel, WorkerKind

@@ -18,17 +18,22 @@ dropped as long as one connection waits, which bounds the queue though it does n
 import contextlib
 import ctypes
 import errno
-import grp
 import os
-import pwd
 import select
 import socket
 import stat
 import struct
 from dataclasses import dataclass
 
+from socketd.accounts import find_group, find_user
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
-from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
+from socketd.errors import (
+    ListenError,
+    SystemFailureError,
+    UnknownHostError,
+    UnknownServiceError,
+    describe_errno,
+)
 
 _LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
 _SO_ATTACH_FILTER = 26
@@ -269,10 +274,10 @@ def resolve_tcp(address: TcpAddress) -> None:
 def find_owner(address: UnixAddress) -> tuple[int, int]:
     """Return user and group of a path, -1 for as it is. Raises ListenError for unknown names."""
     try:
-        owner = -1 if address.owner is None else pwd.getpwnam(address.owner).pw_uid
-        group = -1 if address.group is None else grp.getgrnam(address.group).gr_gid
-    except KeyError as error:
-        raise ListenError(f"server socket {address.path!r}: {error.args[0]}") from None
+        owner = -1 if address.owner is None else find_user(address.owner)[0]
+        group = -1 if address.group is None else find_group(address.group)
+    except SystemFailureError as error:
+        raise ListenError(f"server socket {address.path!r}: {error}") from None
     return owner, group
 
 

@@ -1,4 +1,4 @@
-"""What a worker's process may do: names looked up, then applied for good.
+"""What a worker's process may do, applied for good.
 
 Owns the way from an operator's words to system calls, and their order. Must not know workers.
 The native template does the same in the same order (native/zygote/privileges.c).
@@ -14,18 +14,16 @@ The bounding set stays: a set-uid program works as it would in a shell, unless n
 otherwise.
 """
 
-import contextlib
 import ctypes
 import errno
 import functools
-import grp
 import os
-import pwd
 import resource
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from socketd.accounts import find_group, find_user, groups_of
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.errors import SystemFailureError, describe_errno
 
@@ -99,19 +97,6 @@ def look_up(confinement: Confinement) -> Privileges:
         confinement.nice,
         confinement.no_new_privs,
     )
-
-
-def login_variables(user: str) -> dict[str, str]:
-    """Return what a login sets for a user of the database; nothing for any other."""
-    with contextlib.suppress(KeyError):
-        entry = pwd.getpwnam(user)
-        return {
-            "HOME": entry.pw_dir,
-            "LOGNAME": entry.pw_name,
-            "SHELL": entry.pw_shell,
-            "USER": entry.pw_name,
-        }
-    return {}
 
 
 def _may_be_refused(privileges: Privileges) -> bool:
@@ -243,15 +228,15 @@ def _identity(user: str | None, groups: tuple[str, ...] | None) -> Identity | No
     """Return whom to become, None for whom we are already."""
     if user is None and groups is None:
         return None
-    uid, own_gid = (os.geteuid(), os.getegid()) if user is None else _find_user(user)
+    uid, own_gid = (os.geteuid(), os.getegid()) if user is None else find_user(user)
     if groups:
-        gids = tuple(_find_group(group) for group in groups)
+        gids = tuple(find_group(group) for group in groups)
     elif own_gid is None:
         raise SystemFailureError(
             f"user {user!r} is not in the user database and so has no group: name one"
         )
     elif groups is None and user is not None:
-        gids = (own_gid, *_groups_of(uid, own_gid))
+        gids = (own_gid, *groups_of(uid, own_gid))
     else:
         gids = (own_gid,)
     wanted = Identity(user or str(uid), uid, gids[0], tuple(dict.fromkeys(gids)))
@@ -265,39 +250,6 @@ def _is_ours(wanted: Identity) -> bool:
         and os.getresgid() == (wanted.gid,) * 3
         and {*os.getgroups(), wanted.gid} == set(wanted.groups)
     )
-
-
-def _find_user(user: str) -> tuple[int, int | None]:
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        if not (user.isascii() and user.isdecimal()) or int(user) >= 2**32 - 1:
-            raise SystemFailureError(
-                f"unknown user {user!r}: give a name of the user database or a number"
-            ) from None
-        try:
-            entry = pwd.getpwuid(int(user))
-        except KeyError:
-            return int(user), None
-    return entry.pw_uid, entry.pw_gid
-
-
-def _find_group(group: str) -> int:
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        if group.isascii() and group.isdecimal() and int(group) < 2**32 - 1:
-            return int(group)
-        raise SystemFailureError(
-            f"unknown group {group!r}: give a name of the group database or a number"
-        ) from None
-
-
-def _groups_of(uid: int, gid: int) -> list[int]:
-    try:
-        return sorted(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
-    except KeyError:
-        return []
 
 
 def _check_limit(limit: ResourceLimit) -> None:

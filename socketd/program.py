@@ -57,11 +57,11 @@ def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Progr
 
     Raises ProgramError if a command that needs no shell names nothing that can be run.
     """
+    if not command.strip():
+        raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
     if shell is ShellUse.ALWAYS or (shell is ShellUse.AUTO and not _is_plain(command)):
         return Program(SHELL, ("sh", "-c", command))
     words = command.split() if shell is ShellUse.NEVER else _split(command)
-    if not words:
-        raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
     return Program(_find(words[0], environment), tuple(words))
 
 
@@ -106,6 +106,8 @@ def _is_plain(command: str) -> bool:
 
 def _find(name: str, environment: dict[str, str]) -> str:
     """Return the absolute path of the program a shell would run for `name`."""
+    if not name:
+        raise ProgramError(f"cannot run {name!r}: it names no program", ExitCode.NOT_FOUND)
     if "/" in name:
         candidates = [name]
     else:

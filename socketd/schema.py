@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
+from socketd.accounts import check_name
 from socketd.address import LISTEN_FORMS
 from socketd.config import DEFAULT_BACKLOG, DEFAULT_MAXIMUM, HIGHEST_BACKLOG, MOST_WORKERS
 from socketd.duration import parse_duration
@@ -46,7 +47,17 @@ class Ready(str):
     __slots__ = ()
 
 
-_PARSERS: dict[type, Callable[[str, str], object]] = {Duration: parse_duration, Octal: parse_mode}
+class Account(str):
+    """The name of a user or a group, or its number."""
+
+    __slots__ = ()
+
+
+_PARSERS: dict[type, Callable[[str, str], object]] = {
+    Account: check_name,
+    Duration: parse_duration,
+    Octal: parse_mode,
+}
 
 
 def decode(kind: type, found: object) -> object:
@@ -81,10 +92,11 @@ class Listen(Struct, forbid_unknown_fields=True):
         Octal, Meta(title=_OCTAL, description="the permissions of a UNIX socket's path")
     ] = Octal("0660")
     owner: Annotated[
-        str | None, Meta(title="the name of a user", description="who owns a UNIX socket's path")
+        Account | None,
+        Meta(title="the name of a user", description="who owns a UNIX socket's path"),
     ] = None
     group: Annotated[
-        str | None, Meta(title="the name of a group", description="the group of that path")
+        Account | None, Meta(title="the name of a group", description="the group of that path")
     ] = None
 
 
@@ -204,10 +216,10 @@ class Service(Struct, forbid_unknown_fields=True):
         ),
     ] = None
     user: Annotated[
-        str | None, Meta(title="the name of a user", description="who runs the program")
+        Account | None, Meta(title="the name of a user", description="who runs the program")
     ] = None
     groups: Annotated[
-        list[str] | None,
+        list[Account] | None,
         Meta(
             title="a list of names of groups, the first of them the primary one",
             description="the groups of the program, instead of those that the user has",

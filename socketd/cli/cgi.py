@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from socketd import estate
+from socketd.accounts import check_name, login_variables
 from socketd.address import Address, UnixAddress, parse_listen, place_of
 from socketd.cli.run import RunOptions, Source, serve
 from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_front
@@ -24,7 +25,6 @@ from socketd.confinement import Confinement
 from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.front import CgiProgram, FrontKind, check_root, pass_on, put_behind
 from socketd.pool import PoolSettings, Strategy
-from socketd.privileges import login_variables
 from socketd.program import Program, locate
 from socketd.spawner import AT_FORK, Readiness, ReadyLevel, WorkerKind
 from socketd.start import best_start
@@ -121,6 +121,8 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS")
     if bool(options.words) == (options.root is not None):
         raise UsageError("give either a PROGRAM or --root FOLDER")
+    if options.user is not None:
+        check_name(options.user, "--user")
     for variable in options.variables:
         if variable.find("=") < 1:
             raise UsageError(f"--env: {variable!r} is not NAME=VALUE")

@@ -166,7 +166,18 @@ def parse(arguments: list[str]) -> CommandLine:
             _take_bundle(argument.removeprefix("-"), coming, line)
         else:
             line.operands.append(argument)
+    _refuse_empty(line)
     return line
+
+
+def _refuse_empty(line: CommandLine) -> None:
+    """Raise UsageError for an option without its value: an unset variable has been its value."""
+    for option in OPTIONS:
+        if option.metavar and line.values.get(option.name) == "":
+            raise UsageError(
+                f"--{option.name}: the value is empty; give {option.metavar} or leave the option "
+                "out"
+            )
 
 
 def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:

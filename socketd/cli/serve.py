@@ -8,6 +8,7 @@ import os
 import signal
 
 from socketd import log
+from socketd.accounts import login_variables, parse_user
 from socketd.address import Address, InheritedAddress, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
@@ -36,7 +37,6 @@ from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
 from socketd.pool import PoolSettings, Strategy
-from socketd.privileges import login_variables
 from socketd.program import Program, ShellUse, resolve
 from socketd.spawner import Readiness, ReadyLevel, StderrTarget, WorkerKind
 from socketd.systemd import find_manager
@@ -101,8 +101,8 @@ def _say_port(listener: Listener) -> None:
 
 
 def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
-    user, _, group = line.values.get("user", "").partition(":")
-    login = login_variables(user)
+    user, group = parse_user(line.values["user"], "--user") if line.has("user") else (None, None)
+    login = {} if user is None else login_variables(user)
     inherited = base_environment(environment) | login
     directory = os.path.abspath(line.values["directory"]) if line.has("directory") else None
     kind = choice(FrontKind, line, "front", FrontKind.NONE)
@@ -138,8 +138,8 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         readiness=_readiness(line),
         front=front,
         confinement=Confinement(
-            user=user or None,
-            groups=(group,) if group else None,
+            user=user,
+            groups=None if group is None else (group,),
             directory=directory,
             umask=_umask(line),
         ),

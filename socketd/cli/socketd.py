@@ -52,6 +52,21 @@ def _serving(command: _Command) -> _Command:
     return command
 
 
+class _Strict(click.Command):
+    """A command that takes no empty value: an unset variable of a script leaves one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for parameter in self.get_params(ctx):
+            value = ctx.params.get(parameter.name or "")
+            values = value if isinstance(value, tuple) else (value,)
+            if isinstance(parameter, click.Argument):
+                values = values[:1]  # those of a program may be empty
+            if "" in values:
+                raise click.BadParameter("the value is empty", ctx, parameter)
+        return rest
+
+
 def _read_duration(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> float | None:
@@ -81,7 +96,7 @@ def main() -> None:
     """Supervise services that put programs behind sockets."""
 
 
-@main.command()
+@main.command(cls=_Strict)
 @_FILE
 @_serving
 def run(
@@ -98,7 +113,7 @@ def run(
     sys.exit(_report(lambda: serve(file, options)))
 
 
-@main.command()
+@main.command(cls=_Strict)
 @click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
@@ -213,7 +228,7 @@ def cgi(
     sys.exit(_report(lambda: serve(options, serving, estate_version)))
 
 
-@main.command()
+@main.command(cls=_Strict)
 @_FILE
 @click.option("--estate-version", type=int, hidden=True)
 def check(file: str, estate_version: int | None) -> None:
@@ -230,7 +245,7 @@ def check(file: str, estate_version: int | None) -> None:
     sys.exit(min(_report(judge), 1))
 
 
-@main.command()
+@main.command(cls=_Strict)
 @_FILE
 def show(file: str) -> None:
     """Print every setting of FILE with its default filled in."""

@@ -229,6 +229,8 @@ def test_next_version_takes_over(
         (("--scgi", "4000", "/nowhere/cat"), "cannot run '/nowhere/cat': there is no such file"),
         (("--scgi", "4000", "--env", "x", "cat"), "--env: 'x' is not NAME=VALUE"),
         (("--scgi", "4000", "--user", "nobody-here", "cat"), "unknown user 'nobody-here'"),
+        (("--scgi", "4000", "--user", ":1", "cat"), "--user: ':1' cannot be a name"),
+        (("--scgi", "4000", "--env", "=x", "cat"), "--env: '=x' is not NAME=VALUE"),
         (("--scgi", "4000", "-W", "3", "--max-workers", "2", "cat"), "2 is less than the 3 of -W"),
     ],
 )
@@ -244,7 +246,18 @@ def test_mistake_is_one_line(arguments: tuple[str, ...], complaint: str) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--idle-timeout", "soon"), ("--mode", "9"), ("-W", "0"), ("--ready", "read"), ("--nope",)],
+    [
+        ("--idle-timeout", "soon"),
+        ("--mode", "9"),
+        ("-W", "0"),
+        ("--ready", "read"),
+        ("--nope",),
+        ("--user", ""),
+        ("--root", ""),
+        ("--env", "A=", "--env", ""),
+        ("--fcgi", ""),
+        ("--log-file", ""),
+    ],
 )
 def test_nonsense_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     """A value that there is not is refused with the option's name."""

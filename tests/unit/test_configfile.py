@@ -48,6 +48,26 @@ def test_smallest_file_has_defaults_for_everything_else(tmp_path: Path) -> None:
     assert settings.confinement == Confinement()
 
 
+@pytest.mark.parametrize("name", ["", "a:b", ":", "a\\u0000"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "user = '{}'",
+        "user = 'root'\ngroups = ['root', '{}']",
+        "listen = [{{address = 'unix:/x', owner = '{}'}}]",
+        "listen = [{{address = 'unix:/x', group = '{}'}}]",
+    ],
+)
+def test_no_name_of_a_user_or_group_is_empty(tmp_path: Path, line: str, name: str) -> None:
+    """Wherever one may stand, and nor is it what no name can be."""
+    listen = "" if "listen" in line else "listen = ['tcp:127.0.0.1:7000']\n"
+    text = f"[service.x]\nprogram = 'cat'\n{listen}{line.format(name)}".replace("'", '"')
+
+    [mistake] = mistakes(tmp_path, text)
+
+    assert mistake.endswith(("the name of a user", "the name of a group", "the primary one"))
+
+
 def test_every_key_is_understood(tmp_path: Path) -> None:
     """A file with all that there is becomes the settings that it names."""
     settings = read(

@@ -204,6 +204,16 @@ def test_path_of_the_next_server_is_left_alone(path: Path, after: str) -> None:
     path.unlink()
 
 
+@pytest.mark.parametrize("name", ["no-such-name", "", "a\0b", "4294967295"])
+@pytest.mark.parametrize("key", ["owner", "group"])
+def test_owner_that_there_is_not_is_named(path: Path, key: str, name: str) -> None:
+    """Nothing is bound then."""
+    with pytest.raises(ListenError, match=r"server socket 's': unknown (user|group) "):
+        listen(UnixAddress(str(path), **{key: name}), 4)  # type: ignore[arg-type]  # one of two texts
+
+    assert not path.exists()
+
+
 def test_path_that_is_gone_already_is_no_error(path: Path) -> None:
     """Somebody has cleaned up before us."""
     listener = listen(UnixAddress(str(path)), 4)

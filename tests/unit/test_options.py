@@ -2,7 +2,7 @@
 
 import pytest
 
-from socketd.cli.options import OPTIONS, help_text, parse, usage
+from socketd.cli.options import OPTIONS, Option, help_text, parse, usage
 from socketd.errors import UsageError
 
 
@@ -18,7 +18,6 @@ from socketd.errors import UsageError
         (["-"], {}, ["-"]),
         (["--workers=4"], {"workers": "4"}, []),
         (["--workers", "4"], {"workers": "4"}, []),
-        (["--pidfile="], {"pidfile": ""}, []),
         (["--conn", "1s"], {"connect-timeout": "1s"}, []),
         (["--worker", "auto", "--workers", "2"], {"worker": "auto", "workers": "2"}, []),
         (["-p", "-q"], {"program": "-q"}, []),
@@ -59,6 +58,20 @@ def test_complaints_are_getopt_s(arguments: list[str], complaint: str) -> None:
         parse(arguments)
 
     assert str(caught.value) == f"{complaint}\n{usage()}"
+
+
+@pytest.mark.parametrize("option", [one for one in OPTIONS if one.metavar], ids=lambda o: o.name)
+def test_no_option_takes_an_empty_value(option: Option) -> None:
+    """It is what an unset variable of a script leaves, and nobody means it, for no option."""
+    spellings = [[f"--{option.name}="], [f"--{option.name}", ""]]
+    spellings += [[f"-{option.letter}", ""]] if option.letter else []
+    for arguments in spellings:
+        with pytest.raises(UsageError) as caught:
+            parse([*arguments, "7000"])
+
+        assert str(caught.value) == (
+            f"--{option.name}: the value is empty; give {option.metavar} or leave the option out"
+        )
 
 
 def test_names_and_letters_are_unique() -> None:
