@@ -4,6 +4,7 @@ Owns the exit codes (docs/exit-codes.md). Knows nothing else of the package.
 """
 
 import enum
+import errno
 import os
 
 
@@ -102,3 +103,19 @@ class SystemFailureError(SocketdError):
 def describe_errno(error_number: int) -> str:
     """Return the system's text for an errno value, as the classic program prints it."""
     return os.strerror(error_number)
+
+
+_WAYS_OUT = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files (fs.file-max)",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u)",
+    errno.ENOMEM: "raise the limit of memory (ulimit -v), or have more of it",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.ENOSPC: "make room on that file system",
+}
+
+
+def describe_refusal(error_number: int) -> str:
+    """Return the same for what a limit or the machine refuses us, and what to do about it."""
+    way_out = _WAYS_OUT.get(error_number)
+    return describe_errno(error_number) + (f"; {way_out}" if way_out else "")

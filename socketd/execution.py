@@ -3,7 +3,6 @@
 Owns the steps from here to the program's first instruction. Must not know what it is started for.
 """
 
-import contextlib
 import errno
 import fcntl
 import gc
@@ -14,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from socketd.descriptors import inheritable
 from socketd.privileges import CannotApplyError, Privileges, apply_to_template
 
 _FAILED_STATUS = 111
-_LAST_STANDARD_FD = 2
 _UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -41,7 +40,7 @@ def execute(execution: Execution) -> int:
         execution.arguments,
         execution.environment,
         file_actions=[
-            *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+            *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable()),
             *((os.POSIX_SPAWN_DUP2, fd, target) for target, fd in execution.targets.items()),
         ],
         setpgroup=0,
@@ -91,7 +90,7 @@ def _become(
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _UNCATCHABLE:
             signal.signal(number, signal.SIG_DFL)
-        for fd in _inheritable():
+        for fd in inheritable():
             os.close(fd)
         for target, fd in execution.targets.items():
             os.dup2(fd, target)
@@ -107,16 +106,6 @@ def _become(
         os.write(writing, f"{error.errno} {attempt}".encode(errors="replace"))
     finally:
         os._exit(_FAILED_STATUS)
-
-
-def _inheritable() -> list[int]:
-    """Return what would go through exec: the master may have been given it by its own parent."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that listed them is gone
-            if int(name) > _LAST_STANDARD_FD and os.get_inheritable(int(name)):
-                found.append(int(name))
-    return found
 
 
 def _check_readable(path: str) -> None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from socketd.directory import absolute
 from socketd.errors import ProgramError, SystemFailureError, UsageError
 from socketd.program import Program, locate
 
@@ -124,7 +125,7 @@ def _wrapper(*arguments: str) -> Program:
 
 def check_root(folder: str) -> str:
     """Return the absolute path of a folder of programs. Raises UsageError if it is none."""
-    path = os.path.abspath(folder)
+    path = absolute(folder)
     if not os.path.isdir(path):
         raise UsageError(f"--root: {folder!r} is not a directory")
     return path

@@ -197,6 +197,8 @@ def launch_held(
 
 
 def _why_not(path: str) -> str | None:
+    if not os.path.exists("/proc/self"):
+        return "/proc is not mounted: nobody can see how far it has got"
     if not os.access(HOLD_OBJECT, os.R_OK):
         return "the object that holds it was not built when socketd was installed"
     if ":" in HOLD_OBJECT or " " in HOLD_OBJECT:

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from socketd.directory import absolute
 from socketd.errors import SystemFailureError, describe_errno
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
@@ -93,7 +94,7 @@ class FileTarget:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.abspath(path)
+        self._path = absolute(path)
         try:
             self._fd = self._open()
         except OSError as error:

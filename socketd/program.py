@@ -15,6 +15,7 @@ import re
 import stat
 from dataclasses import dataclass
 
+from socketd.directory import joined
 from socketd.errors import ExitCode, ProgramError
 
 SHELL = "/bin/sh"
@@ -120,8 +121,8 @@ def _find(name: str, environment: dict[str, str]) -> str:
         except OSError:
             continue
         if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
-            # Not abspath(): behind a symbolic link ".." is not what the text suggests.
-            return os.path.join(os.getcwd(), candidate.removeprefix("./"))
+            # Not absolute(): behind a symbolic link ".." is not what the text suggests.
+            return joined(candidate.removeprefix("./"))
         refused = refused or (candidate, mode)
     if refused is None:
         where = "there is no such file" if "/" in name else "it is not on PATH"

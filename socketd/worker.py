@@ -213,11 +213,14 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
 
 def _close_all_but(low: int, high: int) -> None:
     """Close every descriptor above the standard ones but two."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    beyond = _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS)
     os.closerange(_FIRST_OWN_FD, low)
     os.closerange(low + 1, high)
-    os.closerange(high + 1, beyond)
+    _close_from(high + 1)
+
+
+def _close_from(fd: int) -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(fd, _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS))
 
 
 def _ring(master_pid: int, doorbell_fd: int) -> None:
@@ -284,10 +287,7 @@ def _leave_pool(connection: socket.socket) -> socket.socket:
     fd = connection.detach()
     if fd != _CONNECTION_FD:
         os.dup2(fd, _CONNECTION_FD, inheritable=False)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > _CONNECTION_FD:
-            with contextlib.suppress(OSError):  # the one that listed them is gone
-                os.close(int(name))
+    _close_from(_CONNECTION_FD + 1)
     return socket.socket(fileno=_CONNECTION_FD)
 
 

@@ -33,23 +33,26 @@ def speak_to(fd: int) -> None:
     _voice_fd = fd
 
 
-def show(text: str) -> bool:
+def show(text: str, program: str) -> bool:
     """Print what was asked for on stdout; tell whether it could be written."""
     rest = memoryview(f"{text}\n".encode(errors="surrogateescape"))
     try:
         while rest:
             rest = rest[os.write(STDOUT_FD, rest) :]
     except OSError as error:
-        say(f"socket: cannot write to stdout: {error.strerror}")
+        say(f"{program}: cannot write to stdout: {error.strerror}")
         return False
     return True
 
 
 def open_standard_descriptors() -> None:
     """Point those of 0, 1 and 2 that are closed to /dev/null, lest a connection gets there."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR_FD:
-        os.set_inheritable(fd, True)
-    os.close(fd)
+    for fd in (STDIN_FD, STDOUT_FD, STDERR_FD):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(fd, True)
 
 
 def answer_signals() -> None:

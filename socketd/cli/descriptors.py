@@ -3,22 +3,16 @@
 Owns what is true of them before anything is opened. Must not know what will be.
 """
 
-import contextlib
-import os
 import resource
 
-_LAST_STANDARD_FD = 2
+from socketd.cli.console import open_standard_descriptors
+from socketd.descriptors import close_on_exec
 
 
 def settle_descriptors() -> None:
     """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_FD:
-        os.set_inheritable(fd, True)
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the one that listed them is gone
-            if int(name) > _LAST_STANDARD_FD:
-                os.set_inheritable(int(name), False)
-    os.close(fd)
+    open_standard_descriptors()
+    close_on_exec()
 
 
 def raise_limit() -> int | None:

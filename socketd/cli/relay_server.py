@@ -17,6 +17,7 @@ from socketd.cli.client import be_quiet, carry_own_streams
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
 from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
+from socketd.directory import absolute
 from socketd.environment import peer_of
 from socketd.errors import ExitCode, ListenError, RelayError, SystemFailureError, describe_errno
 from socketd.listeners import Listener, listen
@@ -33,7 +34,7 @@ def serve_own_streams(line: CommandLine) -> int:
         raise ListenError(f"{len(passed)} sockets were passed: without -p only one can be served")
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
-        pid_path = os.path.abspath(pid_path)
+        pid_path = absolute(pid_path)
     backlog = parse_count(
         line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
     )
@@ -55,7 +56,7 @@ def serve_own_streams(line: CommandLine) -> int:
 def _address(line: CommandLine) -> Address:
     address = parse_operand(line.operands[0], line.values.get("bind"))
     if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
-        address = UnixAddress(os.path.abspath(address.path))
+        address = UnixAddress(absolute(address.path))
     return address
 
 

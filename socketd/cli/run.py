@@ -20,6 +20,7 @@ from socketd.address import InheritedAddress
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.config import ServiceSettings
 from socketd.configfile import Surroundings, load
+from socketd.directory import absolute
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.listeners import Listener, adopt, listen
 from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
@@ -63,7 +64,7 @@ def run(path: str, options: RunOptions) -> int:
 
     Raises SocketdError if it cannot begin.
     """
-    path = os.path.abspath(path)
+    path = absolute(path)
     proof = ("check", "--estate-version", str(testament.VERSION), path)
     return serve(Source(path, functools.partial(load, path), proof), options)
 

@@ -28,6 +28,7 @@ from socketd.config import (
     why_no_front,
 )
 from socketd.confinement import Confinement
+from socketd.directory import absolute
 from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
@@ -58,7 +59,7 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     manager = find_manager(environment, os.getpid())
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
-        pid_path = os.path.abspath(pid_path)
+        pid_path = absolute(pid_path)
     announce = detach(console.speak_to, log.speak_to) if line.has("background") else None
     # From here to the end there is something to clean up: a signal waits until the loop, which
     # lets it through, can act on it.
@@ -104,7 +105,7 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
     user, group = parse_user(line.values["user"], "--user") if line.has("user") else (None, None)
     login = {} if user is None else login_variables(user)
     inherited = base_environment(environment) | login
-    directory = os.path.abspath(line.values["directory"]) if line.has("directory") else None
+    directory = absolute(line.values["directory"]) if line.has("directory") else None
     kind = choice(FrontKind, line, "front", FrontKind.NONE)
     stderr = choice(StderrTarget, line, "stderr", usual_stderr(kind))
     front, chosen = None, None
@@ -194,7 +195,7 @@ def _address(line: CommandLine) -> Address:
         return InheritedAddress("")
     address = parse_operand(line.operands[0], line.values.get("bind"))
     if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
-        address = UnixAddress(os.path.abspath(address.path))
+        address = UnixAddress(absolute(address.path))
     return address
 
 

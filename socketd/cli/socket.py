@@ -10,14 +10,14 @@ import sys
 from socketd import __version__
 from socketd.cli import console
 from socketd.cli.options import CommandLine, help_text, parse, wrong_operands
-from socketd.errors import ClassicUsageError, ExitCode, SocketdError, UsageError
+from socketd.cli.report import report
+from socketd.errors import ClassicUsageError, ExitCode, UsageError
 
 _VERSION_TEXT = f"Socket-{__version__} (socketd {__version__}, successor of socket 1.1)"
 
 
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
-    console.open_standard_descriptors()
     console.answer_signals()
     code = run(sys.argv[1:])
     console.ignore_signals()
@@ -26,25 +26,17 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command; return its exit code, with errors already printed."""
-    try:
-        text = _text_asked_for(arguments)
-        if text is not None:
-            return ExitCode.DONE if console.show(text) else ExitCode.SYSTEM
-        line = parse(arguments)
-        _check(line)
-        return _start(line)
-    except ClassicUsageError as error:
-        console.say(str(error))
-        return error.exit_code
-    except SocketdError as error:
-        console.say(f"socket: {error}")
-        return error.exit_code
-    except Exception:  # noqa: BLE001  the last resort: what arrives here is our own fault
-        import traceback
+    return report("socket", lambda: _run(arguments))
 
-        console.say(traceback.format_exc())
-        console.say("socket: this is a bug in socketd; please report it with the lines above")
-        return ExitCode.BUG
+
+def _run(arguments: list[str]) -> int:
+    console.open_standard_descriptors()
+    text = _text_asked_for(arguments)
+    if text is not None:
+        return ExitCode.DONE if console.show(text, "socket") else ExitCode.SYSTEM
+    line = parse(arguments)
+    _check(line)
+    return _start(line)
 
 
 def _text_asked_for(arguments: list[str]) -> str | None:

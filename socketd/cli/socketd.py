@@ -2,8 +2,13 @@
 
 Owns the grammar of its subcommands. Must not know fork, signals or sockets; what only one
 subcommand needs is imported when that is called.
+
+click reads the command line and prints nothing itself: what it would print is shown by us, who
+can tell when there is no room for it. A subcommand returns what is then to be done.
 """
 
+import contextlib
+import io
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,13 +16,17 @@ from typing import Any, TypeVar
 import click
 
 from socketd import __version__
+from socketd.cli import console
+from socketd.cli.report import report
 from socketd.config import MOST_WORKERS
 from socketd.duration import parse_duration
-from socketd.errors import ConfigurationError, ExitCode, SocketdError, UsageError
+from socketd.errors import ExitCode, UsageError
 from socketd.filemode import parse_mode
 from socketd.pool import Strategy
 
-_Command = TypeVar("_Command", bound=Callable[..., None])
+_PROGRAM = "socketd"
+_Action = Callable[[], int]
+_Command = TypeVar("_Command", bound=Callable[..., _Action])
 
 
 def _serving(command: _Command) -> _Command:
@@ -91,17 +100,17 @@ _FILE = click.argument("file", type=click.Path(dir_okay=False))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="socketd")
-def main() -> None:
+@click.version_option(__version__, prog_name=_PROGRAM)
+def commands() -> None:
     """Supervise services that put programs behind sockets."""
 
 
-@main.command(cls=_Strict)
+@commands.command(cls=_Strict)
 @_FILE
 @_serving
 def run(
     file: str, ready_fd: int | None, log_format: str | None, log_file: str | None, log_level: str
-) -> None:
+) -> _Action:
     """Serve what FILE says until stopped.
 
     SIGHUP reads FILE again; SIGUSR2 replaces this process by the installed version of socketd.
@@ -110,10 +119,10 @@ def run(
     from socketd.cli.run import run_options
 
     options = run_options(log_format, log_level, ready_fd, log_file)
-    sys.exit(_report(lambda: serve(file, options)))
+    return lambda: serve(file, options)
 
 
-@main.command(cls=_Strict)
+@commands.command(cls=_Strict)
 @click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
@@ -205,7 +214,7 @@ def cgi(
     idle_timeout: float,
     drain_timeout: float,
     **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
-) -> None:
+) -> _Action:
     """Serve a CGI program, or a folder of them, to a web server.
 
     ADDRESS is HOST:PORT, PORT, /PATH of a UNIX socket, or fd:NAME. Arguments of PROGRAM that begin
@@ -225,13 +234,13 @@ def cgi(
         **rest,
     )
     serving = run_options(log_format, log_level, ready_fd, log_file)
-    sys.exit(_report(lambda: serve(options, serving, estate_version)))
+    return lambda: serve(options, serving, estate_version)
 
 
-@main.command(cls=_Strict)
+@commands.command(cls=_Strict)
 @_FILE
 @click.option("--estate-version", type=int, hidden=True)
-def check(file: str, estate_version: int | None) -> None:
+def check(file: str, estate_version: int | None) -> _Action:
     """Say everything that is wrong with FILE; exit 0 if nothing is, else 1.
 
     Also tries what does no harm: programs, users, groups, directories and addresses.
@@ -242,30 +251,41 @@ def check(file: str, estate_version: int | None) -> None:
         check_file(file, estate_version)
         return ExitCode.DONE
 
-    sys.exit(min(_report(judge), 1))
+    return lambda: min(report(_PROGRAM, judge), 1)
 
 
-@main.command(cls=_Strict)
+@commands.command(cls=_Strict)
 @_FILE
-def show(file: str) -> None:
+def show(file: str) -> _Action:
     """Print every setting of FILE with its default filled in."""
     from socketd.cli.check import show as show_file
 
     def display() -> int:
-        click.echo(show_file(file))
-        return ExitCode.DONE
+        return _show(show_file(file))
 
-    sys.exit(min(_report(display), 1))
+    return lambda: min(report(_PROGRAM, display), 1)
 
 
-def _report(action: Callable[[], int]) -> int:
-    """Do it; print what is wrong, if anything is, and return the exit code."""
-    try:
-        return action()
-    except ConfigurationError as error:
-        for line in error.lines:
-            click.echo(f"socketd: {line}", err=True)
-        return error.exit_code
-    except SocketdError as error:
-        click.echo(f"socketd: {error}", err=True)
-        return error.exit_code
+def main() -> None:
+    """Run the command and end the process with a documented exit code."""
+    sys.exit(report(_PROGRAM, lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> int:
+    console.open_standard_descriptors()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            action = commands.main(arguments, prog_name=_PROGRAM, standalone_mode=False)
+        except click.ClickException as error:
+            complaint = io.StringIO()
+            error.show(complaint)
+            console.say(complaint.getvalue().rstrip("\n"))
+            return ExitCode.USAGE
+    if callable(action):
+        code: int = action()
+        return code
+    return _show(printed.getvalue().rstrip("\n"))
+
+
+def _show(text: str) -> int:
+    return ExitCode.DONE if console.show(text, _PROGRAM) else ExitCode.SYSTEM

@@ -30,6 +30,7 @@ OURS = {
     "socketd.cli.console",
     "socketd.cli.entry",
     "socketd.cli.options",
+    "socketd.cli.report",
     "socketd.cli.socket",
     "socketd.client",
     "socketd.crlf",

@@ -263,5 +263,5 @@ def test_nonsense_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     """A value that there is not is refused with the option's name."""
     outcome = run_socketd("cgi", "--scgi", "4000", *arguments, "cat")
 
-    assert outcome.status == 2
+    assert outcome.status == 15
     assert arguments[0] in outcome.stderr

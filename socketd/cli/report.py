@@ -1,0 +1,72 @@
+"""What becomes of an error: one line for people, and an exit code of docs/exit-codes.md.
+
+Owns the last resort of both commands. Must not know what they do. It is on the path of client
+mode, which pays for every import.
+
+What the system refuses is no bug: a limit, a full disk, a file that is not there. Whatever else
+arrives here is our own fault, and its traceback is for us.
+"""
+
+import errno
+from collections.abc import Callable
+
+from socketd.cli import console
+from socketd.errors import (
+    ClassicUsageError,
+    ConfigurationError,
+    ExitCode,
+    SocketdError,
+    describe_refusal,
+)
+
+# What no call of ours makes the system say by being wrong.
+_REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.ENOSYS,
+        errno.ENXIO,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
+
+def report(program: str, action: Callable[[], int]) -> int:
+    """Do it and return its exit code, or that of its error, with that already printed."""
+    try:
+        return action()
+    except ClassicUsageError as error:
+        console.say(str(error))
+        return error.exit_code
+    except ConfigurationError as error:
+        for line in error.lines:
+            console.say(f"{program}: {line}")
+        return error.exit_code
+    except SocketdError as error:
+        console.say(f"{program}: {error}")
+        return error.exit_code
+    except MemoryError:
+        console.say(f"{program}: the system refuses: {describe_refusal(errno.ENOMEM)}")
+        return ExitCode.SYSTEM
+    except Exception as error:  # noqa: BLE001  the last resort
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            where = "" if error.filename is None else f" {error.filename!r}"
+            console.say(f"{program}: the system refuses{where}: {describe_refusal(error.errno)}")
+            return ExitCode.SYSTEM
+        import traceback
+
+        console.say(traceback.format_exc())
+        console.say(f"{program}: this is a bug in socketd; please report it with the lines above")
+        return ExitCode.BUG

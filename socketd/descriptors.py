@@ -1,0 +1,47 @@
+"""The descriptors of this process: which are open, and which go through exec.
+
+Owns the search for them. Must not know what any is for.
+"""
+
+import contextlib
+import os
+import resource
+
+LAST_STANDARD_FD = 2
+_MOST_FDS = 2**20  # the kernel's default for fs.nr_open
+_FOLDER = "/proc/self/fd"
+
+
+def close_on_exec() -> None:
+    """Have all but 0, 1 and 2 closed at exec, whoever has opened them."""
+    for fd in _listed() or _probed():
+        with contextlib.suppress(OSError):  # the one that listed them is gone
+            os.set_inheritable(fd, False)
+
+
+def inheritable() -> list[int]:
+    """Return those above 2 that would go through exec; none where /proc is not mounted.
+
+    It is a second look: `close_on_exec` has been called, and all of ours are born so.
+    """
+    found = []
+    for fd in _listed():
+        with contextlib.suppress(OSError):  # the one that listed them is gone
+            if os.get_inheritable(fd):
+                found.append(fd)
+    return found
+
+
+def _listed() -> list[int]:
+    """Return what is open above 2, as the kernel lists it; nothing where /proc is not mounted."""
+    try:
+        return [fd for name in os.listdir(_FOLDER) if (fd := int(name)) > LAST_STANDARD_FD]
+    except FileNotFoundError:
+        return []
+
+
+def _probed() -> range:
+    """Return every descriptor that may be open above 2."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    beyond = _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS)
+    return range(LAST_STANDARD_FD + 1, beyond)
