@@ -1,6 +1,7 @@
 """Listening sockets: made, drained and given up.
 
-Owns bind, socket options, the backlog and what a UNIX path needs. Must not know workers.
+Owns bind, socket options and the backlog. Must not know workers. What a UNIX path needs is in
+socketfile.
 
 Draining. Closing a listening socket resets every connection that waits in its queue, so a stop
 first keeps new ones out, then lets the queue run empty. A UNIX path is unlinked: nobody finds the
@@ -21,19 +22,12 @@ import errno
 import os
 import select
 import socket
-import stat
 import struct
 from dataclasses import dataclass
 
-from socketd.accounts import find_group, find_user
+from socketd import socketfile
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
-from socketd.errors import (
-    ListenError,
-    SystemFailureError,
-    UnknownHostError,
-    UnknownServiceError,
-    describe_errno,
-)
+from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
 
 _LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
 _SO_ATTACH_FILTER = 26
@@ -64,19 +58,22 @@ class Listener:
     """A listening socket with what must be undone when it is given up.
 
     `host` and `port` are the numeric address in use, the path and None for a UNIX socket, whose
-    abstract name begins with @.
+    abstract name begins with @. `inode` is that of the file of a UNIX socket.
     """
 
-    def __init__(self, listening: socket.socket, address: Address) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        address: Address,
+        inode: socketfile.Inode | None = None,
+    ) -> None:
         self.socket = listening
         self.address = address
         self.host: str
         self.port: int | None
-        self._inode: tuple[int, int] | None
-        self._inode = None
+        self._inode = inode
         if isinstance(address, UnixAddress):
             self.host, self.port = address.path, None
-            self._inode = _inode_of(address.path)
         elif listening.family == socket.AF_UNIX:
             self.host, self.port = _unix_name(listening.getsockname()), None
         else:
@@ -96,6 +93,15 @@ class Listener:
             return socket.getservbyport(self.port, "tcp")
         except OSError:
             return None
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether no client finds the socket: its file has gone, or another is there."""
+        return (
+            isinstance(self.address, UnixAddress)
+            and self._inode is not None
+            and socketfile.inode_of(self.address.path) != self._inode
+        )
 
     def __str__(self) -> str:
         """Return `tcp:127.0.0.1:7000`, `tcp:[::]:7000` or `unix:/path`."""
@@ -133,7 +139,7 @@ class Listener:
             self.socket.listen(backlog)
         if isinstance(address, UnixAddress) and address != self.address:
             try:
-                _set_rights(address)
+                socketfile.set_rights(address, self._inode)
             except OSError as error:
                 raise _refused(error, address) from error
         self.address = address
@@ -143,10 +149,6 @@ class Listener:
         fd = self.socket.fileno()
         return ListenerState(None if fd < 0 else fd, self._inode)
 
-    def set_inode(self, inode: tuple[int, int] | None) -> None:
-        """Say which file is ours; another one under our path is not."""
-        self._inode = inode
-
     def close(self) -> None:
         """Give up the socket, and its path if it is still ours."""
         self._unlink()
@@ -154,9 +156,7 @@ class Listener:
 
     def _unlink(self) -> None:
         if isinstance(self.address, UnixAddress) and self._inode is not None:
-            if _inode_of(self.address.path) == self._inode:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.address.path)
+            socketfile.remove(self.address.path, self._inode)
             self._inode = None
 
 
@@ -183,8 +183,7 @@ def resume(state: ListenerState, address: Address) -> Listener:
     else:
         os.set_inheritable(state.fd, False)
         listening = socket.socket(fileno=state.fd)
-    listener = Listener(listening, address)
-    listener.set_inode(state.inode)
+    listener = Listener(listening, address, state.inode)
     if state.fd is None:
         listening.close()
     return listener
@@ -247,72 +246,26 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
             f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {path!r} has {size} bytes, "
             f"a UNIX path at most {_LONGEST_PATH}"
         )
-    _clear_stale(address)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listening.bind(path)
-    except OSError as error:
-        listening.close()
-        raise _refused(error, address) from error
-    listener = Listener(listening, address)
-    try:
-        _set_rights(address)  # before listen(): until then nobody gets in whatever the umask is
-        listening.listen(backlog)
-    except (OSError, ListenError) as error:
-        listener.close()
-        if isinstance(error, OSError):
+    socketfile.find_owner(address)  # what is not there is said before anything is made
+    with contextlib.ExitStack() as undoing:
+        try:
+            socketfile.clear_stale(path)
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            undoing.callback(listening.close)
+            socketfile.make(listening, address)
+            # Before listen(): until then nobody gets in, whoever the owner is.
+            listener = Listener(listening, address, socketfile.claim(listening, address))
+            undoing.callback(listener.close)
+            listening.listen(backlog)
+        except OSError as error:
             raise _refused(error, address) from error
-        raise
+        undoing.pop_all()
     return listener
 
 
 def resolve_tcp(address: TcpAddress) -> None:
     """Look port and host up, and nothing more. Raises as `listen` does."""
     _resolve(address.host, _port_number(address.port))
-
-
-def find_owner(address: UnixAddress) -> tuple[int, int]:
-    """Return user and group of a path, -1 for as it is. Raises ListenError for unknown names."""
-    try:
-        owner = -1 if address.owner is None else find_user(address.owner)[0]
-        group = -1 if address.group is None else find_group(address.group)
-    except SystemFailureError as error:
-        raise ListenError(f"server socket {address.path!r}: {error}") from None
-    return owner, group
-
-
-def _set_rights(address: UnixAddress) -> None:
-    """Say who may connect. Raises ListenError for a user or group that does not exist."""
-    owner, group = find_owner(address)
-    if (owner, group) != (-1, -1):
-        os.chown(address.path, owner, group)
-    if address.mode is not None:
-        os.chmod(address.path, address.mode)
-
-
-def _clear_stale(address: UnixAddress) -> None:
-    """Remove a socket that nobody listens on; leave everything else alone."""
-    try:
-        mode = os.lstat(address.path).st_mode
-    except OSError:
-        return  # bind() will say what is wrong, if anything
-    in_use = f"server socket: {describe_errno(errno.EADDRINUSE)}: {address.path!r}"
-    if not stat.S_ISSOCK(mode):
-        raise ListenError(f"{in_use} is not a socket; remove it or choose another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(address.path)
-        except ConnectionRefusedError:
-            os.unlink(address.path)
-            return
-        except FileNotFoundError:
-            return
-        except PermissionError as error:
-            raise _refused(error, address) from error
-        except OSError:
-            pass  # a full queue, or a socket of another type: somebody is there
-    raise ListenError(f"{in_use} has a live server; stop it or choose another path")
 
 
 def _refused(error: OSError, address: Address) -> ListenError:
@@ -329,11 +282,3 @@ def _unix_name(name: str | bytes) -> str:
     if isinstance(name, bytes):  # unix(7): an abstract name begins with NUL
         name = os.fsdecode(name).replace("\0", "@", 1)
     return name
-
-
-def _inode_of(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

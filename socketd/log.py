@@ -88,6 +88,7 @@ EVENTS: Mapping[str, EventKind] = {
     "notification_failed": _kind(LogLevel.WARNING, "reason"),
     "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
     "reload_failed": _kind(LogLevel.ERROR, "reason"),
+    "listener_lost": _kind(LogLevel.WARNING, "service listener"),
     "reexec_started": _kind(LogLevel.INFO, "command"),
     "reexec_done": _kind(LogLevel.INFO, "services"),
     "reexec_failed": _kind(LogLevel.ERROR, "reason"),

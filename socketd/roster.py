@@ -5,12 +5,17 @@ where settings come from.
 
 A change happens whole or not at all: everything that can fail is done first (sockets are bound,
 templates started), and undone if anything fails; what then follows only makes use of it.
+
+A UNIX socket whose file has gone, or has made place for another, is found by no client any more.
+A change binds it anew, for a service of its own, as if it were a new one; the former one is
+stopped like one that nobody wants, with those served that wait in its queue.
 """
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from socketd import log
 from socketd.children import Children, Family
 from socketd.config import Changes, ServiceSettings, compare
 from socketd.crew import Crew, CrewState
@@ -66,7 +71,9 @@ class Roster:
 
         Raises SocketdError if that cannot be, with everything as it was.
         """
-        present = self.staying
+        staying = self.staying
+        lost = [service for service in staying.values() if service.listener.is_lost]
+        present = {key: one for key, one in staying.items() if one not in lost}
         changes = compare({key: one.settings for key, one in present.items()}, wanted)
         with contextlib.ExitStack() as undoing:
             listeners = []
@@ -98,6 +105,9 @@ class Roster:
                 first_spawners.append(spawner)
                 undoing.callback(service.crew.discard, spawner)
             undoing.pop_all()
+        for service in lost:
+            log.emit("listener_lost", service=service.name, listener=str(service.listener))
+            service.stop("reload")
         for key in changes.removed:
             present[key].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):

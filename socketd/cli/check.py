@@ -15,9 +15,10 @@ from socketd.address import TcpAddress, UnixAddress
 from socketd.config import ServiceSettings, size_pool
 from socketd.configfile import Findings, Surroundings, load, parse
 from socketd.errors import ConfigurationError, SocketdError
-from socketd.listeners import find_owner, resolve_tcp
+from socketd.listeners import resolve_tcp
 from socketd.privileges import look_up
 from socketd.schema import keys_of
+from socketd.socketfile import find_owner
 
 
 def check(path: str, estate_version: int | None) -> None:

@@ -84,6 +84,7 @@ def test_list_of_events_is_closed() -> None:
         "notification_failed": ("warning", "reason"),
         "reloaded": ("info", "added changed removed services"),
         "reload_failed": ("error", "reason"),
+        "listener_lost": ("warning", "listener service"),
         "reexec_started": ("info", "command"),
         "reexec_done": ("info", "services"),
         "reexec_failed": ("error", "reason"),
