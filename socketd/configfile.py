@@ -25,7 +25,7 @@ from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageError, describe_errno
 from socketd.filemode import parse_mode
-from socketd.front import CgiProgram, FrontKind, put_behind
+from socketd.front import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import RESOURCES
 from socketd.program import Program, ShellUse, locate, resolve
@@ -293,6 +293,10 @@ def _cgi_of(
             findings.add(f"{place}.root", root, "the absolute path of a directory")
         if kind is FrontKind.NONE:
             findings.add(f"{place}.root", root, "root with front = 'scgi' or 'fcgi'")
+    if service.keep_timeout is not None and kind is not FrontKind.FCGI:
+        findings.add(
+            f"{place}.keep_timeout", service.keep_timeout, "keep_timeout with front = 'fcgi'"
+        )
     if kind is FrontKind.NONE:
         return None
     level = ReadyLevel(service.ready.removesuffix("!"))
@@ -302,8 +306,12 @@ def _cgi_of(
     if reason is not None:
         findings.add(f"{place}.front", kind.value, "what the other keys go together with", reason)
         return None
-    head_seconds = parse_duration(service.head_timeout, "")
-    return put_behind(kind, program if root is None else root, own, head_seconds)
+    kept = service.keep_timeout
+    waits = Waits(
+        parse_duration(service.head_timeout, ""),
+        DEFAULT_KEEP_SECONDS if kept is None else parse_duration(kept, ""),
+    )
+    return put_behind(kind, program if root is None else root, own, waits)
 
 
 def _pool_of(place: str, service: Service, findings: Findings) -> PoolSettings:

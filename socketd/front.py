@@ -28,6 +28,10 @@ FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_HEAD_SECONDS = 30.0
+# The web server is to be the one that closes: what it sends at the moment of our closing is lost to
+# it. nginx keeps connections for 60 s unless told otherwise.
+DEFAULT_KEEP_SECONDS = 75.0
+_MOST_WRAPPER_SECONDS = 86400.0
 
 
 class FrontKind(enum.Enum):
@@ -51,6 +55,20 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a web server may take: for the whole head of a request, and between two of them.
+
+    Only FastCGI keeps a connection, so only there is a time between requests.
+    """
+
+    head_seconds: float = DEFAULT_HEAD_SECONDS
+    keep_seconds: float = DEFAULT_KEEP_SECONDS
+
+
+USUAL_WAITS = Waits()
+
+
+@dataclass(frozen=True, slots=True)
 class CgiProgram:
     """A CGI program as a service runs it; the front is None if the program brings its own."""
 
@@ -64,7 +82,7 @@ def put_behind(
     kind: FrontKind,
     chosen: Program | str,
     own_variables: Mapping[str, str],
-    head_seconds: float = DEFAULT_HEAD_SECONDS,
+    waits: Waits = USUAL_WAITS,
 ) -> CgiProgram:
     """Put a program, or a folder of them, behind a protocol.
 
@@ -76,11 +94,11 @@ def put_behind(
     program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
     directory = root if root is not None else os.path.dirname(program.path)
     if kind is FrontKind.SCGI:
-        return CgiProgram(program, Front(head_seconds, root), environment, directory)
+        return CgiProgram(program, Front(waits.head_seconds, root), environment, directory)
     pairs = [f"{name}={value}" for name, value in environment.items()]
     variables = [word for pair in pairs for word in ("--env", pair)]
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
-    return CgiProgram(_wrapper(*variables, *what), None, environment, directory)
+    return CgiProgram(_wrapper(*_options(waits), *variables, *what), None, environment, directory)
 
 
 def unwrap(program: Program) -> Program | str | None:
@@ -108,9 +126,22 @@ def _is_same(path: str, other: str) -> bool:
     return False
 
 
-def pass_on(place: str) -> CgiProgram:
+def pass_on(place: str, waits: Waits = USUAL_WAITS) -> CgiProgram:
     """Have FastCGI requests passed on to a service with an SCGI front, at `unix:/PATH`."""
-    return CgiProgram(_wrapper("--to", place), None, {"PATH": SAFE_PATH}, "/")
+    program = _wrapper(*_options(waits), "--to", place)
+    return CgiProgram(program, None, {"PATH": SAFE_PATH}, "/")
+
+
+def _options(waits: Waits) -> list[str]:
+    """Return the options by which the FastCGI wrapper is told how long to wait."""
+    return [
+        "--head-timeout", _wrapper_seconds(waits.head_seconds),
+        "--keep-timeout", _wrapper_seconds(waits.keep_seconds),
+    ]  # fmt: skip
+
+
+def _wrapper_seconds(seconds: float) -> str:
+    return f"{min(max(seconds, 0.001), _MOST_WRAPPER_SECONDS):.3f}"
 
 
 def _wrapper(*arguments: str) -> Program:

@@ -178,6 +178,13 @@ class Service(Struct, forbid_unknown_fields=True):
         Duration,
         Meta(title=_DURATION, description="how long the head of a request may take"),
     ] = Duration("30s")
+    keep_timeout: Annotated[
+        Duration | None,
+        Meta(
+            title="a number with ms, s, m, h or d, with front = 'fcgi'",
+            description="how long a kept connection may wait for its next request; by default 75s",
+        ),
+    ] = None
     shell: Annotated[
         ShellUse,
         Meta(title=_one_of(ShellUse), description="whether a command is run by /bin/sh"),

@@ -8,8 +8,6 @@
  */
 #include "connection.h"
 
-#include "front/farewell.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -161,11 +159,12 @@ void connection_put(struct connection *connection, enum record_type type, uint16
     connection_seal(connection, type, request_id, length);
 }
 
-void connection_end(struct connection *connection, bool is_all_read)
+void connection_end(struct connection *connection, bool is_all_read,
+                    const struct farewell *farewell)
 {
     if (!connection->is_socket || connection->is_gone || connection->has_ended)
         return;
     if (is_all_read && recv(INPUT_FD, connection->input, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
         return;
-    farewell_say(OUTPUT_FD);
+    farewell_say(OUTPUT_FD, farewell);
 }

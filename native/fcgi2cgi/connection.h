@@ -6,6 +6,7 @@
 #ifndef SOCKETD_CONNECTION_H
 #define SOCKETD_CONNECTION_H
 
+#include "front/farewell.h"
 #include "record.h"
 
 #include <poll.h>
@@ -62,6 +63,7 @@ void connection_put(struct connection *connection, enum record_type type, uint16
 
 /* End the connection so that what has been sent arrives, whatever the web server still sends. A
  * signal that is not blocked cuts that short. */
-void connection_end(struct connection *connection, bool is_all_read);
+void connection_end(struct connection *connection, bool is_all_read,
+                    const struct farewell *farewell);
 
 #endif

@@ -66,6 +66,7 @@ void exchange_refuse(struct exchange *exchange, uint16_t request_id,
     char line[LINE_SIZE];
 
     exchange->request_id = request_id;
+    exchange->has_answered = false;
     snprintf(line, sizeof line, "fcgi2cgi: refused: %s\n", refused->reason);
     put_line(exchange, line);
     put_refusal(exchange, refused);

@@ -9,6 +9,7 @@
  *
  * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
  */
+#include "front/seconds.h"
 #include "responder.h"
 
 #include <errno.h>
@@ -25,6 +26,10 @@ enum {
     EXIT_SYSTEM = 111,
     FIRST_FOREIGN_FD = 3,
     VARIABLES = 64, /* of --env, and PATH */
+    USUAL_HEAD_SECONDS = 30,
+    /* The web server is to be the one that closes: nobody can tell it whether a request that it
+     * sends at the moment of our closing is carried out. nginx keeps connections for 60 s. */
+    USUAL_KEEP_SECONDS = 75,
 };
 
 static const char help[] =
@@ -38,6 +43,9 @@ static const char help[] =
     "  --env NAME=VALUE   set a variable for the program, whatever the request says\n"
     "  --stderr WHERE     the program's stderr: client (default, the web server's log),\n"
     "                     inherit or null\n"
+    "  --head-timeout SECONDS   how long the head of a request may take (default 30)\n"
+    "  --keep-timeout SECONDS   how long a kept connection may wait for its next request\n"
+    "                     (default 75)\n"
     "  --help             print this text\n";
 
 struct call {
@@ -92,6 +100,15 @@ static enum stderr_mode parse_stderr(const char *value)
     return STDERR_INHERITED;
 }
 
+static int parse_seconds(const char *value, const char *complaint)
+{
+    int milliseconds;
+
+    if (!seconds_parse(value, &milliseconds))
+        reject(complaint);
+    return milliseconds;
+}
+
 static void take_option(struct call *call, const char *name, char *value)
 {
     const char *complaint;
@@ -104,6 +121,12 @@ static void take_option(struct call *call, const char *name, char *value)
         if (*value != '/')
             reject("--root is not an absolute path");
         call->service.root = value;
+    } else if (strcmp(name, "--head-timeout") == 0) {
+        call->service.head_limit_ms =
+            parse_seconds(value, "--head-timeout is not a number of seconds up to 86400");
+    } else if (strcmp(name, "--keep-timeout") == 0) {
+        call->service.keep_limit_ms =
+            parse_seconds(value, "--keep-timeout is not a number of seconds up to 86400");
     } else if (strcmp(name, "--to") == 0) {
         complaint = pool_parse(&call->pool, value);
         if (complaint)
@@ -195,7 +218,8 @@ static void reset_signals(void)
 
 int main(int count, char **words)
 {
-    static struct call call;
+    static struct call call = {.service = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000,
+                                           .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
     int signal_number;
 
     settle_descriptors();

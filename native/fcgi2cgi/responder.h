@@ -1,7 +1,7 @@
 /*
  * The Responder of FastCGI 1.0: one connection's requests, one after another.
  *
- * Owns what a record means at which moment, and the loop. Must not know how records are written,
+ * Owns the loop, and what ends it. Must not know what a record means, how records are written,
  * programs started or descriptors read: the files beside this one do.
  */
 #ifndef SOCKETD_RESPONDER_H

@@ -14,6 +14,8 @@ struct service {
     const struct pool *pool;
     char *const *variables; /* NAME=VALUE, of the service, then NULL */
     enum stderr_mode stderr_mode;
+    int head_limit_ms; /* for the head of a request */
+    int keep_limit_ms; /* for the next request of a kept connection to begin */
 };
 
 #endif

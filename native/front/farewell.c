@@ -18,19 +18,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SILENCE_MS = 1000, LONGEST_MS = 30000, PIECE_SIZE = 16 * 1024 };
+enum { PIECE_SIZE = 16 * 1024 };
 
-void farewell_say(int connection)
+const struct farewell farewell_answered = {.limit_ms = 30000, .silence_ms = 1000};
+const struct farewell farewell_refused = {.limit_ms = 2000, .silence_ms = 1000};
+
+void farewell_say(int connection, const struct farewell *farewell)
 {
     static char dropped[PIECE_SIZE];
-    uint64_t deadline_ms = clock_ms() + LONGEST_MS;
+    const uint64_t deadline_ms = clock_ms() + (uint64_t)farewell->limit_ms;
 
     if (shutdown(connection, SHUT_WR) < 0)
         return;
-    while (clock_ms() < deadline_ms) {
+    for (uint64_t now = clock_ms(); now < deadline_ms; now = clock_ms()) {
         struct pollfd readable = {.fd = connection, .events = POLLIN};
+        const uint64_t left_ms = deadline_ms - now;
+        const int wait_ms =
+            left_ms < (uint64_t)farewell->silence_ms ? (int)left_ms : farewell->silence_ms;
 
-        if (poll(&readable, 1, SILENCE_MS) <= 0 ||
+        if (poll(&readable, 1, wait_ms) <= 0 ||
             recv(connection, dropped, sizeof dropped, MSG_DONTWAIT) <= 0)
             return;
     }
@@ -62,6 +68,6 @@ void farewell_leave_to_parent(int connection)
     while (waitpid(program, &status, 0) < 0)
         if (errno != EINTR)
             _exit(0);
-    farewell_say(connection);
+    farewell_say(connection, &farewell_answered);
     end_like(status);
 }

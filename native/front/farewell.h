@@ -6,9 +6,20 @@
 #ifndef SOCKETD_FAREWELL_H
 #define SOCKETD_FAREWELL_H
 
-/* Tell the peer that all is said, and take what it still sends until it is done too, or silent for
- * a second, or half a minute has passed. Does nothing to what is no socket. */
-void farewell_say(int connection);
+/* How long what the peer still sends is taken: in all, and without a byte. */
+struct farewell {
+    int limit_ms;
+    int silence_ms;
+};
+
+/* After an answer there may be a whole body to come: some web servers send all of it first. After a
+ * refusal a peer that reads has read it soon, and one that does not costs no more than this. */
+extern const struct farewell farewell_answered;
+extern const struct farewell farewell_refused;
+
+/* Tell the peer that all is said, and take what it still sends until it is done too, or a limit is
+ * over. Does nothing to what is no socket. */
+void farewell_say(int connection, const struct farewell *farewell);
 
 /* Leave a parent of this process behind, which ends as this one does and says farewell before.
  * Returns in the child; where there can be none, in this process. Dispositions are to be at their

@@ -11,6 +11,7 @@
 #include "front/executable.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/seconds.h"
 #include "front/syslog.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 enum { EXIT_WRONG_CALL = 100 };
-enum { USUAL_HEAD_SECONDS = 30, MOST_HEAD_SECONDS = 86400, MOST_OWN_ENTRIES = 64 };
+enum { USUAL_HEAD_SECONDS = 30, MOST_OWN_ENTRIES = 64 };
 
 static const char usage[] =
     "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...\n"
@@ -49,12 +50,8 @@ static _Noreturn void reject(const char *reason)
 
 static void take_head_timeout(struct call *call, const char *value)
 {
-    char *end;
-    long seconds = strtol(value, &end, 10);
-
-    if (end == value || *end || seconds < 1 || seconds > MOST_HEAD_SECONDS)
-        reject("--head-timeout: not a whole number of seconds from 1 to 86400");
-    call->front.head_limit_ms = (int)seconds * 1000;
+    if (!seconds_parse(value, &call->front.head_limit_ms))
+        reject("--head-timeout: not a number of seconds up to 86400");
 }
 
 static void take_entry(struct call *call, char *value)

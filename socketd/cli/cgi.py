@@ -23,7 +23,15 @@ from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_fron
 from socketd.configfile import Surroundings
 from socketd.confinement import Confinement
 from socketd.errors import ExitCode, SystemFailureError, UsageError
-from socketd.front import CgiProgram, FrontKind, check_root, pass_on, put_behind
+from socketd.front import (
+    DEFAULT_KEEP_SECONDS,
+    CgiProgram,
+    FrontKind,
+    Waits,
+    check_root,
+    pass_on,
+    put_behind,
+)
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program, locate
 from socketd.spawner import AT_FORK, Readiness, ReadyLevel, WorkerKind
@@ -54,6 +62,7 @@ class CgiOptions:
     idle_seconds: float
     drain_seconds: float
     head_seconds: float
+    keep_seconds: float | None
     limit_seconds: float | None
     ready: str
     user: str | None
@@ -99,17 +108,21 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     pairs = (variable.partition("=") for variable in options.variables)
     own = login_variables(options.user or "") | {name: value for name, _, value in pairs}
     make = functools.partial(_service, options, around)
-    scgi = put_behind(FrontKind.SCGI, chosen, own, options.head_seconds)
+    keep_seconds = options.keep_seconds
+    waits = Waits(
+        options.head_seconds, DEFAULT_KEEP_SECONDS if keep_seconds is None else keep_seconds
+    )
+    scgi = put_behind(FrontKind.SCGI, chosen, own, waits)
     services = [make(_address(text, options), scgi, readiness) for text in options.scgi]
     if not options.fcgi:
         return services
     if readiness.level is ReadyLevel.FORK and options.limit_seconds is None:
-        fcgi = put_behind(FrontKind.FCGI, chosen, own)
+        fcgi = put_behind(FrontKind.FCGI, chosen, own, waits)
     else:
         # A limit on a connection that the web server keeps would be none on a request.
         inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, options.user)
         services.append(dataclasses.replace(make(inner, scgi, readiness), is_inner=True))
-        fcgi = pass_on(place_of(inner))
+        fcgi = pass_on(place_of(inner), waits)
     endless = dataclasses.replace(options, limit_seconds=None)
     return services + [
         _service(endless, around, _address(text, options), fcgi, AT_FORK) for text in options.fcgi
@@ -119,6 +132,8 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
 def _check(options: CgiOptions) -> None:
     if not options.scgi and not options.fcgi:
         raise UsageError("nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS")
+    if options.keep_seconds is not None and not options.fcgi:
+        raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
     if bool(options.words) == (options.root is not None):
         raise UsageError("give either a PROGRAM or --root FOLDER")
     if options.user is not None:

@@ -68,6 +68,9 @@ OPTIONS = (
     Option("", "root", "FOLDER", "with --front, in place of -p: the path names a program in it"),
     Option("", "head-timeout", "TIME", "how long the head of a request may take (default 30s)"),
     Option(
+        "", "keep-timeout", "TIME", "how long a kept fcgi connection may wait for one (default 75s)"
+    ),
+    Option(
         "",
         "strategy",
         "NAME",

@@ -33,7 +33,7 @@ from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.filemode import parse_mode
-from socketd.front import FrontKind, check_root, put_behind, unwrap
+from socketd.front import FrontKind, Waits, check_root, put_behind, unwrap
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
@@ -112,6 +112,7 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
     if kind is FrontKind.NONE:
         if line.has("root") or line.has("head-timeout"):
             raise UsageError("--root and --head-timeout need --front scgi or fcgi")
+        _refuse_keeping(line)
         program, variables = _program(line, inherited), inherited
         chosen = _unwrap(line, program)
         if chosen is not None:
@@ -123,7 +124,10 @@ def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings
         _check_front(line, kind)
         chosen = check_root(line.values["root"]) if line.has("root") else _program(line, inherited)
     if chosen is not None:
-        cgi = put_behind(kind, chosen, login, _duration(line, "head-timeout", "30s"))
+        waits = Waits(
+            _duration(line, "head-timeout", "30s"), _duration(line, "keep-timeout", "75s")
+        )
+        cgi = put_behind(kind, chosen, login, waits)
         program, front, variables = cgi.program, cgi.front, cgi.environment
         directory = directory or cgi.directory
     return ServiceSettings(
@@ -164,8 +168,15 @@ def _unwrap(line: CommandLine, program: Program) -> Program | str | None:
     return None if is_left or reason is not None else chosen
 
 
+def _refuse_keeping(line: CommandLine) -> None:
+    if line.has("keep-timeout"):
+        raise UsageError("--keep-timeout needs --front fcgi: no other connection is kept")
+
+
 def _check_front(line: CommandLine, kind: FrontKind) -> None:
     """Raise SocketdError if a front does not go together with what else was asked for."""
+    if kind is not FrontKind.FCGI:
+        _refuse_keeping(line)
     if line.needs_relay:
         raise UsageError(f"--front {kind.value}: -c, -r and -w would change a request's bytes")
     reason = why_no_front(

@@ -177,6 +177,12 @@ def run(
     help="How long the head of a request may take.",
 )
 @click.option(
+    "--keep-timeout",
+    metavar="TIME",
+    callback=_read_duration,
+    help="How long a kept FastCGI connection may wait for its next request; 75s by default.",
+)
+@click.option(
     "--idle-timeout",
     metavar="TIME",
     callback=_read_duration,
@@ -210,6 +216,7 @@ def cgi(
     strategy: str,
     ready: str | None,
     head_timeout: float,
+    keep_timeout: float | None,
     time_limit: float | None,
     idle_timeout: float,
     drain_timeout: float,
@@ -228,6 +235,7 @@ def cgi(
         strategy=Strategy(strategy),
         ready=ready or "",
         head_seconds=head_timeout,
+        keep_seconds=keep_timeout,
         limit_seconds=time_limit,
         idle_seconds=idle_timeout,
         drain_seconds=drain_timeout,

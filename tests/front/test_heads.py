@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness import scgi
-from harness.clients import read_all
+from harness.clients import dribbling, read_all
 from harness.waiting import wait_for
 
 from .conftest import Script
@@ -245,6 +245,44 @@ def test_head_has_its_time(scgi2cgi: str, script: Script) -> None:
     assert status == 65
 
 
+@pytest.mark.parametrize(
+    "text", ["", ".5", "1.", "1.0001", "1e3", "+1", "0.0", "86400.1", "9" * 40]
+)
+def test_time_for_a_head_is_a_number(scgi2cgi: str, text: str) -> None:
+    """Seconds, with up to three digits behind a point."""
+    done = subprocess.run(
+        [scgi2cgi, "--head-timeout", text, "cat"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 100
+
+
+def test_dribbled_head_has_the_same_time(scgi2cgi: str, script: Script) -> None:
+    """A byte now and then does not put the limit off."""
+    whole = scgi.request(A="x" * 20_000)
+    with call(scgi2cgi, "--head-timeout", "0.3", script()) as one, dribbling(one.connection, whole):
+        text = read_all(one.connection)
+        status = one.process.wait(CAP_SECONDS)
+
+    assert text.startswith(b"Status: 408 Request Timeout\r\n")
+    assert status == 65
+
+
+def test_refused_client_that_goes_on_sending_keeps_nothing(scgi2cgi: str, script: Script) -> None:
+    """It is told, and soon afterwards the connection is closed, whatever it still sends."""
+    with call(scgi2cgi, script()) as one:
+        one.connection.sendall(MALFORMED["no netstring"][0])
+        with dribbling(one.connection, bytes(100_000)):
+            text = read_all(one.connection)
+
+            assert one.process.wait(10.0) == 65
+
+    assert text.startswith(b"Status: 400 Bad Request\r\n")
+
+
 def test_client_that_says_nothing_is_not_answered(scgi2cgi: str, script: Script) -> None:
     """A connection that only tries whether anybody is there leaves no trace of a failure."""
     with call(scgi2cgi, script()) as one:
@@ -329,7 +367,7 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         (("--root", "/tmp", "cat"), "give either a program or --root"),
         (("--root", "tmp"), "--root: not an absolute path"),
         (("--env", "x", "cat"), "--env: not NAME=VALUE"),
-        (("--head-timeout", "0", "cat"), "--head-timeout: not a whole number of seconds"),
+        (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),
         (("--head-timeout",), "an option lacks its value"),
         (("--nope", "x"), "unknown option"),
     ],

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 TIMEOUT_SECONDS = 30.0
 
@@ -76,3 +76,24 @@ def exchange_at_once(place: Place, payloads: Iterable[bytes]) -> list[bytes]:
             return list(await asyncio.gather(*(one(payload) for payload in payloads)))
 
     return asyncio.run(everything())
+
+
+@contextlib.contextmanager
+def dribbling(connection: socket.socket, whole: bytes) -> Iterator[None]:
+    """Send a byte every few milliseconds, until the block ends or nobody takes them."""
+    is_over = threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            for byte in whole:
+                if is_over.wait(0.02):
+                    return
+                connection.sendall(bytes([byte]))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        sender.join()

@@ -320,13 +320,15 @@ def test_front_makes_a_cgi_program_of_the_program(tmp_path: Path) -> None:
 
 def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     """The wrapper runs the program for each request, with what the file sets."""
-    more = f'root = "{tmp_path}"\nstderr = "null"\ndirectory = "/"'
+    times = 'head_timeout = "500ms"\nkeep_timeout = "2m"'
+    more = f'root = "{tmp_path}"\nstderr = "null"\ndirectory = "/"\n{times}'
 
     [settings] = read(tmp_path, CGI.format(front="fcgi", more=more))
 
     assert settings.front is None
     assert settings.program.arguments == (
-        "fcgi2cgi", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--root", str(tmp_path)
+        "fcgi2cgi", "--head-timeout", "0.500", "--keep-timeout", "120.000",
+        "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--root", str(tmp_path),
     )  # fmt: skip
     assert settings.confinement.directory == "/"
     assert settings.stderr is StderrTarget.NULL
@@ -346,6 +348,7 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
         ("scgi", 'root = "/nowhere"', "root", "the absolute path of a directory"),
         ("none", 'root = "/bin"', "root", "root with front = 'scgi' or 'fcgi'"),
         ("scgi", 'program = "cat"\nhead_timeout = "soon"', "head_timeout", "a number with ms"),
+        ("scgi", 'program = "cat"\nkeep_timeout = "1m"', "keep_timeout", "with front = 'fcgi'"),
     ],
 )
 def test_front_that_cannot_be_is_a_mistake(
