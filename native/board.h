@@ -67,8 +67,11 @@ static_assert(sizeof(struct board_header) == 64, "the header is one cache line")
 static_assert(sizeof(struct board_record) == 64, "a record is one cache line");
 static_assert(sizeof(pid_t) == 4, "the kernel writes a pid as four bytes");
 
+/* What the header says may change under us: others write here. So its size and ours are taken once,
+ * in board_attach(). */
 struct board {
     struct board_header *header;
+    uint32_t capacity;
     _Atomic uint8_t *states;
     struct board_record *records;
 };
@@ -89,13 +92,19 @@ static inline size_t board_size(uint32_t capacity)
 static inline bool board_attach(struct board *board, void *memory, size_t size)
 {
     struct board_header *header = memory;
+    uint32_t capacity;
 
-    if (size < sizeof *header || header->magic != BOARD_MAGIC || board_size(header->capacity) > size)
+    if (size < sizeof *header || header->magic != BOARD_MAGIC)
+        return false;
+    capacity = *(volatile uint32_t *)&header->capacity;
+    /* The first one says that the second one does not overflow. */
+    if (capacity > size / sizeof(struct board_record) || board_size(capacity) > size)
         return false;
     board->header = header;
+    board->capacity = capacity;
     board->states = (_Atomic uint8_t *)(header + 1);
     board->records =
-        (struct board_record *)((unsigned char *)memory + board_records_offset(header->capacity));
+        (struct board_record *)((unsigned char *)memory + board_records_offset(capacity));
     return true;
 }
 

@@ -53,7 +53,7 @@ static bool bear(const struct template *template, uint32_t number)
     const struct board *board = &template->board;
     long pid;
 
-    if (number >= board->header->capacity)
+    if (number >= board->capacity)
         fail(EXIT_WRONG_CALL, "socketd: slot number beyond the board\n");
     pid = clone_worker(&board->records[number].pid, template->thread_id);
     if (pid == 0)

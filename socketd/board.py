@@ -1,6 +1,12 @@
 """The board: what every worker says of itself, in memory shared with the master.
 
-Owns the layout and the reading of it. Must not know what a state means for the pool.
+Owns the layout and the reading of it. Must not know what a state means for the pool, nor whether
+what a worker says is true.
+
+Whoever runs as the user of the service may write here, anything and at any moment. So no reader
+gets a form that it cannot take: fields have bounds, and what lies beyond them is read as unknown.
+The memory file is sealed at its size: in one that somebody has cut short, whoever looked would get
+SIGBUS.
 
 Signals only say "look"; this is what there is to see. One state byte per worker number stands in
 a contiguous array, so that the master finds news with one search at memory speed; a record of
@@ -20,8 +26,11 @@ nothing after ACCEPTED. Numbers are in the machine's byte order: the board never
 """
 
 import enum
+import fcntl
 import mmap
 import os
+import signal
+import socket
 import struct
 from dataclasses import dataclass
 
@@ -74,12 +83,20 @@ class Step(enum.IntEnum):
     PROGRAM = 6  # it has ended before a connection; the error is its status
 
 
+FAMILIES = frozenset({socket.AF_UNSPEC, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6})
+_STEPS = frozenset(Step)
+_ERRORS = range(4096)
+_STATUSES = range(-signal.SIGRTMAX, 256)
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _STATE_BYTES = tuple(bytes((state,)) for state in SlotState)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a worker has written down; addresses as the kernel gives them, port in host order."""
+    """What a worker has written down; addresses as the kernel gives them, port in host order.
+
+    What no worker writes is read as unknown: 0, or Step.NONE; then it is not sound.
+    """
 
     pid: int
     generation: int
@@ -91,27 +108,32 @@ class Record:
     error: int
     peer_address: bytes
     step: Step
+    is_sound: bool = True
 
 
 class Board:
     """A board of `capacity` slots; the master makes it, workers inherit its descriptor.
 
     With `fd` it is one that this process made before it was replaced. Untouched slots cost no
-    memory, so a board may be larger than the pool is today.
+    memory, so a board may be larger than the pool is today. `is_rung_when_idle` is what the master
+    has asked of the workers, whatever stands in the header by now.
     """
 
     def __init__(self, capacity: int, fd: int | None = None) -> None:
         self.capacity = capacity
         self.watched = capacity
+        self.is_rung_when_idle = False
         self._states_end = _HEADER_SIZE + capacity
         states_size = -(-capacity // _ALIGNMENT) * _ALIGNMENT
         self._records_offset = _HEADER_SIZE + states_size
         size = self._records_offset + capacity * RECORD_SIZE
-        self.fd = os.memfd_create("socketd-board", os.MFD_CLOEXEC) if fd is None else fd
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        self.fd = os.memfd_create("socketd-board", flags) if fd is None else fd
         os.set_inheritable(self.fd, False)
         try:
             if fd is None:
                 os.ftruncate(self.fd, size)
+                fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
             self._memory = mmap.mmap(self.fd, size)
         except OSError:
             os.close(self.fd)
@@ -160,10 +182,11 @@ class Board:
 
     def ring_when_idle(self, *, wanted: bool) -> None:
         """Say whether workers are to ring when they become idle."""
+        self.is_rung_when_idle = wanted
         self._memory[_RING_WHEN_IDLE] = wanted
 
     def is_ringing_when_idle(self) -> bool:
-        """Tell whether a worker is to ring when it becomes idle."""
+        """Tell a worker whether it is to ring when it becomes idle."""
         return bool(self._memory[_RING_WHEN_IDLE])
 
     def claim(self, number: int, generation: int) -> None:
@@ -247,15 +270,23 @@ class Board:
             step,
             _,
         ) = _RECORD.unpack_from(self._memory, offset)
+        is_sound = True
+        if family not in FAMILIES:
+            family, is_sound = socket.AF_UNSPEC, False
+        if step not in _STEPS:
+            step, error, is_sound = Step.NONE, 0, False
+        elif error not in (_STATUSES if step == Step.PROGRAM else _ERRORS):
+            error, is_sound = 0, False
         return Record(
             pid,
             generation,
             accepted_ns,
             family,
             peer_port,
-            peer_pid,
+            max(peer_pid, 0),
             peer_uid,
             error,
             peer_address,
             Step(step),
+            is_sound,
         )

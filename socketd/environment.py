@@ -69,6 +69,8 @@ class Peer:
 
     def __str__(self) -> str:
         """Return `127.0.0.1:5000`, `[::1]:5000`, or the credentials of a UNIX peer."""
+        if self.family == socket.AF_UNSPEC:
+            return "unknown"
         if self.family == socket.AF_UNIX:
             return f"pid {self.pid} uid {self.uid}"
         host = self.host

@@ -268,7 +268,8 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
         case "connection_accepted" if line["listener"].startswith("unix:"):
             return f"unix: connection from {line['listener'].removeprefix('unix:')}"
         case "connection_accepted":
-            return f"inet: connection from {line['peer'].rpartition(':')[0].strip('[]')}"
+            peer = line["peer"].rpartition(":")[0] or line["peer"]  # "unknown" has no port
+            return f"inet: connection from {peer.strip('[]')}"
         case "connection_closed":
             return "connection closed"
         case "log_lines_dropped":

@@ -210,7 +210,7 @@ class Service:
             for number in self._board.find(SlotState.ACCEPTED):
                 self._take_accepted(number)
             self._take_all_stillborn()
-        if self._board.is_ringing_when_idle():
+        if self._board.is_rung_when_idle:
             self._take_started()
 
     def bury_template(self, child: DeadChild) -> bool:
@@ -257,7 +257,7 @@ class Service:
                 self._is_draining = False
                 self._events.append(QueueDrained())
         self.crew.ask_for_unborn()
-        if self.is_ready and self._board.is_ringing_when_idle() and not self._pool.is_renewing:
+        if self.is_ready and self._board.is_rung_when_idle and not self._pool.is_renewing:
             self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         if self._has_pool_finished:
             self._end_if_over()

@@ -53,5 +53,5 @@ bool share_map(struct board *board, int fd)
 
 void share_leave(const struct board *board)
 {
-    munmap(board->header, board_size(board->header->capacity));
+    munmap(board->header, board_size(board->capacity));
 }

@@ -141,7 +141,7 @@ static void leave_pool(struct worker *worker)
     worker_leave(worker);
     prctl(PR_SET_PDEATHSIG, 0);
     close(worker->doorbell.fd);
-    munmap(worker->board.header, board_size(worker->board.header->capacity));
+    munmap(worker->board.header, board_size(worker->board.capacity));
     prctl(PR_SET_NAME, "socketd-relay");
 }
 

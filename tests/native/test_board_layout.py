@@ -35,11 +35,15 @@ def evaluate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("layout")
 
 
-def _evaluate(compiler: str, folder: Path, expressions: list[str]) -> list[int]:
-    """Let the compiler evaluate expressions over the header."""
+def _evaluate(
+    compiler: str, folder: Path, expressions: list[str], functions: str = ""
+) -> list[int]:
+    """Let the compiler evaluate expressions over the header, and over functions of a test."""
     prints = "".join(f'printf("%lu\\n", (unsigned long)({text}));' for text in expressions)
     source = folder / "print.c"
-    source.write_text(f'#include "board.h"\n#include <stdio.h>\nint main(void){{{prints}}}\n')
+    source.write_text(
+        f'#include "board.h"\n#include <stdio.h>\n{functions}\nint main(void){{{prints}}}\n'
+    )
     program = folder / "print"
     subprocess.run(
         [compiler, f"@{NATIVE / 'flags'}", "-Werror", f"-I{NATIVE}", "-o", program, source],
@@ -113,3 +117,47 @@ def test_header_fields_stand_where_python_writes_them(compiler: str, evaluate_fo
 
     assert quiet.startswith(written)
     assert found == [0, 4, *changed]
+
+
+_ATTACH = """
+static int attaches(uint32_t capacity, size_t size)
+{
+    static struct { uint32_t words[16]; } memory;
+    struct board board;
+
+    memory.words[0] = BOARD_MAGIC;
+    memory.words[1] = capacity;
+    return board_attach(&board, &memory, size);
+}
+static uint32_t remembered(void)
+{
+    static uint32_t memory[16 + 16 + 16];
+    struct board board;
+
+    memory[0] = BOARD_MAGIC;
+    memory[1] = 1;
+    if (!board_attach(&board, memory, sizeof memory))
+        return 0;
+    memory[1] = 1000;
+    return board.capacity;
+}
+"""
+
+
+def test_capacity_is_what_fits_and_is_read_once(compiler: str, evaluate_folder: Path) -> None:
+    """A header that promises more than the file holds is refused; one that changes is not heard."""
+    found = _evaluate(
+        compiler,
+        evaluate_folder,
+        [
+            "attaches(1, 192)",
+            "attaches(1, 191)",
+            "attaches(2, 192)",
+            "attaches(UINT32_MAX, 192)",
+            "attaches(1U << 26, 192)",
+            "remembered()",
+        ],
+        _ATTACH,
+    )
+
+    assert found == [1, 0, 0, 0, 0, 1]

@@ -1,5 +1,6 @@
 """The board: its layout in memory, and what its readers and writers promise each other."""
 
+import fcntl
 import mmap
 import os
 import socket
@@ -7,9 +8,12 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socketd import board as layout
 from socketd.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step
+from socketd.records import describe_fault, peer_of
 
 CAPACITY = 70
 STATES = 64
@@ -234,7 +238,18 @@ def test_workers_can_be_told_whether_to_ring_when_idle(
     board.ring_when_idle(wanted=wanted)
 
     assert board.is_ringing_when_idle() is wanted
+    assert board.is_rung_when_idle is wanted
     assert memory[8] == wanted
+
+
+def test_what_was_asked_of_workers_is_known_without_the_board(
+    board: Board, memory: mmap.mmap
+) -> None:
+    """Somebody else may write into the header; the master knows what it has asked for."""
+    board.ring_when_idle(wanted=True)
+    memory[8] = 0
+
+    assert board.is_rung_when_idle
 
 
 def test_writing_of_another_mapping_is_seen(board: Board, memory: mmap.mmap) -> None:
@@ -293,3 +308,92 @@ def test_board_is_found_again_by_its_descriptor(board: Board) -> None:
         assert again.generation(3) == FULL_RECORD.generation
     finally:
         again.close()
+
+
+@pytest.mark.parametrize("size", [0, 4096, 1 << 24])
+def test_nobody_can_change_the_size_of_the_memory_file(board: Board, size: int) -> None:
+    """Cut short, it would be a SIGBUS for all who have it mapped; the seals stay as well."""
+    before = os.fstat(board.fd).st_size
+
+    with pytest.raises(PermissionError):
+        os.ftruncate(board.fd, size)
+    with pytest.raises(PermissionError):
+        fcntl.fcntl(board.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+
+    assert os.fstat(board.fd).st_size == before
+
+
+def record_with(memory: mmap.mmap, offset: int, form: str, value: int) -> None:
+    """Write one field of slot 3, as nobody does by way of the board."""
+    struct.pack_into(form, memory, RECORDS + 3 * RECORD_SIZE + offset, value)
+
+
+@pytest.mark.parametrize("step", [7, 255])
+def test_unknown_step_is_read_as_no_step(board: Board, memory: mmap.mmap, step: int) -> None:
+    """And its error means nothing; the record says that it was not sound."""
+    fill(board, 3)
+    record_with(memory, layout.STEP_OFFSET, "=B", step)
+
+    record = board.record(3)
+
+    assert (record.step, record.error, record.is_sound) == (Step.NONE, 0, False)
+
+
+@pytest.mark.parametrize("family", [3, 99, 65535])
+def test_unknown_family_is_read_as_none(board: Board, memory: mmap.mmap, family: int) -> None:
+    """Nobody is asked to print an address of it."""
+    fill(board, 3)
+    record_with(memory, layout.FAMILY_OFFSET, "=H", family)
+
+    record = board.record(3)
+
+    assert (record.family, record.is_sound) == (socket.AF_UNSPEC, False)
+    assert str(peer_of(record)) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "is_sound"),
+    [
+        (Step.EXEC, 4095, True),
+        (Step.EXEC, 4096, False),
+        (Step.EXEC, -1, False),
+        (Step.PROGRAM, 255, True),
+        (Step.PROGRAM, -64, True),
+        (Step.PROGRAM, 256, False),
+        (Step.PROGRAM, -65, False),
+        (Step.NONE, 2**31 - 1, False),
+    ],
+)
+def test_error_has_the_bounds_of_its_step(
+    board: Board, step: Step, error: int, is_sound: bool
+) -> None:
+    """An errno is none below 0 or above 4095; a program's status is an exit code or a signal."""
+    board.claim(3, 0)
+    board.write_failure(3, step, error)
+
+    record = board.record(3)
+
+    assert (record.error, record.is_sound) == (error if is_sound else 0, is_sound)
+
+
+def test_peer_has_no_negative_pid(board: Board, memory: mmap.mmap) -> None:
+    """No kernel says so."""
+    fill(board, 3)
+    record_with(memory, layout.PEER_PID_OFFSET, "=i", -1)
+
+    assert board.record(3).peer_pid == 0
+
+
+@given(st.binary(min_size=RECORD_SIZE, max_size=RECORD_SIZE))
+def test_any_bytes_make_a_record_that_can_be_printed(garbage: bytes) -> None:
+    """Whoever reads it need not be afraid of it."""
+    board = Board(1)
+    try:
+        with mmap.mmap(board.fd, 0) as memory:
+            memory[128 : 128 + RECORD_SIZE] = garbage
+        record = board.record(0)
+    finally:
+        board.close()
+
+    assert str(peer_of(record)).isprintable()
+    assert describe_fault(record).isprintable()

@@ -149,6 +149,7 @@ def test_abstract_names_appear_in_no_variable() -> None:
         (Peer(socket.AF_INET, bytes([10, 1, 2, 3]) + bytes(12), 9), "10.1.2.3:9"),
         (Peer(socket.AF_INET6, bytes(15) + b"\1", 80), "[::1]:80"),
         (Peer(socket.AF_UNIX, pid=7, uid=1000), "pid 7 uid 1000"),
+        (Peer(socket.AF_UNSPEC, bytes(16), 80), "unknown"),
     ],
 )
 def test_peer_reads_as_in_a_log_line(peer: Peer, text: str) -> None:
