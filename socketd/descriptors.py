@@ -1,4 +1,4 @@
-"""The descriptors of this process: which are open, and which go through exec.
+"""The descriptors of this process: which are open, and that none of them goes through exec.
 
 Owns the search for them. Must not know what any is for.
 """
@@ -17,19 +17,6 @@ def close_on_exec() -> None:
     for fd in _listed() or _probed():
         with contextlib.suppress(OSError):  # the one that listed them is gone
             os.set_inheritable(fd, False)
-
-
-def inheritable() -> list[int]:
-    """Return those above 2 that would go through exec; none where /proc is not mounted.
-
-    It is a second look: `close_on_exec` has been called, and all of ours are born so.
-    """
-    found = []
-    for fd in _listed():
-        with contextlib.suppress(OSError):  # the one that listed them is gone
-            if os.get_inheritable(fd):
-                found.append(fd)
-    return found
 
 
 def _listed() -> list[int]:

@@ -1,6 +1,10 @@
 """How a program is started with chosen descriptors: as we are, or with privileges given up before.
 
 Owns the steps from here to the program's first instruction. Must not know what it is started for.
+
+Nothing is closed here: every descriptor of ours is close-on-exec, and those that we were given
+ourselves are since our start (descriptors.py). To look at each of them for each program that
+is started would make the start of many services take the square of their number.
 """
 
 import errno
@@ -13,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from socketd.descriptors import inheritable
 from socketd.privileges import CannotApplyError, Privileges, apply_to_template
 
 _FAILED_STATUS = 111
@@ -40,8 +43,7 @@ def execute(execution: Execution) -> int:
         execution.arguments,
         execution.environment,
         file_actions=[
-            *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable()),
-            *((os.POSIX_SPAWN_DUP2, fd, target) for target, fd in execution.targets.items()),
+            (os.POSIX_SPAWN_DUP2, fd, target) for target, fd in execution.targets.items()
         ],
         setpgroup=0,
         setsigmask=(),
@@ -90,8 +92,6 @@ def _become(
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _UNCATCHABLE:
             signal.signal(number, signal.SIG_DFL)
-        for fd in inheritable():
-            os.close(fd)
         for target, fd in execution.targets.items():
             os.dup2(fd, target)
         if soft_nofile is not None:
