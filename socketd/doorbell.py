@@ -11,6 +11,9 @@ time that select() has returned and the pipe is drained, the set is up to date.
 Workers hold the write end too: one that has given up its privileges may not signal a master that
 runs as root, and rings by writing a byte.
 
+A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
+nohup(1) asks for that, and so does a shell that starts a job in the background.
+
 Some signals may be muffled for a while, that is, blocked: they merge in the kernel instead of
 waking anybody, and are noted all at once when the time is over.
 """
@@ -22,6 +25,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 _DRAIN_BYTES = 65536
+_OF_A_TERMINAL = frozenset({signal.SIGHUP, signal.SIGINT})
 
 
 class Doorbell:
@@ -49,6 +53,8 @@ class Doorbell:
         """Install the handlers, then let through what may have been blocked until now."""
         self._previous_fd = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
         for number in self._signals:
+            if number in _OF_A_TERMINAL and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             self._previous[number] = signal.signal(number, self._note)  # type: ignore[assignment]  # typeshed: any callable or int
         self._previous_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         return self

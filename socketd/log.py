@@ -86,6 +86,7 @@ EVENTS: Mapping[str, EventKind] = {
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
     "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
     "notification_failed": _kind(LogLevel.WARNING, "reason"),
+    "reload_unavailable": _kind(LogLevel.INFO, "reason"),
     "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
     "reload_failed": _kind(LogLevel.ERROR, "reason"),
     "listener_lost": _kind(LogLevel.WARNING, "service listener"),

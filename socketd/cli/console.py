@@ -59,11 +59,31 @@ def answer_signals() -> None:
     """From now on end on SIGTERM, SIGINT and SIGHUP as socket 1.1 does.
 
     SystemExit unwinds, so whatever must be undone is. A signal that is ignored on entry (nohup, a
-    shell's background job) stays ignored.
+    shell's background job) stays ignored. One that was blocked on entry comes through: whoever has
+    started us did not mean to make us deaf. SIGCHLD, ignored, would hide how our children end.
     """
     for number in SIGNAL_NAMES:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def stay_running() -> None:
+    """Let no terminal stop a server: its log may go to one whose background jobs may not write.
+
+    Other servers take SIGTTIN and SIGTTOU for orders; here they mean nothing, and do no harm.
+    """
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+
+def answer_by_default() -> None:
+    """In a child, die of what `answer_signals` answers; what is ignored stays ignored."""
+    for number in SIGNAL_NAMES:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -91,8 +91,7 @@ def _live_as_child(listener: Listener, connection: socket.socket, line: CommandL
     """Relay one connection and end; what the parent has to undo is not ours to undo."""
     status: int = ExitCode.BUG
     try:
-        for number in console.SIGNAL_NAMES:
-            signal.signal(number, signal.SIG_DFL)
+        console.answer_by_default()
         listener.socket.close()
         status = _carry(connection, line)
     except RelayError as error:

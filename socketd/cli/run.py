@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from socketd import estate as testament
 from socketd import log
 from socketd.address import InheritedAddress
+from socketd.cli.console import stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.config import ServiceSettings
 from socketd.configfile import Surroundings, load
@@ -72,16 +73,18 @@ def run(path: str, options: RunOptions) -> int:
 def serve(source: Source, options: RunOptions) -> int:
     """Do the same with settings from anywhere."""
     settle_descriptors()
+    stay_running()
     log_format = options.log_format or log.usual_format(os.environ)
     log.configure(log_format, options.log_level, "socketd", options.log_file)
     estate, passed, soft_nofile = _inheritance()
     # A signal waits until the loop, which lets it through, can act on it. A predecessor has blocked
-    # all others too.
+    # all others too, and so may have whoever has started us.
     waiting = {*STOP_SIGNALS, RELOAD_SIGNAL, REPLACE_SIGNAL}
-    if estate is None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
-    else:
-        signal.pthread_sigmask(signal.SIG_SETMASK, waiting | WORKER_SIGNALS)
+    if estate is not None:
+        waiting |= WORKER_SIGNALS
+    signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+    if signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN:
+        log.emit("reload_unavailable", reason="SIGHUP was ignored at the start")
     if estate is None and options.ready_fd is not None:
         _check_ready_fd(options.ready_fd)
     environment = dict(os.environ)

@@ -53,6 +53,7 @@ _CLASSIC_NAMES = {
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
     settle_descriptors()
+    console.stay_running()
     passed = passed_listeners(line, environment)
     settings = _settings(line, environment)
     _configure_log(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands import Command, StartCommand
 from harness.processes import kill_marked, marked
 from harness.servers import SOCKET, Outcome, Server, clean_environment
 from harness.supervisors import SOCKETD
@@ -31,6 +32,26 @@ def serve() -> Iterator[Callable[..., Server]]:
     for server in servers:
         try:
             server.close()
+        except AssertionError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def start() -> Iterator[StartCommand]:
+    """Start commands that are killed at the end, and must leave nothing behind."""
+    commands: list[Command] = []
+
+    def begin(*arguments: str, **options: object) -> Command:
+        commands.append(Command(*arguments, **options))  # type: ignore[arg-type]  # options of Command
+        return commands[-1]
+
+    yield begin
+    errors = []
+    for command in reversed(commands):
+        try:
+            command.close()
         except AssertionError as error:
             errors.append(error)
     if errors:

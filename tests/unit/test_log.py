@@ -82,6 +82,7 @@ def test_list_of_events_is_closed() -> None:
         "signal_refused": ("warning", "pid service signal"),
         "backing_off": ("warning", "delay_s reason service step"),
         "notification_failed": ("warning", "reason"),
+        "reload_unavailable": ("info", "reason"),
         "reloaded": ("info", "added changed removed services"),
         "reload_failed": ("error", "reason"),
         "listener_lost": ("warning", "listener service"),
