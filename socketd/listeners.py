@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from socketd import socketfile
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
+from socketd.ownfile import Inode, inode_at, remove
 
 _LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
 _SO_ATTACH_FILTER = 26
@@ -65,7 +66,7 @@ class Listener:
         self,
         listening: socket.socket,
         address: Address,
-        inode: socketfile.Inode | None = None,
+        inode: Inode | None = None,
     ) -> None:
         self.socket = listening
         self.address = address
@@ -100,7 +101,7 @@ class Listener:
         return (
             isinstance(self.address, UnixAddress)
             and self._inode is not None
-            and socketfile.inode_of(self.address.path) != self._inode
+            and inode_at(self.address.path) != self._inode
         )
 
     def __str__(self) -> str:
@@ -156,7 +157,7 @@ class Listener:
 
     def _unlink(self) -> None:
         if isinstance(self.address, UnixAddress) and self._inode is not None:
-            socketfile.remove(self.address.path, self._inode)
+            remove(self.address.path, self._inode)
             self._inode = None
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from socketd.directory import absolute
 from socketd.errors import SystemFailureError, describe_errno
+from socketd.ownfile import inode_at, inode_of, open_own
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 _STDERR_FD = 2
@@ -89,8 +90,9 @@ class FileTarget:
     """A file that others may rotate.
 
     When it has been moved away or deleted, the next line begins a new one under the old name;
-    when it has been copied and cut short, O_APPEND goes on at its new end. Raises
-    SystemFailureError if it cannot be opened at first; later the former one is kept.
+    when it has been copied and cut short, O_APPEND goes on at its new end. It is never written
+    through a link. Raises SystemFailureError if it cannot be opened at first; later the former one
+    is kept.
     """
 
     def __init__(self, path: str) -> None:
@@ -98,7 +100,7 @@ class FileTarget:
         try:
             self._fd = self._open()
         except OSError as error:
-            why = describe_errno(error.errno or 0)
+            why = error.strerror
             raise SystemFailureError(f"cannot open the log file {path!r}: {why}") from error
 
     def send(self, *records: bytes) -> None:
@@ -115,16 +117,10 @@ class FileTarget:
         os.close(self._fd)
 
     def _open(self) -> int:
-        # Without O_NONBLOCK, to open a FIFO that nobody reads would wait.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        return os.open(self._path, flags, _LOG_FILE_MODE)
+        return open_own(self._path, os.O_WRONLY | os.O_APPEND, _LOG_FILE_MODE, is_file=False)
 
     def _is_current(self) -> bool:
-        try:
-            named = os.stat(self._path)
-        except OSError:
-            return False
-        return os.path.samestat(named, os.fstat(self._fd))
+        return inode_at(self._path) == inode_of(os.fstat(self._fd))
 
 
 class JournalTarget:

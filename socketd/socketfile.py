@@ -1,13 +1,12 @@
-"""The file of a UNIX socket: made, given its rights, recognized, removed.
+"""The file of a UNIX socket: made, and given its rights.
 
-Owns that file, in a directory where others may rename what lies there. Must not know who listens.
+Owns that file, in a directory where others may rename what lies there (see ownfile). Must not know
+who listens.
 
-A path is only asked for which file lies there now. Whatever is then done to a file is done to a
-descriptor of it (O_PATH, and O_NOFOLLOW: a symbolic link is not followed, it is no socket), after
-a look at what that is; so what takes the file's place in between is neither given away nor opened
-to others. It exists with its mode from the first moment: bind(2) takes the umask off 0777. A file
-is removed by its name in an opened directory: whoever moves another one there meanwhile could have
-removed that one himself, and the path leads to no other directory any more.
+Its rights are given to a descriptor of it (O_PATH, and O_NOFOLLOW: a symbolic link is no socket),
+after a look at what that is; so what takes its place in between is neither given away nor opened
+to others. It has its mode from the first moment: bind(2) takes the umask off that of the socket,
+which is 0777. To change the socket's own by fchmod() before is not enough: the umask comes off.
 """
 
 import contextlib
@@ -17,11 +16,11 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
 
 from socketd.accounts import find_group, find_user
 from socketd.address import UnixAddress
 from socketd.errors import ListenError, SystemFailureError, describe_errno
+from socketd.ownfile import Inode, closing, inode_of, opened_folder, remove, unlink
 
 _SIOCUNIXFILE = 0x89E0  # linux/un.h: the file of a bound socket, as an O_PATH descriptor
 _AT_EMPTY_PATH = 0x1000
@@ -29,8 +28,6 @@ _SYS_FCHMODAT2 = 452  # on every architecture of Linux 6.6 and later but alpha
 _ALL_MODES = 0o777
 _PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-Inode = tuple[int, int]
 
 
 def find_owner(address: UnixAddress) -> tuple[int, int]:
@@ -41,14 +38,6 @@ def find_owner(address: UnixAddress) -> tuple[int, int]:
     except SystemFailureError as error:
         raise ListenError(f"server socket {address.path!r}: {error}") from None
     return owner, group
-
-
-def inode_of(path: str) -> Inode | None:
-    """Return which file lies at a path, not following a link; None if none does."""
-    try:
-        return _inode(os.lstat(path))
-    except OSError:
-        return None
 
 
 def make(listening: socket.socket, address: UnixAddress) -> None:
@@ -69,8 +58,8 @@ def claim(listening: socket.socket, address: UnixAddress) -> Inode:
     Raises OSError, with the file removed, and ListenError if another one is in its place.
     """
     owner, group = find_owner(address)
-    with _closing(_open_bound(listening, address.path)) as fd:
-        inode = _inode(os.fstat(fd))
+    with closing(_open_bound(listening, address.path)) as fd:
+        inode = inode_of(os.fstat(fd))
         try:
             _give(fd, owner, group)
         except OSError:
@@ -82,18 +71,12 @@ def claim(listening: socket.socket, address: UnixAddress) -> Inode:
 def set_rights(address: UnixAddress, inode: Inode | None) -> None:
     """Give the file with this inode other rights. Raises OSError, and ListenError as `claim`."""
     owner, group = find_owner(address)
-    with _closing(os.open(address.path, _PATH_FLAGS)) as fd:
-        if _inode(os.fstat(fd)) != inode:
+    with closing(os.open(address.path, _PATH_FLAGS)) as fd:
+        if inode_of(os.fstat(fd)) != inode:
             raise _not_ours(address.path)
         _give(fd, owner, group)
         if address.mode is not None:
             _set_mode(fd, address.mode)
-
-
-def remove(path: str, inode: Inode) -> None:
-    """Remove the file with this inode, if it still lies at its path."""
-    with contextlib.suppress(OSError), _opened_folder(path) as (folder, name):
-        _unlink(folder, name, inode)
 
 
 def clear_stale(path: str) -> None:
@@ -104,8 +87,8 @@ def clear_stale(path: str) -> None:
     in_use = f"server socket: {describe_errno(errno.EADDRINUSE)}: {path!r}"
     with contextlib.ExitStack() as stack:
         try:
-            folder, name = stack.enter_context(_opened_folder(path))
-            fd = stack.enter_context(_closing(os.open(name, _PATH_FLAGS, dir_fd=folder)))
+            folder, name = stack.enter_context(opened_folder(path))
+            fd = stack.enter_context(closing(os.open(name, _PATH_FLAGS, dir_fd=folder)))
         except OSError:
             return  # bind() will say what is wrong, if anything
         found = os.fstat(fd)
@@ -114,7 +97,7 @@ def clear_stale(path: str) -> None:
         if _has_listener(fd, path):
             raise ListenError(f"{in_use} has a live server; stop it or choose another path")
         # While the descriptor is open no other file gets this inode number.
-        _unlink(folder, name, _inode(found))
+        unlink(folder, name, inode_of(found))
 
 
 def _has_listener(fd: int, path: str) -> bool:
@@ -174,29 +157,3 @@ def _check(result: int) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, describe_errno(number))
-
-
-def _unlink(folder: int, name: str, inode: Inode) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if _inode(os.stat(name, dir_fd=folder, follow_symlinks=False)) == inode:
-            os.unlink(name, dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _opened_folder(path: str) -> Iterator[tuple[int, str]]:
-    """Lend the directory of a path as a descriptor, and the name in it."""
-    folder, name = os.path.split(path)
-    with _closing(os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
-        yield fd, name
-
-
-@contextlib.contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _inode(found: os.stat_result) -> Inode:
-    return found.st_dev, found.st_ino

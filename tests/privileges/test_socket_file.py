@@ -15,6 +15,7 @@ from socketd import socketfile
 from socketd.address import UnixAddress
 from socketd.errors import ListenError
 from socketd.listeners import Listener, listen
+from socketd.ownfile import inode_at
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change user")
 
@@ -126,7 +127,7 @@ def test_file_between_bind_and_owner_is_not_given_away(
             pytest.skip("this root lacks CAP_NET_ADMIN")
 
         assert rights(path) == before
-        assert inode == socketfile.inode_of("moved")
+        assert inode == inode_at("moved")
         assert rights(Path("moved")) == (NOBODY.pw_uid, NOBODY.pw_gid, OPEN_TO_ALL)
 
 

@@ -116,6 +116,62 @@ def test_fifo_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
         FileTarget(str(tmp_path / "fifo"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("link", "it is a symbolic link; name the file itself"),
+        ("dangling link", "it is a symbolic link; name the file itself"),
+        ("hard link", "it is a hard link, and has another name"),
+    ],
+)
+def test_file_is_not_written_through_a_link(file: Path, kind: str, why: str) -> None:
+    """Neither at the start, where it is refused, nor after a rotation, where the former is kept."""
+    other = file.with_name("other")
+    other.write_text("precious")
+    if kind == "dangling link":
+        other.unlink()
+    target = FileTarget(str(file))
+    target.send(b"first")
+    moved = file.rename(file.with_name("log.1"))
+    if kind == "hard link":
+        file.hardlink_to(other)
+    else:
+        file.symlink_to(other)
+
+    target.send(b"second")
+    with pytest.raises(SystemFailureError) as caught:
+        FileTarget(str(file))
+
+    assert str(caught.value) == f"cannot open the log file {str(file)!r}: {why}"
+    assert moved.read_text() == "first\nsecond\n"
+    assert not other.exists() if kind == "dangling link" else other.read_text() == "precious"
+    file.unlink()
+    target.send(b"third")
+    assert file.read_text() == "third\n"
+    target.close()
+
+
+def test_device_that_is_named_gets_the_lines() -> None:
+    """It is ours or root's, so somebody has meant it."""
+    target = FileTarget("/dev/null")
+    target.send(b"nothing")
+    target.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_fifo_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Who can put one there would read the log."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    os.chown(fifo, 65534, 65534)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    with pytest.raises(SystemFailureError, match="it belongs to somebody else, user 65534"):
+        FileTarget(str(fifo))
+
+    os.close(reader)
+
+
 def test_lines_of_a_file_have_their_time_and_are_all_that_the_level_allows(file: Path) -> None:
     """No script reads the classic messages there."""
     log.configure(LogFormat.CONSOLE, LogLevel.INFO, "socket", str(file))
