@@ -83,6 +83,7 @@ EVENTS: Mapping[str, EventKind] = {
     ),
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
+    "command_not_run": _kind(LogLevel.WARNING, "service status"),
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
     "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
     "notification_failed": _kind(LogLevel.WARNING, "reason"),

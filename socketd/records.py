@@ -1,6 +1,6 @@
 """What a worker has written on the board, for people.
 
-Owns the reading of a record, and the line about a connection's end. Must not know whose worker it
+Owns the reading of a record, and the lines about a connection's end. Must not know whose worker it
 was.
 """
 
@@ -13,6 +13,7 @@ from socketd.errors import describe_errno
 from socketd.reaper import DeadChild
 
 _NS_PER_SECOND = 1_000_000_000
+_NOT_RUN = frozenset({126, 127})
 
 
 def peer_of(record: Record) -> Peer:
@@ -31,16 +32,33 @@ def describe_fault(record: Record) -> str:
     return f"{record.step.name.lower()}: {describe_errno(record.error)}"
 
 
-def log_closed(service: str, child: DeadChild, record: Record) -> None:
-    """Print how a connection has ended."""
-    duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
-    log.emit(
-        "connection_closed",
-        service=service,
-        pid=child.pid,
-        peer=str(peer_of(record)),
-        status=child.status,
-        duration_s=round(duration, 6),
-        cpu_s=round(child.cpu_seconds, 6),
-        max_rss_kib=child.max_rss_kib,
-    )
+class Endings:
+    """The lines about the ends of a service's connections.
+
+    A shell's 126 or 127, by which it says that its command could not be run or found, cannot be
+    told from a program's own, which a client may be able to bring about. So nothing follows from it
+    but a line, and that once for each generation.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._told_generation = -1
+
+    def tell(self, child: DeadChild, record: Record, generation: int) -> None:
+        """Print how a connection has ended."""
+        if log.is_enabled("connection_closed"):
+            duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
+            log.emit(
+                "connection_closed",
+                service=self._service,
+                pid=child.pid,
+                peer=str(peer_of(record)),
+                status=child.status,
+                duration_s=round(duration, 6),
+                cpu_s=round(child.cpu_seconds, 6),
+                max_rss_kib=child.max_rss_kib,
+            )
+        was_executed = record.step is Step.NONE
+        if was_executed and child.status in _NOT_RUN and generation != self._told_generation:
+            self._told_generation = generation
+            log.emit("command_not_run", service=self._service, status=child.status)

@@ -49,7 +49,7 @@ from socketd.messages import (
 from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
-from socketd.records import describe_fault, log_closed, peer_of
+from socketd.records import Endings, describe_fault, peer_of
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Wheel
 
@@ -105,6 +105,7 @@ class Service:
         self._has_pool_finished = False
         self._stop_reason = ""
         self._connections = 0
+        self._endings = Endings(settings.name)
 
     @property
     def name(self) -> str:
@@ -230,8 +231,8 @@ class Service:
             self._take_accepted(number)
         is_logged = log.is_enabled("connection_closed")
         record = self._board.record(number) if is_logged or child.status else None
-        if record and is_logged and self._board.state(number) == SlotState.BUSY:
-            log_closed(self.name, child, record)
+        if record and self._board.state(number) == SlotState.BUSY:
+            self._endings.tell(child, record, self._pool.generation)
         self.crew.bury(child.pid, number)
         self._seen_idle.discard(number)
         self._board.release(number)

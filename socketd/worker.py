@@ -305,7 +305,8 @@ def _carry(
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the relay wants the error, not the signal
     piped = PipedProgram(plan.program, environment, settings, plan.stderr)
     relay = Relay(connection, piped.source, piped.sink, settings, lambda _: None, piped.close_stdin)
-    with contextlib.suppress(RelayError):  # the client has gone; the status is the program's
+    # The client has gone, in whatever way: the program was run, and the status is its own.
+    with contextlib.suppress(RelayError, OSError):
         relay.run()
     exit_like(piped.wait())
 

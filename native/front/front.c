@@ -50,6 +50,9 @@ const struct refusal *front_why_not_run(int error)
         "404 Not Found", "the program, or the interpreter that it names, is not there"};
     static const struct refusal forbidden = {
         "403 Forbidden", "the program may not be run"};
+    static const struct refusal too_large = {
+        "431 Request Header Fields Too Large",
+        "the variables of the request are more than the system passes to a program"};
     static const struct refusal broken = {
         "500 Internal Server Error", "the program could not be run"};
 
@@ -62,6 +65,8 @@ const struct refusal *front_why_not_run(int error)
     case EACCES:
     case EPERM:
         return &forbidden;
+    case E2BIG:
+        return &too_large;
     default:
         return &broken;
     }

@@ -16,6 +16,7 @@ enum { STDERR_IS_CONNECTION = -1 };
 struct program {
     struct executable executable;
     int stderr_fd;  /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
+    bool has_front; /* there is a request, which may be too large to be passed to it */
     bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };
 

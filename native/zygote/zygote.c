@@ -294,6 +294,7 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
 
     worker_leave(worker);
     request = front_take(front, connection, connection);
+    program->has_front = true;
     if (request.path) {
         program->executable =
             (struct executable){request.path, request.folder, request.path, words};

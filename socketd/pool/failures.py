@@ -1,20 +1,30 @@
 """When the end of a worker is a failure, and how to say so.
 
-Owns the exit codes that mean "the program could not be run". Must not know what follows.
+Owns that rule. Must not know what follows.
+
+Before a connection any end that nobody has asked for is one. With a connection only what the worker
+itself has left in writing is: it does so up to the program's first instruction, and no client has a
+part in that. An exit status is the program's own, which may be 126, 127 or anything else, and a
+client may be able to choose it: were it a failure, one client could have all others wait.
 """
 
 from socketd.messages import WorkerExited
 from socketd.pool.states import WorkerState
 
-CANNOT_RUN = frozenset({126, 127})
+
+def is_failure(state: WorkerState, event: WorkerExited) -> bool:
+    """Tell whether a worker that has ended in a state has failed."""
+    if state is WorkerState.BUSY:
+        return event.status != 0 and bool(event.detail)
+    return state is not WorkerState.RETIRING and event.status != 0
 
 
 def describe_exit(state: WorkerState, event: WorkerExited) -> str:
     """Say how a worker failed, for a log line."""
     status = event.status
     if state is WorkerState.BUSY:
-        how = f"its program could not be run (exit status {status})"
-    elif status < 0:
+        return f"its program could not be run (exit status {status}): {event.detail}"
+    if status < 0:
         how = f"killed by signal {-status} before it accepted a connection"
     else:
         how = f"exited with status {status} before it accepted a connection"

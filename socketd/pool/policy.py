@@ -12,10 +12,10 @@ The phases only go forward:
     KILLING      SIGKILL for whoever is left
     FINISHED     nobody is left
 
-A worker that ends before it accepts, or with 126 or 127 (its program could not be run), has
-failed; so has one that could not be born. Status 0 before it accepts is not a failure: somebody
-else, an operator say, has asked it to retire. After a failure nothing is started until the back-off
-has passed. A program that exits soon after its connection is normal, whatever its other status.
+A worker that ends before it accepts has failed, and so has one that could not be born or has left
+word that it could not run its program. Status 0 before it accepts is not a failure: somebody else,
+an operator say, has asked it to retire. After a failure nothing is started until the back-off has
+passed. A program that was executed may end as it likes, and as soon: see socketd/pool/failures.py.
 
 A reload begins a new generation; see socketd/pool/renewal.py. The busy of the old one, and all when
 the service stops, are asked to finish: to take on nothing more with the connection that they have.
@@ -51,7 +51,7 @@ from socketd.messages import (
     WorkerStarted,
 )
 from socketd.pool.backoff import BackOff
-from socketd.pool.failures import CANNOT_RUN, describe_exit
+from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.phase import Phase as Phase
 from socketd.pool.phase import PoolState
 from socketd.pool.register import Register
@@ -226,17 +226,17 @@ class Pool:
         return self._spawn(self._rule.growth_on_accept(self.size), now) + self._renew()
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
-        worker, status = event.worker, event.status
+        worker = event.worker
         entry = self._register.find(worker)
         self._register.move(worker, Move.EXIT)
         assert entry is not None  # move() has raised otherwise
         state = entry.state
-        if state is WorkerState.BUSY and status not in CANNOT_RUN:
-            self._back_off.succeed(entry.born_seconds)
-            return self._settle(now, self._rule.growth_on_completion(self.size))
-        if state is WorkerState.BUSY or (state is not WorkerState.RETIRING and status != 0):
+        if is_failure(state, event):
             return self._fail(worker, describe_exit(state, event), now) + self._settle(now)
-        return self._settle(now)
+        if state is not WorkerState.BUSY:
+            return self._settle(now)
+        self._back_off.succeed(entry.born_seconds)
+        return self._settle(now, self._rule.growth_on_completion(self.size))
 
     def _miss(self, worker: int, reason: str, now: float) -> list[Command]:
         """Do without a worker that was never born; nobody misses one that was to leave anyway."""

@@ -1,5 +1,6 @@
 """A front at every level: what the program of a pool finds, and what clients see."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -14,8 +15,10 @@ from harness import scgi
 from harness.clients import connect, read_all
 from harness.processes import marked
 from harness.servers import run_socket
+from harness.supervisors import Supervisor
 from harness.waiting import wait_for
 from socketd.front import HOLD_SCRIPT
+from socketd.template import is_built
 
 from .conftest import SHOW, Script, Start
 
@@ -337,6 +340,27 @@ def test_c_environment_of_a_held_script_is_the_request_s(start: Start, script: S
     assert f"HTTP_LONG={value}\n" in scgi.ask(server.place, scgi.request(HTTP_LONG=value)).decode()
 
 
+def test_request_that_is_too_large_to_be_passed_on_delays_nobody(
+    script: Script, tmp_path: Path
+) -> None:
+    """That the program cannot be executed then is the request's affair, and answered."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    file = tmp_path / "services.toml"
+    program = [script('#!/bin/sh\nprintf "\\r\\nserved"\n'), "x" * 100_000]
+    file.write_text(
+        f'[service.a]\nlisten = ["tcp:127.0.0.1:0"]\nfront = "scgi"\nprogram = {program!r}\n'
+        "limits = { stack = 524288 }\n"
+    )
+    supervisor = Supervisor(file)
+    with contextlib.closing(supervisor.server):
+        for _ in range(5):
+            answer = scgi.ask(supervisor.place("a"), scgi.request(A="x" * 60_000))
+            assert answer.startswith(b"Status: 431 ")
+        assert scgi.ask(supervisor.place("a"), scgi.request()) == b"\r\nserved"
+        assert supervisor.server.events("backing_off") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -347,6 +371,7 @@ def test_c_environment_of_a_held_script_is_the_request_s(start: Start, script: S
         (("--root", "/bin", "-p", "cat"), "--root goes in place of -p"),
         (("--root", "/nowhere"), "--root: '/nowhere' is not a directory"),
         (("--head-timeout", "soon", "-p", "cat"), "--head-timeout: 'soon' is not a duration"),
+        (("--keep-timeout", "1m", "-p", "cat"), "--keep-timeout needs --front fcgi"),
         ((), "-W needs -p"),
     ],
 )
@@ -365,6 +390,8 @@ def test_what_does_not_go_together_is_a_usage_error(
     [
         (("-W", "1", "-s", "--root", "/bin", "0"), "need --front scgi or fcgi"),
         (("-W", "1", "-s", "-p", "cat", "--head-timeout", "1s", "0"), "need --front scgi or fcgi"),
+        (("-W", "1", "-s", "-p", "cat", "--keep-timeout", "1m", "0"), "needs --front fcgi"),
+        (("--keep-timeout", "1m", "localhost", "1"), "--keep-timeout needs -s"),
         (("--front", "scgi", "-p", "cat", "localhost", "1"), "--front needs -s"),
         (("--front", "http", "-W", "1", "-s", "-p", "cat", "0"), "is not one of none, scgi, fcgi"),
         (

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -145,20 +146,44 @@ def test_lack_of_descriptors_is_waited_out(serve: Serve) -> None:
     server.wait_settled(idle=2)
 
 
-@pytest.mark.ready("load", "stop")
-def test_program_that_cannot_be_run_backs_off_and_keeps_trying(serve: Serve) -> None:
-    """Exit 127 at every connection slows the pool down; it neither spins nor gives up."""
-    server = serve(
-        "-p", "exec /nonexistent/program 2>/dev/null", "-W", "2", "-B", "localhost", "-s", "0",
-        is_quiet=False,
-    )  # fmt: skip
+@pytest.mark.ready
+def test_program_that_cannot_be_run_backs_off_and_keeps_trying(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """One that is not there any more slows the pool down; it neither spins nor gives up."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec cat\n")
+    program.chmod(0o755)
+    server = serve("-p", str(program), "-W", "2", "-B", "localhost", "-s", "0", is_quiet=False)
     place = server.place
+    assert exchange(place, b"there") == b"there"
+    program.rename(tmp_path / "away")
 
     def has_failed_after_a_delay() -> bool:
         assert exchange(place) == b""
         return any(line["step"] == 2 for line in server.events("backing_off"))
 
     wait_for(has_failed_after_a_delay, "a failure after the first delay")
+    (tmp_path / "away").rename(program)
+    assert exchange(place, b"there again") == b"there again"
+    server.wait_settled(idle=2)
+
+
+@pytest.mark.ready("load", "stop")
+@pytest.mark.parametrize("order", ["exit 127", "exit 126", "kill -SEGV $$", "exec /nowhere/x"])
+def test_client_that_makes_a_program_end_delays_nobody(serve: Serve, order: str) -> None:
+    """However a program ends that has been run, and however often, nothing follows from it."""
+    program = 'read -r order; test "$order" = serve || eval "$order"; echo served'
+    server = serve(
+        "-p", program, "-W", "2", "-B", "localhost", "-s", "0", "--stderr", "null", is_quiet=False
+    )
+    place = server.place
+    for _ in range(100):
+        exchange(place, order.encode() + b"\n")
+
+    assert exchange(place, b"serve\n") == b"served\n"
+    assert server.events("backing_off") == []
+    assert len(server.events("command_not_run")) == ("SEGV" not in order)
     server.wait_settled(idle=2)
 
 

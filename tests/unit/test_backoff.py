@@ -133,15 +133,15 @@ def test_worker_that_left_by_itself_is_replaced_at_once(is_started: bool) -> Non
     assert pool.handle(WorkerExited(0, 0), 1.0) == [SpawnWorkers((0,), 0)]
 
 
-@pytest.mark.parametrize("status", [126, 127])
+@pytest.mark.parametrize("status", [126, 127, 111])
 def test_program_that_cannot_be_run_backs_off(status: int) -> None:
-    """A worker that accepts and exits with 126 or 127 has failed as well."""
+    """A worker that accepts and leaves word that it could not run its program has failed."""
     pool = fixed_pool(2)
     pool.handle(WorkerAccepted(0), 0.0)
     delay = BackOff(0).fail(1.0)
-    reason = f"its program could not be run (exit status {status})"
+    reason = f"its program could not be run (exit status {status}): exec: not permitted"
 
-    assert pool.handle(WorkerExited(0, status), 1.0) == [
+    assert pool.handle(WorkerExited(0, status, "exec: not permitted"), 1.0) == [
         ReportFailure(0, reason),
         ReportBackOff(delay, 1, reason),
         ArmTimer(PoolTimer.RETRY, 1.0 + delay),
@@ -168,13 +168,22 @@ def test_spawn_that_fails_backs_off() -> None:
     ]
 
 
-@pytest.mark.parametrize("status", [0, 1, 125, 128, -9, -15])
-def test_any_other_end_after_a_connection_is_normal(status: int) -> None:
-    """A program may end as it likes once it ran: its worker is replaced at once."""
+@pytest.mark.parametrize("status", [0, 1, 65, 111, 125, 126, 127, 128, 255, -6, -9, -11, -15])
+def test_no_end_of_a_program_that_was_run_is_a_failure(status: int) -> None:
+    """It may end as it likes, and as a client likes: its worker is replaced at once."""
+    pool = fixed_pool(1)
+    for _ in range(100):
+        pool.handle(WorkerAccepted(0), 0.0)
+
+        assert pool.handle(WorkerExited(0, status), 0.0) == [SpawnWorkers((0,), 0)]
+
+
+def test_word_of_a_failure_that_ended_well_is_none() -> None:
+    """A worker that has failed says so by its status as well."""
     pool = fixed_pool(1)
     pool.handle(WorkerAccepted(0), 0.0)
 
-    assert pool.handle(WorkerExited(0, status), 0.0) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(WorkerExited(0, 0, "exec: scribbled"), 0.0) == [SpawnWorkers((0,), 0)]
 
 
 def test_one_back_off_is_one_step() -> None:
@@ -284,6 +293,6 @@ def test_failure_after_the_queue_is_empty_is_reported_only() -> None:
     pool.handle(StopRequested(), 0.0)
     pool.handle(QueueDrained(), 0.0)
 
-    assert pool.handle(WorkerExited(0, 127), 1.0) == [
-        ReportFailure(0, "its program could not be run (exit status 127)")
+    assert pool.handle(WorkerExited(0, 127, "exec: no"), 1.0) == [
+        ReportFailure(0, "its program could not be run (exit status 127): exec: no")
     ]

@@ -80,6 +80,7 @@ def test_list_of_events_is_closed() -> None:
         "pool_resized": ("info", "busy idle service target"),
         "worker_failed": ("info", "reason service worker"),
         "signal_refused": ("warning", "pid service signal"),
+        "command_not_run": ("warning", "service status"),
         "backing_off": ("warning", "delay_s reason service step"),
         "notification_failed": ("warning", "reason"),
         "reload_unavailable": ("info", "reason"),
