@@ -4,8 +4,8 @@ Owns the two calls and the descriptors that pass. Must not know when a program i
 becomes of a template. native/zygote/zygote.c and native/hold/ are the other side.
 
 The zygote gets its descriptors at fixed numbers. A program that is to be held gets one end of a
-socket pair in place of the connection, and one descriptor of ours, far up: through that control
-socket the others follow when it is held, so nothing that it starts before can keep them.
+socket pair in place of the connection, and nothing else of ours: the descriptors follow when it is
+held, so neither what it starts before nor who takes its descriptors can have them.
 """
 
 import array
@@ -39,9 +39,7 @@ _SMALLEST_PIPE = 65536
 # The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
 _FIRST_FD = 3
 _ABOVE_FIXED_FDS = 16
-# Above what shells and interpreters use for themselves, below the smallest usual limit.
-CONTROL_FD = 200
-_ABOVE_CONTROL_FD = 201
+_ABOVE_STANDARD_FDS = 3
 
 
 class NotHeldError(SocketdError):
@@ -52,43 +50,40 @@ class NotHeldError(SocketdError):
 class Template:
     """A process that workers are forked from, or will be; `pipe_fd` takes their numbers.
 
-    As long as a program is on its way, `control` is the master's end of the control socket and
-    `handover` holds what goes through it.
+    As long as a program is on its way, `handover` is what it will be given, of which `passed` is
+    then no longer ours, and `answer_fd` is where it says that it is held, or why not.
     """
 
     pid: int
     pipe_fd: int
     level: ReadyLevel
-    control: socket.socket | None = None
+    answer_fd: int = -1
     handover: list[int] = field(default_factory=list)
-    capture: socket.socket | None = None
-    slots_fd: int = -1
+    passed: list[int] = field(default_factory=list)
     descriptors: str = ""
 
-    def hand_over(self) -> None:
+    def hand_over(self, channel: socket.socket) -> None:
         """Give the program what a template needs; it has it from then on, and we no longer."""
-        assert self.control is not None
-        socket.send_fds(self.control, [b"\0"], self.handover)
-        self.let_go()
+        socket.send_fds(channel, [b"\0"], self.handover)
+        self._let_go()
 
-    def let_go(self) -> None:
-        """Close what only a program on its way needs, but the control socket."""
-        if self.capture is not None:
-            self.capture.close()
-            self.capture = None
-        if self.slots_fd >= 0:
-            os.close(self.slots_fd)
-            self.slots_fd = -1
+    def settle(self) -> None:
+        """Close what only a program on its way needs."""
+        self._let_go()
+        if self.answer_fd >= 0:
+            os.close(self.answer_fd)
+            self.answer_fd = -1
 
     def close(self) -> None:
         """Close every descriptor that is left: the template ends when it has read its pipe."""
-        self.let_go()
-        if self.control is not None:
-            self.control.close()
-            self.control = None
+        self.settle()
         if self.pipe_fd >= 0:
             os.close(self.pipe_fd)
             self.pipe_fd = -1
+
+    def _let_go(self) -> None:
+        while self.passed:
+            os.close(self.passed.pop())
 
 
 def _slots_pipe(board: Board) -> tuple[int, int]:
@@ -213,32 +208,27 @@ def _launch_held(
         reading, writing = _slots_pipe(board)
         undo.callback(os.close, reading)
         undo.callback(os.close, writing)
+        answer_fd, answering = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        undo.callback(os.close, answer_fd)
+        undo.callback(os.close, answering)
         # What the program writes waits at the other end; see native/hold/hold.c.
         capture, stand_in = socket.socketpair()
         undo.callback(capture.close)
         copies.callback(stand_in.close)
-        control, theirs = socket.socketpair()
-        undo.callback(control.close)
-        copies.callback(theirs.close)
-        connection = _copy_above(stand_in.fileno(), _ABOVE_CONTROL_FD, copies)
-        targets = {
-            0: connection,
-            1: connection,
-            CONTROL_FD: _copy_above(theirs.fileno(), _ABOVE_CONTROL_FD, copies),
-        }
+        connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
+        targets = {0: connection, 1: connection}
         if plan.stderr is StderrTarget.SOCKET:
             targets[2] = connection
         elif plan.stderr is not StderrTarget.INHERIT:
             stderr_fd = open_stderr(plan.stderr)
             copies.callback(os.close, stderr_fd)
-            targets[2] = _copy_above(stderr_fd, _ABOVE_CONTROL_FD, copies)
+            targets[2] = _copy_above(stderr_fd, _ABOVE_STANDARD_FDS, copies)
         pid = _execute_program(plan, level, privileges, targets)
         undo.pop_all()
-    template = Template(pid, writing, level, control, [], capture, reading)
-    template.handover = [
-        board.fd, plan.listener.fileno(), reading, plan.doorbell_fd, capture.fileno()
-    ]  # fmt: skip
-    return template
+    passed = [reading, capture.detach(), answering]
+    # In the order of native/hold/handover.h.
+    handover = [board.fd, plan.listener.fileno(), passed[0], plan.doorbell_fd, *passed[1:]]
+    return Template(pid, writing, level, answer_fd, handover, passed)
 
 
 def _execute_program(
@@ -247,7 +237,7 @@ def _execute_program(
     environment = dict(plan.environment)
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    call = [level.value, plan.master_pid, CONTROL_FD, int(HOLD_SIGNAL), _head_ms(plan.front)]
+    call = [level.value, plan.master_pid, int(HOLD_SIGNAL), _head_ms(plan.front)]
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program
     try:

@@ -166,9 +166,10 @@ class NativeSpawner:
             if not self._is_closed and self._entrusted:
                 self.spawn(sorted(self._entrusted.intersection(self._unborn())))
         elif self._next is not None and child.pid == self._next.template.pid:
-            template, self._next = self._next.template, None
+            reason = self._next.last_words(child.status)
+            template, self._next = self._next.end(), None
             template.close()
-            self._go_down(f"it has ended with status {child.status} before it was held")
+            self._go_down(reason)
         elif self._current is not None and child.pid == self._current.pid:
             self._current.close()
             self._current = None
@@ -215,12 +216,7 @@ class NativeSpawner:
                 if not level.is_held:
                     self._adopt(template)
                     return
-                try:
-                    self._next = Hold(template)
-                except NotHeldError:
-                    self._leaving.add(template.pid)
-                    template.close()
-                    raise
+                self._next = Hold(template)
             except NotHeldError as error:
                 self._reasons.append(str(error))
                 if not self._levels_left:
@@ -247,7 +243,7 @@ class NativeSpawner:
         assert self._next is not None  # nothing is armed otherwise
         try:
             if self._next.look():
-                template, self._next = self._next.template, None
+                template, self._next = self._next.end(), None
                 self._adopt(template)
                 return
         except NotHeldError as error:
@@ -268,7 +264,7 @@ class NativeSpawner:
     def _drop_next(self) -> None:
         assert self._next is not None
         self._disarm("look")
-        template, self._next = self._next.template, None
+        template, self._next = self._next.end(), None
         template.close()
         self._leaving.add(template.pid)
         with contextlib.suppress(ProcessLookupError):
@@ -290,9 +286,7 @@ class NativeSpawner:
     def _adopt(self, template: Template) -> None:
         """Fork workers from this template from now on."""
         old, self._current = self._current, template
-        if template.control is not None:
-            template.control.close()
-            template.control = None
+        template.settle()
         wanted = self._plan.readiness.level
         if self._reasons:
             log.emit(

@@ -38,9 +38,6 @@ static bool parse(const char *text)
     call.master = (pid_t)strtol(text + strlen("load:"), &end, 10);
     if (*end != ':')
         return false;
-    call.control_fd = (int)strtol(end + 1, &end, 10);
-    if (*end != ':')
-        return false;
     call.signal = (int)strtol(end + 1, &end, 10);
     if (*end != ':')
         return false;

@@ -4,8 +4,8 @@
  * Owns the variables LD_PRELOAD and SOCKETD_HOLD: reading them, hiding them, handing them on to
  * what the program execs before it is held. Must not know how a program is held.
  *
- *     SOCKETD_HOLD=LEVEL:MASTER:CONTROL:SIGNAL:HEAD[:SOFT:HARD]
- *         load|read|stop, process id, descriptor, number, milliseconds for the head of an SCGI
+ *     SOCKETD_HOLD=LEVEL:MASTER:SIGNAL:HEAD[:SOFT:HARD]
+ *         load|read|stop, process id, number, milliseconds for the head of an SCGI
  *         request or 0 without a front, limits of a copy on processor time
  *     LD_PRELOAD=OBJECT[:WHAT WAS THERE BEFORE]
  */
@@ -22,7 +22,6 @@ struct call {
     enum level level; /* NONE: this process is not to be held, or has been */
     pid_t process;    /* the one that is meant, not a child of it */
     pid_t master;
-    int control_fd;
     int signal;
     int head_limit_ms;
     bool has_cpu_limit;

@@ -20,9 +20,8 @@
  * program could call there itself. At any other place the handler returns at once and the master
  * tries again.
  *
- * Descriptors come through the control socket only when the program is to be held, so nothing
- * that it starts before can keep the listener or the board. The last message on that socket is
- * ours: "held", or why not.
+ * Until then the program has no descriptor of ours, so nothing that it starts before can keep the
+ * listener or the board (handover.c).
  */
 #include "bind.h"
 #include "call.h"
@@ -31,6 +30,7 @@
 #include "files.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "handover.h"
 #include "place.h"
 #include "python.h"
 #include "share.h"
@@ -51,7 +51,6 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 
-enum received { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, RECEIVED };
 enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
 
 extern char **environ;
@@ -59,7 +58,8 @@ extern char **environ;
 static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
-static int received[RECEIVED];
+static int received[HANDED];
+static const char *obstacle; /* why this program cannot be held, found before anybody could be told */
 
 /* For socketd.hold: true if the process is to stop itself when its start is over. */
 VISIBLE int socketd_hold_waits_for_stop(void);
@@ -69,55 +69,24 @@ int socketd_hold_waits_for_stop(void)
     return call_is_waiting() && call.level == LEVEL_STOP;
 }
 
-static void say(const char *text)
-{
-    send(call.control_fd, text, strlen(text), MSG_NOSIGNAL);
-}
-
-static _Noreturn void give_up(const char *reason)
-{
-    say(reason);
-    _exit(EXIT_SYSTEM);
-}
-
-static void receive(void)
-{
-    char byte;
-    struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr head;
-        char space[CMSG_SPACE(sizeof received)];
-    } control;
-    struct msghdr message = {
-        .msg_iov = &bytes,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    ssize_t count;
-
-    do
-        count = recvmsg(call.control_fd, &message, MSG_CMSG_CLOEXEC);
-    while (count < 0 && errno == EINTR);
-    if (count != 1 || message.msg_controllen < CMSG_LEN(sizeof received) ||
-        control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(sizeof received))
-        _exit(EXIT_SYSTEM); /* the program has closed our descriptor: nobody can be told */
-    memcpy(received, CMSG_DATA(&control.head), sizeof received);
-}
-
-/* Everything that still is the socket which stands for the connection, copies included. */
+/* Everything that still is the socket which stands for the connection, copies included. Before there
+ * are descriptors of ours, which would be taken for it if the program has closed its own. */
 static void find_wired(void)
 {
     struct stat pair, file;
 
     original.wired_count = 0;
-    if (fstat(STDIN_FILENO, &pair) < 0)
-        give_up("its standard input is closed");
+    if (fstat(STDIN_FILENO, &pair) < 0) {
+        obstacle = "its standard input is closed";
+        return;
+    }
     for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
         if (fstat(fd, &file) < 0 || file.st_ino != pair.st_ino || file.st_dev != pair.st_dev)
             continue;
-        if (original.wired_count == MOST_WIRED)
-            give_up("too many of its descriptors are the connection");
+        if (original.wired_count == MOST_WIRED) {
+            obstacle = "too many of its descriptors are the connection";
+            return;
+        }
         original.wired[original.wired_count] = fd;
         original.wired_flags[original.wired_count++] = fcntl(fd, F_GETFD) & FD_CLOEXEC;
     }
@@ -131,7 +100,7 @@ static void take_greeting(void)
     original.greeting = mmap(NULL, GREETING_SIZE, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (original.greeting == MAP_FAILED)
-        give_up("cannot keep what it has written");
+        handover_give_up("cannot keep what it has written");
     original.greeting_size = 0;
     while (original.greeting_size < GREETING_SIZE &&
            (count = recv(received[CAPTURE], original.greeting + original.greeting_size,
@@ -148,7 +117,7 @@ static pid_t *find_thread_id(void)
     pid_t *place = NULL;
 
     if (prctl(PR_GET_TID_ADDRESS, &place) < 0 || !place || *place != (pid_t)syscall(SYS_gettid))
-        give_up("the kernel does not say where libc keeps the thread id");
+        handover_give_up("the kernel does not say where libc keeps the thread id");
     return place;
 }
 
@@ -190,21 +159,22 @@ static void hold(void)
     char **entries;
     int connection;
 
-    find_wired();
+    prctl(PR_GET_NAME, original.name);
     forbid_tracing();
-    receive();
+    find_wired();
+    handover_receive(received);
+    if (obstacle)
+        handover_give_up(obstacle);
     template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
     template.thread_id = find_thread_id();
     if (!share_map(&template.board, received[BOARD]))
-        give_up("cannot map the board");
+        handover_give_up("cannot map the board");
     close(received[BOARD]);
     take_greeting();
-    prctl(PR_GET_NAME, original.name);
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.level == LEVEL_LOAD ? 0 : call.signal);
-    say("held");
-    close(call.control_fd);
+    handover_confirm();
     call.level = LEVEL_NONE;
     worker = (struct worker){
         .board = template.board,
@@ -232,7 +202,8 @@ static void handle(int signal_number, siginfo_t *information, void *context)
     int saved = errno;
 
     (void)signal_number;
-    if (information->si_pid != call.master || !call_is_waiting())
+    /* The kernel lets nobody lie about who has called kill(), as it does for sigqueue(). */
+    if (information->si_code != SI_USER || information->si_pid != call.master || !call_is_waiting())
         return;
     if (call.level == LEVEL_READ) {
         enum place place = place_find(context);
@@ -254,7 +225,7 @@ static void wait_for_signal(void)
 
     sigfillset(&action.sa_mask);
     if (sigaction(call.signal, &action, NULL) < 0)
-        give_up("the signal that is to hold it cannot be handled");
+        _exit(EXIT_SYSTEM);
 }
 
 static __attribute__((constructor)) void begin(void)
@@ -271,7 +242,7 @@ static __attribute__((constructor)) void begin(void)
     bind_functions();
     python_find();
     if (call.head_limit_ms && !front_prepare(environ))
-        give_up("its environment has too many variables for a front");
+        obstacle = "its environment has too many variables for a front";
     variables_make_room(call.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();

@@ -28,7 +28,7 @@ class ProcessView:
 def view(pid: int) -> ProcessView | None:
     """Return what /proc says of a process, None if there is none."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:
             text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None

@@ -72,9 +72,10 @@ MISFITS = {
     "handles every signal": Misfit(
         f"for (int i = 1; i < 65; i++) signal(i, SIG_IGN); {ECHO}", "our object is not in it"
     ),
-    "closes what it does not know": Misfit(
-        f"for (int i = 3; i < 1024; i++) close(i); {ECHO}",
-        "it has closed the descriptor of its control",
+    "closes its input": Misfit(
+        f"if ({AHEAD}) {{ close(0); raise(SIGSTOP); }} {ECHO}",
+        "its standard input is closed",
+        options=("--ready", "stop"),
     ),
     "dies of EINTR": Misfit(
         f"struct pollfd p = {{0, POLLIN, 0}}; if (poll(&p, 1, -1) < 0) exit(9); {ECHO}",

@@ -1,0 +1,124 @@
+/*
+ * A program may have been copied from before it is held: a process of its user can take what it has
+ * open (pidfd_getfd(2)), and read on a copy of a socket what is meant for the program. So there is
+ * nothing to copy. Only when nobody new can look into this process any more it makes a socket, at
+ * an address that the kernel picks, and puts that into the one place that it alone can write and
+ * everybody can read, its name as a process. The master connects. Each side asks the kernel who the
+ * other is (SO_PEERCRED): the master is told who listens, we who has connected. So the master sends
+ * to this process alone, and whoever else connects is shown out.
+ *
+ * Everything here may be called in a signal handler.
+ */
+#include "handover.h"
+
+#include "call.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* socketd/holding.py has it, too. What follows are the five digits of an autobound address, unix(7). */
+#define INVITATION "socketd@"
+enum { NAME_DIGITS = 5, MOST_WAITING = 4096 };
+
+static int answer_fd = -1;
+
+/* Nobody can be told. */
+static _Noreturn void fail(void)
+{
+    _exit(EXIT_SYSTEM);
+}
+
+static void say(const char *text)
+{
+    ssize_t ignored = write(answer_fd, text, strlen(text));
+
+    (void)ignored;
+}
+
+static int invite(void)
+{
+    static const size_t start = offsetof(struct sockaddr_un, sun_path) + 1;
+    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    char name[] = INVITATION "00000";
+    socklen_t size = sizeof own;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&own, sizeof own.sun_family) < 0 ||
+        getsockname(fd, (struct sockaddr *)&own, &size) < 0 || size != start + NAME_DIGITS ||
+        listen(fd, MOST_WAITING) < 0)
+        fail();
+    memcpy(name + strlen(INVITATION), own.sun_path + 1, NAME_DIGITS);
+    prctl(PR_SET_NAME, name);
+    return fd;
+}
+
+static bool is_master(int channel)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           peer.pid == call.master;
+}
+
+static int accept_master(int listener)
+{
+    for (;;) {
+        int channel = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+        if (channel >= 0 && is_master(channel))
+            return channel;
+        if (channel >= 0)
+            close(channel);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            fail();
+    }
+}
+
+void handover_receive(int descriptors[HANDED])
+{
+    const size_t size = HANDED * sizeof *descriptors;
+    const int listener = invite(), channel = accept_master(listener);
+    char byte;
+    struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(HANDED * sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t count;
+
+    close(listener);
+    do
+        count = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+    while (count < 0 && errno == EINTR);
+    if (count != 1 || message.msg_controllen < CMSG_LEN(size) ||
+        control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(size))
+        fail();
+    memcpy(descriptors, CMSG_DATA(&control.head), size);
+    close(channel);
+    answer_fd = descriptors[ANSWER];
+}
+
+void handover_confirm(void)
+{
+    say("held");
+    close(answer_fd);
+}
+
+_Noreturn void handover_give_up(const char *reason)
+{
+    say(reason);
+    _exit(EXIT_SYSTEM);
+}

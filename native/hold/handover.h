@@ -1,0 +1,22 @@
+/*
+ * What a template needs, from the master and from nobody else, to this process and to nobody else.
+ *
+ * Owns the channel between the two and the answer that goes back. Must not know what the descriptors
+ * are for.
+ */
+#ifndef SOCKETD_HANDOVER_H
+#define SOCKETD_HANDOVER_H
+
+enum handed { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, ANSWER, HANDED };
+
+/* Wait until the master has handed over its descriptors. Nobody may be able to look into this process
+ * who is not to have them. */
+void handover_receive(int descriptors[HANDED]);
+
+/* Tell the master that this process is held; nothing can be told any more. */
+void handover_confirm(void);
+
+/* Tell the master why it is not, and end. */
+_Noreturn void handover_give_up(const char *reason);
+
+#endif

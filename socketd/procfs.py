@@ -1,0 +1,164 @@
+"""What /proc says of a process that is a stranger: values, or None for "not known".
+
+Owns the reading of /proc/PID and the understanding of it. Must not know why somebody asks.
+
+A program chooses much of what stands there: its name, what its descriptors lead to, how many there
+are, how many children it has, the arguments of its system calls. So nothing is read without a
+bound, nothing is believed to be there, and what makes no sense is not known. Nothing here waits:
+what a stranger can delay, its memory, is read by a process of its own (peek.py).
+
+Source: proc_pid_status(5), proc_pid_syscall(5), proc_tid_children(5).
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+# The longest line of /proc/PID/status lists groups, of which there may be 65536 (NGROUPS_MAX).
+_MOST_STATUS_BYTES = 1 << 20
+_MOST_SYSCALL_BYTES = 1024
+_MOST_NAME_BYTES = 256
+# Enough for who is read further; the kernel makes no more of the list than is read.
+_MOST_CHILDREN_BYTES = 4096
+_MOST_CHILDREN = 64
+_MOST_DESCRIPTORS = 32
+_MOST_LETTERS = 128
+_MOST_DIGITS = 20  # of 64 bits
+_CALL_WORDS = 9
+_LAST_STANDARD_FD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of a process; signal sets have the bit N - 1 for signal N."""
+
+    threads: int | None = None
+    tracer: int | None = None
+    caught: int | None = None
+    blocked: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A system call that a process sits in, with its first two arguments as they are."""
+
+    number: int
+    first: int
+    second: int
+
+
+def status(pid: int) -> Status:
+    """Return what is known of a process."""
+    return parse_status(_read(pid, "status", _MOST_STATUS_BYTES))
+
+
+def name(pid: int) -> str:
+    """Return the name of a process for people, empty if it is not known."""
+    return legible(os.fsdecode(_read(pid, "comm", _MOST_NAME_BYTES).removesuffix(b"\n")))
+
+
+def call(pid: int) -> Call | None:
+    """Return the system call that a process sits in. Raises PermissionError if we may not look."""
+    try:
+        return parse_call(_read_strictly(pid, "syscall", _MOST_SYSCALL_BYTES))
+    except PermissionError:
+        raise
+    except OSError:
+        return None
+
+
+def children(pid: int) -> list[int]:
+    """Return the first few children of the main thread of a process."""
+    return parse_children(_read(pid, f"task/{pid}/children", _MOST_CHILDREN_BYTES))
+
+
+def descriptors(pid: int) -> str:
+    """List for people what a process has open beside its standard streams: the first few."""
+    listed: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            if not is_number(entry.name) or int(entry.name) <= _LAST_STANDARD_FD:
+                continue
+            if len(listed) == _MOST_DESCRIPTORS:
+                listed.append("...")
+                break
+            with contextlib.suppress(OSError):
+                listed.append(f"{entry.name}={legible(os.readlink(entry.path))}")
+    return " ".join(listed)
+
+
+def parse_status(content: bytes) -> Status:
+    """Take /proc/PID/status apart."""
+    fields: dict[bytes, str] = {}
+    for line in content.split(b"\n"):
+        key, _, value = line.partition(b":")
+        fields.setdefault(key, value.strip().decode(errors="replace"))
+    return Status(
+        _decimal(fields.get(b"Threads", "")),
+        _decimal(fields.get(b"TracerPid", "")),
+        _hexadecimal(fields.get(b"SigCgt", "")),
+        _hexadecimal(fields.get(b"SigBlk", "")),
+    )
+
+
+def parse_call(content: bytes) -> Call | None:
+    """Take /proc/PID/syscall apart; None for "running", or between two calls.
+
+    A call is its number, six arguments and two addresses.
+    """
+    words = content.decode(errors="replace").split()
+    if len(words) != _CALL_WORDS:
+        return None
+    number = _decimal(words[0])
+    first, second = (_hexadecimal(word.removeprefix("0x")) for word in words[1:3])
+    if number is None or first is None or second is None:
+        return None
+    return Call(number, first, second)
+
+
+def parse_children(content: bytes) -> list[int]:
+    """Take a list of process ids apart, which may be cut short in the middle of one."""
+    words = content[: content.rfind(b" ") + 1].decode(errors="replace").split()
+    pids = [pid for word in words[:_MOST_CHILDREN] if (pid := _decimal(word)) is not None]
+    return [pid for pid in pids if pid > 0]
+
+
+def legible(text: str) -> str:
+    """Return a stranger's text as one short line that can be printed anywhere."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_LETTERS])
+    return shown if len(text) <= _MOST_LETTERS else f"{shown}..."
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number of at most 64 bits or so, in digits and nothing else."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def _decimal(text: str) -> int | None:
+    return int(text) if is_number(text) else None
+
+
+def _hexadecimal(text: str) -> int | None:
+    digits = frozenset("0123456789abcdefABCDEF")
+    if not text or len(text) > _MOST_DIGITS or not digits.issuperset(text):
+        return None
+    return int(text, 16)
+
+
+def _read(pid: int, entry: str, most: int) -> bytes:
+    """Return the beginning of an entry, nothing if it cannot be read."""
+    try:
+        return _read_strictly(pid, entry, most)
+    except OSError:
+        return b""
+
+
+def _read_strictly(pid: int, entry: str, most: int) -> bytes:
+    fd = os.open(f"/proc/{pid}/{entry}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = b""
+        while len(content) < most and (piece := os.read(fd, most - len(content))):
+            content += piece
+        return content
+    finally:
+        os.close(fd)
