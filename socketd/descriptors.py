@@ -12,11 +12,14 @@ _MOST_FDS = 2**20  # the kernel's default for fs.nr_open
 _FOLDER = "/proc/self/fd"
 
 
-def close_on_exec() -> None:
-    """Have all but 0, 1 and 2 closed at exec, whoever has opened them."""
+def close_on_exec() -> list[int]:
+    """Have all but 0, 1 and 2 closed at exec, whoever has opened them; return which there are."""
+    found = []
     for fd in _listed() or _probed():
         with contextlib.suppress(OSError):  # the one that listed them is gone
             os.set_inheritable(fd, False)
+            found.append(fd)
+    return found
 
 
 def _listed() -> list[int]:

@@ -9,10 +9,13 @@ from socketd.cli.console import open_standard_descriptors
 from socketd.descriptors import close_on_exec
 
 
-def settle_descriptors() -> None:
-    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given."""
+def settle_descriptors() -> list[int]:
+    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given.
+
+    Returns which others we were given.
+    """
     open_standard_descriptors()
-    close_on_exec()
+    return close_on_exec()
 
 
 def raise_limit() -> int | None:

@@ -39,7 +39,7 @@ def serve_own_streams(line: CommandLine) -> int:
         line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
     )
     address = None if passed else _address(line)
-    announce = detach(console.speak_to) if line.has("background") else None
+    announce = detach(console.speak_to, relays=True) if line.has("background") else None
     listener = passed[0] if address is None else listen(address, backlog)
     with contextlib.ExitStack() as undoing:
         undoing.callback(listener.close)

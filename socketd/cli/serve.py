@@ -52,7 +52,7 @@ _CLASSIC_NAMES = {
 
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
-    settle_descriptors()
+    given = settle_descriptors()
     console.stay_running()
     passed = passed_listeners(line, environment)
     settings = _settings(line, environment)
@@ -61,7 +61,11 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = absolute(pid_path)
-    announce = detach(console.speak_to, log.speak_to) if line.has("background") else None
+    announce = None
+    if line.has("background"):
+        kept = {listener.socket.fileno() for listener in passed}
+        others = [fd for fd in given if fd not in kept]
+        announce = detach(console.speak_to, log.speak_to, given=others)
     # From here to the end there is something to clean up: a signal waits until the loop, which
     # lets it through, can act on it.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
