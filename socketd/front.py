@@ -26,6 +26,7 @@ _SCGI_WRAPPERS = (
 )
 FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
+_PREFIX = "SOCKETD_PROGRAM_"
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_HEAD_SECONDS = 30.0
 # The web server is to be the one that closes: what it sends at the moment of our closing is lost to
@@ -95,10 +96,18 @@ def put_behind(
     directory = root if root is not None else os.path.dirname(program.path)
     if kind is FrontKind.SCGI:
         return CgiProgram(program, Front(waits.head_seconds, root), environment, directory)
-    pairs = [f"{name}={value}" for name, value in environment.items()]
-    variables = [word for pair in pairs for word in ("--env", pair)]
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
-    return CgiProgram(_wrapper(*_options(waits), *variables, *what), None, environment, directory)
+    wrapper = _wrapper(*_options(waits), "--env-prefix", _PREFIX, *what)
+    return CgiProgram(wrapper, None, _hidden(environment), directory)
+
+
+def _hidden(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the wrapper's own environment, in which that of its programs stands.
+
+    Arguments are for everybody to see, an environment is not. The names differ, so that nothing of
+    it acts on the wrapper itself, nor gives way to a variable about the connection.
+    """
+    return {_PREFIX + name: value for name, value in environment.items()}
 
 
 def unwrap(program: Program) -> Program | str | None:

@@ -9,6 +9,7 @@
  *
  * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
  */
+#include "front/own.h"
 #include "front/seconds.h"
 #include "responder.h"
 
@@ -25,7 +26,6 @@ enum {
     EXIT_WRONG_CALL = 100,
     EXIT_SYSTEM = 111,
     FIRST_FOREIGN_FD = 3,
-    VARIABLES = 64, /* of --env, and PATH */
     USUAL_HEAD_SECONDS = 30,
     /* The web server is to be the one that closes: nobody can tell it whether a request that it
      * sends at the moment of our closing is carried out. nginx keeps connections for 60 s. */
@@ -41,6 +41,9 @@ static const char help[] =
     "  --root DIRECTORY   the path of a request names the program below DIRECTORY\n"
     "  --to ADDRESS       pass requests on to a pool with an SCGI front\n"
     "  --env NAME=VALUE   set a variable for the program, whatever the request says\n"
+    "  --env NAME         the same, with its value from our own environment\n"
+    "  --env-prefix TEXT  the same for all of our own environment whose names begin with\n"
+    "                     TEXT, without it\n"
     "  --stderr WHERE     the program's stderr: client (default, the web server's log),\n"
     "                     inherit or null\n"
     "  --head-timeout SECONDS   how long the head of a request may take (default 30)\n"
@@ -52,8 +55,7 @@ struct call {
     struct service service;
     struct executable program;
     struct pool pool;
-    size_t variables_count;
-    char *variables[VARIABLES + 1];
+    struct own variables;
     char path[PATH_MAX];
     char folder[PATH_MAX];
 };
@@ -70,13 +72,10 @@ static _Noreturn void fail(const char *attempt)
     _exit(EXIT_SYSTEM);
 }
 
-static void add_variable(struct call *call, char *variable)
+static void accept_or_reject(const char *complaint)
 {
-    if (*variable == '=' || !strchr(variable, '='))
-        reject("--env wants NAME=VALUE");
-    if (call->variables_count == VARIABLES)
-        reject("--env is there too often");
-    call->variables[call->variables_count++] = variable;
+    if (complaint)
+        reject(complaint);
 }
 
 static bool is_stderr_connection(void)
@@ -111,10 +110,10 @@ static int parse_seconds(const char *value, const char *complaint)
 
 static void take_option(struct call *call, const char *name, char *value)
 {
-    const char *complaint;
-
     if (strcmp(name, "--env") == 0) {
-        add_variable(call, value);
+        accept_or_reject(own_add(&call->variables, value));
+    } else if (strcmp(name, "--env-prefix") == 0) {
+        accept_or_reject(own_add_prefixed(&call->variables, value));
     } else if (strcmp(name, "--stderr") == 0) {
         call->service.stderr_mode = parse_stderr(value);
     } else if (strcmp(name, "--root") == 0) {
@@ -128,9 +127,7 @@ static void take_option(struct call *call, const char *name, char *value)
         call->service.keep_limit_ms =
             parse_seconds(value, "--keep-timeout is not a number of seconds up to 86400");
     } else if (strcmp(name, "--to") == 0) {
-        complaint = pool_parse(&call->pool, value);
-        if (complaint)
-            reject(complaint);
+        accept_or_reject(pool_parse(&call->pool, value));
         call->service.pool = &call->pool;
     } else {
         reject("an option is unknown");
@@ -144,19 +141,6 @@ static void take_program(struct call *call, char **words)
     /* The word before is ours, too. */
     call->program = (struct executable){call->path, call->folder, words[0], words - 1};
     call->service.program = &call->program;
-}
-
-/* A service that does not set PATH itself gets one that nobody else can have influenced. */
-static void complete_variables(struct call *call)
-{
-    static char safe[] = "PATH=" EXECUTABLE_SAFE_PATH;
-    bool has_path = false;
-
-    for (size_t i = 0; i < call->variables_count; i++)
-        has_path = has_path || strncmp(call->variables[i], safe, sizeof "PATH") == 0;
-    if (!has_path)
-        add_variable(call, safe);
-    call->service.variables = call->variables;
 }
 
 static void parse(struct call *call, char **words)
@@ -184,7 +168,8 @@ static void parse(struct call *call, char **words)
         reject("only one of PROGRAM, --root and --to");
     if (*words)
         take_program(call, words);
-    complete_variables(call);
+    accept_or_reject(own_complete(&call->variables));
+    call->service.variables = call->variables.entries;
 }
 
 /* The program gets 0 to 2 and nothing else, also of what we were given. Where 2 is closed, a pipe

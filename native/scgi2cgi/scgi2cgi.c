@@ -1,8 +1,8 @@
 /*
  * scgi2cgi: runs a CGI program for the SCGI request that comes on standard input.
  *
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... --root FOLDER
+ *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...
+ *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER
  *
  * It becomes the program, or for a request with a body its parent. The program has the connection
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
@@ -11,6 +11,7 @@
 #include "front/executable.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/own.h"
 #include "front/seconds.h"
 #include "front/syslog.h"
 
@@ -23,17 +24,16 @@
 #include <unistd.h>
 
 enum { EXIT_WRONG_CALL = 100 };
-enum { USUAL_HEAD_SECONDS = 30, MOST_OWN_ENTRIES = 64 };
+enum { USUAL_HEAD_SECONDS = 30 };
 
 static const char usage[] =
-    "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... PROGRAM [ARGUMENT]...\n"
-    "       scgi2cgi [--head-timeout SECONDS] [--env NAME=VALUE]... --root FOLDER\n"
+    "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...\n"
+    "       scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
     struct front front;
-    char *entries[MOST_OWN_ENTRIES + 1];
-    size_t count;
+    struct own variables;
     struct executable program;
     char path[PATH_MAX];
     char folder[PATH_MAX];
@@ -54,19 +54,10 @@ static void take_head_timeout(struct call *call, const char *value)
         reject("--head-timeout: not a number of seconds up to 86400");
 }
 
-static void take_entry(struct call *call, char *value)
+static void accept_or_reject(const char *complaint)
 {
-    char *equals = strchr(value, '=');
-
-    if (!equals || equals == value)
-        reject("--env: not NAME=VALUE");
-    /* The first one is PATH, which may be set to something else. */
-    if (strncmp(value, "PATH=", strlen("PATH=")) == 0)
-        call->entries[0] = value;
-    else if (call->count == MOST_OWN_ENTRIES)
-        reject("--env: too many");
-    else
-        call->entries[call->count++] = value;
+    if (complaint)
+        reject(complaint);
 }
 
 static void parse(struct call *call, char **words)
@@ -85,7 +76,9 @@ static void parse(struct call *call, char **words)
         if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
         else if (strcmp(*words, "--env") == 0)
-            take_entry(call, words[1]);
+            accept_or_reject(own_add(&call->variables, words[1]));
+        else if (strcmp(*words, "--env-prefix") == 0)
+            accept_or_reject(own_add_prefixed(&call->variables, words[1]));
         else if (strcmp(*words, "--root") == 0)
             call->front.root = words[1];
         else
@@ -135,10 +128,10 @@ int main(int count, char **words)
     struct executable chosen;
     struct front_request request;
 
-    call.entries[call.count++] = (char *)"PATH=" EXECUTABLE_SAFE_PATH;
     parse(&call, words + (count > 0));
-    if (!front_prepare(call.entries))
-        reject("--env: too many");
+    accept_or_reject(own_complete(&call.variables));
+    if (!front_prepare(call.variables.entries))
+        reject("--env: too many variables");
     if (is_connection(STDERR_FILENO))
         move_stderr();
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);

@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from socketd import estate
@@ -105,8 +105,8 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     """Return the settings of every service; `folder` is for a socket of our own."""
     _check(options)
     chosen, readiness = _start(options)
-    pairs = (variable.partition("=") for variable in options.variables)
-    own = login_variables(options.user or "") | {name: value for name, _, value in pairs}
+    pairs = dict(_pair(variable, around.environment) for variable in options.variables)
+    own = login_variables(options.user or "") | pairs
     make = functools.partial(_service, options, around)
     keep_seconds = options.keep_seconds
     waits = Waits(
@@ -129,6 +129,19 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     ]
 
 
+def _pair(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return name and value of NAME=VALUE, or of NAME, which stands in the environment.
+
+    A value that is typed is for everybody to see, among the arguments. Raises UsageError.
+    """
+    name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(f"--env: {text!r} is not NAME=VALUE or NAME")
+    if not equals and name not in environment:
+        raise UsageError(f"--env: {name!r} has no value, neither here nor in the environment")
+    return name, value if equals else environment[name]
+
+
 def _check(options: CgiOptions) -> None:
     if not options.scgi and not options.fcgi:
         raise UsageError("nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS")
@@ -138,9 +151,6 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("give either a PROGRAM or --root FOLDER")
     if options.user is not None:
         check_name(options.user, "--user")
-    for variable in options.variables:
-        if variable.find("=") < 1:
-            raise UsageError(f"--env: {variable!r} is not NAME=VALUE")
     if not is_built():
         raise SystemFailureError(
             "cgi needs the native worker, which was not built when socketd was installed; install "

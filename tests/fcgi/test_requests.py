@@ -37,6 +37,17 @@ def test_the_service_sets_variables_of_its_own(start: Start, script: Script) -> 
     assert _environment(wrapper.ask(asked).body) == wanted
 
 
+def test_value_of_the_service_may_come_from_the_environment(start: Start, script: Script) -> None:
+    """By its name or with a beginning of names, so that it stands in no arguments."""
+    wrapper = start(
+        "--env", "SECRET", "--env-prefix", "OF_", script(ENVIRONMENT),
+        environment={"SECRET": "1", "OF_A": "2", "OF_PATH": "/usr/bin:/bin", "OF_": "3"},
+    )  # fmt: skip
+    wanted = {"PATH": "/usr/bin:/bin", "SECRET": "1", "A": "2", "GATEWAY_INTERFACE": "CGI/1.1"}
+
+    assert _environment(wrapper.ask({"SECRET": "evil", "A": "evil"}).body) == wanted
+
+
 def test_two_requests_do_not_see_each_other(start: Start, script: Script) -> None:
     """On one connection, a request has the variables it came with and none of the one before."""
     wrapper = start(script(ENVIRONMENT))

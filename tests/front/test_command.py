@@ -227,7 +227,10 @@ def test_next_version_takes_over(
         (("--scgi", "4000", "--ready", "load", "--root", "/bin"), "--ready load: a request names"),
         (("--scgi", "70000", "cat"), "'tcp:70000' is not tcp:HOST:PORT"),
         (("--scgi", "4000", "/nowhere/cat"), "cannot run '/nowhere/cat': there is no such file"),
-        (("--scgi", "4000", "--env", "x", "cat"), "--env: 'x' is not NAME=VALUE"),
+        (
+            ("--scgi", "4000", "--env", "x", "cat"),
+            "--env: 'x' has no value, neither here nor in the",
+        ),
         (("--scgi", "4000", "--user", "nobody-here", "cat"), "unknown user 'nobody-here'"),
         (("--scgi", "4000", "--user", ":1", "cat"), "--user: ':1' cannot be a name"),
         (("--scgi", "4000", "--env", "=x", "cat"), "--env: '=x' is not NAME=VALUE"),

@@ -227,6 +227,21 @@ def test_what_the_service_sets_is_its_own(scgi2cgi: str, script: Script) -> None
     assert b"evil" not in text
 
 
+def test_value_of_the_service_may_come_from_the_environment(scgi2cgi: str, script: Script) -> None:
+    """By its name or with a beginning of names, so that it stands in no arguments."""
+    own = ("env", "SECRET=1", "OF_A=2", "OF_HTTP_B=3", "OF_=4", "PATH=/usr/bin:/bin")
+    options = ("--env", "SECRET", "--env", "A=0", "--env-prefix", "OF_", "--env", "HTTP_B=5")
+    with call(*own, scgi2cgi, *options, script()) as one:
+        one.connection.sendall(scgi.request(SECRET="evil", A="evil"))
+        text, _ = one.finish()
+
+    assert b"\nSECRET=1\n" in text
+    assert b"\nA=2\n" in text
+    assert b"\nHTTP_B=5\n" in text
+    assert b"OF_" not in text
+    assert b"evil" not in text
+
+
 def test_nothing_is_inherited_by_accident(scgi2cgi: str, script: Script) -> None:
     """The environment of the wrapper itself does not reach the program."""
     with call("env", "SECRET=1", scgi2cgi, script()) as one:
@@ -366,7 +381,8 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         ((), "give either a program or --root"),
         (("--root", "/tmp", "cat"), "give either a program or --root"),
         (("--root", "tmp"), "--root: not an absolute path"),
-        (("--env", "x", "cat"), "--env: not NAME=VALUE"),
+        (("--env", "=x", "cat"), "--env: not NAME=VALUE or NAME"),
+        (("--env", "x_of_nobody", "cat"), "--env: no value, and none in the environment"),
         (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),
         (("--head-timeout",), "an option lacks its value"),
         (("--nope", "x"), "unknown option"),

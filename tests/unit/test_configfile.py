@@ -328,8 +328,9 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     assert settings.front is None
     assert settings.program.arguments == (
         "fcgi2cgi", "--head-timeout", "0.500", "--keep-timeout", "120.000",
-        "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--root", str(tmp_path),
+        "--env-prefix", "SOCKETD_PROGRAM_", "--root", str(tmp_path),
     )  # fmt: skip
+    assert settings.environment == {"SOCKETD_PROGRAM_PATH": "/usr/local/bin:/usr/bin:/bin"}
     assert settings.confinement.directory == "/"
     assert settings.stderr is StderrTarget.NULL
 

@@ -1,0 +1,139 @@
+"""What a service sets for its programs is for them alone: it stands in no arguments."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import fastcgi, scgi
+from harness.clients import Place, connect, read_all
+from harness.processes import all_processes
+from harness.servers import Server
+from harness.supervisors import SOCKETD
+from socketd.template import is_built
+
+from .conftest import Script
+
+pytestmark = pytest.mark.slow
+
+SECRET = "hunter2-of-the-service"
+# Shows it, and stays as long as the body of its request does.
+PROGRAM = '#!/bin/sh\nprintf \'\\r\\n%s|%s|\' "$TOKEN" "$REMOTE_ADDR"\ncat\n'
+FILE = """
+[service.web]
+listen = ["unix:{place}"]
+front = "{front}"
+{what}
+{ready}
+environment = {{ TOKEN = "{secret}", REMOTE_ADDR = "own" }}
+worker = "native"
+"""
+Run = Callable[..., Server]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Run `socketd` with a subcommand; it must leave nothing behind."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    servers: list[Server] = []
+
+    def start(subcommand: str, *arguments: str, **environment: str) -> Server:
+        command = (SOCKETD, subcommand, "--log-format", "json")
+        servers.append(Server([*arguments], environment, command=command, is_measured=False))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def arguments_of_tree(root: int) -> list[bytes]:
+    """Return the arguments of a process and all that descend from it."""
+    parents = {one.pid: one.parent for one in all_processes()}
+    found = []
+    for pid in parents:
+        ancestor = pid
+        while ancestor in parents and ancestor != root:
+            ancestor = parents[ancestor]
+        if ancestor == root:
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return found
+
+
+def look(server: Server, place: Place, protocol: str) -> tuple[bytes, list[bytes]]:
+    """Begin a request; return what its program says, and all arguments while it is at work."""
+    with connect(place) as connection:
+        names = {"CONTENT_LENGTH": "1", "PATH_INFO": "/show.cgi", "SCGI": "1"}
+        if protocol == "scgi":
+            connection.sendall(scgi.head(names))
+            said = connection.recv(4096)
+            while said.count(b"|") < 2:
+                said += connection.recv(4096)
+            arguments = arguments_of_tree(server.pid)
+            connection.sendall(b".")
+            connection.shutdown(socket.SHUT_WR)
+            read_all(connection)
+            return said, arguments
+        peer = fastcgi.Peer(connection)
+        peer.send([fastcgi.begin(), *fastcgi.stream(4, 1, fastcgi.encode_pairs(names))])
+        said = b""
+        while said.count(b"|") < 2:
+            record = peer.read_record()
+            assert record is not None
+            said += record.content
+        arguments = arguments_of_tree(server.pid)
+        peer.send(fastcgi.stream(5, 1, b"."))
+        peer.read_answer()
+        return said, arguments
+
+
+@pytest.mark.parametrize(
+    ("front", "kind", "ready"),
+    [
+        ("fcgi", "program", ""),
+        ("fcgi", "root", ""),
+        ("scgi", "program", ""),
+        ("scgi", "program", "load"),
+        ("scgi", "root", ""),
+    ],
+)
+def test_environment_of_a_service_is_in_no_arguments(
+    run: Run, script: Script, tmp_path: Path, front: str, kind: str, ready: str
+) -> None:
+    """By either protocol, and it wins over what there is to say about the connection."""
+    program = script(PROGRAM)
+    what = f'program = "{program}"' if kind == "program" else f'root = "{tmp_path}"'
+    file = tmp_path / "services.toml"
+    text = FILE.format(
+        place=tmp_path / "s",
+        front=front,
+        what=what,
+        ready=f'ready = "{ready}"' if ready else "",
+        secret=SECRET,
+    )
+    file.write_text(text)
+    server = run("run", str(file))
+    server.wait_event("service_ready")
+
+    said, arguments = look(server, str(tmp_path / "s"), front)
+
+    assert f"{SECRET}|own|".encode() in said
+    assert len(arguments) >= 4
+    assert not any(SECRET.encode() in one for one in arguments)
+
+
+@pytest.mark.parametrize("protocol", ["fcgi", "scgi"])
+def test_value_may_come_from_the_environment(
+    run: Run, script: Script, tmp_path: Path, protocol: str
+) -> None:
+    """`--env NAME` puts it into no arguments, not even our own."""
+    place = str(tmp_path / "s")
+    server = run("cgi", f"--{protocol}", place, "--env", "TOKEN", script(PROGRAM), TOKEN=SECRET)
+    server.wait_event("service_ready", lambda one: place in str(one["listener"]))
+
+    said, arguments = look(server, place, protocol)
+
+    assert SECRET.encode() in said
+    assert not any(SECRET.encode() in one for one in arguments)
