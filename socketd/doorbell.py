@@ -1,15 +1,19 @@
-"""The doorbell: a self-pipe that signals and workers ring.
+"""The doorbell: pipes that signals and workers ring.
 
-Owns the pipe and the signal handlers, and puts back what was there before. Must not know what a
+Owns the pipes and the signal handlers, and puts back what was there before. Must not know what a
 signal means.
 
-Signals are noted in a set by their Python handlers and the pipe only wakes the loop, so a full
+Signals are noted in a set by their Python handlers and a pipe only wakes the loop, so a full
 pipe loses nothing and merged signals are harmless. The kernel runs signal.set_wakeup_fd's C
 handler at once; the Python handler runs in the main thread before the next bytecode, so by the
 time that select() has returned and the pipe is drained, the set is up to date.
 
-Workers hold the write end too: one that has given up its privileges may not signal a master that
-runs as root, and rings by writing a byte.
+Others hold the write end of a second pipe: a worker that has given up its privileges may not
+signal a master that runs as root, and rings by writing a byte. Who shares an open file description
+shares its flags too: with that of the first pipe somebody could clear O_NONBLOCK, fill the pipe,
+and have us wait for ourselves in a signal handler. So nobody gets it, and each template and each
+worker opens the second pipe anew. However much is written there, a turn of ours reads a bounded
+part.
 
 A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
 nohup(1) asks for that, and so does a shell that starts a job in the background.
@@ -18,6 +22,8 @@ Some signals may be muffled for a while, that is, blocked: they merge in the ker
 waking anybody, and are noted all at once when the time is over.
 """
 
+import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import Iterable
@@ -28,10 +34,21 @@ _DRAIN_BYTES = 65536
 _OF_A_TERMINAL = frozenset({signal.SIGHUP, signal.SIGINT})
 
 
-class Doorbell:
-    """A context in which the given signals wake whoever waits for `read_fd`.
+def open_anew(write_fd: int) -> int:
+    """Open the write end that others ring with as a description of its own; raises OSError.
 
-    Any of them can be muffled. `pipe` is one that workers hold the write end of.
+    Without /proc it is the one that all share.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(f"/proc/self/fd/{write_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return fcntl.fcntl(write_fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+class Doorbell:
+    """A context in which the given signals wake whoever waits for one of `fds`.
+
+    Any of them can be muffled. Others ring by a byte into `write_fd`, which is read at `read_fd`;
+    `pipe` is one that they have already.
     """
 
     def __init__(
@@ -45,13 +62,19 @@ class Doorbell:
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
         self._previous_mask: set[int] = set()
+        self._signal_fds = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.read_fd, self.write_fd = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for fd in pipe or ():
             os.set_inheritable(fd, False)
 
+    @property
+    def fds(self) -> tuple[int, int]:
+        """Return the descriptors that have something to read when somebody has rung."""
+        return self._signal_fds[0], self.read_fd
+
     def __enter__(self) -> Self:
         """Install the handlers, then let through what may have been blocked until now."""
-        self._previous_fd = signal.set_wakeup_fd(self.write_fd, warn_on_full_buffer=False)
+        self._previous_fd = signal.set_wakeup_fd(self._signal_fds[1], warn_on_full_buffer=False)
         for number in self._signals:
             if number in _OF_A_TERMINAL and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -70,8 +93,8 @@ class Doorbell:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._previous_fd)
-        os.close(self.read_fd)
-        os.close(self.write_fd)
+        for fd in (*self._signal_fds, self.read_fd, self.write_fd):
+            os.close(fd)
 
     def muffle(self, signals: frozenset[signal.Signals]) -> None:
         """Hold these back, and none but these; they wake nobody until they are let through."""
@@ -85,12 +108,13 @@ class Doorbell:
         self.muffle(frozenset())
 
     def answer(self) -> set[int]:
-        """Empty the pipe and return the signals since the last time, held back ones included."""
-        try:
-            while len(os.read(self.read_fd, _DRAIN_BYTES)) == _DRAIN_BYTES:
-                pass
-        except BlockingIOError:
-            pass
+        """Return the signals since the last time, held back ones included, and be silent.
+
+        If others have written so much that some is left, they have rung again.
+        """
+        for fd in self.fds:
+            with contextlib.suppress(BlockingIOError):
+                os.read(fd, _DRAIN_BYTES)
         if self._muffled:
             while held_back := signal.sigtimedwait(self._muffled, 0):
                 self._rung.add(held_back.si_signo)

@@ -19,6 +19,7 @@ import socket
 from dataclasses import dataclass, field
 
 from socketd.board import Board
+from socketd.doorbell import open_anew
 from socketd.errors import SocketdError
 from socketd.execution import Execution, execute, execute_confined
 from socketd.front import Front
@@ -125,7 +126,9 @@ def launch_zygote(
     ]  # fmt: skip
     try:
         with contextlib.ExitStack() as copies:
-            sources = (board.fd, plan.listener.fileno(), reading, plan.doorbell_fd)
+            bell_fd = open_anew(plan.doorbell_fd)
+            copies.callback(os.close, bell_fd)
+            sources = (board.fd, plan.listener.fileno(), reading, bell_fd)
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
             pid = execute(Execution(executable, arguments, plan.environment, targets))
@@ -215,6 +218,8 @@ def _launch_held(
         capture, stand_in = socket.socketpair()
         undo.callback(capture.close)
         copies.callback(stand_in.close)
+        bell_fd = open_anew(plan.doorbell_fd)
+        undo.callback(os.close, bell_fd)
         connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
         if plan.stderr is StderrTarget.SOCKET:
@@ -225,9 +230,9 @@ def _launch_held(
             targets[2] = _copy_above(stderr_fd, _ABOVE_STANDARD_FDS, copies)
         pid = _execute_program(plan, level, privileges, targets)
         undo.pop_all()
-    passed = [reading, capture.detach(), answering]
-    # In the order of native/hold/handover.h.
-    handover = [board.fd, plan.listener.fileno(), passed[0], plan.doorbell_fd, *passed[1:]]
+    # In the order of native/hold/handover.h; the first two stay ours.
+    passed = [reading, bell_fd, capture.detach(), answering]
+    handover = [board.fd, plan.listener.fileno(), *passed]
     return Template(pid, writing, level, answer_fd, handover, passed)
 
 

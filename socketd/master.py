@@ -97,7 +97,8 @@ class Master:
             Doorbell(signals, estate.doorbell if estate else None) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
-            selector.register(doorbell.read_fd, selectors.EVENT_READ)
+            for fd in doorbell.fds:
+                selector.register(fd, selectors.EVENT_READ)
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             self._roster = Roster(self._wheel, doorbell.write_fd)

@@ -28,6 +28,7 @@ from typing import NoReturn
 
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
+from socketd.doorbell import open_anew
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
 from socketd.piped import PipedProgram, exit_like
@@ -197,7 +198,8 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
         resource.setrlimit(resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
         raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
-    doorbell_fd = fcntl.fcntl(plan.doorbell_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
+    own_fd = open_anew(plan.doorbell_fd)
+    doorbell_fd = fcntl.fcntl(own_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
     listener = plan.listener
     os.dup2(listener.fileno(), _LISTENER_FD, inheritable=False)
     waiting = socket.socket(listener.family, listener.type, listener.proto, fileno=_LISTENER_FD)

@@ -1,8 +1,10 @@
 """The doorbell: signals merge, nothing is lost, and what was there before comes back."""
 
 import contextlib
+import fcntl
 import os
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from socketd.doorbell import Doorbell
+from socketd.doorbell import Doorbell, open_anew
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _DEFERRABLE = frozenset({signal.SIGUSR2})
@@ -25,7 +27,7 @@ def doorbell() -> Iterator[Doorbell]:
 
 def is_rung(doorbell: Doorbell) -> bool:
     """Tell whether whoever waits for the doorbell would wake up."""
-    return bool(select.select([doorbell.read_fd], [], [], 0)[0])
+    return bool(select.select(doorbell.fds, [], [], 0)[0])
 
 
 def fill(fd: int) -> None:
@@ -84,13 +86,70 @@ def test_byte_of_another_process_wakes(doorbell: Doorbell) -> None:
 
 def test_full_pipe_loses_no_signal(doorbell: Doorbell, capfd: pytest.CaptureFixture[str]) -> None:
     """A signal that finds the pipe full is known all the same, and nobody complains."""
-    fill(doorbell.write_fd)
-    signal.raise_signal(signal.SIGUSR1)
+    for _ in range(1 << 17):  # more than a pipe holds
+        signal.raise_signal(signal.SIGUSR1)
 
     assert doorbell.answer() == {signal.SIGUSR1}
 
     assert not is_rung(doorbell)
     assert capfd.readouterr().err == ""
+
+
+def test_no_flag_that_another_process_has_makes_a_signal_wait(doorbell: Doorbell) -> None:
+    """Where their pipe is full and no longer says so, our signals go another way."""
+    fd = open_anew(doorbell.write_fd)
+    fill(fd)
+    for each in (fd, doorbell.write_fd):
+        os.set_blocking(each, True)
+    os.close(fd)
+
+    signal.raise_signal(signal.SIGUSR1)
+
+    assert doorbell.answer() == {signal.SIGUSR1}
+
+
+def test_who_opens_the_pipe_anew_has_flags_of_his_own(doorbell: Doorbell) -> None:
+    """One that makes its writes wait makes nobody else's wait, and none is inherited."""
+    mine, other = open_anew(doorbell.write_fd), open_anew(doorbell.write_fd)
+    try:
+        os.set_blocking(mine, True)
+
+        assert not os.get_inheritable(mine)
+        assert not os.get_blocking(other)
+        assert not os.get_blocking(doorbell.write_fd)
+    finally:
+        os.close(mine)
+        os.close(other)
+
+
+def test_a_turn_reads_a_bounded_part_of_a_flood(doorbell: Doorbell) -> None:
+    """What is left rings again: who writes faster than we read does not keep us."""
+    fcntl.fcntl(doorbell.write_fd, fcntl.F_SETPIPE_SZ, 1 << 18)
+    fill(doorbell.write_fd)
+
+    for _ in range(4):
+        assert is_rung(doorbell)
+        assert doorbell.answer() == set()
+
+    assert not is_rung(doorbell)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
+)
+def test_who_may_write_may_not_read(doorbell: Doorbell) -> None:
+    """Another user cannot turn the write end into a read end and swallow the rings of others."""
+    fd = doorbell.write_fd
+    script = f"(: > /proc/self/fd/{fd}) && echo w; (: < /proc/self/fd/{fd}) && echo r; echo tried"
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", script],
+        pass_fds=[fd],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "tried\n"
 
 
 def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
@@ -180,7 +239,7 @@ def test_handlers_and_wakeup_descriptor_come_back() -> None:
         signal.signal(signal.SIGUSR2, before[1])
         os.close(reading)
         os.close(writing)
-    for fd in (doorbell.read_fd, doorbell.write_fd):
+    for fd in (*doorbell.fds, doorbell.write_fd):
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
 
@@ -197,6 +256,6 @@ def test_handlers_come_back_after_an_error() -> None:
 
 def test_neither_end_of_the_pipe_blocks_or_is_inherited(doorbell: Doorbell) -> None:
     """A program gets nothing of it, and neither a worker nor the master ever waits for it."""
-    for fd in (doorbell.read_fd, doorbell.write_fd):
+    for fd in (*doorbell.fds, doorbell.write_fd):
         assert not os.get_inheritable(fd)
         assert not os.get_blocking(fd)
