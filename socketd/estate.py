@@ -66,6 +66,7 @@ class _Testament(msgspec.Struct):
     doorbell: tuple[int, int]
     passed: list[PassedSocket]
     soft_nofile: int | None
+    program_version: str = "unknown"
 
 
 def check_version(version: int) -> None:
@@ -80,7 +81,7 @@ def check_version(version: int) -> None:
 def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:
     """Put an estate into bytes, with the sockets that a manager had passed."""
     services = [_service_of(heir) for heir in estate.heirs]
-    testament = _Testament(VERSION, services, estate.doorbell, passed, soft_nofile)
+    testament = _Testament(VERSION, services, estate.doorbell, passed, soft_nofile, estate.version)
     return msgspec.msgpack.encode(testament)
 
 
@@ -93,7 +94,11 @@ def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
         Heir(_settings_of(service), service.listener, service.state)
         for service in testament.services
     ]
-    return Estate(heirs, testament.doorbell), testament.passed, testament.soft_nofile
+    return (
+        Estate(heirs, testament.doorbell, testament.program_version),
+        testament.passed,
+        testament.soft_nofile,
+    )
 
 
 def _service_of(heir: Heir) -> _Service:

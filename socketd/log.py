@@ -92,7 +92,7 @@ EVENTS: Mapping[str, EventKind] = {
     "reload_failed": _kind(LogLevel.ERROR, "reason"),
     "listener_lost": _kind(LogLevel.WARNING, "service listener"),
     "reexec_started": _kind(LogLevel.INFO, "command"),
-    "reexec_done": _kind(LogLevel.INFO, "services"),
+    "reexec_done": _kind(LogLevel.INFO, "services former version"),
     "reexec_failed": _kind(LogLevel.ERROR, "reason"),
     "log_lines_dropped": _kind(LogLevel.WARNING, "count"),
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),

@@ -17,7 +17,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from socketd import log
+from socketd import __version__, log
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
 from socketd.errors import SocketdError, SystemFailureError
@@ -106,7 +106,7 @@ class Master:
                 self._roster.start(services)
                 self._stop_if_one_failed()
             else:
-                self._take_over(estate.heirs)
+                self._take_over(estate.heirs, estate.version)
             _give_way()  # not before: each template that is started would cost a wait in the queue
             while not self._is_over():
                 due = self._wheel.next_due()
@@ -122,14 +122,14 @@ class Master:
     def _is_over(self) -> bool:
         return all(service.is_finished for service in self._roster.services)
 
-    def _take_over(self, heirs: list[Heir]) -> None:
+    def _take_over(self, heirs: list[Heir], former: str) -> None:
         """Go on where the predecessor has stopped: any signal may have been missed."""
         self._is_ready = True
         self._roster.inherit(heirs)
         self._turn(set(WORKER_SIGNALS))
         if not self._is_as_wanted():
             self._reload()
-        log.emit("reexec_done", services=len(heirs))
+        log.emit("reexec_done", services=len(heirs), former=former, version=__version__)
 
     def _is_as_wanted(self) -> bool:
         """Tell whether the services are those that are to be; not if nobody can tell."""

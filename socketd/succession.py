@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from socketd import log
+from socketd import __version__, log
 from socketd.errors import describe_errno
 from socketd.reaper import DeadChild
 from socketd.roster import Heir
@@ -30,10 +30,11 @@ _MOST_COMPLAINT_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """All that a master leaves to its successor."""
+    """All that a master leaves to its successor; `version` is that of the program it ran."""
 
     heirs: list[Heir]
     doorbell: tuple[int, int]
+    version: str = __version__
 
     @property
     def fds(self) -> list[int]:

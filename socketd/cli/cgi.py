@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from socketd import estate
 from socketd.accounts import check_name, login_variables
 from socketd.address import Address, UnixAddress, parse_listen, place_of
-from socketd.cli.run import RunOptions, Source, serve
+from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config import ServiceSettings, size_pool, usual_stderr, why_no_front
 from socketd.configfile import Surroundings
 from socketd.confinement import Confinement
@@ -77,6 +77,7 @@ def cgi(options: CgiOptions, run_options: RunOptions, estate_version: int | None
     """
     if estate_version is not None:
         estate.check_version(estate_version)
+        begin_log(run_options)
         _settings(options, "", Surroundings(dict(os.environ)))
         return ExitCode.DONE
     proof = ("cgi", "--estate-version", str(estate.VERSION), *sys.argv[2:])

@@ -19,10 +19,11 @@ from socketd import log
 from socketd.address import InheritedAddress
 from socketd.cli.console import stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
+from socketd.cli.invocation import command
 from socketd.config import ServiceSettings
 from socketd.configfile import Surroundings, load
 from socketd.directory import absolute
-from socketd.errors import ExitCode, ListenError, UsageError
+from socketd.errors import ExitCode, ListenError, SystemFailureError, UsageError
 from socketd.listeners import Listener, adopt, listen
 from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
 from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
@@ -74,8 +75,7 @@ def serve(source: Source, options: RunOptions) -> int:
     """Do the same with settings from anywhere."""
     settle_descriptors()
     stay_running()
-    log_format = options.log_format or log.usual_format(os.environ)
-    log.configure(log_format, options.log_level, "socketd", options.log_file)
+    begin_log(options)
     estate, passed, soft_nofile = _inheritance()
     # A signal waits until the loop, which lets it through, can act on it. A predecessor has blocked
     # all others too, and so may have whoever has started us.
@@ -91,9 +91,10 @@ def serve(source: Source, options: RunOptions) -> int:
     names = Counter(one.name for one in passed)
     read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
     opening = functools.partial(_open, passed=passed)
+    called = command()
     will = Will(
-        proof=(*_this_command(), *source.proof),
-        command=(sys.executable, *sys.orig_argv[1:]),
+        proof=(*called, *source.proof, *_log_arguments(options)),
+        command=(*called, *sys.argv[1:]),
         write=lambda estate: testament.write(estate, passed, soft_nofile),
         keep=tuple(one.fd for one in passed),
     )
@@ -120,9 +121,15 @@ def serve(source: Source, options: RunOptions) -> int:
 
 def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
     """Return what a predecessor has left, or else what a manager has passed."""
-    fd = os.environ.pop(ESTATE_VARIABLE, None)
-    if fd is not None:
-        return testament.read(int(fd))
+    fd = os.environ.pop(ESTATE_VARIABLE, "")
+    if fd:
+        try:
+            return testament.read(int(fd))
+        except (ValueError, OverflowError, OSError) as error:  # msgspec's are ValueErrors
+            raise SystemFailureError(
+                f"{ESTATE_VARIABLE}: descriptor {fd!r} holds nothing that another version of "
+                "socketd has left; unset it"
+            ) from error
     return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
 
 
@@ -154,10 +161,20 @@ def _tell_ready(fd: int | None) -> None:
         os.close(fd)
 
 
-def _this_command() -> tuple[str, ...]:
-    """Return how to call socketd with other arguments than ours."""
-    arguments = len(sys.argv) - 1
-    return (sys.executable, *sys.orig_argv[1 : len(sys.orig_argv) - arguments])
+def _log_arguments(options: RunOptions) -> list[str]:
+    """Return what a log needs: without one the next version would not start."""
+    words = []
+    if options.log_format is not None:
+        words += ["--log-format", options.log_format.value]
+    if options.log_file is not None:
+        words += ["--log-file", options.log_file]
+    return words
+
+
+def begin_log(options: RunOptions) -> None:
+    """Have events logged as is asked for. Raises SystemFailureError if that cannot be."""
+    log_format = options.log_format or log.usual_format(os.environ)
+    log.configure(log_format, options.log_level, "socketd", options.log_file)
 
 
 def _title_setter(title: str) -> "functools.partial[None]":

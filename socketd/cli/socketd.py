@@ -248,7 +248,11 @@ def cgi(
 @commands.command(cls=_Strict)
 @_FILE
 @click.option("--estate-version", type=int, hidden=True)
-def check(file: str, estate_version: int | None) -> _Action:
+@click.option("--log-format", hidden=True)
+@click.option("--log-file", hidden=True)
+def check(
+    file: str, estate_version: int | None, log_format: str | None, log_file: str | None
+) -> _Action:
     """Say everything that is wrong with FILE; exit 0 if nothing is, else 1.
 
     Also tries what does no harm: programs, users, groups, directories and addresses.
@@ -256,6 +260,10 @@ def check(file: str, estate_version: int | None) -> _Action:
     from socketd.cli.check import check as check_file
 
     def judge() -> int:
+        if estate_version is not None:
+            from socketd.cli.run import begin_log, run_options
+
+            begin_log(run_options(log_format, "info", None, log_file))
         check_file(file, estate_version)
         return ExitCode.DONE
 

@@ -88,7 +88,7 @@ def test_list_of_events_is_closed() -> None:
         "reload_failed": ("error", "reason"),
         "listener_lost": ("warning", "listener service"),
         "reexec_started": ("info", "command"),
-        "reexec_done": ("info", "services"),
+        "reexec_done": ("info", "former services version"),
         "reexec_failed": ("error", "reason"),
         "log_lines_dropped": ("warning", "count"),
         "stopping": ("info", "busy idle service signal"),
