@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 from dataclasses import dataclass, field
 
 from socketd.board import Board
@@ -242,7 +243,8 @@ def _execute_program(
     environment = dict(plan.environment)
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    call = [level.value, plan.master_pid, int(HOLD_SIGNAL), _head_ms(plan.front)]
+    log = _log_inode(targets[2]) if plan.stderr is StderrTarget.SYSLOG else 0
+    call = [level.value, plan.master_pid, int(HOLD_SIGNAL), _head_ms(plan.front), log]
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program
     try:
@@ -255,6 +257,12 @@ def _execute_program(
     # A script without a "#!" line: the shell's and execvp(3)'s rule.
     arguments = ("sh", program.path, *program.arguments[1:])
     return _start(Execution(SHELL, arguments, environment, targets), plan, privileges)
+
+
+def _log_inode(fd: int) -> int:
+    """Return what the socket that leads to the system's log is known by, 0 if there is no log."""
+    found = os.fstat(fd)
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
 def _start(execution: Execution, plan: WorkerPlan, privileges: Privileges) -> int:

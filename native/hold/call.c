@@ -42,6 +42,9 @@ static bool parse(const char *text)
     if (*end != ':')
         return false;
     call.head_limit_ms = (int)strtol(end + 1, &end, 10);
+    if (*end != ':')
+        return false;
+    call.log_inode = strtoul(end + 1, &end, 10);
     if (*end == '\0')
         return true;
     call.has_cpu_limit = true;

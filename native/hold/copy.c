@@ -4,6 +4,7 @@
 #include "copy.h"
 
 #include "dispositions.h"
+#include "front/syslog.h"
 #include "share.h"
 
 #include <errno.h>
@@ -27,12 +28,29 @@ static void greet(const struct original *original, int connection)
     }
 }
 
+static void put_in_place(const struct worker *worker, int fd, const struct twins *twins)
+{
+    for (int i = 0; i < twins->count; i++)
+        if (dup3(fd, twins->fds[i], twins->flags[i] ? O_CLOEXEC : 0) < 0)
+            worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+}
+
+/* What one copy does to its socket, as to shut it down, is not done to that of others. */
+static void open_log(const struct worker *worker, const struct twins *twins)
+{
+    int fd = twins->count ? syslog_open() : -1;
+
+    if (fd < 0)
+        return; /* not even /dev/null: the template's is left */
+    put_in_place(worker, fd, twins);
+    close(fd);
+}
+
 void copy_release(const struct original *original, const struct worker *worker, int connection)
 {
     greet(original, connection);
-    for (int i = 0; i < original->wired_count; i++)
-        if (dup3(connection, original->wired[i], original->wired_flags[i] ? O_CLOEXEC : 0) < 0)
-            worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+    put_in_place(worker, connection, &original->wired);
+    open_log(worker, &original->logging);
     /* A busy worker outlives the master. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);

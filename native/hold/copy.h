@@ -11,11 +11,17 @@
 
 enum { MOST_WIRED = 16, NAME_SIZE = 16 };
 
+/* Descriptors of the program that are one and the same. */
+struct twins {
+    int fds[MOST_WIRED];
+    int flags[MOST_WIRED]; /* FD_CLOEXEC or 0 */
+    int count;
+};
+
 /* What every copy inherits from its template. */
 struct original {
-    int wired[MOST_WIRED];       /* the program's descriptors that are to be the connection */
-    int wired_flags[MOST_WIRED]; /* FD_CLOEXEC or 0 */
-    int wired_count;
+    struct twins wired;   /* to be the connection */
+    struct twins logging; /* to be a socket of the copy's own that leads to the system's log */
     char name[NAME_SIZE]; /* of the process */
     char *greeting;       /* what the program had written before */
     size_t greeting_size;

@@ -69,27 +69,40 @@ int socketd_hold_waits_for_stop(void)
     return call_is_waiting() && call.level == LEVEL_STOP;
 }
 
-/* Everything that still is the socket which stands for the connection, copies included. Before there
- * are descriptors of ours, which would be taken for it if the program has closed its own. */
+static void find_twins(struct twins *twins, const struct stat *one)
+{
+    struct stat file;
+
+    twins->count = 0;
+    for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
+        if (fstat(fd, &file) < 0 || file.st_ino != one->st_ino || file.st_dev != one->st_dev)
+            continue;
+        if (twins->count == MOST_WIRED) {
+            obstacle = "too many of its descriptors are the connection or its log";
+            return;
+        }
+        twins->fds[twins->count] = fd;
+        twins->flags[twins->count++] = fcntl(fd, F_GETFD) & FD_CLOEXEC;
+    }
+}
+
+/* Everything that still is the socket which stands for the connection, copies included, and what is
+ * the one that leads to the log. Before there are descriptors of ours, which would be taken for it
+ * if the program has closed its own. */
 static void find_wired(void)
 {
-    struct stat pair, file;
+    struct stat pair, log;
 
-    original.wired_count = 0;
     if (fstat(STDIN_FILENO, &pair) < 0) {
         obstacle = "its standard input is closed";
         return;
     }
-    for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
-        if (fstat(fd, &file) < 0 || file.st_ino != pair.st_ino || file.st_dev != pair.st_dev)
-            continue;
-        if (original.wired_count == MOST_WIRED) {
-            obstacle = "too many of its descriptors are the connection";
+    find_twins(&original.wired, &pair);
+    for (int fd = 0; call.log_inode && fd <= HIGHEST_WIRED; fd++)
+        if (fstat(fd, &log) == 0 && S_ISSOCK(log.st_mode) && log.st_ino == call.log_inode) {
+            find_twins(&original.logging, &log);
             return;
         }
-        original.wired[original.wired_count] = fd;
-        original.wired_flags[original.wired_count++] = fcntl(fd, F_GETFD) & FD_CLOEXEC;
-    }
 }
 
 /* What the program has written so far waits in its socket's other end. */

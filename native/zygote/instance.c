@@ -42,8 +42,7 @@ static volatile int exec_error;           /* written by the child of vfork() */
 static _Noreturn void become(const struct program *program, const struct rlimit *cpu_limit,
                              pid_t worker, int stdin_fd, int stdout_fd, char **environment)
 {
-    const int stderr_fd =
-        program->stderr_fd == STDERR_IS_CONNECTION ? stdout_fd : program->stderr_fd;
+    const int stderr_fd = program_open_stderr(program, stdout_fd);
     sigset_t none;
 
     sigemptyset(&none);

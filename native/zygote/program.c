@@ -4,8 +4,10 @@
 #include "program.h"
 
 #include "front/front.h"
+#include "front/syslog.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -15,10 +17,23 @@ enum {
     EXIT_NOT_FOUND = 127,
 };
 
-static void wire(const struct worker *worker, int connection, int stderr_fd)
+int program_open_stderr(const struct program *program, int output)
 {
-    int last = stderr_fd == STDERR_IS_CONNECTION ? connection : stderr_fd;
+    switch (program->stderr_target) {
+    case STDERR_INHERIT:
+        return STDERR_FILENO;
+    case STDERR_SYSLOG:
+        return syslog_open();
+    case STDERR_NULL:
+        return open("/dev/null", O_RDWR | O_CLOEXEC);
+    case STDERR_SOCKET:
+        break;
+    }
+    return output;
+}
 
+static void wire(const struct worker *worker, int connection, int last)
+{
     /* 0 to 2 are open since the start. One of them here would keep close-on-exec. */
     if (connection <= STDERR_FILENO)
         worker_fail(worker, STEP_WIRE, EBADF, EXIT_SYSTEM);
@@ -44,9 +59,12 @@ _Noreturn void program_become(const struct program *program, const struct worker
                               int connection, char **environment)
 {
     const struct sigaction usual = {.sa_handler = SIG_DFL};
+    const int last = program_open_stderr(program, connection);
     sigset_t none;
 
-    wire(worker, connection, program->stderr_fd);
+    if (last < 0)
+        worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+    wire(worker, connection, last);
     /* A busy worker outlives the master. The default of SIGWINCH is to be ignored, and setting
      * it discards one that waits; any other signal that came meanwhile is acted on below. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(SIGWINCH, &usual, NULL) < 0)

@@ -11,14 +11,19 @@
 
 #include <stdbool.h>
 
-enum { STDERR_IS_CONNECTION = -1 };
+enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL };
 
 struct program {
     struct executable executable;
-    int stderr_fd;  /* STDERR_IS_CONNECTION, or what to put there; 2 leaves it */
+    enum stderr_target stderr_target;
     bool has_front; /* there is a request, which may be too large to be passed to it */
     bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };
+
+/* Open what is to be a program's standard error; `output` is what it is with STDERR_SOCKET. Returns -1
+ * with errno set if that cannot be. Each program has its own: what one does to it, as to shut it down,
+ * is not done to that of others. */
+int program_open_stderr(const struct program *program, int output);
 
 /* Become the program. To be called with all signals blocked and every disposition but the retire
  * signal's at its default. */

@@ -14,7 +14,6 @@
  */
 #include "front/farewell.h"
 #include "front/front.h"
-#include "front/syslog.h"
 #include "instance.h"
 #include "privileges.h"
 #include "program.h"
@@ -111,6 +110,21 @@ static void parse_privilege(struct privileges *privileges, char **words)
 
     if (complaint)
         reject(*complaint ? complaint : "unknown option");
+}
+
+static enum stderr_target parse_stderr(const char *mode)
+{
+    static const char *const names[] = {
+        [STDERR_SOCKET] = "socket",
+        [STDERR_INHERIT] = "inherit",
+        [STDERR_SYSLOG] = "syslog",
+        [STDERR_NULL] = "null",
+    };
+
+    for (enum stderr_target target = STDERR_SOCKET; target <= STDERR_NULL; target++)
+        if (strcmp(mode, names[target]) == 0)
+            return target;
+    reject("--stderr is not one of socket, inherit, syslog, null");
 }
 
 static bool parse_ready(const char *level)
@@ -266,25 +280,6 @@ static void unregister_rseq(void)
 #endif
 }
 
-static int open_stderr(const char *mode)
-{
-    int fd;
-
-    if (strcmp(mode, "socket") == 0)
-        return STDERR_IS_CONNECTION;
-    if (strcmp(mode, "inherit") == 0)
-        return STDERR_FILENO;
-    if (strcmp(mode, "syslog") == 0)
-        fd = syslog_open();
-    else if (strcmp(mode, "null") == 0)
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    else
-        reject("--stderr is not one of socket, inherit, syslog, null");
-    if (fd < 0)
-        fail("open /dev/null");
-    return fd;
-}
-
 /* Become the program for the request on a connection, or answer that. */
 static _Noreturn void serve_request(const struct front *front, struct program *program,
                                     struct worker *worker, int connection)
@@ -332,7 +327,7 @@ int main(int count, char **words)
     /* Before the arguments there is "--", in the place of which the shell may stand. */
     program.executable =
         (struct executable){call.path, NULL, call.arguments[0], call.arguments - 1};
-    program.stderr_fd = open_stderr(call.stderr_mode);
+    program.stderr_target = parse_stderr(call.stderr_mode);
     if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
     if (call.front.head_limit_ms && !front_prepare(environ))

@@ -4,7 +4,7 @@ import contextlib
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,16 +25,23 @@ def start(sanitize: Callable[[str], Sanitized]) -> Iterator[Start]:
     servers: list[Server] = []
 
     def start_server(
-        level: str, program: str, *more: str, is_quiet: bool = True, **environment: str
+        level: str,
+        program: str,
+        *more: str,
+        is_quiet: bool = True,
+        prefix: Sequence[str] = (),
+        **environment: str,
     ) -> Server:
         arguments = ["--log-level", "debug", "--ready", level, "-p", program]
         arguments += ["-W", "2", "-B", "127.0.0.1", "-s", "0", *more]
         if IS_WANTED:
             sanitized = sanitize(ADDRESSES)
-            server = sanitized.serve(arguments, environment, is_quiet=is_quiet)
+            server = sanitized.serve(arguments, environment, list(prefix), is_quiet=is_quiet)
         else:
             # A measured interpreter would hold what it is measured with.
-            server = Server(arguments, environment, is_quiet=is_quiet, is_measured=False)
+            server = Server(
+                arguments, environment, list(prefix), is_quiet=is_quiet, is_measured=False
+            )
         servers.append(server)
         return server
 
