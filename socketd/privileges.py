@@ -7,8 +7,9 @@ Limits and niceness come first, since root may raise them; then groups before th
 not change them any more; then the capabilities that the change of user may have left; then umask
 and directory, so that the directory is one that the user can enter. After a change of user the
 process is not dumpable until it execs, so that a program cannot trace the workers that wait under
-the same user, nor write the board through them. A change of user also clears PR_SET_PDEATHSIG:
-who wants that asks for it afterwards.
+the same user, nor write the board through them. That is forbidden at once, for a system may be set
+to let everybody be traced (fs.suid_dumpable), and to enter a directory may take long. A change of
+user also clears PR_SET_PDEATHSIG: who wants that asks for it afterwards.
 
 The bounding set stays: a set-uid program works as it would in a shell, unless no_new_privs says
 otherwise.
@@ -211,6 +212,7 @@ def _steps(
         yield f"set the groups of user {who.name!r}", lambda: os.setgroups(who.groups)
         yield f"set group {who.gid}", lambda: os.setresgid(who.gid, who.gid, who.gid)
         yield f"become user {who.name!r}", lambda: os.setresuid(who.uid, who.uid, who.uid)
+        yield "forbid tracing", lambda: _prctl(_PR_SET_DUMPABLE, 0)
         if who.uid != 0:
             yield "drop all capabilities", _drop_capabilities
     umask, directory = privileges.umask, privileges.directory
@@ -220,8 +222,6 @@ def _steps(
         yield f"enter the directory {directory!r}", lambda: os.chdir(directory)
     if privileges.no_new_privs:
         yield "set no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    if who is not None:
-        yield "forbid tracing", lambda: _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _identity(user: str | None, groups: tuple[str, ...] | None) -> Identity | None:

@@ -3,7 +3,8 @@
  * not change them any more; then the capabilities that the change of user may have left; then umask
  * and directory, so that the directory is one that the user can enter. After a change of user
  * nothing here is dumpable until it execs, so that a program cannot trace the workers that wait
- * under the same user, nor write the board through them.
+ * under the same user, nor write the board through them. That is forbidden at once, for a system may
+ * be set to let everybody be traced (fs.suid_dumpable), and to enter a directory may take long.
  */
 #include "privileges.h"
 
@@ -219,6 +220,8 @@ const char *privileges_apply(const struct privileges *privileges)
         return "set the group";
     if (privileges->has_uid && setresuid(uid, uid, uid) < 0)
         return "become the user";
+    if (privileges->has_uid && prctl(PR_SET_DUMPABLE, 0) < 0)
+        return "forbid tracing";
     if (privileges->has_uid && uid != 0 && !drop_capabilities())
         return "drop all capabilities";
     if (privileges->has_umask)
@@ -227,8 +230,6 @@ const char *privileges_apply(const struct privileges *privileges)
         return "enter the directory";
     if (privileges->has_no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return "set no_new_privs";
-    if (privileges->has_uid && prctl(PR_SET_DUMPABLE, 0) < 0)
-        return "forbid tracing";
     return NULL;
 }
 
