@@ -2,6 +2,10 @@
 
 Owns the steps from here to the program's first instruction. Must not know what it is started for.
 
+Each gets a session of its own, which all have that come of it, and which they cannot choose: by it
+the kernel tells whose they are. And whoever is in another session than a terminal's cannot type
+into that (TIOCSTI), nor open /dev/tty.
+
 Nothing is closed here: every descriptor of ours is close-on-exec, and those that we were given
 ourselves are since our start (descriptors.py). To look at each of them for each program that
 is started would make the start of many services take the square of their number.
@@ -25,7 +29,7 @@ _UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What to exec, in a process group of its own; `targets` maps descriptors to their sources.
+    """What to exec, in a session of its own; `targets` maps descriptors to their sources.
 
     No source may lie among the targets, and none below the highest of them.
     """
@@ -45,7 +49,7 @@ def execute(execution: Execution) -> int:
         file_actions=[
             (os.POSIX_SPAWN_DUP2, fd, target) for target, fd in execution.targets.items()
         ],
-        setpgroup=0,
+        setsid=True,
         setsigmask=(),
         setsigdef=signal.valid_signals() - _UNCATCHABLE,
     )
@@ -88,7 +92,7 @@ def _become(
     attempt = f"run {execution.path!r}"
     try:
         gc.disable()  # a collection would run finalizers of the master's objects
-        os.setpgid(0, 0)
+        os.setsid()
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _UNCATCHABLE:
             signal.signal(number, signal.SIG_DFL)

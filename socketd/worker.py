@@ -186,9 +186,10 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
     """Do everything that can be done before a connection; return listener and doorbell.
 
     All other descriptors are closed at once: a worker must not keep up the sockets of services
-    that the master gives up, and a low limit on descriptors counts those of the master too.
+    that the master gives up, and a low limit on descriptors counts those of the master too. A
+    session of its own keeps it from the terminal, see socketd/execution.py.
     """
-    os.setpgid(0, 0)
+    os.setsid()
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
@@ -226,7 +227,7 @@ def _close_from(fd: int) -> None:
 
 
 def _ring(master_pid: int, doorbell_fd: int) -> None:
-    """Wake the master; if its privileges forbid the signal, through the self-pipe.
+    """Wake the master; if its privileges forbid the signal, through the pipe.
 
     All signals are blocked: a pipe that nobody reads any more leaves a SIGPIPE, which must not
     wait for the program.

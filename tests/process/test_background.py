@@ -164,7 +164,7 @@ def test_server_survives_its_terminal(daemon: Daemon, terminal: tuple[int, int])
     port = port_in(text)
     pid = daemon.pid
     assert targets(pid) == [os.devnull] * 3
-    family = [one.pid for one in marked(daemon.mark) if one.session == pid]
+    family = [one.pid for one in marked(daemon.mark) if pid in (one.pid, one.parent)]
     assert len(family) > WORKERS
     assert {target for member in family for target in targets(member)[:2]} == {os.devnull}
     assert (terminal_of(shell.pid) != 0, terminal_of(pid)) == (True, 0)
