@@ -10,6 +10,7 @@ from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
+_DIGITS = re.compile("[0-9]+")  # int() and isdecimal() take those of any script
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):)?(?P<port>[^:]+)")
 LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
@@ -70,7 +71,7 @@ def parse_operand(text: str, host: str | None) -> Address:
         return UnixAddress(text)
     if not text:
         raise UsageError("the port is empty: give a number, a service name or a path")
-    if text.lstrip("-").isdecimal() and not _is_port(text):
+    if _DIGITS.fullmatch(text.lstrip("-")) and not _is_port(text):
         raise UsageError(f"port {text} is out of range: 0 to {_HIGHEST_PORT}")
     return TcpAddress(host, text)
 
@@ -104,4 +105,8 @@ def place_of(address: Address) -> str:
 
 
 def _is_port(text: str) -> bool:
-    return text.isdecimal() and len(text) <= _MOST_DIGITS and int(text) <= _HIGHEST_PORT
+    return (
+        _DIGITS.fullmatch(text) is not None
+        and len(text) <= _MOST_DIGITS
+        and int(text) <= _HIGHEST_PORT
+    )

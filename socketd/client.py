@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from socketd.errors import ConnectError, UnknownHostError, UnknownServiceError, UsageError
+from socketd.linklocal import ADVICE, is_without_interface
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
@@ -63,6 +64,9 @@ def connect_tcp(
             return _open(family, address, source, left)
         except OSError as error:
             reason = _number_of(error)
+    used = [entry[1] for entry in candidates] + list((sources or {}).values())
+    if reason == errno.EINVAL and any(map(is_without_interface, used)):
+        raise ConnectError(reason, ADVICE)
     raise ConnectError(reason)
 
 
@@ -108,7 +112,7 @@ def port_number(text: str) -> int:
 
     Raises UsageError for a number that is no port, UnknownServiceError for an unknown name.
     """
-    if text.lstrip("-").isdecimal():
+    if text.isascii() and text.lstrip("-").isdecimal():
         is_short = text.isdecimal() and len(text) <= _MOST_DIGITS
         if not is_short or not 1 <= int(text) <= _HIGHEST_PORT:
             raise UsageError(f"port {text} is out of range: 1 to {_HIGHEST_PORT}")

@@ -60,8 +60,9 @@ class ListenError(SocketdError):
 class ConnectError(SocketdError):
     """A client has no connection: the exit code is the errno."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"client socket: {describe_errno(number)}")
+    def __init__(self, number: int, advice: str = "") -> None:
+        text = f"client socket: {describe_errno(number)}"
+        super().__init__(f"{text}; {advice}" if advice else text)
         self.number = number
         self.exit_code = number
 

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from socketd import socketfile
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
+from socketd.linklocal import ADVICE, is_without_interface
 from socketd.ownfile import Inode, inode_at, remove
 
 _LONGEST_PATH = 107  # unix(7): sun_path holds 108 bytes with the final NUL
@@ -215,11 +216,11 @@ def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
 
 
 def _port_number(port: str) -> int:
-    if port.isdecimal():
+    if port.isascii() and port.isdecimal():
         return int(port)
     try:
         return socket.getservbyname(port, "tcp")
-    except OSError:
+    except (OSError, UnicodeError):
         raise UnknownServiceError(
             f"unknown service {port!r}: give a port number or a name of /etc/services"
         ) from None
@@ -235,18 +236,15 @@ def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
         raise UnknownHostError(
             f"unknown host {host}: give an address of this machine or a name that resolves to one"
         ) from None
-    first = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return first[0], first[4]
+    family, *_, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    if family == socket.AF_INET6 and is_without_interface(place):
+        raise ListenError(f"server socket: {describe_errno(errno.EINVAL)}: {host}; {ADVICE}")
+    return family, place
 
 
 def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     path = address.path
-    size = len(os.fsencode(path))
-    if size > _LONGEST_PATH:
-        raise ListenError(
-            f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {path!r} has {size} bytes, "
-            f"a UNIX path at most {_LONGEST_PATH}"
-        )
+    check_unix(address)
     socketfile.find_owner(address)  # what is not there is said before anything is made
     with contextlib.ExitStack() as undoing:
         try:
@@ -267,6 +265,16 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
 def resolve_tcp(address: TcpAddress) -> None:
     """Look port and host up, and nothing more. Raises as `listen` does."""
     _resolve(address.host, _port_number(address.port))
+
+
+def check_unix(address: UnixAddress) -> None:
+    """Look at the length of a path, and nothing more. Raises ListenError."""
+    size = len(os.fsencode(address.path))
+    if size > _LONGEST_PATH:
+        raise ListenError(
+            f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {address.path!r} has {size} "
+            f"bytes, a UNIX path at most {_LONGEST_PATH}"
+        )
 
 
 def _refused(error: OSError, address: Address) -> ListenError:

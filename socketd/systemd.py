@@ -43,13 +43,13 @@ class PassedSocket:
 def take_passed_sockets(environment: MutableMapping[str, str], pid: int) -> list[PassedSocket]:
     """Return what was passed to process `pid`, checked and close-on-exec.
 
-    Nothing was if LISTEN_PID is not set or names another process. The variables are removed either
-    way, so that no child takes them for its own. Whether a socket blocks is left as its owner
-    wants it. Raises ListenError for whatever does not make sense.
+    Nothing was if LISTEN_PID is not set, is empty or names another process. The variables are
+    removed either way, so that no child takes them for its own. Whether a socket blocks is left as
+    its owner wants it. Raises ListenError for whatever does not make sense.
     """
     values = {name: environment.pop(name, None) for name in _ACTIVATION}
     owner, count, names = (values[name] for name in _ACTIVATION)
-    if owner is None:
+    if not owner:
         return []
     if _whole_number("LISTEN_PID", owner, 2**31 - 1) != pid:
         return []
@@ -114,20 +114,22 @@ class ServiceManager:
 
 
 def find_manager(environment: Mapping[str, str], pid: int) -> ServiceManager:
-    """Read NOTIFY_SOCKET and the watchdog's variables; those for another process count as unset.
+    """Read NOTIFY_SOCKET and the watchdog's variables.
+
+    Those for another process count as unset, and so do empty ones: a script sets them so.
 
     Raises SystemFailureError for what does not make sense. Leaves the variables alone: a master
     that replaces itself in place needs them again.
     """
-    address = environment.get("NOTIFY_SOCKET")
+    address = environment.get("NOTIFY_SOCKET") or None
     if address is None:
         return ServiceManager()
     if address[:1] not in ("/", "@") or len(address) == 1:
         raise SystemFailureError(
             f"NOTIFY_SOCKET: {address!r} is neither an absolute path nor an abstract name with @"
         )
-    usec = environment.get("WATCHDOG_USEC")
-    if usec is None or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+    usec = environment.get("WATCHDOG_USEC") or None
+    if usec is None or (environment.get("WATCHDOG_PID") or str(pid)) != str(pid):
         return ServiceManager(address)
     if not _NUMBER.fullmatch(usec) or int(usec) == 0:
         raise SystemFailureError(f"WATCHDOG_USEC: {usec!r} is not a number of microseconds")

@@ -15,7 +15,7 @@ from socketd.address import TcpAddress, UnixAddress
 from socketd.config import ServiceSettings, size_pool
 from socketd.configfile import Findings, Surroundings, load, parse
 from socketd.errors import ConfigurationError, SocketdError
-from socketd.listeners import resolve_tcp
+from socketd.listeners import check_unix, resolve_tcp
 from socketd.privileges import look_up
 from socketd.schema import keys_of
 from socketd.socketfile import find_owner
@@ -43,6 +43,7 @@ def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
         if isinstance(address, TcpAddress):
             resolve_tcp(address)
         elif isinstance(address, UnixAddress):
+            check_unix(address)
             find_owner(address)
     except SocketdError as error:
         yield error

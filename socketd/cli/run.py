@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from socketd import estate as testament
 from socketd import log
 from socketd.address import InheritedAddress
-from socketd.cli.console import stay_running
+from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.cli.invocation import command
 from socketd.config import ServiceSettings
@@ -73,6 +73,10 @@ def run(path: str, options: RunOptions) -> int:
 
 def serve(source: Source, options: RunOptions) -> int:
     """Do the same with settings from anywhere."""
+    # First of all, lest it is one that we have opened ourselves. A predecessor has written to it.
+    ready_fd = None
+    if options.ready_fd is not None and not os.environ.get(ESTATE_VARIABLE):
+        ready_fd = _take_ready_fd(options.ready_fd)
     settle_descriptors()
     stay_running()
     begin_log(options)
@@ -85,8 +89,8 @@ def serve(source: Source, options: RunOptions) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
     if signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN:
         log.emit("reload_unavailable", reason="SIGHUP was ignored at the start")
-    if estate is None and options.ready_fd is not None:
-        _check_ready_fd(options.ready_fd)
+    if any(one.fd == options.ready_fd for one in passed):
+        raise UsageError(f"--ready-fd: descriptor {options.ready_fd} is a socket that was passed")
     environment = dict(os.environ)
     names = Counter(one.name for one in passed)
     read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
@@ -99,7 +103,7 @@ def serve(source: Source, options: RunOptions) -> int:
         keep=tuple(one.fd for one in passed),
     )
     master = Master(
-        functools.partial(_tell_ready, options.ready_fd),
+        functools.partial(_tell_ready, ready_fd),
         find_manager(environment, os.getpid()),
         read,
         opening,
@@ -125,7 +129,7 @@ def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
     if fd:
         try:
             return testament.read(int(fd))
-        except (ValueError, OverflowError, OSError) as error:  # msgspec's are ValueErrors
+        except (ValueError, TypeError, OSError) as error:  # a number too large is no descriptor
             raise SystemFailureError(
                 f"{ESTATE_VARIABLE}: descriptor {fd!r} holds nothing that another version of "
                 "socketd has left; unset it"
@@ -146,11 +150,26 @@ def _open(settings: ServiceSettings, passed: list[PassedSocket]) -> Listener:
     return adopt(copy, address.name, address.position)
 
 
-def _check_ready_fd(fd: int) -> None:
+def _take_ready_fd(fd: int) -> int:
+    """Return a copy of the descriptor that is ours alone; its number is free for /dev/null.
+
+    It may be stdout, as with other supervisors. Raises UsageError for what cannot be written to.
+    """
+    if fd == STDERR_FD:
+        raise UsageError("--ready-fd: descriptor 2 is for complaints; give another")
     try:
-        os.set_inheritable(fd, False)
-    except OSError:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    except (OSError, OverflowError):
         raise UsageError(f"--ready-fd: descriptor {fd} is not open") from None
+    if flags & os.O_ACCMODE == os.O_RDONLY:
+        raise UsageError(f"--ready-fd: descriptor {fd} is not open for writing")
+    if fd > STDERR_FD:
+        return fd
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STDERR_FD + 1)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, fd)
+    os.close(null)
+    return copy
 
 
 def _tell_ready(fd: int | None) -> None:

@@ -68,7 +68,7 @@ def _check(line: CommandLine) -> None:
     is_path = len(line.operands) == 1 and "/" in line.operands[0]
     wanted = 1 if line.has("server") or is_path else 2
     # A service manager that has bound a socket says so in the environment.
-    is_passed = line.has("server") and not line.operands and "LISTEN_PID" in os.environ
+    is_passed = line.has("server") and not line.operands and bool(os.environ.get("LISTEN_PID"))
     if len(line.operands) != wanted and not is_passed:
         raise wrong_operands()
     if line.has("workers"):

@@ -29,13 +29,22 @@ _Action = Callable[[], int]
 _Command = TypeVar("_Command", bound=Callable[..., _Action])
 
 
+class _WholeNumber(click.IntRange):
+    """A number in ASCII digits: int() would take those of any script, and 1_000."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _serving(command: _Command) -> _Command:
     """Give a command that serves the options that all of them have."""
     for option in reversed(
         (
             click.option(
                 "--ready-fd",
-                type=click.IntRange(0),
+                type=_WholeNumber(0),
                 metavar="N",
                 help="Write a newline to descriptor N when all services are up, and close it.",
             ),
@@ -130,14 +139,14 @@ def run(
 @click.option(
     "-W",
     "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
+    type=_WholeNumber(1, MOST_WORKERS),
     default=4,
     show_default=True,
     help="Workers that wait, for each address.",
 )
 @click.option(
     "--max-workers",
-    type=click.IntRange(1, MOST_WORKERS),
+    type=_WholeNumber(1, MOST_WORKERS),
     help="Workers that there may be, for each address; 256 by default, or -W's N.",
 )
 @click.option(

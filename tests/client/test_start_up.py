@@ -35,6 +35,7 @@ OURS = {
     "socketd.client",
     "socketd.crlf",
     "socketd.errors",
+    "socketd.linklocal",
     "socketd.relay",
 }
 
