@@ -1,12 +1,15 @@
 """Programs that put odd things where the server looks: each costs its own hold alone."""
 
+import contextlib
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from harness.clients import exchange
 from harness.processes import children_of
+from harness.stalling import stalled
 from harness.waiting import wait_for
 
 from .conftest import Compile, Start, ready, reason
@@ -16,8 +19,6 @@ pytestmark = pytest.mark.slow
 
 AHEAD = '!getenv("REMOTE_PORT")'
 BEFORE = """
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,16 +27,6 @@ static const char *claim;
 static void pretend(int number) { prctl(PR_SET_NAME, claim); pause(); }
 """
 NOT_READ = "it has not read its input within"
-# Behind the page is somebody who never fills it in. poll() waits for that in vain, and so would
-# everybody who reads it from outside.
-NEVER_FILLED = """
-long fd = syscall(SYS_userfaultfd, 0);
-struct uffdio_api api = {.api = UFFD_API};
-char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-struct uffdio_register place = {{(unsigned long)page, 4096}, UFFDIO_REGISTER_MODE_MISSING, 0};
-if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &place)) return 77;
-poll((void *)page, 1, -1);
-"""
 ODD = {
     "polls nothing at no address": ("poll((void *)-1, 0, -1);", NOT_READ),
     "polls at no address": ("while (poll((void *)-1, 1, -1)) usleep(100);", NOT_READ),
@@ -70,18 +61,27 @@ def test_odd_program_is_served_at_another_level(
     assert server.noise == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: userfaultfd")
-def test_memory_that_never_comes_keeps_nobody_waiting(start: Start, compile_c: Compile) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a file system of its own")
+def test_memory_that_never_comes_keeps_nobody_waiting(
+    start: Start, compile_c: Compile, tmp_path: Path
+) -> None:
     """Who reads a stranger's memory may wait as long as the stranger: so that is not the master."""
-    path = compile_c(program(f"if ({AHEAD}) {{ {NEVER_FILLED} }} {ECHO}", BEFORE))
-    server = start("read", path, "--hold-timeout", "500ms", is_quiet=False)
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(stalled(tmp_path / "file"))
+        except OSError:
+            pytest.skip("lacks CAP_SYS_ADMIN or FUSE")
+        body = f"""
+        void *page = mmap(0, 4096, PROT_READ, MAP_PRIVATE, open("{path}", O_RDONLY), 0);
+        if (page == MAP_FAILED) return 77;
+        poll(page, 1, -1);
+        """
+        command = compile_c(program(f"if ({AHEAD}) {{ {body} }} {ECHO}", BEFORE))
+        server = start("read", command, "--hold-timeout", "500ms", is_quiet=False)
 
-    assert exchange(server.place, b"a\n") == b"a\n"
-    why = reason(server)
-    if "status 77" in why:
-        pytest.skip("lacks CAP_SYS_PTRACE or userfaultfd")
-    assert NOT_READ in why
-    # Nobody is left who waits for it.
+        assert exchange(server.place, b"a\n") == b"a\n"
+        assert NOT_READ in reason(server)
+    # Not even SIGKILL ends who waits for a file system, until that gives up.
     wait_for(lambda: len(children_of(server.pid)) == 3, "a template and two workers are all")
 
 
