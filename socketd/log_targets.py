@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import socket
+import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
@@ -68,11 +69,15 @@ class Outlet:
 class StderrTarget:
     """Standard error, whatever it is, without a change to its flags: others share them.
 
+    Nor is it written by what they are: programs write there too, and may fill it after we have
+    looked. So a pipe is opened anew for each line, and a socket is told not to wait.
+
     `fd` is another descriptor while a command on its way to the background keeps the terminal.
     """
 
     def __init__(self) -> None:
         self.fd = _STDERR_FD
+        self._is_torn = False
 
     def send(self, *records: bytes) -> None:
         """Write lines if there is room: all at once, since one may fill a small pipe."""
@@ -80,10 +85,32 @@ class StderrTarget:
         poll.register(self.fd, select.POLLOUT)
         if not dict(poll.poll(0)).get(self.fd, 0) & select.POLLOUT:
             raise BlockingIOError
-        os.write(self.fd, b"\n".join([*records, b""]))
+        lines = b"\n".join([b""] * self._is_torn + [*records, b""])
+        written = self._write(lines)
+        self._is_torn = written < len(lines)
+        if self._is_torn:
+            raise BlockingIOError
 
     def close(self) -> None:
         """Do nothing: it is not ours alone."""
+
+    def _write(self, lines: bytes) -> int:
+        mode = os.fstat(self.fd).st_mode
+        if stat.S_ISSOCK(mode):
+            shared = socket.socket(fileno=self.fd)
+            try:
+                return shared.send(lines, socket.MSG_DONTWAIT)
+            finally:
+                shared.detach()
+        if stat.S_ISFIFO(mode):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                own = os.open(f"/proc/self/fd/{self.fd}", flags)
+                try:
+                    return os.write(own, lines)
+                finally:
+                    os.close(own)
+        return os.write(self.fd, lines)
 
 
 class FileTarget:

@@ -1,19 +1,29 @@
 """Where lines go beside standard error: files that are rotated, and the journal."""
 
+import fcntl
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from socketd import log
 from socketd.errors import SystemFailureError
 from socketd.log import EVENTS, LogFormat, LogLevel
-from socketd.log_targets import FileTarget, JournalTarget, Outlet, encode_fields, is_journal
+from socketd.log_targets import (
+    FileTarget,
+    JournalTarget,
+    Outlet,
+    StderrTarget,
+    encode_fields,
+    is_journal,
+)
 
 _LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z socket: (\w+): (\w+)(.*)")
 _CLOSED = {
@@ -40,6 +50,46 @@ def target(file: Path) -> Iterator[FileTarget]:
     target = FileTarget(str(file))
     yield target
     target.close()
+
+
+def _raise_late(_number: int, _frame: object) -> NoReturn:
+    raise AssertionError("it waits for room")
+
+
+@pytest.fixture(params=["pipe", "socket"])
+def narrow(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """Return two ends of a way that has room, but not for a long line; nothing may wait for it."""
+    before = signal.signal(signal.SIGALRM, _raise_late)
+    signal.alarm(10)
+    if request.param == "pipe":
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
+        os.write(writing, b"x" * 4096)
+    else:
+        ends = socket.socketpair()
+        ends[1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        reading, writing = (end.detach() for end in ends)
+    yield reading, writing
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_standard_error_that_others_fill_is_not_waited_for(narrow: tuple[int, int]) -> None:
+    """There may be room, but not enough; what follows a torn line begins one of its own."""
+    reading, writing = narrow
+    target = StderrTarget()
+    target.fd = writing
+
+    with pytest.raises(BlockingIOError):
+        target.send(b"long" * 4096)
+    torn = os.read(reading, 1 << 20)
+    target.send(b"short")
+
+    assert torn[-1:] in b"long"
+    assert os.read(reading, 1 << 20) == b"\nshort\n"
+    assert os.get_blocking(writing)
 
 
 def test_file_is_appended_to_and_not_for_everybody(file: Path) -> None:
