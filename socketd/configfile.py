@@ -108,7 +108,10 @@ def parse(path: str, findings: Findings) -> dict[str, Service]:
     except OSError as error:
         why = describe_errno(error.errno or 0)
         raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        why = "lists or tables are nested too deep"
+        raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
+    except ValueError as error:  # also a number that is longer than int() reads
         raise ConfigurationError(path, [f"is not TOML: {error}"]) from error
     for name in document:
         if name != "service":

@@ -8,13 +8,14 @@ before it is put in anybody's place.
 """
 
 import os
+import re
 
 import msgspec
 
 from socketd.address import Address, InheritedAddress, UnixAddress, parse_listen, place_of
 from socketd.config import ServiceSettings
 from socketd.confinement import Confinement
-from socketd.errors import SystemFailureError
+from socketd.errors import SystemFailureError, UsageError
 from socketd.front import Front
 from socketd.listeners import ListenerState
 from socketd.pool import PoolSettings
@@ -22,10 +23,11 @@ from socketd.program import Program
 from socketd.roster import Heir
 from socketd.service import ServiceState
 from socketd.spawner import Readiness, StderrTarget, WorkerKind
-from socketd.succession import Estate
+from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
 VERSION = 3
+_DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
 class _Address(msgspec.Struct):
@@ -85,11 +87,18 @@ def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -
     return msgspec.msgpack.encode(testament)
 
 
+def descriptor_of(text: str) -> int:
+    """Return the descriptor that a variable names. Raises SystemFailureError if it names none."""
+    if not _DESCRIPTOR.fullmatch(text):
+        raise SystemFailureError(
+            f"{ESTATE_VARIABLE}: {text!r} is not the number of a descriptor; unset it"
+        )
+    return int(text)
+
+
 def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
-    """Read what `write` has written; closes the descriptor."""
-    with os.fdopen(fd, "rb") as file:
-        file.seek(0)
-        testament = msgspec.msgpack.decode(file.read(), type=_Testament)
+    """Read what `write` has written; closes the descriptor. Raises SystemFailureError."""
+    testament = _decode(fd)
     heirs = [
         Heir(_settings_of(service), service.listener, service.state)
         for service in testament.services
@@ -99,6 +108,21 @@ def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
         testament.passed,
         testament.soft_nofile,
     )
+
+
+def _decode(fd: int) -> _Testament:
+    try:
+        with os.fdopen(fd, "rb") as file:
+            file.seek(0)
+            testament = msgspec.msgpack.decode(file.read(), type=_Testament)
+        for service in testament.services:
+            parse_listen(service.address.text)
+    except (OSError, RecursionError, UsageError, ValueError) as error:  # msgspec's are ValueErrors
+        raise SystemFailureError(
+            f"{ESTATE_VARIABLE}: descriptor {fd} holds nothing that another version of socketd has "
+            f"left: {error}; unset it"
+        ) from error
+    return testament
 
 
 def _service_of(heir: Heir) -> _Service:

@@ -23,7 +23,7 @@ from socketd.cli.invocation import command
 from socketd.config import ServiceSettings
 from socketd.configfile import Surroundings, load
 from socketd.directory import absolute
-from socketd.errors import ExitCode, ListenError, SystemFailureError, UsageError
+from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.listeners import Listener, adopt, listen
 from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
 from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
@@ -127,13 +127,7 @@ def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
     """Return what a predecessor has left, or else what a manager has passed."""
     fd = os.environ.pop(ESTATE_VARIABLE, "")
     if fd:
-        try:
-            return testament.read(int(fd))
-        except (ValueError, TypeError, OSError) as error:  # a number too large is no descriptor
-            raise SystemFailureError(
-                f"{ESTATE_VARIABLE}: descriptor {fd!r} holds nothing that another version of "
-                "socketd has left; unset it"
-            ) from error
+        return testament.read(testament.descriptor_of(fd))
     return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
 
 

@@ -55,7 +55,7 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     given = settle_descriptors()
     console.stay_running()
     passed = passed_listeners(line, environment)
-    settings = _settings(line, environment)
+    settings = settings_of(line, environment)
     _configure_log(line)
     manager = find_manager(environment, os.getpid())
     pid_path = line.values.get("pidfile")
@@ -106,7 +106,8 @@ def _say_port(listener: Listener) -> None:
     log.say(f"inet: listening on port {listener.port}")
 
 
-def _settings(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
+def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
+    """Return what a command line asks for. Raises SocketdError for what cannot be had."""
     user, group = parse_user(line.values["user"], "--user") if line.has("user") else (None, None)
     login = {} if user is None else login_variables(user)
     inherited = base_environment(environment) | login

@@ -158,7 +158,7 @@ NONSENSE = {
     "port empty": (["-p", "cat", "-s", ""], "socket: the port is empty"),
     "address beside a path": (
         ["-p", "cat", "-s", "-B", "localhost", "{tmp}/s"],
-        "socket: -B localhost does not apply to the UNIX path '{tmp}/s'",
+        "socket: -B 'localhost' does not apply to the UNIX path '{tmp}/s'",
     ),
 }  # fmt: skip
 
