@@ -25,7 +25,14 @@ from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageError, describe_errno
 from socketd.filemode import parse_mode
-from socketd.front import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
+from socketd.front import (
+    DEFAULT_KEEP_SECONDS,
+    CgiProgram,
+    FrontKind,
+    Waits,
+    parse_request_variables,
+    put_behind,
+)
 from socketd.pool import PoolSettings, Strategy
 from socketd.privileges import RESOURCES
 from socketd.program import Program, ShellUse, locate, resolve
@@ -300,6 +307,14 @@ def _cgi_of(
         findings.add(
             f"{place}.keep_timeout", service.keep_timeout, "keep_timeout with front = 'fcgi'"
         )
+    names = None if service.request_variables is None else tuple(service.request_variables)
+    if names is not None:
+        try:
+            parse_request_variables(",".join(names), "")
+        except UsageError as error:
+            findings.add(f"{place}.request_variables", names, "a shorter list", str(error)[2:])
+        if kind is FrontKind.NONE:
+            findings.add(f"{place}.request_variables", names, "with front = 'scgi' or 'fcgi'")
     if kind is FrontKind.NONE:
         return None
     level = ReadyLevel(service.ready.removesuffix("!"))
@@ -314,7 +329,7 @@ def _cgi_of(
         parse_duration(service.head_timeout, ""),
         DEFAULT_KEEP_SECONDS if kept is None else parse_duration(kept, ""),
     )
-    return put_behind(kind, program if root is None else root, own, waits)
+    return put_behind(kind, program if root is None else root, own, waits, names)
 
 
 def _pool_of(place: str, service: Service, findings: Findings) -> PoolSettings:

@@ -26,7 +26,7 @@ from socketd.spawner import Readiness, StderrTarget, WorkerKind
 from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 3
+VERSION = 4
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 

@@ -151,7 +151,14 @@ def _front_options(front: Front | None) -> list[str]:
     if front is None:
         return []
     root = [] if front.root is None else ["--scgi-root", front.root]
-    return ["--scgi-head-ms", str(_head_ms(front)), *root]
+    listed = _request_variables(front)
+    names = ["--scgi-names", listed] if listed else []
+    return ["--scgi-head-ms", str(_head_ms(front)), *root, *names]
+
+
+def _request_variables(front: Front | None) -> str:
+    """Return the list of native/front/names.h, nothing where every name may come."""
+    return "" if front is None else ",".join(front.request_variables or ())
 
 
 def _head_ms(front: Front | None) -> int:
@@ -244,7 +251,10 @@ def _execute_program(
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
     log = _log_inode(targets[2]) if plan.stderr is StderrTarget.SYSLOG else 0
-    call = [level.value, plan.master_pid, int(HOLD_SIGNAL), _head_ms(plan.front), log]
+    call = [
+        level.value, plan.master_pid, int(HOLD_SIGNAL),
+        _head_ms(plan.front), _request_variables(plan.front), log,
+    ]  # fmt: skip
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program
     try:

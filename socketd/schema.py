@@ -19,7 +19,7 @@ from socketd.config import DEFAULT_BACKLOG, DEFAULT_MAXIMUM, HIGHEST_BACKLOG, MO
 from socketd.duration import parse_duration
 from socketd.errors import UsageError
 from socketd.filemode import parse_mode
-from socketd.front import FrontKind
+from socketd.front import FrontKind, check_request_variable
 from socketd.pool import Strategy
 from socketd.pool.settings import KILL_SECONDS
 from socketd.program import ShellUse
@@ -53,10 +53,17 @@ class Account(str):
     __slots__ = ()
 
 
+class RequestVariable(str):
+    """A name that a request may set, a beginning of such names, or those of the standard."""
+
+    __slots__ = ()
+
+
 _PARSERS: dict[type, Callable[[str, str], object]] = {
     Account: check_name,
     Duration: parse_duration,
     Octal: parse_mode,
+    RequestVariable: check_request_variable,
 }
 
 
@@ -183,6 +190,15 @@ class Service(Struct, forbid_unknown_fields=True):
         Meta(
             title="a number with ms, s, m, h or d, with front = 'fcgi'",
             description="how long a kept connection may wait for its next request; by default 75s",
+        ),
+    ] = None
+    request_variables: Annotated[
+        list[RequestVariable] | None,
+        Meta(
+            title="a list of names, of beginnings of names as in 'SSL_*', and of 'standard' for "
+            "the names of RFC 3875, with a front",
+            description="the variables that a request may set; by default all but those that "
+            "loaders, shells and interpreters act on",
         ),
     ] = None
     shell: Annotated[

@@ -72,9 +72,9 @@ const struct refusal *front_why_not_run(int error)
     }
 }
 
-bool front_prepare(char *const service_entries[])
+bool front_prepare(const struct front *front, char *const service_entries[])
 {
-    return request_begin(&request, service_entries) == NULL;
+    return request_begin(&request, service_entries, front->allowed_names) == NULL;
 }
 
 struct front_request front_take(const struct front *front, int in, int out)

@@ -6,6 +6,8 @@
  */
 #include "call.h"
 
+#include "front/names.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +25,22 @@ static char *preload_entry;
 static bool starts_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* In memory of our own: the program may write over the strings that it was started with, to show
+ * another title. Returns where they end, or NULL if they are none. */
+static char *take_names(char *text)
+{
+    static char names[NAMES_LIST_SIZE];
+    size_t length = strcspn(text, ":");
+
+    if (length >= sizeof names)
+        return NULL;
+    memcpy(names, text, length);
+    if (length > 0 && !names_is_list(names))
+        return NULL;
+    call.allowed_names = length > 0 ? names : NULL;
+    return text + length;
 }
 
 static bool parse(const char *text)
@@ -43,6 +61,9 @@ static bool parse(const char *text)
         return false;
     call.head_limit_ms = (int)strtol(end + 1, &end, 10);
     if (*end != ':')
+        return false;
+    end = take_names(end + 1);
+    if (!end || *end != ':')
         return false;
     call.log_inode = strtoul(end + 1, &end, 10);
     if (*end == '\0')

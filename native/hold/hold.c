@@ -144,10 +144,15 @@ static void forbid_tracing(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
+static struct front front_of_call(void)
+{
+    return (struct front){.head_limit_ms = call.head_limit_ms, .allowed_names = call.allowed_names};
+}
+
 /* Wait for a connection and for what the program has to know of it. */
 static int wait_connection(struct worker *worker, char ***entries)
 {
-    const struct front front = {.head_limit_ms = call.head_limit_ms};
+    const struct front front = front_of_call();
     struct front_request request;
     int connection;
 
@@ -243,6 +248,7 @@ static void wait_for_signal(void)
 
 static __attribute__((constructor)) void begin(void)
 {
+    struct front front;
     sigset_t all, before;
 
     if (!call_take())
@@ -254,9 +260,10 @@ static __attribute__((constructor)) void begin(void)
     dispositions_reset_reserved();
     bind_functions();
     python_find();
-    if (call.head_limit_ms && !front_prepare(environ))
+    front = front_of_call();
+    if (front.head_limit_ms && !front_prepare(&front, environ))
         obstacle = "its environment has too many variables for a front";
-    variables_make_room(call.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
+    variables_make_room(front.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();
         return;

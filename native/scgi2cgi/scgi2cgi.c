@@ -1,8 +1,8 @@
 /*
  * scgi2cgi: runs a CGI program for the SCGI request that comes on standard input.
  *
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER
+ *     scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...
+ *     scgi2cgi [OPTION...] --root FOLDER
  *
  * It becomes the program, or for a request with a body its parent. The program has the connection
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
@@ -11,6 +11,7 @@
 #include "front/executable.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
 #include "front/syslog.h"
@@ -27,8 +28,10 @@ enum { EXIT_WRONG_CALL = 100 };
 enum { USUAL_HEAD_SECONDS = 30 };
 
 static const char usage[] =
-    "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...\n"
-    "       scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER\n"
+    "usage: scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...\n"
+    "       scgi2cgi [OPTION...] --root FOLDER\n"
+    "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
+    "         --request-variables LIST\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -52,6 +55,13 @@ static void take_head_timeout(struct call *call, const char *value)
 {
     if (!seconds_parse(value, &call->front.head_limit_ms))
         reject("--head-timeout: not a number of seconds up to 86400");
+}
+
+static void take_names(struct call *call, const char *value)
+{
+    if (!names_is_list(value))
+        reject("--request-variables: not a list of names");
+    call->front.allowed_names = value;
 }
 
 static void accept_or_reject(const char *complaint)
@@ -79,6 +89,8 @@ static void parse(struct call *call, char **words)
             accept_or_reject(own_add(&call->variables, words[1]));
         else if (strcmp(*words, "--env-prefix") == 0)
             accept_or_reject(own_add_prefixed(&call->variables, words[1]));
+        else if (strcmp(*words, "--request-variables") == 0)
+            take_names(call, words[1]);
         else if (strcmp(*words, "--root") == 0)
             call->front.root = words[1];
         else
@@ -130,7 +142,7 @@ int main(int count, char **words)
 
     parse(&call, words + (count > 0));
     accept_or_reject(own_complete(&call.variables));
-    if (!front_prepare(call.variables.entries))
+    if (!front_prepare(&call.front, call.variables.entries))
         reject("--env: too many variables");
     if (is_connection(STDERR_FILENO))
         move_stderr();

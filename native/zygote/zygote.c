@@ -4,7 +4,7 @@
  *     socketd-zygote --master PID --stderr socket|inherit|syslog|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
  *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
- *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] | --ready relay] -- ARG0 [ARG...]
+ *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] [--scgi-names LIST] | --ready relay] -- ARG0 [ARG...]
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
@@ -14,6 +14,7 @@
  */
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/names.h"
 #include "instance.h"
 #include "privileges.h"
 #include "program.h"
@@ -104,6 +105,13 @@ static int parse_limit(const char *text)
     return (int)number;
 }
 
+static const char *parse_names(const char *text)
+{
+    if (!names_is_list(text))
+        reject("--scgi-names is not a list of names");
+    return text;
+}
+
 static void parse_privilege(struct privileges *privileges, char **words)
 {
     const char *complaint = privileges_take(privileges, words[0], words[1]);
@@ -151,6 +159,8 @@ static void parse(struct call *call, char **words)
             call->front.head_limit_ms = parse_limit(words[1]);
         else if (strcmp(*words, "--scgi-root") == 0)
             call->front.root = words[1];
+        else if (strcmp(*words, "--scgi-names") == 0)
+            call->front.allowed_names = parse_names(words[1]);
         else if (strcmp(*words, "--ready") == 0)
             call->is_relaying = parse_ready(words[1]);
         else
@@ -162,8 +172,8 @@ static void parse(struct call *call, char **words)
         reject("no arguments for the program after --");
     if (call->path[0] != '/')
         reject("--path is not absolute");
-    if (call->front.root && !call->front.head_limit_ms)
-        reject("--scgi-root without --scgi-head-ms");
+    if ((call->front.root || call->front.allowed_names) && !call->front.head_limit_ms)
+        reject("--scgi-root or --scgi-names without --scgi-head-ms");
     call->master = parse_pid(master);
     if (getppid() != call->master)
         reject("the parent is not the process named by --master");
@@ -330,7 +340,7 @@ int main(int count, char **words)
     program.stderr_target = parse_stderr(call.stderr_mode);
     if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
-    if (call.front.head_limit_ms && !front_prepare(environ))
+    if (call.front.head_limit_ms && !front_prepare(&call.front, environ))
         reject("too many variables in the environment");
     worker.board = template.board;
     worker.doorbell = template.doorbell;

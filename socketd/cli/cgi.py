@@ -67,6 +67,7 @@ class CgiOptions:
     ready: str
     user: str | None
     variables: tuple[str, ...]
+    request_variables: tuple[str, ...] | None
     mode: int
 
 
@@ -113,17 +114,17 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     waits = Waits(
         options.head_seconds, DEFAULT_KEEP_SECONDS if keep_seconds is None else keep_seconds
     )
-    scgi = put_behind(FrontKind.SCGI, chosen, own, waits)
+    scgi = put_behind(FrontKind.SCGI, chosen, own, waits, options.request_variables)
     services = [make(_address(text, options), scgi, readiness) for text in options.scgi]
     if not options.fcgi:
         return services
     if readiness.level is ReadyLevel.FORK and options.limit_seconds is None:
-        fcgi = put_behind(FrontKind.FCGI, chosen, own, waits)
+        fcgi = put_behind(FrontKind.FCGI, chosen, own, waits, options.request_variables)
     else:
         # A limit on a connection that the web server keeps would be none on a request.
         inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, options.user)
         services.append(dataclasses.replace(make(inner, scgi, readiness), is_inner=True))
-        fcgi = pass_on(place_of(inner), waits)
+        fcgi = pass_on(place_of(inner), waits, options.request_variables)
     endless = dataclasses.replace(options, limit_seconds=None)
     return services + [
         _service(endless, around, _address(text, options), fcgi, AT_FORK) for text in options.fcgi

@@ -72,6 +72,12 @@ OPTIONS = (
     ),
     Option(
         "",
+        "request-variables",
+        "LIST",
+        "what a request may set, with commas: NAME, NAME* and standard, for RFC 3875",
+    ),
+    Option(
+        "",
         "strategy",
         "NAME",
         "fixed, eager (default with -W), adaptive (default without), incremental or surge",

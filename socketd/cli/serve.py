@@ -33,7 +33,14 @@ from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.filemode import parse_mode
-from socketd.front import FrontKind, Waits, check_root, put_behind, unwrap
+from socketd.front import (
+    FrontKind,
+    Waits,
+    check_root,
+    parse_request_variables,
+    put_behind,
+    unwrap,
+)
 from socketd.listeners import Listener, listen
 from socketd.master import STOP_SIGNALS, Master
 from socketd.pidfile import PidFile
@@ -116,8 +123,9 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
     stderr = choice(StderrTarget, line, "stderr", usual_stderr(kind))
     front, chosen = None, None
     if kind is FrontKind.NONE:
-        if line.has("root") or line.has("head-timeout"):
-            raise UsageError("--root and --head-timeout need --front scgi or fcgi")
+        for name in ("root", "head-timeout", "request-variables"):
+            if line.has(name):
+                raise UsageError(f"--{name} needs --front scgi or fcgi")
         _refuse_keeping(line)
         program, variables = _program(line, inherited), inherited
         chosen = _unwrap(line, program)
@@ -133,7 +141,7 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         waits = Waits(
             _duration(line, "head-timeout", "30s"), _duration(line, "keep-timeout", "75s")
         )
-        cgi = put_behind(kind, chosen, login, waits)
+        cgi = put_behind(kind, chosen, login, waits, _request_variables(line))
         program, front, variables = cgi.program, cgi.front, cgi.environment
         directory = directory or cgi.directory
     return ServiceSettings(
@@ -155,6 +163,11 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
             umask=_umask(line),
         ),
     )
+
+
+def _request_variables(line: CommandLine) -> tuple[str, ...] | None:
+    text = line.values.get("request-variables")
+    return None if text is None else parse_request_variables(text, "--request-variables")
 
 
 def _program(line: CommandLine, environment: dict[str, str]) -> Program:

@@ -22,6 +22,7 @@ from socketd.config import MOST_WORKERS
 from socketd.duration import parse_duration
 from socketd.errors import ExitCode, UsageError
 from socketd.filemode import parse_mode
+from socketd.front import parse_request_variables
 from socketd.pool import Strategy
 
 _PROGRAM = "socketd"
@@ -97,6 +98,18 @@ def _read_duration(
         raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
 
 
+def _read_names(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Return the names that a request may set, None if nobody says."""
+    if text is None:
+        return None
+    try:
+        return parse_request_variables(text, "")
+    except UsageError as error:
+        raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
+
+
 def _read_mode(context: click.Context, parameter: click.Parameter, text: str) -> int:
     """Return the bits of octal digits."""
     try:
@@ -166,8 +179,16 @@ def run(
     "--env",
     "variables",
     multiple=True,
-    metavar="NAME=VALUE",
-    help="Set a variable; the environment of the server is not the program's.",
+    metavar="NAME[=VALUE]",
+    help="Set a variable, to what it is here without a value; nothing else of the environment of "
+    "the server is the program's.",
+)
+@click.option(
+    "--request-variables",
+    metavar="LIST",
+    callback=_read_names,
+    help="What a request may set, with commas: NAME, NAME* and standard, for the names of RFC "
+    "3875; all but what loaders and interpreters act on by default.",
 )
 @click.option(
     "--mode",

@@ -136,6 +136,28 @@ def test_folder_of_programs_by_both_protocols(start: Start, script: Script, tmp_
     assert ask_fcgi(place_of(server, path), PATH_INFO="/b").startswith(b"Status: 404 ")
 
 
+@pytest.mark.parametrize("ready", ["fork", "load"])
+@pytest.mark.parametrize("protocol", ["scgi", "fcgi"])
+def test_list_of_names_holds_for_both_protocols(
+    start: Start, script: Script, tmp_path: Path, protocol: str, ready: str
+) -> None:
+    """Whether the wrapper runs the program or passes the request on to a copy of it."""
+    path = str(tmp_path / "s")
+    names = ("--request-variables", "standard,HTTPS")
+    server = start(f"--{protocol}", path, "--ready", ready, *names, script())
+    sent = {"HTTPS": "on", "DOCUMENT_ROOT": "out", "PYTHONPATH": "out", "REMOTE_USER": "ann"}
+
+    place = place_of(server, path)
+    if protocol == "scgi":
+        answer = scgi.ask(place, scgi.request(**sent))
+    else:
+        answer = ask_fcgi(place, **sent)
+
+    assert b"\nHTTPS=on\n" in answer
+    assert b"\nREMOTE_USER=ann\n" in answer
+    assert b"out" not in answer
+
+
 def test_stop_answers_what_kept_connections_have_asked(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
@@ -259,6 +281,8 @@ def test_mistake_is_one_line(arguments: tuple[str, ...], complaint: str) -> None
         ("--root", ""),
         ("--env", "A=", "--env", ""),
         ("--fcgi", ""),
+        ("--request-variables", ""),
+        ("--request-variables", "A,b c"),
         ("--log-file", ""),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from harness import scgi
 from harness.clients import dribbling, read_all
+from harness.variables import STOPPED
 from harness.waiting import wait_for
 
 from .conftest import Script
@@ -192,16 +193,36 @@ def test_header_that_was_sent_twice_is_one_variable(scgi2cgi: str, script: Scrip
     assert (refused[:11], status) == (b"Status: 400", 65)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "IFS", "BASH_FUNC_a", "PYTHONPATH",
-     "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "GLIBC_TUNABLES", "MALLOC_CHECK_", "SOCKETD_HOLD"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", STOPPED)
 def test_what_loaders_and_shells_act_on_is_refused(
     scgi2cgi: str, script: Script, name: str
 ) -> None:
     """A request cannot say what is run."""
     text, status = answer(scgi.request(b"", **{name: "x"}), scgi2cgi, script())
+
+    assert text.startswith(b"Status: 400 ")
+    assert status == 65
+
+
+def test_list_of_the_operator_says_what_may_come(scgi2cgi: str, script: Script) -> None:
+    """Nothing else reaches the program, dangerous or not; what is named itself does."""
+    sent = dict.fromkeys(("DOCUMENT_ROOT", "SSL_A", "BASH_ENV", "GIT_DIR", "HTTP_A"), "1")
+    options = ("--request-variables", "standard,SSL_*,GIT_DIR")
+    text, status = answer(scgi.request(**sent, HTTP_PROXY="1"), scgi2cgi, *options, script())
+
+    names = {line.partition("=")[0] for line in text.decode().splitlines() if "=" in line}
+    assert status == 0
+    assert names == {
+        "CONTENT_LENGTH", "GATEWAY_INTERFACE", "GIT_DIR", "HTTP_A", "PATH", "SCGI", "SSL_A",
+    }  # fmt: skip
+
+
+def test_what_a_list_means_by_a_beginning_is_refused_if_it_is_stopped(
+    scgi2cgi: str, script: Script
+) -> None:
+    """Nobody has meant that one."""
+    options = ("--request-variables", "standard,GIT_*")
+    text, status = answer(scgi.request(GIT_DIR="/"), scgi2cgi, *options, script())
 
     assert text.startswith(b"Status: 400 ")
     assert status == 65
@@ -381,6 +402,10 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         ((), "give either a program or --root"),
         (("--root", "/tmp", "cat"), "give either a program or --root"),
         (("--root", "tmp"), "--root: not an absolute path"),
+        (("--request-variables", "", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "A,,B", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "*", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "A*B", "cat"), "--request-variables: not a list of names"),
         (("--env", "=x", "cat"), "--env: not NAME=VALUE or NAME"),
         (("--env", "x_of_nobody", "cat"), "--env: no value, and none in the environment"),
         (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),

@@ -318,6 +318,18 @@ def test_front_makes_a_cgi_program_of_the_program(tmp_path: Path) -> None:
     assert settings.stderr is StderrTarget.INHERIT
 
 
+def test_request_variables_reach_the_front(tmp_path: Path) -> None:
+    """By either protocol."""
+    more = f"root = '{tmp_path}'\nrequest_variables = ['standard', 'HTTPS', 'SSL_*']"
+    names = ("standard", "HTTPS", "SSL_*")
+
+    [scgi] = read(tmp_path, CGI.format(front="scgi", more=more))
+    [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
+
+    assert scgi.front == Front(30.0, str(tmp_path), names)
+    assert "standard,HTTPS,SSL_*" in fcgi.program.arguments
+
+
 def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     """The wrapper runs the program for each request, with what the file sets."""
     times = 'head_timeout = "500ms"\nkeep_timeout = "2m"'
@@ -348,6 +360,17 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
         ("scgi", 'root = "bin"', "root", "the absolute path of a directory"),
         ("scgi", 'root = "/nowhere"', "root", "the absolute path of a directory"),
         ("none", 'root = "/bin"', "root", "root with front = 'scgi' or 'fcgi'"),
+        ("scgi", 'program = "cat"\nrequest_variables = []', "request_variables", "a list of names"),
+        ("scgi", 'program = "cat"\nrequest_variables = [""]', "request_variables", "a list of na"),
+        ("scgi", 'program = "cat"\nrequest_variables = ["A,B"]', "request_variables", "a list of"),
+        ("scgi", 'program = "cat"\nrequest_variables = ["*"]', "request_variables", "a list of n"),
+        ("none", 'program = "cat"\nrequest_variables = ["A"]', "request_variables", "with front"),
+        (
+            "scgi",
+            f'program = "cat"\nrequest_variables = ["{"A" * 4001}"]',
+            "request_variables",
+            "a shorter list",
+        ),
         ("scgi", 'program = "cat"\nhead_timeout = "soon"', "head_timeout", "a number with ms"),
         ("scgi", 'program = "cat"\nkeep_timeout = "1m"', "keep_timeout", "with front = 'fcgi'"),
     ],
