@@ -22,7 +22,6 @@ the service stops, are asked to finish: to take on nothing more with the connect
 Most programs know nothing of that, and go on to the end of it.
 """
 
-import math
 from typing import assert_never
 
 from socketd.messages import (
@@ -59,6 +58,7 @@ from socketd.pool.renewal import Renewal
 from socketd.pool.settings import PoolSettings
 from socketd.pool.states import Move, WorkerState
 from socketd.pool.strategies import Size, rule_for
+from socketd.pool.window import Window
 
 _FEWEST_FOR_PATIENCE = 4
 _PATIENCE_PER_WORKER = 0.00025
@@ -84,8 +84,7 @@ class Pool:
         self._register = Register(generation)
         self._renewal = Renewal(self._register)
         self._accepted = 0
-        self._accepted_seconds = -math.inf
-        self._shrink_is_armed = False
+        self._window = Window()
         self._peak = settings.minimum
 
     @property
@@ -148,7 +147,7 @@ class Pool:
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
         self._back_off = BackOff(self._seed)
-        self._retry_is_pending = self._shrink_is_armed = False
+        self._retry_is_pending = self._window.is_open = False
         self._renewal.begin()
         self._peak = max(settings.minimum, self.size.total)
         commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
@@ -161,9 +160,10 @@ class Pool:
             self._phase,
             self._stop_is_requested,
             self._retry_is_pending,
-            self._shrink_is_armed,
+            self._window.is_open,
+            self._window.needed,
             self._accepted,
-            self._accepted_seconds,
+            self._window.accepted_seconds,
             tuple(self._register.workers()),
         )
 
@@ -180,9 +180,10 @@ class Pool:
         self._phase = state.phase
         self._stop_is_requested = state.stop_is_requested
         self._retry_is_pending = state.retry_is_pending
-        self._shrink_is_armed = state.shrink_is_armed
+        self._window.is_open = state.shrink_is_armed
+        self._window.needed = state.needed
+        self._window.accepted_seconds = state.accepted_seconds
         self._accepted = state.accepted
-        self._accepted_seconds = state.accepted_seconds
         self._peak = max(self._settings.minimum, self.size.total)
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -214,7 +215,8 @@ class Pool:
         self._register.move(worker, Move.ACCEPT)
         self._renewal.note(worker)
         self._accepted += 1
-        self._accepted_seconds = now
+        size = self.size
+        is_after_quiet = self._window.note(size.busy, now) >= self._settings.idle_seconds
         if self._phase == Phase.KILLING:
             return [KillWorkers((worker,))]
         if self._phase == Phase.TERMINATING:
@@ -223,7 +225,8 @@ class Pool:
             return []
         if self._accepted == self._settings.connection_limit:
             return self._leave()
-        return self._spawn(self._rule.growth_on_accept(self.size), now) + self._renew()
+        growth = self._rule.growth_on_accept(size, is_after_quiet=is_after_quiet)
+        return self._spawn(growth, now) + self._renew()
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
         worker = event.worker
@@ -284,22 +287,19 @@ class Pool:
         return commands + self._watch_surplus(now)
 
     def _watch_surplus(self, now: float) -> list[Command]:
-        """Arm the shrink timer if a quiet time from now on would let somebody go.
-
-        It is not armed anew for each connection: when it is due, it looks at the last one.
-        """
-        if self._shrink_is_armed or self._phase != Phase.RUNNING:
+        """Open a window if it would let somebody go should nothing else come."""
+        if self._window.is_open or self._phase != Phase.RUNNING:
             return []
-        if self._rule.surplus(self.size) == 0:
+        size = self.size
+        if self._rule.surplus(size, size.busy) == 0:
             return []
-        self._shrink_is_armed = True
+        self._window.open(size.busy)
         return [ArmTimer(PoolTimer.SHRINK, now + self._settings.idle_seconds)]
 
     def _expire(self, timer: PoolTimer, now: float) -> list[Command]:
         match timer:
             case PoolTimer.SHRINK:
-                self._shrink_is_armed = False
-                return self._shrink(now)
+                return self._shrink(self._window.close(), now)
             case PoolTimer.RETRY:
                 self._retry_is_pending = False
                 return self._settle(now)
@@ -312,17 +312,13 @@ class Pool:
             case _:
                 assert_never(timer)
 
-    def _shrink(self, now: float) -> list[Command]:
-        if self._phase != Phase.RUNNING or self._rule.surplus(self.size) == 0:
+    def _shrink(self, needed: int, now: float) -> list[Command]:
+        if self._phase != Phase.RUNNING:
             return []
-        quiet_until = self._accepted_seconds + self._settings.idle_seconds
-        if self._register.outdated and not self._renewal.is_proven:
-            quiet_until = math.inf  # a reload is no quiet time: those who start are waited for
-        if now < quiet_until:
-            self._shrink_is_armed = True
-            due = min(quiet_until, now + self._settings.idle_seconds)
-            return [ArmTimer(PoolTimer.SHRINK, due)]
-        surplus = self._rule.surplus(self.size)
+        surplus = self._rule.surplus(self.size, needed)
+        is_reloading = self._register.outdated > 0 and not self._renewal.is_proven
+        if surplus == 0 or is_reloading:  # those who start are waited for
+            return self._watch_surplus(now)
         commands = self._retire(self._register.waiting_of(outdated=False)[:surplus])
         self._rule.shrunk(self.size)
         self._peak = self.size.total

@@ -271,9 +271,11 @@ def test_worker_asked_to_leave_cannot_fail() -> None:
     pool = Pool(PoolSettings(1, 2, Strategy.SURGE, idle_seconds=30.0))
     pool.start(0.0)
     pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(WorkerExited(0, 0), 0.0)
     pool.handle(TimerExpired(PoolTimer.SHRINK), 30.0)
+    pool.handle(TimerExpired(PoolTimer.SHRINK), 60.0)
 
-    assert pool.handle(WorkerExited(1, 1), 30.0) == []
+    assert pool.handle(WorkerExited(1, 1), 60.0) == []
 
 
 def test_back_off_continues_while_the_queue_is_served() -> None:

@@ -318,9 +318,17 @@ class PoolWorld(RuleBasedStateMachine):
     def surplus(self) -> int:
         """Return how far the pool is above what its strategy keeps, counting idle workers only."""
         size, minimum = self.size(), self.settings.minimum
-        counts_idle = self.settings.strategy in (Strategy.EAGER, Strategy.ADAPTIVE)
-        measure = size.idle if counts_idle else size.total
-        return min(size.idle, measure - minimum)
+        match self.settings.strategy:
+            case Strategy.FIXED:
+                return 0
+            case Strategy.EAGER:
+                return size.idle - minimum
+            case Strategy.ADAPTIVE:
+                return size.idle - max(minimum, min(size.busy, 8))
+            case Strategy.INCREMENTAL:
+                return size.total - max(minimum, size.busy)
+            case Strategy.SURGE:
+                return size.total - max(minimum, size.busy + 1)
 
     @invariant()
     def living_workers_stay_within_the_maximum(self) -> None:
