@@ -7,6 +7,7 @@ board and the phases of the pool among them): a version that does not know the f
 before it is put in anybody's place.
 """
 
+import json
 import os
 import re
 
@@ -84,7 +85,7 @@ def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -
     """Put an estate into bytes, with the sockets that a manager had passed."""
     services = [_service_of(heir) for heir in estate.heirs]
     testament = _Testament(VERSION, services, estate.doorbell, passed, soft_nofile, estate.version)
-    return msgspec.msgpack.encode(testament)
+    return _encode(testament)
 
 
 def descriptor_of(text: str) -> int:
@@ -114,7 +115,8 @@ def _decode(fd: int) -> _Testament:
     try:
         with os.fdopen(fd, "rb") as file:
             file.seek(0)
-            testament = msgspec.msgpack.decode(file.read(), type=_Testament)
+            content = json.loads(file.read())
+        testament = msgspec.convert(content, _Testament, str_keys=True)
         for service in testament.services:
             parse_listen(service.address.text)
     except (OSError, RecursionError, UsageError, ValueError) as error:  # msgspec's are ValueErrors
@@ -123,6 +125,14 @@ def _decode(fd: int) -> _Testament:
             f"left: {error}; unset it"
         ) from error
     return testament
+
+
+def _encode(testament: _Testament) -> bytes:
+    """Return ASCII: a path, an argument or a variable may hold bytes that are no text.
+
+    Python has each of them as a lone surrogate (PEP 383), which UTF-8 has no form for and JSON has.
+    """
+    return json.dumps(msgspec.to_builtins(testament, str_keys=True)).encode("ascii")
 
 
 def _service_of(heir: Heir) -> _Service:

@@ -190,11 +190,13 @@ def begin_log(options: RunOptions) -> None:
     log.configure(log_format, options.log_level, "socketd", options.log_file)
 
 
-def _title_setter(title: str) -> "functools.partial[None]":
+def _title_setter(title: str) -> Callable[[str], None]:
     """Return what sets the title that ps(1) shows."""
     from setproctitle import setproctitle
 
-    def set_title(title: str, counts: str) -> None:
-        setproctitle(f"socketd: master {title}: {counts}")
+    shown = title.encode(errors="replace").decode()  # a path may hold bytes that are no text
 
-    return functools.partial(set_title, title)
+    def set_title(counts: str) -> None:
+        setproctitle(f"socketd: master {shown}: {counts}")
+
+    return set_title

@@ -1,8 +1,8 @@
 """What is left to the next version comes back as it was, or is refused in one line."""
 
+import json
 import os
 
-import msgspec
 import pytest
 from fuzz.texts import mixed
 from hypothesis import example, given
@@ -110,7 +110,7 @@ def replaced(value: object, path: list[int], other: object) -> object:
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), anything)
 def test_estate_with_a_strange_part_is_read_or_refused(path: list[int], other: object) -> None:
     """And what is read is what was written."""
-    content = msgspec.msgpack.encode(replaced(msgspec.msgpack.decode(WRITTEN), path, other))
+    content = json.dumps(replaced(json.loads(WRITTEN), path, other), default=repr).encode()
     found = read(content)
 
     assert found is None or read(found) == found
@@ -119,7 +119,7 @@ def test_estate_with_a_strange_part_is_read_or_refused(path: list[int], other: o
 @given(st.binary(max_size=200), st.integers(0, len(WRITTEN)), st.integers(0, 20))
 @example(b"", 0, 0)
 @example(b"", 0, len(WRITTEN))
-@example(b"\x91" * 100_000, 0, 0)
+@example(b"[" * 100_000, 0, 0)
 def test_bytes_that_are_no_estate_are_refused(insert: bytes, at: int, cut: int) -> None:
     """In one line, and the descriptor is closed all the same."""
     found = read(WRITTEN[:at] + insert + WRITTEN[at + cut :])
