@@ -45,6 +45,7 @@ class ServiceSettings:
     soft_nofile: int | None = None
     readiness: Readiness = AT_FORK
     front: Front | None = None
+    linger_seconds: float = 0.0
     is_inner: bool = False
 
     @property

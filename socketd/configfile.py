@@ -225,6 +225,7 @@ def _settings_of(
         confinement=confinement,
         soft_nofile=None if "nofile" in service.limits else around.soft_nofile,
         readiness=_readiness_of(place, service, findings),
+        linger_seconds=parse_duration(service.linger, ""),
     )
     cgi = _cgi_of(place, service, program, own, findings)
     if cgi is not None:

@@ -111,6 +111,7 @@ class Crew:
             settings.soft_nofile,
             settings.readiness,
             settings.front,
+            settings.linger_seconds,
         )
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)

@@ -27,7 +27,7 @@ from socketd.spawner import Readiness, StderrTarget, WorkerKind
 from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 4
+VERSION = 5
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
@@ -56,6 +56,7 @@ class _Service(msgspec.Struct):
     soft_nofile: int | None
     readiness: Readiness
     front: Front | None
+    linger_seconds: float
     is_inner: bool
     listener: ListenerState
     state: ServiceState
@@ -150,6 +151,7 @@ def _service_of(heir: Heir) -> _Service:
         settings.soft_nofile,
         settings.readiness,
         settings.front,
+        settings.linger_seconds,
         settings.is_inner,
         heir.listener,
         heir.state,
@@ -184,5 +186,6 @@ def _settings_of(service: _Service) -> ServiceSettings:
         soft_nofile=service.soft_nofile,
         readiness=service.readiness,
         front=service.front,
+        linger_seconds=service.linger_seconds,
         is_inner=service.is_inner,
     )

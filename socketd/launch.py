@@ -12,6 +12,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import resource
 import signal
@@ -38,6 +39,7 @@ HOLD_SIGNAL = signal.SIGRTMAX - 3
 
 NUMBER = "I"
 _SMALLEST_PIPE = 65536
+_MOST_MS = 2**31 - 1
 # The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
 _FIRST_FD = 3
 _ABOVE_FIXED_FDS = 16
@@ -121,6 +123,7 @@ def launch_zygote(
         "--stderr", plan.stderr.value,
         "--path", plan.program.path,
         *_front_options(plan.front),
+        *(("--linger-ms", str(_linger_ms(plan))) if plan.linger_seconds else ()),
         *_options(privileges),
         *(("--ready", ReadyLevel.RELAY.value) if is_relaying else ()),
         "--", *plan.program.arguments,
@@ -163,6 +166,10 @@ def _request_variables(front: Front | None) -> str:
 
 def _head_ms(front: Front | None) -> int:
     return 0 if front is None else max(1, round(front.head_seconds * 1000))
+
+
+def _linger_ms(plan: WorkerPlan) -> int:
+    return min(math.ceil(plan.linger_seconds * 1000), _MOST_MS)
 
 
 def _options(privileges: Privileges) -> list[str]:
@@ -253,7 +260,7 @@ def _execute_program(
     log = _log_inode(targets[2]) if plan.stderr is StderrTarget.SYSLOG else 0
     call = [
         level.value, plan.master_pid, int(HOLD_SIGNAL),
-        _head_ms(plan.front), _request_variables(plan.front), log,
+        _head_ms(plan.front), _linger_ms(plan), _request_variables(plan.front), log,
     ]  # fmt: skip
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
     program = plan.program

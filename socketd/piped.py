@@ -113,6 +113,7 @@ def exit_like(status: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core, the program's, is enough
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
         status = 128 + number
     os._exit(status)

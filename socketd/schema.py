@@ -201,6 +201,14 @@ class Service(Struct, forbid_unknown_fields=True):
             "loaders, shells and interpreters act on",
         ),
     ] = None
+    linger: Annotated[
+        Duration,
+        Meta(
+            title=_DURATION,
+            description="how long what a client still sends is taken after the program's end, so "
+            "that the answer is not lost",
+        ),
+    ] = Duration("0s")
     shell: Annotated[
         ShellUse,
         Meta(title=_one_of(ShellUse), description="whether a command is run by /bin/sh"),

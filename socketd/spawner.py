@@ -90,7 +90,9 @@ class WorkerPlan:
     """Everything that a worker needs from its birth to exec.
 
     With `relay` a worker does not become the program but starts it, and relays. With `front` it
-    takes a request off the connection before. All workers of a spawner are of one generation.
+    takes a request off the connection before. With `linger_seconds` a parent stays behind the
+    program, so that its answer arrives whatever the client still sends. All workers of a spawner
+    are of one generation.
     """
 
     listener: socket.socket
@@ -105,6 +107,7 @@ class WorkerPlan:
     soft_nofile: int | None = None
     readiness: Readiness = AT_FORK
     front: Front | None = None
+    linger_seconds: float = 0.0
 
 
 class Spawner(Protocol):

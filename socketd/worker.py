@@ -31,6 +31,7 @@ from socketd.children import Family
 from socketd.doorbell import open_anew
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
+from socketd.keeper import divide, part, stay
 from socketd.piped import PipedProgram, exit_like
 from socketd.privileges import Privileges, apply, apply_late, grant
 from socketd.program import SHELL
@@ -170,6 +171,9 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
             _carry(plan, plan.relay, connection, environment)
         _wire(connection, plan.stderr)
         apply_late(privileges)
+        _forget_master()
+        if plan.linger_seconds:
+            _leave_keeper(plan, connection)
 
         step = Step.EXEC
         status = ExitCode.CANNOT_EXECUTE
@@ -304,27 +308,39 @@ def _carry(
 
     The program is in this process's group, so that a signal to the group reaches both.
     """
-    _return_to_usual()
+    _forget_master()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the relay wants the error, not the signal
     piped = PipedProgram(plan.program, environment, settings, plan.stderr)
+    kept = connection.dup() if plan.linger_seconds else None
     relay = Relay(connection, piped.source, piped.sink, settings, lambda _: None, piped.close_stdin)
     # The client has gone, in whatever way: the program was run, and the status is its own.
     with contextlib.suppress(RelayError, OSError):
         relay.run()
-    exit_like(piped.wait())
+    status = piped.wait()
+    if kept is not None:
+        part(kept, plan.linger_seconds)
+    exit_like(status)
 
 
-def _return_to_usual() -> None:
+def _leave_keeper(plan: WorkerPlan, connection: socket.socket) -> None:
+    """Go on in a child, if there can be one; this process stays behind it."""
+    program = divide()
+    if program:
+        _close_all_but(connection.fileno(), connection.fileno())
+        stay(connection, plan.linger_seconds, program, plan.master_pid)
+
+
+def _forget_master() -> None:
     """Take back what only a waiting worker needs."""
     signal.signal(RETIRE_SIGNAL, signal.SIG_DFL)
     _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(0), 0, 0, 0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
     """Exec the program. Raises OSError if that cannot be."""
     program = plan.program
-    _return_to_usual()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execve(program.path, program.arguments, environment)
     except OSError as error:

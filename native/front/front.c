@@ -40,7 +40,7 @@ _Noreturn void front_refuse(int out, const struct refusal *refusal)
     if (!*refusal->status)
         _exit(0); /* nobody has asked for anything */
     send_whole(out, answer, refusal_write(refusal, answer));
-    farewell_say(out, &farewell_refused);
+    farewell_say(out, &farewell_refused, NULL);
     _exit(EXIT_REFUSED);
 }
 

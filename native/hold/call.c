@@ -62,6 +62,9 @@ static bool parse(const char *text)
     call.head_limit_ms = (int)strtol(end + 1, &end, 10);
     if (*end != ':')
         return false;
+    call.linger_ms = (int)strtol(end + 1, &end, 10);
+    if (*end != ':')
+        return false;
     end = take_names(end + 1);
     if (!end || *end != ':')
         return false;
@@ -74,6 +77,20 @@ static bool parse(const char *text)
         return false;
     call.cpu_limit.rlim_max = strtoull(end + 1, &end, 10);
     return *end == '\0';
+}
+
+/* Now, because a program may write over its own strings. */
+static void find_keeper(const char *object)
+{
+    static const char name[] = "/socketd-zygote";
+    size_t length = strcspn(object, ":");
+
+    while (length > 0 && object[length] != '/')
+        length--;
+    if (length + sizeof name > sizeof call.keeper)
+        return;
+    memcpy(call.keeper, object, length);
+    memcpy(call.keeper + length, name, sizeof name);
 }
 
 /* Put back what LD_PRELOAD was before, in the place where it was. */
@@ -113,6 +130,7 @@ bool call_take(void)
         return false;
     hide();
     call.process = getpid();
+    find_keeper(preload_entry + strlen(preload_name));
     if (!parse(call_entry + strlen(call_name)) || getppid() != call.master) {
         call.level = LEVEL_NONE;
         return false;

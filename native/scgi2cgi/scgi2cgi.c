@@ -9,8 +9,8 @@
  * environment and working directory alike.
  */
 #include "front/executable.h"
-#include "front/farewell.h"
 #include "front/front.h"
+#include "front/keeper.h"
 #include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,21 @@ static _Noreturn void run(const struct executable *program, char **environment)
     front_refuse(STDOUT_FILENO, front_why_not_run(errno));
 }
 
+/* A body that the program does not read would reset the connection when it ends. */
+static void leave_keeper(void)
+{
+    const struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell_answered};
+    sigset_t before;
+    pid_t program;
+
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_SETMASK, NULL, &before);
+    program = keeper_divide();
+    if (program > 0)
+        keeper_stay(&keeper, program);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 int main(int count, char **words)
 {
     static struct call call = {.front.head_limit_ms = USUAL_HEAD_SECONDS * 1000};
@@ -148,7 +164,7 @@ int main(int count, char **words)
         move_stderr();
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
     if (request.has_body)
-        farewell_leave_to_parent(STDIN_FILENO);
+        leave_keeper();
     chosen = (struct executable){request.path, request.folder, request.path, chosen_words};
     run(request.path ? &chosen : &call.program, request.entries);
 }

@@ -64,6 +64,7 @@ class CgiOptions:
     head_seconds: float
     keep_seconds: float | None
     limit_seconds: float | None
+    linger_seconds: float
     ready: str
     user: str | None
     variables: tuple[str, ...]
@@ -202,6 +203,8 @@ def _service(
         soft_nofile=around.soft_nofile,
         readiness=readiness,
         front=cgi_program.front,
+        # What speaks FastCGI reads all that comes, to the end.
+        linger_seconds=0.0 if cgi_program.front is None else options.linger_seconds,
     )
 
 

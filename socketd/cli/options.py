@@ -103,6 +103,7 @@ OPTIONS = (
     Option("", "directory", "PATH", "run COMMAND in this directory"),
     Option("", "umask", "OCTAL", "run COMMAND with this file mode mask"),
     Option("", "time-limit", "TIME", "how long a connection may take (default: as it likes)"),
+    Option("", "linger", "TIME", "how long to take what a client sends after COMMAND's end"),
     Option("", "drain-timeout", "TIME", "how long a stop waits for connections (default 30s)"),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
     Option(

@@ -156,6 +156,7 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         stderr=stderr,
         readiness=_readiness(line),
         front=front,
+        linger_seconds=_duration(line, "linger", "0"),
         confinement=Confinement(
             user=user,
             groups=None if group is None else (group,),

@@ -78,7 +78,7 @@ def _check(line: CommandLine) -> None:
             )
         line.values.setdefault("loop", "")
         line.values.setdefault("fork", "")
-    for name in ("user", "directory", "umask"):
+    for name in ("user", "directory", "umask", "linger"):
         if line.has(name) and not (line.has("server") and line.has_program):
             raise UsageError(f"--{name} needs -s and -p: it is for the program of a server")
     _check_front(line)

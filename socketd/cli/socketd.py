@@ -227,6 +227,13 @@ def run(
     help="How long a request may take; as long as it likes by default.",
 )
 @click.option(
+    "--linger",
+    metavar="TIME",
+    callback=_read_duration,
+    default="0s",
+    help="How long what is still sent is taken after the program's end; as needed by default.",
+)
+@click.option(
     "--drain-timeout",
     metavar="TIME",
     callback=_read_duration,
@@ -248,6 +255,7 @@ def cgi(
     head_timeout: float,
     keep_timeout: float | None,
     time_limit: float | None,
+    linger: float,
     idle_timeout: float,
     drain_timeout: float,
     **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
@@ -267,6 +275,7 @@ def cgi(
         head_seconds=head_timeout,
         keep_seconds=keep_timeout,
         limit_seconds=time_limit,
+        linger_seconds=linger,
         idle_seconds=idle_timeout,
         drain_seconds=drain_timeout,
         **rest,
