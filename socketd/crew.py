@@ -189,6 +189,11 @@ class Crew:
             return True
         return any(spawner.bury(child) for spawner in self._spawners)
 
+    def find_room(self) -> None:
+        """Take note that a process has ended: there may be room for a template that had none."""
+        if self._spawners:
+            self._spawners[-1].find_room()
+
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
         for spawner in self._spawners:

@@ -200,9 +200,10 @@ class Master:
         for service in self._roster.services:
             if not service.is_finished:
                 service.look()
-        if signal.SIGCHLD in rung:
-            self._reap()
+        room = self._reap() if signal.SIGCHLD in rung else 0
         for service in self._roster.services:
+            if room:
+                service.find_room(room)
             if service.has_work:
                 service.work()
         self._roster.stop_inner()
@@ -258,26 +259,29 @@ class Master:
             )
         self._notifier.tell_ready()
 
-    def _reap(self) -> None:
+    def _reap(self) -> int:
+        """Bury all children that have ended; return how many workers have made room for others."""
+        room = 0
         for child in reap():
             if isinstance(child, DeadChild):
-                self._bury(child)
+                room += self._bury(child)
             elif (known := self._roster.attribute(child.pid)) is not None:
                 known[0].distrust(child.pid)
+        return room
 
-    def _bury(self, child: DeadChild) -> None:
+    def _bury(self, child: DeadChild) -> bool:
         """Tell whoever it belonged to; its process id may be another's from now on."""
         if self._successor is not None and self._successor.bury(child):
-            return
+            return False
         known = self._roster.attribute(child.pid)
         self._roster.forget_child(child.pid)
         if known is None:
-            return
+            return False
         service, number = known
-        if number is None:
-            service.bury_template(child)
-        else:
-            service.bury(child, number)
+        if number is not None:
+            return service.bury(child, number)
+        service.bury_template(child)
+        return False
 
     def _stop_if_one_failed(self) -> None:
         failures = [one.failure for one in self._roster.services if one.failure is not None]

@@ -37,6 +37,7 @@ from socketd.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -49,7 +50,7 @@ from socketd.messages import (
 from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
-from socketd.records import Endings, describe_fault, peer_of
+from socketd.records import Endings, describe_fault, is_of_shortage, peer_of
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Wheel
 
@@ -225,8 +226,8 @@ class Service:
             self._end_if_over()
         return True
 
-    def bury(self, child: DeadChild, number: int) -> None:
-        """Take note of a worker's end."""
+    def bury(self, child: DeadChild, number: int) -> bool:
+        """Take note of a worker's end; tell whether that may have made room for another."""
         if self._board.state(number) == SlotState.ACCEPTED:
             self._take_accepted(number)
         is_logged = log.is_enabled("connection_closed")
@@ -237,7 +238,15 @@ class Service:
         self._seen_idle.discard(number)
         self._board.release(number)
         detail = describe_fault(record) if record else ""
-        self._events.append(WorkerExited(number, child.status, detail))
+        is_short = record is not None and is_of_shortage(record)
+        self._events.append(WorkerExited(number, child.status, detail, is_short))
+        return not is_short
+
+    def find_room(self, ended: int) -> None:
+        """Start whom there was no room for: so many workers of any service have ended."""
+        self.crew.find_room()
+        if self._pool.is_short and not self.is_finished:
+            self._events.extend([RoomMade()] * ended)
 
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
@@ -277,9 +286,10 @@ class Service:
 
     def _take_all_stillborn(self) -> None:
         for number in self._board.find(SlotState.STILLBORN):
-            reason = describe_fault(self._board.record(number))
+            record = self._board.record(number)
             self._board.release(number)
-            self._events.append(SpawnFailed(number, reason))
+            event = SpawnFailed(number, describe_fault(record), is_of_shortage(record))
+            self._events.append(event)
 
     def _take_started(self) -> None:
         for number in self._board.find(SlotState.IDLE):

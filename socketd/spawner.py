@@ -153,6 +153,10 @@ class Spawner(Protocol):
         """Take note of the end of a process of the spawner's own; tell whether it was one."""
         ...
 
+    def find_room(self) -> None:
+        """Try again what could not be started for want of room: a process has ended."""
+        ...
+
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a process, which may be the spawner's own."""
         ...

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
-from socketd.errors import SystemFailureError, describe_errno
+from socketd.errors import SystemFailureError, describe_errno, is_shortage
 from socketd.holding import Hold
 from socketd.launch import EXECUTABLE as EXECUTABLE
 from socketd.launch import NUMBER, NotHeldError, Template, launch_held, launch_zygote
@@ -93,6 +93,7 @@ class NativeSpawner:
         self._started_seconds = 0.0
         self._timers: dict[str, Timer] = {}
         self._is_closed = False
+        self._is_short = False
         self._is_used = False
         self._trouble: str | None = None
         self._privileges = grant(plan.confinement, plan.program.path)
@@ -180,6 +181,12 @@ class NativeSpawner:
         if self._is_closed and self.is_gone:
             self._abandon_unborn()
         return True
+
+    def find_room(self) -> None:
+        """Start the template at once that the machine had no room for."""
+        if self._is_short and "restart" in self._timers:
+            self._disarm("restart")
+            self._begin_again()
 
     def distrust(self, pid: int) -> None:
         """End the template if it is the one that was stopped, unless it has to stop."""
@@ -334,7 +341,8 @@ class NativeSpawner:
         if self._next is None:
             self._restart_later(reason)
 
-    def _restart_later(self, reason: str) -> None:
+    def _restart_later(self, reason: str, *, is_short: bool = False) -> None:
+        self._is_short = is_short
         now = self._clock()
         delay = self._back_off.fail(now)
         self._arm("restart", now + delay, self._begin_again)
@@ -355,7 +363,9 @@ class NativeSpawner:
         try:
             yield
         except OSError as error:
-            self._restart_later(f"cannot start: {describe_errno(error.errno or 0)}")
+            number = error.errno or 0
+            reason = f"cannot start: {describe_errno(number)}"
+            self._restart_later(reason, is_short=is_shortage(number))
         except NotHeldError as error:
             self._restart_later(str(error))
 

@@ -117,6 +117,9 @@ class PythonSpawner:
         """Disown every child."""
         return False
 
+    def find_room(self) -> None:
+        """Do nothing: the board tells whom there was no room for."""
+
     def distrust(self, pid: int) -> None:
         """Do nothing: a stopped worker is its program's affair."""
 

@@ -15,7 +15,8 @@ The phases only go forward:
 A worker that ends before it accepts has failed, and so has one that could not be born or has left
 word that it could not run its program. Status 0 before it accepts is not a failure: somebody else,
 an operator say, has asked it to retire. After a failure nothing is started until the back-off has
-passed. A program that was executed may end as it likes, and as soon: see socketd/pool/failures.py.
+passed, or into room that was made (socketd/pool/backoff.py). A program that was executed may end as
+it likes, and as soon: see socketd/pool/failures.py.
 
 A reload begins a new generation; see socketd/pool/renewal.py. The busy of the old one, and all when
 the service stops, are asked to finish: to take on nothing more with the connection that they have.
@@ -40,6 +41,7 @@ from socketd.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -49,7 +51,7 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.backoff import BackOff
+from socketd.pool.backoff import Restraint
 from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.phase import Phase as Phase
 from socketd.pool.phase import PoolState
@@ -77,8 +79,7 @@ class Pool:
         self._settings = settings
         self._seed = seed
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
-        self._back_off = BackOff(seed)
-        self._retry_is_pending = False
+        self._restraint = Restraint(seed)
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
         self._register = Register(generation)
@@ -108,6 +109,11 @@ class Pool:
         return self._phase == Phase.RUNNING and self._register.outdated > 0
 
     @property
+    def is_short(self) -> bool:
+        """Tell whether workers are missing because the machine has no room for them."""
+        return self._restraint.is_short
+
+    @property
     def patience_seconds(self) -> float:
         """Return for how long events of workers may be kept back; 0 means not at all.
 
@@ -125,6 +131,7 @@ class Pool:
             self._phase == Phase.RUNNING
             and not self._register.outdated
             and not self._rule.grows_on_completion
+            and not self.is_short
             and len(self._register) < self._settings.maximum
         )
 
@@ -146,8 +153,8 @@ class Pool:
             return []
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
-        self._back_off = BackOff(self._seed)
-        self._retry_is_pending = self._window.is_open = False
+        self._restraint = Restraint(self._seed)
+        self._window.is_open = False
         self._renewal.begin()
         self._peak = max(settings.minimum, self.size.total)
         commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
@@ -159,7 +166,7 @@ class Pool:
             self.generation,
             self._phase,
             self._stop_is_requested,
-            self._retry_is_pending,
+            self._restraint.is_pending,
             self._window.is_open,
             self._window.needed,
             self._accepted,
@@ -179,7 +186,7 @@ class Pool:
             self._renewal.begin()
         self._phase = state.phase
         self._stop_is_requested = state.stop_is_requested
-        self._retry_is_pending = state.retry_is_pending
+        self._restraint.is_pending = state.retry_is_pending
         self._window.is_open = state.shrink_is_armed
         self._window.needed = state.needed
         self._window.accepted_seconds = state.accepted_seconds
@@ -200,8 +207,10 @@ class Pool:
                 self._register.move(worker, Move.START)
                 self._renewal.note(worker)
                 return self._renew()
-            case SpawnFailed(worker, reason):
-                return self._miss(worker, reason, now)
+            case SpawnFailed():
+                return self._miss(event, now)
+            case RoomMade():
+                return self._settle(now, room=1) if self.is_short else []
             case TimerExpired(timer):
                 return self._expire(timer, now)
             case StopRequested():
@@ -235,49 +244,51 @@ class Pool:
         assert entry is not None  # move() has raised otherwise
         state = entry.state
         if is_failure(state, event):
-            return self._fail(worker, describe_exit(state, event), now) + self._settle(now)
+            reason = describe_exit(state, event)
+            return self._fail(worker, reason, now, is_shortage=event.is_shortage)
         if state is not WorkerState.BUSY:
             return self._settle(now)
-        self._back_off.succeed(entry.born_seconds)
+        self._restraint.back_off.succeed(entry.born_seconds)
         return self._settle(now, self._rule.growth_on_completion(self.size))
 
-    def _miss(self, worker: int, reason: str, now: float) -> list[Command]:
+    def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
         """Do without a worker that was never born; nobody misses one that was to leave anyway."""
+        worker = event.worker
         entry = self._register.find(worker)
         self._register.move(worker, Move.STILLBIRTH)
         assert entry is not None  # move() has raised otherwise
         is_outdated = entry.generation < self._register.generation
         if is_outdated or entry.state is WorkerState.RETIRING:
             return self._settle(now)
-        return self._fail(worker, reason, now) + self._settle(now)
+        return self._fail(worker, event.reason, now, is_shortage=event.is_shortage)
 
-    def _fail(self, worker: int, reason: str, now: float) -> list[Command]:
+    def _fail(self, worker: int, reason: str, now: float, *, is_shortage: bool) -> list[Command]:
         commands: list[Command] = [ReportFailure(worker, reason)]
-        if self._phase <= Phase.DRAINING and not self._retry_is_pending:
-            self._retry_is_pending = True
-            delay = self._back_off.fail(now)
-            commands += [
-                ReportBackOff(delay, self._back_off.step, reason),
-                ArmTimer(PoolTimer.RETRY, now + delay),
-            ]
-        return commands
+        if self._phase <= Phase.DRAINING:
+            delay = self._restraint.fail(now, is_shortage=is_shortage)
+            if delay is not None:
+                step = self._restraint.back_off.step
+                commands.append(ReportBackOff(delay, step, reason))
+                commands.append(ArmTimer(PoolTimer.RETRY, now + delay))
+        return commands + self._settle(now)
 
-    def _settle(self, now: float, wanted: int = 0) -> list[Command]:
+    def _settle(self, now: float, wanted: int = 0, room: int = 0) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
             shortage = self._renewal.shortage(self._settings.minimum)
             missing = max(wanted, self._rule.shortage(self.size), shortage)
-            return self._spawn(missing, now) + self._renew()
+            return self._spawn(missing, now, room) + self._renew()
         return self._finish_if_empty()
 
     def _renew(self) -> list[Command]:
-        if not self.is_renewing or self._retry_is_pending:
+        if not self.is_renewing or self._restraint.is_pending:
             return []
         return self._retire(self._renewal.leavers(self._settings.maximum))
 
-    def _spawn(self, wanted: int, now: float) -> list[Command]:
+    def _spawn(self, wanted: int, now: float, room: int = 0) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._register))
-        if count <= 0 or self._retry_is_pending or self._phase > Phase.DRAINING:
+        count = self._restraint.allowed(count, room)
+        if count <= 0 or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)
         numbers = self._register.enrol(count, now)
         commands: list[Command] = [SpawnWorkers(numbers, self.generation)]
@@ -301,7 +312,7 @@ class Pool:
             case PoolTimer.SHRINK:
                 return self._shrink(self._window.close(), now)
             case PoolTimer.RETRY:
-                self._retry_is_pending = False
+                self._restraint.lift()
                 return self._settle(now)
             case PoolTimer.DRAIN:
                 return self._terminate(now)

@@ -14,6 +14,7 @@ from socketd.messages import (
     Event,
     PoolTimer,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     TimerExpired,
@@ -139,6 +140,7 @@ class Simulation:
     def _complete(self, worker: int, then: Callable[[], None]) -> None:
         self._busy.discard(worker)
         self._tell(WorkerExited(worker, 0))
+        self._tell(RoomMade())
         then()
 
     def _leave(self, worker: int) -> None:
@@ -150,7 +152,7 @@ class Simulation:
             return
         self._unborn.discard(worker)
         if self.processes >= self.most_processes:
-            self._tell(SpawnFailed(worker, "fork: Resource temporarily unavailable"))
+            self._tell(SpawnFailed(worker, "fork: Resource temporarily unavailable", True))
             return
         self._waiting.append(worker)
         self._tell(WorkerStarted(worker))
