@@ -21,6 +21,7 @@ import stat
 from dataclasses import dataclass, field
 
 from socketd.board import Board
+from socketd.descriptors import copy_above
 from socketd.doorbell import open_anew
 from socketd.errors import SocketdError
 from socketd.execution import Execution, execute, execute_confined
@@ -106,7 +107,7 @@ def _slots_pipe(board: Board) -> tuple[int, int]:
 
 def _copy_above(fd: int, lowest: int, copies: contextlib.ExitStack) -> int:
     # posix_spawn duplicates in turn: no source may lie among the targets.
-    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    copy = copy_above(fd, lowest)
     copies.callback(os.close, copy)
     return copy
 

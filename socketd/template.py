@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
-from socketd.errors import SystemFailureError, describe_errno, is_shortage
+from socketd.errors import SystemFailureError, describe_errno, describe_refusal, is_shortage
 from socketd.holding import Hold
 from socketd.launch import EXECUTABLE as EXECUTABLE
 from socketd.launch import NUMBER, NotHeldError, Template, launch_held, launch_zygote
@@ -100,7 +100,7 @@ class NativeSpawner:
         try:
             self._begin()
         except OSError as error:
-            why = describe_errno(error.errno or 0)
+            why = describe_refusal(error.errno or 0)
             raise SystemFailureError(f"cannot start {executable!r}: {why}") from error
         except NotHeldError as error:
             raise SystemFailureError(f"--ready {plan.readiness.level.value}!: {error}") from error

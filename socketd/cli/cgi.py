@@ -94,8 +94,14 @@ def _folder() -> Iterator[str]:
     """Have a folder for a socket of our own; the next version of ourselves takes it over."""
     folder = os.environ.pop(_FOLDER_VARIABLE, None)
     if folder is None:
-        folder = tempfile.mkdtemp(prefix="socketd-cgi-")
-        os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
+        try:
+            folder = tempfile.mkdtemp(prefix="socketd-cgi-")
+            os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
+        except OSError as error:
+            raise SystemFailureError(
+                f"cannot make a folder for a socket of our own: {error.strerror}; set TMPDIR to a "
+                "directory in which files can be made"
+            ) from error
     os.environ[_FOLDER_VARIABLE] = folder
     try:
         yield folder

@@ -19,7 +19,14 @@ from socketd.cli.passed import passed_listeners
 from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
 from socketd.directory import absolute
 from socketd.environment import peer_of
-from socketd.errors import ExitCode, ListenError, RelayError, SystemFailureError, describe_errno
+from socketd.errors import (
+    ExitCode,
+    ListenError,
+    RelayError,
+    SystemFailureError,
+    describe_errno,
+    describe_refusal,
+)
 from socketd.listeners import Listener, listen
 from socketd.pidfile import PidFile
 
@@ -70,9 +77,20 @@ def _serve(listener: Listener, line: CommandLine) -> int:
         connection = _accept(listener, line)
         if not line.has("fork"):
             _carry(connection, line)
-        elif os.fork() == 0:
-            _live_as_child(listener, connection, line)
+        else:
+            _fork_for(listener, connection, line)
         connection.close()
+
+
+def _fork_for(listener: Listener, connection: socket.socket, line: CommandLine) -> None:
+    """Have a child relay a connection; where there can be none, this one connection ends."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        console.say(f"socket: cannot fork for a connection: {describe_refusal(error.errno or 0)}")
+        return
+    if pid == 0:
+        _live_as_child(listener, connection, line)
 
 
 def _carry(connection: socket.socket, line: CommandLine) -> int:

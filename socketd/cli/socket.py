@@ -19,9 +19,12 @@ _VERSION_TEXT = f"Socket-{__version__} (socketd {__version__}, successor of sock
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
     console.answer_signals()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as leaving:  # at a signal
+        code = int(leaving.code or 0)
     console.ignore_signals()
-    sys.exit(code)
+    console.end(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -323,7 +323,7 @@ def show(file: str) -> _Action:
 
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
-    sys.exit(report(_PROGRAM, lambda: _run(sys.argv[1:])))
+    console.end(report(_PROGRAM, lambda: _run(sys.argv[1:])))
 
 
 def _run(arguments: list[str]) -> int:
