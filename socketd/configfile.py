@@ -7,12 +7,11 @@ converted by itself, and what one key gets wrong keeps no other from being looke
 """
 
 import dataclasses
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +24,8 @@ from socketd.duration import parse_duration
 from socketd.environment import base_environment
 from socketd.errors import ConfigurationError, ExitCode, ProgramError, UsageError, describe_errno
 from socketd.filemode import parse_mode
+from socketd.findings import Findings as Findings
+from socketd.findings import Mistake, quoted
 from socketd.front import (
     DEFAULT_KEEP_SECONDS,
     CgiProgram,
@@ -43,37 +44,6 @@ from socketd.template import is_built
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _NAME = "a name of up to 64 letters, digits and _ . @ -"
-_LONGEST_FOUND = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing that is wrong with a file."""
-
-    key: str
-    problem: str
-
-    def __str__(self) -> str:
-        """Return `key: problem`, or the problem of the file as a whole."""
-        return f"{self.key}: {self.problem}" if self.key else self.problem
-
-
-@dataclass(slots=True)
-class Findings:
-    """The mistakes so far."""
-
-    mistakes: list[Mistake] = field(default_factory=list)
-
-    def add(self, key: str, found: object, allowed: str, why: str = "") -> None:
-        """Note a value that is not what it may be."""
-        problem = f"found {_shown(found)}" + (f", {why}" if why else "")
-        self.mistakes.append(Mistake(key, f"{problem}; allowed: {allowed}"))
-
-    def add_unknown(self, key: str, name: str, known: list[str]) -> None:
-        """Note a key that there is not, with the nearest that there is."""
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        self.mistakes.append(Mistake(key, f"unknown key{hint} known: {', '.join(known)}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +100,8 @@ def parse(path: str, findings: Findings) -> dict[str, Service]:
     services = {}
     for name, table in tables.items():
         if not _NAME_PATTERN.fullmatch(name):
-            findings.add(f"service.{_quoted(name)}", name, _NAME)
-        service = _read_table(f"service.{_quoted(name)}", table, Service, findings)
+            findings.add(f"service.{quoted(name)}", name, _NAME)
+        service = _read_table(f"service.{quoted(name)}", table, Service, findings)
         if service is not None:
             services[name] = service
     return services
@@ -149,7 +119,7 @@ def _read_table(place: str, found: object, kind: type[_Table], findings: Finding
     keys = {key.name: key for key in keys_of(kind)}
     for name in found:
         if name not in keys:
-            findings.add_unknown(f"{place}.{_quoted(name)}", name, list(keys))
+            findings.add_unknown(f"{place}.{quoted(name)}", name, list(keys))
     values = {}
     for key in keys.values():
         if key.name in found:
@@ -172,6 +142,8 @@ def _read_value(place: str, found: object, key: Key, findings: Findings) -> Any:
     try:
         return msgspec.convert(_refuse_empty(found), type=key.kind, dec_hook=decode)
     except (msgspec.ValidationError, ValueError):
+        if key.name == "environment" and isinstance(found, dict):
+            found = list(found)  # the values may be secrets, and this may become a line of a log
         findings.add(place, found, key.allowed)
         return None
 
@@ -203,7 +175,7 @@ def _read_listen(place: str, found: object, findings: Findings) -> Listen | None
 def _settings_of(
     name: str, service: Service, around: Surroundings, findings: Findings
 ) -> list[ServiceSettings]:
-    place = f"service.{_quoted(name)}"
+    place = f"service.{quoted(name)}"
     own = dict(service.environment)
     if service.user is not None:
         own = login_variables(service.user) | own
@@ -378,7 +350,7 @@ def _confinement_of(place: str, service: Service, findings: Findings) -> Confine
     limits = []
     for name, value in service.limits.items():
         if name not in RESOURCES:
-            findings.add_unknown(f"{place}.limits.{_quoted(name)}", name, sorted(RESOURCES))
+            findings.add_unknown(f"{place}.limits.{quoted(name)}", name, sorted(RESOURCES))
             continue
         both = value if isinstance(value, list) else [value, value]
         numbers = [None if one == "unlimited" else one for one in both]
@@ -406,17 +378,6 @@ def _find_duplicates(settings: list[ServiceSettings], findings: Findings) -> Non
     owners: dict[str, str] = {}
     for one in settings:
         if one.key in owners:
-            place = f"service.{_quoted(one.name)}.listen"
+            place = f"service.{quoted(one.name)}.listen"
             findings.add(place, one.key, "each address once", f"which {owners[one.key]} has too")
-        owners.setdefault(one.key, f"service.{_quoted(one.name)}")
-
-
-def _quoted(name: str) -> str:
-    return (
-        name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else repr(name)
-    )
-
-
-def _shown(found: object) -> str:
-    text = repr(found) if not isinstance(found, bool) else str(found).lower()
-    return text if len(text) <= _LONGEST_FOUND else text[: _LONGEST_FOUND - 3] + "..."
+        owners.setdefault(one.key, f"service.{quoted(one.name)}")

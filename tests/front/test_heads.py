@@ -204,30 +204,6 @@ def test_what_loaders_and_shells_act_on_is_refused(
     assert status == 65
 
 
-def test_list_of_the_operator_says_what_may_come(scgi2cgi: str, script: Script) -> None:
-    """Nothing else reaches the program, dangerous or not; what is named itself does."""
-    sent = dict.fromkeys(("DOCUMENT_ROOT", "SSL_A", "BASH_ENV", "GIT_DIR", "HTTP_A"), "1")
-    options = ("--request-variables", "standard,SSL_*,GIT_DIR")
-    text, status = answer(scgi.request(**sent, HTTP_PROXY="1"), scgi2cgi, *options, script())
-
-    names = {line.partition("=")[0] for line in text.decode().splitlines() if "=" in line}
-    assert status == 0
-    assert names == {
-        "CONTENT_LENGTH", "GATEWAY_INTERFACE", "GIT_DIR", "HTTP_A", "PATH", "SCGI", "SSL_A",
-    }  # fmt: skip
-
-
-def test_what_a_list_means_by_a_beginning_is_refused_if_it_is_stopped(
-    scgi2cgi: str, script: Script
-) -> None:
-    """Nobody has meant that one."""
-    options = ("--request-variables", "standard,GIT_*")
-    text, status = answer(scgi.request(GIT_DIR="/"), scgi2cgi, *options, script())
-
-    assert text.startswith(b"Status: 400 ")
-    assert status == 65
-
-
 def test_header_that_libraries_take_for_a_setting_is_left_out(
     scgi2cgi: str, script: Script
 ) -> None:

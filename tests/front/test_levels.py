@@ -99,26 +99,6 @@ def test_many_requests_at_once_get_their_own_answers(
 
 
 @LEVELS
-def test_list_of_the_operator_says_what_may_come(start: Start, script: Script, level: str) -> None:
-    """The rest of the request is carried out."""
-    names = ("--request-variables", "standard,HTTPS,BASH_ENV")
-    server = start("--ready", level, *names, "-p", script(stopping(level, SHOW)))
-
-    whole = scgi.request(b"the body", HTTPS="on", BASH_ENV="/dev/null", LEFT="out", PYTHONPATH="x")
-    lines = scgi.ask(server.place, whole).decode().replace("\r\n", "\n").splitlines()
-
-    assert lines[2:-2] == [
-        "BASH_ENV=/dev/null",
-        "CONTENT_LENGTH=8",
-        "GATEWAY_INTERFACE=CGI/1.1",
-        "HTTPS=on",
-        "PATH=/usr/local/bin:/usr/bin:/bin",
-        "SCGI=1",
-    ]
-    assert lines[-1] == "body the body"
-
-
-@LEVELS
 def test_refused_request_is_answered_and_told(start: Start, script: Script, level: str) -> None:
     """The program is not started; the end of the connection has a status of its own."""
     server = start("--ready", level, "-p", script(stopping(level, SHOW)))

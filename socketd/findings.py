@@ -1,0 +1,51 @@
+"""What is wrong with a configuration file, and how it is said.
+
+Owns the wording of mistakes. Must not know what a file may hold.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+
+_LONGEST_FOUND = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong with a file."""
+
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        """Return `key: problem`, or the problem of the file as a whole."""
+        return f"{self.key}: {self.problem}" if self.key else self.problem
+
+
+@dataclass(slots=True)
+class Findings:
+    """The mistakes so far."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def add(self, key: str, found: object, allowed: str, why: str = "") -> None:
+        """Note a value that is not what it may be."""
+        problem = f"found {_shown(found)}" + (f", {why}" if why else "")
+        self.mistakes.append(Mistake(key, f"{problem}; allowed: {allowed}"))
+
+    def add_unknown(self, key: str, name: str, known: list[str]) -> None:
+        """Note a key that there is not, with the nearest that there is."""
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        self.mistakes.append(Mistake(key, f"unknown key{hint} known: {', '.join(known)}"))
+
+
+def quoted(name: str) -> str:
+    """Return a name of a table or key as it would stand in a file."""
+    return (
+        name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else repr(name)
+    )
+
+
+def _shown(found: object) -> str:
+    text = repr(found) if not isinstance(found, bool) else str(found).lower()
+    return text if len(text) <= _LONGEST_FOUND else text[: _LONGEST_FOUND - 3] + "..."
