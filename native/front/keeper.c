@@ -8,10 +8,12 @@
  */
 #include "keeper.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,21 +45,42 @@ static bool is_for_program(const struct keeper *keeper, const siginfo_t *came)
            came->si_pid != keeper->group_sender;
 }
 
-static int wait_for_end(const struct keeper *keeper, pid_t program)
+/* Wait for a signal, up to a deadline in milliseconds or 0 for none. Returns false when it is over. */
+static bool wait_for_signal(uint64_t deadline_ms, siginfo_t *came)
 {
-    siginfo_t came;
+    const uint64_t now = clock_ms();
+    const uint64_t left_ms = deadline_ms > now ? deadline_ms - now : 0;
+    const struct timespec left = {.tv_sec = (time_t)(left_ms / 1000),
+                                  .tv_nsec = (long)(left_ms % 1000) * 1000000L};
     sigset_t all;
-    int status;
-    pid_t ended;
 
     sigfillset(&all);
-    while ((ended = waitpid(program, &status, WNOHANG)) == 0) {
-        if (sigwaitinfo(&all, &came) > 0 && is_for_program(keeper, &came))
+    came->si_signo = 0;
+    if (!deadline_ms)
+        return sigwaitinfo(&all, came) > 0 || errno == EINTR;
+    return sigtimedwait(&all, came, &left) > 0 || errno == EINTR;
+}
+
+static bool wait_for_end(const struct keeper *keeper, pid_t program, uint64_t deadline_ms,
+                         int *status)
+{
+    siginfo_t came;
+    pid_t ended;
+
+    while ((ended = waitpid(program, status, WNOHANG)) == 0) {
+        if (!wait_for_signal(deadline_ms, &came))
+            return false;
+        if (came.si_signo && is_for_program(keeper, &came))
             kill(program, came.si_signo);
     }
     if (ended < 0)
         _exit(0); /* somebody else has waited for it */
-    return status;
+    return true;
+}
+
+bool keeper_watch(const struct keeper *keeper, pid_t program, int limit_ms, int *status)
+{
+    return wait_for_end(keeper, program, clock_ms() + (uint64_t)limit_ms, status);
 }
 
 static void cut_short(int number)
@@ -80,8 +103,12 @@ static void let_signals_end(sigset_t *while_waiting)
 
 _Noreturn void keeper_stay(const struct keeper *keeper, pid_t program)
 {
+    int status = 0;
+
     prctl(PR_SET_NAME, "socketd-keeper");
-    keeper_part(keeper, wait_for_end(keeper, program));
+    while (!wait_for_end(keeper, program, 0, &status))
+        continue;
+    keeper_part(keeper, status);
 }
 
 _Noreturn void keeper_part(const struct keeper *keeper, int status)

@@ -9,6 +9,7 @@
 
 #include "farewell.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct keeper {
@@ -26,6 +27,10 @@ pid_t keeper_divide(void);
 
 /* Stay behind a child to its end. The caller has closed whatever must not be kept meanwhile. */
 _Noreturn void keeper_stay(const struct keeper *keeper, pid_t program);
+
+/* The beginning of that: wait for the program's end, for so long. Returns whether it has come, with
+ * its status of wait(2). */
+bool keeper_watch(const struct keeper *keeper, pid_t program, int limit_ms, int *status);
 
 /* The rest of that, once the program has ended and what it has said is sent. */
 _Noreturn void keeper_part(const struct keeper *keeper, int status);

@@ -2,8 +2,8 @@
  * Nothing execs here, so close-on-exec does not help: everything of ours is given back by name.
  *
  * A keeper of a copy would keep all of its memory: pages that the program goes on to write to would
- * be there twice. So it becomes another program, the zygote, which is small and lies beside the
- * object. It has the connection, and nothing else that the program has open.
+ * be there twice. So unless the copy is done soon it becomes another program, the zygote, which is
+ * small and lies beside the object. It has the connection, and nothing else that the program has open.
  */
 #include "copy.h"
 
@@ -54,6 +54,8 @@ static void open_log(const struct worker *worker, const struct twins *twins)
     close(fd);
 }
 
+enum { BRIEF_MS = 100 };
+
 static void close_all_but_input(void)
 {
 #ifdef SYS_close_range
@@ -74,13 +76,17 @@ static void leave_keeper(const struct farewell *farewell, pid_t master)
     char order[64];
     char *const words[] = {(char *)"socketd-keeper", (char *)"--keep", order, NULL};
     char *const environment[] = {NULL};
+    int status;
     pid_t program = keeper_divide();
 
     if (program == 0)
         return;
+    close_all_but_input();
+    /* An exec costs more than all else of it. Who is done soon is spared that. */
+    if (keeper_watch(&keeper, program, BRIEF_MS, &status))
+        keeper_part(&keeper, status);
     snprintf(order, sizeof order, "%d:%d:%d:%d", program, master, farewell->limit_ms,
              farewell->silence_ms);
-    close_all_but_input();
     fcntl(STDIN_FILENO, F_SETFD, 0);
     syscall(SYS_execve, call.keeper, words, environment);
     keeper_stay(&keeper, program); /* with its memory, then */
