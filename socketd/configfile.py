@@ -197,7 +197,7 @@ def _settings_of(
         confinement=confinement,
         soft_nofile=None if "nofile" in service.limits else around.soft_nofile,
         readiness=_readiness_of(place, service, findings),
-        linger_seconds=parse_duration(service.linger, ""),
+        linger_seconds=0.0 if service.linger is None else parse_duration(service.linger, ""),
     )
     cgi = _cgi_of(place, service, program, own, findings)
     if cgi is not None:

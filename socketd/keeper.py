@@ -16,6 +16,7 @@ import socket
 import time
 from typing import NoReturn
 
+from socketd.duration import LONGEST_WAIT_SECONDS
 from socketd.piped import exit_like
 
 _PIECE_BYTES = 65536
@@ -74,10 +75,10 @@ def part(connection: socket.socket, linger_seconds: float) -> None:
     with contextlib.suppress(OSError):  # the peer has gone
         connection.shutdown(socket.SHUT_WR)
         while (left := deadline_seconds - time.monotonic()) > 0:
-            ready = dict(poll.poll(left * 1000))
-            if bell in ready or not ready:
+            ready = dict(poll.poll(min(left, LONGEST_WAIT_SECONDS) * 1000))
+            if bell in ready or (not ready and left <= LONGEST_WAIT_SECONDS):
                 return
-            if not connection.recv(_PIECE_BYTES, socket.MSG_DONTWAIT):
+            if ready and not connection.recv(_PIECE_BYTES, socket.MSG_DONTWAIT):
                 return
 
 

@@ -166,11 +166,16 @@ def _request_variables(front: Front | None) -> str:
 
 
 def _head_ms(front: Front | None) -> int:
-    return 0 if front is None else max(1, round(front.head_seconds * 1000))
+    return 0 if front is None else _milliseconds(front.head_seconds)
 
 
 def _linger_ms(plan: WorkerPlan) -> int:
-    return min(math.ceil(plan.linger_seconds * 1000), _MOST_MS)
+    return _milliseconds(plan.linger_seconds)
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return a duration as the native side counts it: 24 days are as good as a year there."""
+    return min(math.ceil(seconds * 1000), _MOST_MS)
 
 
 def _options(privileges: Privileges) -> list[str]:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from socketd import __version__, log
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
+from socketd.duration import LONGEST_WAIT_SECONDS
 from socketd.errors import SocketdError, SystemFailureError
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild, reap
@@ -109,8 +110,7 @@ class Master:
                 self._take_over(estate.heirs, estate.version)
             _give_way()  # not before: each template that is started would cost a wait in the queue
             while not self._is_over():
-                due = self._wheel.next_due()
-                if selector.select(None if due is None else max(0.0, due - time.monotonic())):
+                if selector.select(self._rest_seconds()):
                     self._answer(doorbell)
                 self._wheel.advance(time.monotonic())
         self._notifier.close()
@@ -118,6 +118,13 @@ class Master:
             self._successor.close()
         if self._failure is not None:
             raise SystemFailureError(f"cannot start workers: {self._failure}")
+
+    def _rest_seconds(self) -> float | None:
+        """Return for how long there is nothing to do, None for ever."""
+        due = self._wheel.next_due()
+        if due is None:
+            return None
+        return min(max(0.0, due - time.monotonic()), LONGEST_WAIT_SECONDS)
 
     def _is_over(self) -> bool:
         return all(service.is_finished for service in self._roster.services)

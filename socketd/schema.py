@@ -25,7 +25,7 @@ from socketd.pool.settings import KILL_SECONDS
 from socketd.program import ShellUse
 from socketd.spawner import StderrTarget, WorkerKind
 
-_DURATION = "a number with ms, s, m, h or d, as in '30s'"
+_DURATION = "a number with ms, s, m, h or d, as in '30s', from 1ms to 365d"
 _OCTAL = "an octal number in quotes, as in '0660'"
 
 
@@ -129,7 +129,7 @@ class Workers(Struct, forbid_unknown_fields=True):
         Strategy, Meta(title=_one_of(Strategy), description="how the pool grows and shrinks")
     ] = Strategy.EAGER
     idle_timeout: Annotated[
-        Duration, Meta(title=_DURATION, description="the quiet time after which the pool shrinks")
+        Duration, Meta(title=_DURATION, description="after how long who was not needed leaves")
     ] = Duration("30s")
 
 
@@ -188,7 +188,7 @@ class Service(Struct, forbid_unknown_fields=True):
     keep_timeout: Annotated[
         Duration | None,
         Meta(
-            title="a number with ms, s, m, h or d, with front = 'fcgi'",
+            title=f"{_DURATION}, with front = 'fcgi'",
             description="how long a kept connection may wait for its next request; by default 75s",
         ),
     ] = None
@@ -202,13 +202,13 @@ class Service(Struct, forbid_unknown_fields=True):
         ),
     ] = None
     linger: Annotated[
-        Duration,
+        Duration | None,
         Meta(
             title=_DURATION,
             description="how long what a client still sends is taken after the program's end, so "
             "that the answer is not lost",
         ),
-    ] = Duration("0s")
+    ] = None
     shell: Annotated[
         ShellUse,
         Meta(title=_one_of(ShellUse), description="whether a command is run by /bin/sh"),

@@ -96,9 +96,9 @@ def _limit_seconds(line: CommandLine) -> float | None:
     text = line.values.get("connect-timeout")
     if text is None:
         return None
-    from socketd.duration import parse_duration
+    from socketd.duration import LONGEST_WAIT_SECONDS, parse_duration
 
-    return parse_duration(text, "--connect-timeout")
+    return min(parse_duration(text, "--connect-timeout"), LONGEST_WAIT_SECONDS)
 
 
 def _run_with_program(line: CommandLine) -> int:

@@ -83,7 +83,7 @@ OPTIONS = (
         "fixed, eager (default with -W), adaptive (default without), incremental or surge",
         "fixed eager adaptive incremental surge",
     ),
-    Option("", "idle-timeout", "TIME", "quiet time after which the pool shrinks (default 30s)"),
+    Option("", "idle-timeout", "TIME", "after how long who was not needed leaves (default 30s)"),
     Option("", "backlog", "N", "length of the kernel's queue (default 4096)"),
     Option(
         "",

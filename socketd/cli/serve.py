@@ -156,7 +156,7 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         stderr=stderr,
         readiness=_readiness(line),
         front=front,
-        linger_seconds=_duration(line, "linger", "0"),
+        linger_seconds=_optional_duration(line, "linger") or 0.0,
         confinement=Confinement(
             user=user,
             groups=None if group is None else (group,),
@@ -269,7 +269,7 @@ def _worker_kind(line: CommandLine) -> WorkerKind:
 def _pool_settings(line: CommandLine) -> PoolSettings:
     idle_seconds = _duration(line, "idle-timeout", "30s")
     drain_seconds = _duration(line, "drain-timeout", "30s")
-    limit_seconds = _duration(line, "time-limit", "0") if line.has("time-limit") else None
+    limit_seconds = _optional_duration(line, "time-limit")
     workers = _count(line, "workers", 1, MOST_WORKERS)
     most = _count(line, "max-workers", 1, MOST_WORKERS)
     # Who has said how many are to wait gets so many; who has not leaves it to the load.
@@ -299,6 +299,10 @@ def _log_format(line: CommandLine) -> log.LogFormat:
 def _count(line: CommandLine, name: str, lowest: int, highest: int) -> int | None:
     text = line.values.get(name)
     return None if text is None else parse_count(text, f"--{name}", lowest, highest)
+
+
+def _optional_duration(line: CommandLine, name: str) -> float | None:
+    return parse_duration(line.values[name], f"--{name}") if line.has(name) else None
 
 
 def _duration(line: CommandLine, name: str, usual: str) -> float:

@@ -218,7 +218,7 @@ def run(
     callback=_read_duration,
     default="30s",
     show_default=True,
-    help="Quiet time after which the pool shrinks.",
+    help="After how long workers that were not needed leave.",
 )
 @click.option(
     "--time-limit",
@@ -230,7 +230,6 @@ def run(
     "--linger",
     metavar="TIME",
     callback=_read_duration,
-    default="0s",
     help="How long what is still sent is taken after the program's end; as needed by default.",
 )
 @click.option(
@@ -255,7 +254,7 @@ def cgi(
     head_timeout: float,
     keep_timeout: float | None,
     time_limit: float | None,
-    linger: float,
+    linger: float | None,
     idle_timeout: float,
     drain_timeout: float,
     **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
@@ -275,7 +274,7 @@ def cgi(
         head_seconds=head_timeout,
         keep_seconds=keep_timeout,
         limit_seconds=time_limit,
-        linger_seconds=linger,
+        linger_seconds=linger or 0.0,
         idle_seconds=idle_timeout,
         drain_seconds=drain_timeout,
         **rest,
