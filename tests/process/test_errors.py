@@ -132,6 +132,15 @@ NONSENSE = {
         ["--front", "scgi", "--head-timeout", "soon", *CAT],
         "socket: --head-timeout: 'soon' is not a duration",
     ),
+    "keep time-out": (
+        ["--front", "fcgi", "--keep-timeout", "soon", *CAT],
+        "socket: --keep-timeout: 'soon' is not a duration",
+    ),
+    "request variables": (
+        ["--front", "scgi", "--request-variables", "A,*", *CAT],
+        "socket: --request-variables: '*' is neither the name of a variable, nor a beginning of",
+    ),
+    "linger": (["--linger", "soon", *CAT], "socket: --linger: 'soon' is not a duration"),
     "time limit": (
         ["--time-limit", "soon", *CAT], "socket: --time-limit: 'soon' is not a duration",
     ),
