@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
-from socketd.config import MOST_WORKERS, ServiceSettings
+from socketd.config import ServiceSettings, WorkerKind
 from socketd.listeners import Listener
+from socketd.products import is_built
+from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
-from socketd.spawner import ReadyLevel, Spawner, WorkerKind, WorkerPlan
-from socketd.template import NativeSpawner, is_built
+from socketd.settings.table import MOST_WORKERS
+from socketd.spawner import Spawner, WorkerPlan
+from socketd.template import NativeSpawner
 from socketd.wheel import Wheel
 from socketd.worker import RETIRE_SIGNAL, PythonSpawner
 
@@ -98,21 +101,7 @@ class Crew:
         self, settings: ServiceSettings, listener: Listener, generation: int
     ) -> Spawner:
         """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
-        plan = WorkerPlan(
-            listener.socket,
-            settings.program,
-            settings.environment,
-            settings.stderr,
-            self._doorbell_fd,
-            os.getpid(),
-            settings.relay,
-            generation,
-            settings.confinement,
-            settings.soft_nofile,
-            settings.readiness,
-            settings.front,
-            settings.linger_seconds,
-        )
+        plan = WorkerPlan(settings, listener.socket, self._doorbell_fd, os.getpid(), generation)
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
         if settings.worker is WorkerKind.PYTHON:

@@ -31,3 +31,13 @@ def parse_duration(text: str, setting: str) -> float:
             "for example 30s, from 1ms to 365d"
         )
     return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest text that `parse_duration` reads so: `1h`, `90s`, `250ms`."""
+    for unit in ("d", "h", "m", "s"):
+        count = seconds / _UNIT_SECONDS[unit]
+        if count >= 1 and count == int(count):
+            return f"{int(count)}{unit}"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:g}ms" if milliseconds == int(milliseconds) else f"{seconds!r}s"

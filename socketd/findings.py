@@ -6,7 +6,7 @@ Owns the wording of mistakes. Must not know what a file may hold.
 import difflib
 from dataclasses import dataclass, field
 
-_LONGEST_FOUND = 60
+from socketd.settings.values import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +27,22 @@ class Findings:
 
     mistakes: list[Mistake] = field(default_factory=list)
 
-    def add(self, key: str, found: object, allowed: str, why: str = "") -> None:
+    def add(self, key: str, problem: str) -> None:
+        """Note a mistake in words."""
+        self.mistakes.append(Mistake(key, problem))
+
+    def add_value(self, key: str, found: object, allowed: str, why: str = "") -> None:
         """Note a value that is not what it may be."""
-        problem = f"found {_shown(found)}" + (f", {why}" if why else "")
-        self.mistakes.append(Mistake(key, f"{problem}; allowed: {allowed}"))
+        self.add(key, Problem("", why, found=found, allowed=allowed).in_file())
 
     def add_unknown(self, key: str, name: str, known: list[str]) -> None:
         """Note a key that there is not, with the nearest that there is."""
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        self.mistakes.append(Mistake(key, f"unknown key{hint} known: {', '.join(known)}"))
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        self.add(key, f"unknown key; {hint}known: {', '.join(known)}")
 
 
 def quoted(name: str) -> str:
-    """Return a name of a table or key as it would stand in a file."""
-    return (
-        name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else repr(name)
-    )
-
-
-def _shown(found: object) -> str:
-    text = repr(found) if not isinstance(found, bool) else str(found).lower()
-    return text if len(text) <= _LONGEST_FOUND else text[: _LONGEST_FOUND - 3] + "..."
+    """Return a name as it stands in a key."""
+    is_plain = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    return name if is_plain else repr(name)

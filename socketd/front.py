@@ -18,14 +18,11 @@ from dataclasses import dataclass
 
 from socketd.directory import absolute
 from socketd.errors import ProgramError, SystemFailureError, UsageError
+from socketd.products import FCGI_WRAPPER, SCGI_WRAPPER
 from socketd.program import Program, locate
 
 # In the package, and where its commands are.
-_SCGI_WRAPPERS = (
-    os.path.join(os.path.dirname(__file__), "native", "scgi2cgi"),
-    os.path.join(sys.prefix, "bin", "scgi2cgi"),
-)
-FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
+_SCGI_WRAPPERS = (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi"))
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
 _REQUEST_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*\*?", re.ASCII)
 _LONGEST_LIST = 4000

@@ -28,12 +28,11 @@ from socketd.execution import Execution, execute, execute_confined
 from socketd.front import Front
 from socketd.loadable import why_not_loadable
 from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
+from socketd.products import HOLD_OBJECT
 from socketd.program import SHELL
-from socketd.spawner import ReadyLevel, StderrTarget, WorkerPlan, open_stderr
-
-_FOLDER = os.path.join(os.path.dirname(__file__), "native")
-EXECUTABLE = os.path.join(_FOLDER, "socketd-zygote")
-HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
+from socketd.readiness import ReadyLevel
+from socketd.spawner import WorkerPlan
+from socketd.stderr import StderrTarget, open_stderr
 
 # Nobody uses the last real-time signals; native/hold is told the number.
 HOLD_SIGNAL = signal.SIGRTMAX - 3
@@ -116,18 +115,18 @@ def launch_zygote(
     plan: WorkerPlan, board: Board, executable: str, privileges: Privileges, service: str
 ) -> Template:
     """Start our own template. Raises OSError."""
-    is_relaying = plan.readiness.level is ReadyLevel.RELAY
+    is_relaying = plan.settings.readiness.level is ReadyLevel.RELAY
     reading, writing = _slots_pipe(board)
     arguments = [
         f"socketd: {service}",  # what ps(1) shows first, also of idle workers
         "--master", str(plan.master_pid),
-        "--stderr", plan.stderr.value,
-        "--path", plan.program.path,
-        *_front_options(plan.front),
-        *(("--linger-ms", str(_linger_ms(plan))) if plan.linger_seconds else ()),
+        "--stderr", plan.settings.stderr.value,
+        "--path", plan.settings.program.path,
+        *_front_options(plan.settings.front),
+        *(("--linger-ms", str(_linger_ms(plan))) if plan.settings.linger_seconds else ()),
         *_options(privileges),
         *(("--ready", ReadyLevel.RELAY.value) if is_relaying else ()),
-        "--", *plan.program.arguments,
+        "--", *plan.settings.program.arguments,
     ]  # fmt: skip
     try:
         with contextlib.ExitStack() as copies:
@@ -136,17 +135,17 @@ def launch_zygote(
             sources = (board.fd, plan.listener.fileno(), reading, bell_fd)
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
-            pid = execute(Execution(executable, arguments, plan.environment, targets))
+            pid = execute(Execution(executable, arguments, plan.settings.environment, targets))
     except OSError:
         os.close(writing)
         raise
     finally:
         os.close(reading)
-    if plan.soft_nofile is not None:
+    if plan.settings.soft_nofile is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Before any number is in the pipe: all workers are born with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
     return Template(pid, writing, ReadyLevel.RELAY if is_relaying else ReadyLevel.FORK)
 
 
@@ -170,7 +169,7 @@ def _head_ms(front: Front | None) -> int:
 
 
 def _linger_ms(plan: WorkerPlan) -> int:
-    return _milliseconds(plan.linger_seconds)
+    return _milliseconds(plan.settings.linger_seconds)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -204,7 +203,7 @@ def launch_held(
     plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
 ) -> Template:
     """Start the user's program to be held at a level. Raises NotHeldError."""
-    reason = _why_not(plan.program.path)
+    reason = _why_not(plan.settings.program.path)
     if reason is not None:
         raise NotHeldError(reason)
     try:
@@ -243,10 +242,10 @@ def _launch_held(
         undo.callback(os.close, bell_fd)
         connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
-        if plan.stderr is StderrTarget.SOCKET:
+        if plan.settings.stderr is StderrTarget.SOCKET:
             targets[2] = connection
-        elif plan.stderr is not StderrTarget.INHERIT:
-            stderr_fd = open_stderr(plan.stderr)
+        elif plan.settings.stderr is not StderrTarget.INHERIT:
+            stderr_fd = open_stderr(plan.settings.stderr)
             copies.callback(os.close, stderr_fd)
             targets[2] = _copy_above(stderr_fd, _ABOVE_STANDARD_FDS, copies)
         pid = _execute_program(plan, level, privileges, targets)
@@ -260,16 +259,17 @@ def _launch_held(
 def _execute_program(
     plan: WorkerPlan, level: ReadyLevel, privileges: Privileges, targets: dict[int, int]
 ) -> int:
-    environment = dict(plan.environment)
+    environment = dict(plan.settings.environment)
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    log = _log_inode(targets[2]) if plan.stderr is StderrTarget.SYSLOG else 0
+    log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
+    front = plan.settings.front
     call = [
         level.value, plan.master_pid, int(HOLD_SIGNAL),
-        _head_ms(plan.front), _linger_ms(plan), _request_variables(plan.front), log,
+        _head_ms(front), _linger_ms(plan), _request_variables(front), log,
     ]  # fmt: skip
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
-    program = plan.program
+    program = plan.settings.program
     try:
         return _start(
             Execution(program.path, program.arguments, environment, targets), plan, privileges
@@ -290,6 +290,6 @@ def _log_inode(fd: int) -> int:
 
 def _start(execution: Execution, plan: WorkerPlan, privileges: Privileges) -> int:
     """Start foreign code, which must not run with more than it may have, not even for a moment."""
-    if privileges == Privileges() and plan.soft_nofile is None:
+    if privileges == Privileges() and plan.settings.soft_nofile is None:
         return execute(execution)
-    return execute_confined(execution, privileges, plan.soft_nofile, HOLD_OBJECT)
+    return execute_confined(execution, privileges, plan.settings.soft_nofile, HOLD_OBJECT)

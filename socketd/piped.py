@@ -13,7 +13,7 @@ from typing import NoReturn
 from socketd.errors import ExitCode, ProgramError, SystemFailureError, describe_errno
 from socketd.program import SHELL, Program
 from socketd.relay import RelaySettings, Sink, Source
-from socketd.spawner import StderrTarget, open_stderr
+from socketd.stderr import StderrTarget, open_stderr
 
 _OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, a program expects not
 

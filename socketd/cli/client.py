@@ -106,7 +106,7 @@ def _run_with_program(line: CommandLine) -> int:
     from socketd.cli.choices import choice
     from socketd.piped import PipedProgram, start_program
     from socketd.program import ShellUse, resolve
-    from socketd.spawner import StderrTarget
+    from socketd.stderr import StderrTarget
 
     settings = relay_settings(line)
     environment = dict(os.environ)

@@ -14,9 +14,10 @@ from socketd.address import Address, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.client import be_quiet, carry_own_streams
+from socketd.cli.given import given
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
+from socketd.config import DEFAULT_BACKLOG
 from socketd.directory import absolute
 from socketd.environment import peer_of
 from socketd.errors import (
@@ -42,9 +43,8 @@ def serve_own_streams(line: CommandLine) -> int:
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = absolute(pid_path)
-    backlog = parse_count(
-        line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
-    )
+    values = given(line)
+    backlog = values.number("backlog") or DEFAULT_BACKLOG
     address = None if passed else _address(line)
     announce = detach(console.speak_to, relays=True) if line.has("background") else None
     listener = passed[0] if address is None else listen(address, backlog)

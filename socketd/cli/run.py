@@ -21,11 +21,12 @@ from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.cli.invocation import command
 from socketd.config import ServiceSettings
-from socketd.configfile import Surroundings, load
+from socketd.configfile import load
 from socketd.directory import absolute
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.listeners import Listener, adopt, listen
 from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
+from socketd.settings.build import Surroundings
 from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
 from socketd.systemd import PassedSocket, find_manager, take_passed_sockets
 

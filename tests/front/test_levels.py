@@ -18,7 +18,7 @@ from harness.servers import run_socket
 from harness.supervisors import Supervisor
 from harness.waiting import wait_for
 from socketd.front import HOLD_SCRIPT
-from socketd.template import is_built
+from socketd.products import is_built
 
 from .conftest import SHOW, Script, Start
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from fuzz.texts import LONG_NUMBER, ODD, mixed
 from socketd.config import ServiceSettings
-from socketd.configfile import Surroundings, load
+from socketd.configfile import load
 from socketd.errors import ConfigurationError
+from socketd.settings.build import Surroundings
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin"}, {"web": 2})
 ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'

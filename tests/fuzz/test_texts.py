@@ -25,7 +25,6 @@ from socketd.address import (
 )
 from socketd.cli import options
 from socketd.cli.serve import settings_of
-from socketd.config import parse_count
 from socketd.duration import parse_duration
 from socketd.errors import (
     ListenError,
@@ -36,6 +35,7 @@ from socketd.errors import (
 )
 from socketd.filemode import parse_mode
 from socketd.program import ShellUse, resolve
+from socketd.settings.kinds import BadValueError, Count
 from socketd.systemd import find_manager, take_passed_sockets
 
 ADDRESS_PARTS = ("tcp:", "unix:", "fd:", "/", ":", "[", "]", "::1", "localhost", "web", "#1", "-")
@@ -43,12 +43,14 @@ ADDRESS_PARTS = ("tcp:", "unix:", "fd:", "/", ":", "[", "]", "::1", "localhost",
 PASSED_NAMES = mixed(("web", "#1", "0", "1")).map(lambda text: text.replace(":", ""))
 DURATION_PARTS = (".", "ms", "s", "m", "h", "d", "0.5", "1e9", "inf", "nan", "_", "+")
 YEAR_SECONDS = 365 * 86400
-NAMES = [option.name for option in options.OPTIONS]
+NAMES = [option.name for option in options.all_options()]
 LETTERS = "".join(
-    option.letter + (":" if option.metavar else "") for option in options.OPTIONS if option.letter
+    option.letter + (":" if option.metavar else "")
+    for option in options.all_options()
+    if option.letter
 )
-LONG_NAMES = [option.name + ("=" if option.metavar else "") for option in options.OPTIONS]
-VALUES = sorted({value for option in options.OPTIONS for value in option.choices})
+LONG_NAMES = [option.name + ("=" if option.metavar else "") for option in options.all_options()]
+VALUES = sorted({value for option in options.all_options() for value in option.choices})
 WORD_PARTS = (*(f"--{name}" for name in NAMES), *VALUES, *LETTERS.replace(":", ""), "-", "--", "=")
 SETTING = "--setting"
 _Value = TypeVar("_Value")
@@ -140,10 +142,13 @@ def test_mode_is_permissions(text: str) -> None:
 @example(LONG_NUMBER)
 def test_count_is_a_number_within_its_bounds(text: str) -> None:
     """As many as are asked for, in digits that everybody reads."""
-    count, error = attempt(lambda: parse_count(text, SETTING, 1, 1024))
+    try:
+        count = Count(1, 1024).read(text)
+    except BadValueError:
+        count = None
 
-    assert is_one_line(error)
     if count is not None:
+        assert isinstance(count, int)
         assert 1 <= count <= 1024
         assert count == int(text)
         assert text.isascii()
@@ -180,11 +185,12 @@ def test_options_are_those_that_getopt_finds(arguments: list[str]) -> None:
         with pytest.raises(UsageError):
             options.parse(arguments)
         return
-    by_letter = {f"-{one.letter}": one.name for one in options.OPTIONS if one.letter}
-    expected = {by_letter.get(key, key.removeprefix("--")): value for key, value in pairs}
+    by_letter = {f"-{one.letter}": one.name for one in options.all_options() if one.letter}
+    named = [(by_letter.get(key, key.removeprefix("--")), value) for key, value in pairs]
+    expected = dict(named)
     line, error = attempt(lambda: options.parse(arguments))
 
-    is_one_empty = any(one.metavar and expected.get(one.name) == "" for one in options.OPTIONS)
+    is_one_empty = any(one.metavar and (one.name, "") in named for one in options.all_options())
     assert (error is not None) is is_one_empty
     if line is not None:
         assert (line.values, line.operands) == (expected, operands)
@@ -204,7 +210,8 @@ def test_options_are_those_that_getopt_finds(arguments: list[str]) -> None:
 def test_command_line_is_settings(values: dict[str, str], operand: str) -> None:
     """Or one error of those that the commands tell in a line."""
     line = options.CommandLine()
-    line.values = {"program": "cat", "loop": "", "fork": "", **values}
+    for name, value in {"program": "cat", "loop": "", "fork": "", **values}.items():
+        line.add(name, value)
     line.operands = [operand]
     where = {"PATH": "/usr/bin:/bin"}
     settings, error = attempt(lambda: settings_of(line, where), SocketdError)

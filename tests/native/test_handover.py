@@ -13,7 +13,8 @@ import pytest
 
 from harness.waiting import wait_for
 from socketd.board import Board
-from socketd.launch import HOLD_OBJECT, HOLD_SIGNAL
+from socketd.launch import HOLD_SIGNAL
+from socketd.products import HOLD_OBJECT
 
 from .fake_master import wait_readable
 

@@ -1,19 +1,17 @@
 """One rule for every duration, on the command lines and in a file: 0 is none, a year is one."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
-import msgspec
 import pytest
 
 from harness.clients import exchange
 from harness.scgi import request
 from harness.servers import Server, run_socket
 from harness.supervisors import run_socketd
-from socketd.cli.options import OPTIONS
-from socketd.schema import Duration, Service
-from socketd.template import is_built
+from socketd.cli.options import all_options
+from socketd.products import is_built
+from socketd.settings.kinds import Duration
+from socketd.settings.table import CGI, FILE, offered
 
 SERVE = ("-s", "-l", "-f", "-p", "cat", "-B", "127.0.0.1", "0")
 # What an option needs beside it to be understood at all.
@@ -27,20 +25,7 @@ WITHOUT_FRONT = [
 ]  # fmt: skip
 
 
-def keys(table: type[msgspec.Struct], path: str = "") -> Iterator[str]:
-    """Yield the path of every duration in a table of a file, and in the tables in it."""
-    for field in msgspec.structs.fields(table):
-        kinds = [field.type, *get_args(field.type)]
-        kinds += [kind for one in kinds for kind in get_args(one)]
-        name = f"{path}{field.encode_name}"
-        if Duration in kinds:
-            yield name
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-                yield from keys(kind, f"{name}.")
-
-
-@pytest.mark.parametrize("name", [one.name for one in OPTIONS if one.metavar == "TIME"])
+@pytest.mark.parametrize("name", [one.name for one in all_options() if one.metavar == "TIME"])
 def test_no_option_takes_0_for_a_time(name: str) -> None:
     """Neither as never nor as at once; each says what it takes."""
     done = run_socket(f"--{name}", "0", *BESIDE.get(name, SERVE))
@@ -51,8 +36,7 @@ def test_no_option_takes_0_for_a_time(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["head-timeout", "keep-timeout", "idle-timeout", "time-limit", "linger", "drain-timeout"],
+    "name", [one.option for one in offered(CGI) if isinstance(one.kind, Duration)]
 )
 def test_no_option_of_cgi_takes_0_for_a_time(name: str) -> None:
     """The other command is no exception."""
@@ -64,7 +48,7 @@ def test_no_option_of_cgi_takes_0_for_a_time(name: str) -> None:
 
 def test_no_key_takes_0_for_a_time(tmp_path: Path) -> None:
     """All of them are told of at once."""
-    found = set(keys(Service))
+    found = {one.key for one in offered(FILE) if isinstance(one.kind, Duration)}
     assert len(found) >= 9
     file = tmp_path / "services.toml"
     paths = sorted(found, key=lambda name: name.count("."))

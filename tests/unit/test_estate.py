@@ -1,11 +1,12 @@
 """What is left to the next version comes back as it was, or is refused in one line."""
 
+import dataclasses
 import json
 import os
 
 import pytest
 from fuzz.texts import mixed
-from hypothesis import example, given
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 from socketd import estate as testament
@@ -150,3 +151,18 @@ def test_descriptor_of_an_estate_is_a_number(text: str) -> None:
         assert fd == int(text)
         return
     assert len(complaint.splitlines()) == 1
+
+
+@given(st.builds(ServiceSettings, relay=st.none()))
+def test_every_field_of_the_settings_is_passed_on(settings: ServiceSettings) -> None:
+    """A field that is added and not passed on would differ."""
+    estate = Estate([dataclasses.replace(heir(settings.address), settings=settings)], (3, 4))
+    try:
+        written = testament.write(estate, [], None)
+    except OverflowError:  # a number that no setting is
+        reject()
+    fd = os.memfd_create("estate")
+    os.write(fd, written)
+
+    # By their texts: a number that is none is not equal to itself.
+    assert repr(testament.read(fd)[0].heirs[0].settings) == repr(settings)
