@@ -1,1 +1,1 @@
-"""Whatever reads what strangers or people have written, driven by a fuzzer."""
+"""The decoders of the wrappers, driven by a fuzzer."""

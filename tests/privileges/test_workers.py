@@ -13,7 +13,8 @@ import pytest
 from harness.processes import view
 from harness.waiting import wait_for
 from socketd.board import SlotState
-from socketd.confinement import RESOURCES, Confinement, ResourceLimit
+from socketd.confinement import Confinement, ResourceLimit
+from socketd.privileges import RESOURCES
 
 from .conftest import StartWorkers
 

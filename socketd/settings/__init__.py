@@ -1,1 +1,0 @@
-"""What an operator can set: one table of settings, their values and texts, and what they make."""
