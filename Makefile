@@ -9,7 +9,7 @@ ADDRESS ?= localhost
 PORT ?= 7000
 JOBS ?= 2
 
-.PHONY: run test lint types walls unit process sanitized bench bench-docs clean
+.PHONY: run test lint types walls tables unit process sanitized bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -45,6 +45,10 @@ types: $(STAMP)
 
 walls: $(STAMP)
 	$(BIN)/lint-imports
+
+# The tables of settings and options in the documents.
+tables: $(STAMP)
+	PYTHONPATH=. $(BIN)/python docs/tables.py
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit

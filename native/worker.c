@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -195,4 +196,12 @@ void worker_leave(struct worker *worker)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     close(worker->listener_fd);
     worker->listener_fd = -1;
+}
+
+void worker_leave_pool(struct worker *worker)
+{
+    if (worker->listener_fd >= 0)
+        worker_leave(worker);
+    close(worker->doorbell.fd);
+    munmap(worker->board.header, board_size(worker->board.capacity));
 }

@@ -39,6 +39,9 @@ int worker_wait(const struct worker *worker, struct environment *environment);
  * than become the program: as long as anybody has a listening socket, clients are let in. */
 void worker_leave(struct worker *worker);
 
+/* The same, and give back all else of the pool's: nothing can be told to the master any more. */
+void worker_leave_pool(struct worker *worker);
+
 /* Leave word of a failure and end. */
 _Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status);
 

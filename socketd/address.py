@@ -67,7 +67,7 @@ def parse_operand(text: str, host: str | None) -> Address:
     """
     if "/" in text:
         if host is not None:
-            raise UsageError(f"-B {host} does not apply to the UNIX path {text!r}")
+            raise UsageError(f"-B {host!r} does not apply to the UNIX path {text!r}")
         return UnixAddress(text)
     if not text:
         raise UsageError("the port is empty: give a number, a service name or a path")
@@ -87,7 +87,7 @@ def parse_listen(text: str) -> Address:
         return TcpAddress(found["v6"] or found["host"], found["port"])
     if scheme == "unix" and rest.startswith("/") and "\0" not in rest:
         return UnixAddress(rest)
-    if scheme == "fd" and rest:
+    if scheme == "fd" and rest and ":" not in rest:  # which parts names from one another
         return InheritedAddress(rest)
     raise UsageError(f"{text!r} is not {LISTEN_FORMS}")
 
@@ -97,7 +97,7 @@ def place_of(address: Address) -> str:
     if isinstance(address, UnixAddress):
         return f"unix:{address.path}"
     if isinstance(address, InheritedAddress):
-        return f"fd:{address.name}" + (f"#{address.position}" if address.position else "")
+        return f"fd:{address.name}" + (f":{address.position}" if address.position else "")
     if address.host is None:
         return f"tcp:{address.port}"
     host = f"[{address.host}]" if ":" in address.host else address.host

@@ -4,7 +4,14 @@ Owns the values as an operator has chosen them. Must not know how they are appli
 the users that are named exist.
 """
 
+import resource
 from dataclasses import dataclass
+
+RESOURCES = {
+    name.removeprefix("RLIMIT_").lower(): int(getattr(resource, name))
+    for name in dir(resource)
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
+}
 
 
 @dataclass(frozen=True, slots=True)

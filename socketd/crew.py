@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
-from socketd.config import MOST_WORKERS, ServiceSettings
+from socketd.config import ServiceSettings, WorkerKind
 from socketd.listeners import Listener
+from socketd.products import is_built
+from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
-from socketd.spawner import ReadyLevel, Spawner, WorkerKind, WorkerPlan
-from socketd.template import NativeSpawner, is_built
-from socketd.wheel import Timers
+from socketd.settings.table import MOST_WORKERS
+from socketd.spawner import Spawner, WorkerPlan
+from socketd.template import NativeSpawner
+from socketd.wheel import Wheel
 from socketd.worker import RETIRE_SIGNAL, PythonSpawner
 
 
@@ -51,7 +54,7 @@ class Crew:
         service: str,
         most: int,
         doorbell_fd: int,
-        wheel: Timers,
+        wheel: Wheel,
         family: Family,
         state: CrewState | None = None,
     ) -> None:
@@ -80,12 +83,6 @@ class Crew:
         return not self._former and all(spawner.is_gone for spawner in self._spawners)
 
     @property
-    def template_pids(self) -> tuple[int, ...]:
-        """Return the processes that make workers or have made some."""
-        pids = {pid for spawner in self._spawners for pid in spawner.pids}
-        return tuple(pids | self._former)
-
-    @property
     def has_unborn(self) -> bool:
         """Tell whether workers have been claimed and not been asked for."""
         return bool(self._unborn)
@@ -104,20 +101,7 @@ class Crew:
         self, settings: ServiceSettings, listener: Listener, generation: int
     ) -> Spawner:
         """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
-        plan = WorkerPlan(
-            listener.socket,
-            settings.program,
-            settings.environment,
-            settings.stderr,
-            self._doorbell_fd,
-            os.getpid(),
-            settings.relay,
-            generation,
-            settings.confinement,
-            settings.soft_nofile,
-            settings.readiness,
-            settings.front,
-        )
+        plan = WorkerPlan(settings, listener.socket, self._doorbell_fd, os.getpid(), generation)
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
         if settings.worker is WorkerKind.PYTHON:
@@ -152,11 +136,6 @@ class Crew:
         """Have nobody make workers any more."""
         for spawner in self._spawners:
             spawner.close()
-
-    def leave_word(self) -> None:
-        """Have those leave at once who are not born yet."""
-        for number in self.board.find(SlotState.STARTING):
-            self.board.ask_to_retire(number)
 
     def claim(self, workers: Iterable[int], generation: int) -> None:
         """Take slots for workers that are to be asked for."""
@@ -199,6 +178,11 @@ class Crew:
             return True
         return any(spawner.bury(child) for spawner in self._spawners)
 
+    def find_room(self) -> None:
+        """Take note that a process has ended: there may be room for a template that had none."""
+        if self._spawners:
+            self._spawners[-1].find_room()
+
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
         for spawner in self._spawners:
@@ -232,13 +216,14 @@ class Crew:
         self.ask_for_unborn()
         for spawner in self._spawners:
             spawner.give_up_coming()
+        templates = {pid for spawner in self._spawners for pid in spawner.pids}
         return CrewState(
             self._generation,
             self.board.fd,
             self.board.watched,
             dict(self.family.workers),
             tuple(self._terminated),
-            self.template_pids,
+            tuple(templates | self._former),
         )
 
     def _abandon_unborn_of_former(self) -> None:

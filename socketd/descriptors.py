@@ -4,12 +4,27 @@ Owns the search for them. Must not know what any is for.
 """
 
 import contextlib
+import errno
+import fcntl
 import os
 import resource
 
 LAST_STANDARD_FD = 2
 _MOST_FDS = 2**20  # the kernel's default for fs.nr_open
 _FOLDER = "/proc/self/fd"
+
+
+def copy_above(fd: int, lowest: int) -> int:
+    """Return a copy of a descriptor, close-on-exec, with no lower number. Raises OSError.
+
+    Where the limit is too low for such a number fcntl(2) says that an argument is invalid.
+    """
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
 
 
 def close_on_exec() -> list[int]:

@@ -8,6 +8,9 @@ import re
 
 from socketd.errors import UsageError
 
+# poll(2) takes milliseconds as a C int, and so does epoll_wait(2): 24 days.
+LONGEST_WAIT_SECONDS = float((2**31 - 1) // 1000)
+_SHORTEST_SECONDS = 0.001
 _LONGEST_SECONDS = 365 * 86400.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -16,13 +19,25 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 def parse_duration(text: str, setting: str) -> float:
     """Return the seconds of a duration: `30s`, `5m`, `1.5h`, `250ms`, `2d`.
 
-    A bare number means seconds. Raises UsageError for anything else and for more than a year.
+    A bare number means seconds. Raises UsageError for anything else, for more than a year and for
+    less than a millisecond: to one reader 0 means never, to the next at once, and either may be the
+    opposite of what was meant. Where there can be no limit the setting is left out.
     """
     found = _DURATION.fullmatch(text)
     seconds = float(found[1]) * _UNIT_SECONDS[found[2] or "s"] if found else math.inf
-    if seconds > _LONGEST_SECONDS:
+    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
         raise UsageError(
             f"{setting}: {text!r} is not a duration; give a number and one of ms, s, m, h, d, "
-            "for example 30s, up to a year"
+            "for example 30s, from 1ms to 365d"
         )
     return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest text that `parse_duration` reads so: `1h`, `90s`, `250ms`."""
+    for unit in ("d", "h", "m", "s"):
+        count = seconds / _UNIT_SECONDS[unit]
+        if count >= 1 and count == int(count):
+            return f"{int(count)}{unit}"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:g}ms" if milliseconds == int(milliseconds) else f"{seconds!r}s"

@@ -101,10 +101,16 @@ class SystemFailureError(SocketdError):
     exit_code = ExitCode.SYSTEM
 
 
-class BugError(SocketdError):
-    """Something happened that nobody has foreseen; the log has the traceback."""
+_SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.ENOBUFS})
 
-    exit_code = ExitCode.BUG
+
+def is_shortage(error_number: int) -> bool:
+    """Tell whether the system had no room: for processes, memory or open files of all together.
+
+    The end of any process may have made some. A limit of open files (EMFILE) is each process's own,
+    so nobody's end is of use to another.
+    """
+    return error_number in _SHORTAGES
 
 
 def describe_errno(error_number: int) -> str:

@@ -7,56 +7,46 @@ board and the phases of the pool among them): a version that does not know the f
 before it is put in anybody's place.
 """
 
+import dataclasses
+import json
 import os
+import re
+import typing
 
 import msgspec
 
-from socketd.address import Address, InheritedAddress, UnixAddress, parse_listen, place_of
+from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.config import ServiceSettings
-from socketd.confinement import Confinement
 from socketd.errors import SystemFailureError
-from socketd.front import Front
 from socketd.listeners import ListenerState
-from socketd.pool import PoolSettings
-from socketd.program import Program
 from socketd.roster import Heir
 from socketd.service import ServiceState
-from socketd.spawner import Readiness, StderrTarget, WorkerKind
-from socketd.succession import Estate
+from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 4
+VERSION = 6
+_DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
-class _Address(msgspec.Struct):
-    """An address; the unions of the program's own types cannot be told apart in bytes."""
-
-    text: str
-    mode: int | None = None
-    owner: str | None = None
-    group: str | None = None
-    position: int = 0
+_PLACES: dict[str, type[Address]] = {
+    kind.__name__: kind for kind in (TcpAddress, UnixAddress, InheritedAddress)
+}
+# Everything of a service's settings but its address, which is one of several types, and the relay,
+# which only services have that nobody takes over.
+_HINTS = typing.get_type_hints(ServiceSettings)
+_Settings = msgspec.defstruct(
+    "_Settings", [(name, kind) for name, kind in _HINTS.items() if name not in {"address", "relay"}]
+)
 
 
 class _Service(msgspec.Struct):
     """A service: its settings, its listener, its workers."""
 
-    name: str
-    address: _Address
-    program: Program
-    environment: dict[str, str]
-    pool: PoolSettings
-    backlog: int
-    stderr: StderrTarget
-    worker: WorkerKind
-    confinement: Confinement
-    soft_nofile: int | None
-    readiness: Readiness
-    front: Front | None
-    is_inner: bool
+    settings: dict[str, object]
+    place: str
+    address: dict[str, object]
     listener: ListenerState
-    state: ServiceState | None
-    remains: tuple[int, ...]
+    state: ServiceState
 
 
 class _Testament(msgspec.Struct):
@@ -65,7 +55,6 @@ class _Testament(msgspec.Struct):
     version: int
     services: list[_Service]
     doorbell: tuple[int, int]
-    crashes: int
     passed: list[PassedSocket]
     soft_nofile: int | None
     program_version: str = "unknown"
@@ -83,83 +72,67 @@ def check_version(version: int) -> None:
 def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:
     """Put an estate into bytes, with the sockets that a manager had passed."""
     services = [_service_of(heir) for heir in estate.heirs]
-    testament = _Testament(
-        VERSION,
-        services,
-        estate.doorbell,
-        estate.crashes,
-        passed,
-        soft_nofile,
-        estate.version,
-    )
-    return msgspec.msgpack.encode(testament)
+    testament = _Testament(VERSION, services, estate.doorbell, passed, soft_nofile, estate.version)
+    return _encode(testament)
+
+
+def descriptor_of(text: str) -> int:
+    """Return the descriptor that a variable names. Raises SystemFailureError if it names none."""
+    if not _DESCRIPTOR.fullmatch(text):
+        raise SystemFailureError(
+            f"{ESTATE_VARIABLE}: {text!r} is not the number of a descriptor; unset it"
+        )
+    return int(text)
 
 
 def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
-    """Read what `write` has written; closes the descriptor."""
-    with os.fdopen(fd, "rb") as file:
-        file.seek(0)
-        testament = msgspec.msgpack.decode(file.read(), type=_Testament)
-    heirs = [
-        Heir(_settings_of(service), service.listener, service.state, service.remains)
-        for service in testament.services
-    ]
+    """Read what `write` has written; closes the descriptor. Raises SystemFailureError."""
+    testament, heirs = _decode(fd)
     return (
-        Estate(heirs, testament.doorbell, testament.crashes, testament.program_version),
+        Estate(heirs, testament.doorbell, testament.program_version),
         testament.passed,
         testament.soft_nofile,
     )
 
 
+def _decode(fd: int) -> tuple[_Testament, list[Heir]]:
+    try:
+        with os.fdopen(fd, "rb") as file:
+            file.seek(0)
+            content = json.loads(file.read())
+        testament = msgspec.convert(content, _Testament, str_keys=True)
+        heirs = [
+            Heir(_settings_of(service), service.listener, service.state)
+            for service in testament.services
+        ]
+    except (OSError, RecursionError, ValueError) as error:  # msgspec's are ValueErrors
+        raise SystemFailureError(
+            f"{ESTATE_VARIABLE}: descriptor {fd} holds nothing that another version of socketd has "
+            f"left: {error}; unset it"
+        ) from error
+    return testament, heirs
+
+
+def _encode(testament: _Testament) -> bytes:
+    """Return ASCII: a path, an argument or a variable may hold bytes that are no text.
+
+    Python has each of them as a lone surrogate (PEP 383), which UTF-8 has no form for and JSON has.
+    """
+    return json.dumps(msgspec.to_builtins(testament, str_keys=True)).encode("ascii")
+
+
 def _service_of(heir: Heir) -> _Service:
-    settings = heir.settings
-    return _Service(
-        settings.name,
-        _address_of(settings.address),
-        settings.program,
-        settings.environment,
-        settings.pool,
-        settings.backlog,
-        settings.stderr,
-        settings.worker,
-        settings.confinement,
-        settings.soft_nofile,
-        settings.readiness,
-        settings.front,
-        settings.is_inner,
-        heir.listener,
-        heir.state,
-        heir.remains,
-    )
-
-
-def _address_of(address: Address) -> _Address:
-    if isinstance(address, UnixAddress):
-        return _Address(place_of(address), address.mode, address.owner, address.group)
-    if isinstance(address, InheritedAddress):
-        return _Address(f"fd:{address.name}", position=address.position)
-    return _Address(place_of(address))
+    address = heir.settings.address
+    settings = {name: getattr(heir.settings, name) for name in _Settings.__struct_fields__}
+    fields = dataclasses.asdict(address)
+    return _Service(settings, type(address).__name__, fields, heir.listener, heir.state)
 
 
 def _settings_of(service: _Service) -> ServiceSettings:
-    stored = service.address
-    address = parse_listen(stored.text)
-    if isinstance(address, UnixAddress):
-        address = UnixAddress(address.path, stored.mode, stored.owner, stored.group)
-    elif isinstance(address, InheritedAddress):
-        address = InheritedAddress(address.name, stored.position)
-    return ServiceSettings(
-        service.name,
-        address,
-        service.program,
-        service.environment,
-        service.pool,
-        service.backlog,
-        service.stderr,
-        service.worker,
-        confinement=service.confinement,
-        soft_nofile=service.soft_nofile,
-        readiness=service.readiness,
-        front=service.front,
-        is_inner=service.is_inner,
-    )
+    """Return the settings. Raises ValueError for what none are."""
+    place = _PLACES.get(service.place)
+    if place is None:
+        raise ValueError(f"{service.place!r} is no kind of address")
+    known = msgspec.convert(service.settings, type=_Settings, str_keys=True)
+    values = {name: getattr(known, name) for name in _Settings.__struct_fields__}
+    return ServiceSettings(address=msgspec.convert(service.address, type=place), **values)

@@ -12,7 +12,6 @@ is started would make the start of many services take the square of their number
 """
 
 import errno
-import fcntl
 import gc
 import os
 import resource
@@ -21,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from socketd.descriptors import copy_above
 from socketd.privileges import CannotApplyError, Privileges, apply_to_template
 
 _FAILED_STATUS = 111
@@ -63,17 +63,20 @@ def execute_confined(
     Raises OSError, as CannotApplyError.
     """
     reading, low = os.pipe2(os.O_CLOEXEC)
-    writing = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, max(execution.targets) + 1)
-    os.close(low)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _become(execution, privileges, soft_nofile, needed, writing)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.close(writing)
-    with open(reading, "rb") as answer:  # ends with exec
+    with open(reading, "rb") as answer:
+        try:
+            writing = copy_above(low, max(execution.targets) + 1)
+        finally:
+            os.close(low)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _become(execution, privileges, soft_nofile, needed, writing)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(writing)
+        # Ends with exec.
         number, _, attempt = answer.read().decode(errors="replace").partition(" ")
     if attempt:
         os.waitpid(pid, 0)

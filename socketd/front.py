@@ -11,21 +11,21 @@ which runs the CGI program for each request.
 import contextlib
 import enum
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from socketd.directory import absolute
 from socketd.errors import ProgramError, SystemFailureError, UsageError
+from socketd.products import FCGI_WRAPPER, SCGI_WRAPPER
 from socketd.program import Program, locate
 
 # In the package, and where its commands are.
-_SCGI_WRAPPERS = (
-    os.path.join(os.path.dirname(__file__), "native", "scgi2cgi"),
-    os.path.join(sys.prefix, "bin", "scgi2cgi"),
-)
-FCGI_WRAPPER = os.path.join(os.path.dirname(__file__), "native", "fcgi2cgi")
+_SCGI_WRAPPERS = (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi"))
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
+_REQUEST_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*\*?", re.ASCII)
+_LONGEST_LIST = 4000
 _PREFIX = "SOCKETD_PROGRAM_"
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_HEAD_SECONDS = 30.0
@@ -48,11 +48,13 @@ class Front:
     """What a worker does first with a connection: it takes an SCGI request off it.
 
     With `root` the request chooses its program in that folder. `head_seconds` is for the whole
-    head of a request.
+    head of a request. `request_variables` are the names that it may set, None for all but those
+    that are stopped.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
     root: str | None = None
+    request_variables: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def put_behind(
     chosen: Program | str,
     own_variables: Mapping[str, str],
     waits: Waits = USUAL_WAITS,
+    request_variables: tuple[str, ...] | None = None,
 ) -> CgiProgram:
     """Put a program, or a folder of them, behind a protocol.
 
@@ -95,10 +98,32 @@ def put_behind(
     program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
     directory = root if root is not None else os.path.dirname(program.path)
     if kind is FrontKind.SCGI:
-        return CgiProgram(program, Front(waits.head_seconds, root), environment, directory)
+        front = Front(waits.head_seconds, root, request_variables)
+        return CgiProgram(program, front, environment, directory)
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
-    wrapper = _wrapper(*_options(waits), "--env-prefix", _PREFIX, *what)
+    options = _options(waits, request_variables)
+    wrapper = _wrapper(*options, "--env-prefix", _PREFIX, *what)
     return CgiProgram(wrapper, None, _hidden(environment), directory)
+
+
+def parse_request_variables(text: str, setting: str) -> tuple[str, ...]:
+    """Read names that a request may set, with commas between them. Raises UsageError."""
+    names = tuple(text.split(","))
+    for name in names:
+        check_request_variable(name, setting)
+    if len(text) > _LONGEST_LIST:
+        raise UsageError(f"{setting}: the list is longer than {_LONGEST_LIST} bytes")
+    return names
+
+
+def check_request_variable(name: str, setting: str) -> str:
+    """Return a name that a request may set. Raises UsageError. See native/front/names.h."""
+    if not _REQUEST_VARIABLE.fullmatch(name):
+        raise UsageError(
+            f"{setting}: {name!r} is neither the name of a variable, nor a beginning of names with "
+            "a * behind it, nor standard"
+        )
+    return name
 
 
 def _hidden(environment: Mapping[str, str]) -> dict[str, str]:
@@ -135,17 +160,23 @@ def _is_same(path: str, other: str) -> bool:
     return False
 
 
-def pass_on(place: str, waits: Waits = USUAL_WAITS) -> CgiProgram:
+def pass_on(
+    place: str, waits: Waits = USUAL_WAITS, request_variables: tuple[str, ...] | None = None
+) -> CgiProgram:
     """Have FastCGI requests passed on to a service with an SCGI front, at `unix:/PATH`."""
-    program = _wrapper(*_options(waits), "--to", place)
+    program = _wrapper(*_options(waits, request_variables), "--to", place)
     return CgiProgram(program, None, {"PATH": SAFE_PATH}, "/")
 
 
-def _options(waits: Waits) -> list[str]:
-    """Return the options by which the FastCGI wrapper is told how long to wait."""
+def _options(waits: Waits, request_variables: tuple[str, ...] | None) -> list[str]:
+    """Return the options by which the FastCGI wrapper is told how long to wait, and for what."""
+    names = (
+        [] if request_variables is None else ["--request-variables", ",".join(request_variables)]
+    )
     return [
         "--head-timeout", _wrapper_seconds(waits.head_seconds),
         "--keep-timeout", _wrapper_seconds(waits.keep_seconds),
+        *names,
     ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ import struct
 from socketd import procfs
 from socketd.launch import HOLD_SIGNAL, NotHeldError, Template
 from socketd.peek import Peek, Spot
-from socketd.spawner import ReadyLevel
+from socketd.readiness import ReadyLevel
 
 
 # How a program may wait for its input; native/hold/place.c has the same set, by name.

@@ -12,6 +12,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import resource
 import signal
@@ -20,24 +21,25 @@ import stat
 from dataclasses import dataclass, field
 
 from socketd.board import Board
+from socketd.descriptors import copy_above
 from socketd.doorbell import open_anew
 from socketd.errors import SocketdError
 from socketd.execution import Execution, execute, execute_confined
 from socketd.front import Front
 from socketd.loadable import why_not_loadable
 from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
+from socketd.products import HOLD_OBJECT
 from socketd.program import SHELL
-from socketd.spawner import ReadyLevel, StderrTarget, WorkerPlan, open_stderr
-
-_FOLDER = os.path.join(os.path.dirname(__file__), "native")
-EXECUTABLE = os.path.join(_FOLDER, "socketd-zygote")
-HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
+from socketd.readiness import ReadyLevel
+from socketd.spawner import WorkerPlan
+from socketd.stderr import StderrTarget, open_stderr
 
 # Nobody uses the last real-time signals; native/hold is told the number.
 HOLD_SIGNAL = signal.SIGRTMAX - 3
 
 NUMBER = "I"
 _SMALLEST_PIPE = 65536
+_MOST_MS = 2**31 - 1
 # The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
 _FIRST_FD = 3
 _ABOVE_FIXED_FDS = 16
@@ -104,7 +106,7 @@ def _slots_pipe(board: Board) -> tuple[int, int]:
 
 def _copy_above(fd: int, lowest: int, copies: contextlib.ExitStack) -> int:
     # posix_spawn duplicates in turn: no source may lie among the targets.
-    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+    copy = copy_above(fd, lowest)
     copies.callback(os.close, copy)
     return copy
 
@@ -113,17 +115,18 @@ def launch_zygote(
     plan: WorkerPlan, board: Board, executable: str, privileges: Privileges, service: str
 ) -> Template:
     """Start our own template. Raises OSError."""
-    is_relaying = plan.readiness.level is ReadyLevel.RELAY
+    is_relaying = plan.settings.readiness.level is ReadyLevel.RELAY
     reading, writing = _slots_pipe(board)
     arguments = [
         f"socketd: {service}",  # what ps(1) shows first, also of idle workers
         "--master", str(plan.master_pid),
-        "--stderr", plan.stderr.value,
-        "--path", plan.program.path,
-        *_front_options(plan.front),
+        "--stderr", plan.settings.stderr.value,
+        "--path", plan.settings.program.path,
+        *_front_options(plan.settings.front),
+        *(("--linger-ms", str(_linger_ms(plan))) if plan.settings.linger_seconds else ()),
         *_options(privileges),
         *(("--ready", ReadyLevel.RELAY.value) if is_relaying else ()),
-        "--", *plan.program.arguments,
+        "--", *plan.settings.program.arguments,
     ]  # fmt: skip
     try:
         with contextlib.ExitStack() as copies:
@@ -132,17 +135,17 @@ def launch_zygote(
             sources = (board.fd, plan.listener.fileno(), reading, bell_fd)
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
-            pid = execute(Execution(executable, arguments, plan.environment, targets))
+            pid = execute(Execution(executable, arguments, plan.settings.environment, targets))
     except OSError:
         os.close(writing)
         raise
     finally:
         os.close(reading)
-    if plan.soft_nofile is not None:
+    if plan.settings.soft_nofile is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         # Before any number is in the pipe: all workers are born with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
     return Template(pid, writing, ReadyLevel.RELAY if is_relaying else ReadyLevel.FORK)
 
 
@@ -151,11 +154,27 @@ def _front_options(front: Front | None) -> list[str]:
     if front is None:
         return []
     root = [] if front.root is None else ["--scgi-root", front.root]
-    return ["--scgi-head-ms", str(_head_ms(front)), *root]
+    listed = _request_variables(front)
+    names = ["--scgi-names", listed] if listed else []
+    return ["--scgi-head-ms", str(_head_ms(front)), *root, *names]
+
+
+def _request_variables(front: Front | None) -> str:
+    """Return the list of native/front/names.h, nothing where every name may come."""
+    return "" if front is None else ",".join(front.request_variables or ())
 
 
 def _head_ms(front: Front | None) -> int:
-    return 0 if front is None else max(1, round(front.head_seconds * 1000))
+    return 0 if front is None else _milliseconds(front.head_seconds)
+
+
+def _linger_ms(plan: WorkerPlan) -> int:
+    return _milliseconds(plan.settings.linger_seconds)
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return a duration as the native side counts it: 24 days are as good as a year there."""
+    return min(math.ceil(seconds * 1000), _MOST_MS)
 
 
 def _options(privileges: Privileges) -> list[str]:
@@ -184,7 +203,7 @@ def launch_held(
     plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
 ) -> Template:
     """Start the user's program to be held at a level. Raises NotHeldError."""
-    reason = _why_not(plan.program.path)
+    reason = _why_not(plan.settings.program.path)
     if reason is not None:
         raise NotHeldError(reason)
     try:
@@ -223,10 +242,10 @@ def _launch_held(
         undo.callback(os.close, bell_fd)
         connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
-        if plan.stderr is StderrTarget.SOCKET:
+        if plan.settings.stderr is StderrTarget.SOCKET:
             targets[2] = connection
-        elif plan.stderr is not StderrTarget.INHERIT:
-            stderr_fd = open_stderr(plan.stderr)
+        elif plan.settings.stderr is not StderrTarget.INHERIT:
+            stderr_fd = open_stderr(plan.settings.stderr)
             copies.callback(os.close, stderr_fd)
             targets[2] = _copy_above(stderr_fd, _ABOVE_STANDARD_FDS, copies)
         pid = _execute_program(plan, level, privileges, targets)
@@ -240,13 +259,17 @@ def _launch_held(
 def _execute_program(
     plan: WorkerPlan, level: ReadyLevel, privileges: Privileges, targets: dict[int, int]
 ) -> int:
-    environment = dict(plan.environment)
+    environment = dict(plan.settings.environment)
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    log = _log_inode(targets[2]) if plan.stderr is StderrTarget.SYSLOG else 0
-    call = [level.value, plan.master_pid, int(HOLD_SIGNAL), _head_ms(plan.front), log]
+    log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
+    front = plan.settings.front
+    call = [
+        level.value, plan.master_pid, int(HOLD_SIGNAL),
+        _head_ms(front), _linger_ms(plan), _request_variables(front), log,
+    ]  # fmt: skip
     environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
-    program = plan.program
+    program = plan.settings.program
     try:
         return _start(
             Execution(program.path, program.arguments, environment, targets), plan, privileges
@@ -267,6 +290,6 @@ def _log_inode(fd: int) -> int:
 
 def _start(execution: Execution, plan: WorkerPlan, privileges: Privileges) -> int:
     """Start foreign code, which must not run with more than it may have, not even for a moment."""
-    if privileges == Privileges() and plan.soft_nofile is None:
+    if privileges == Privileges() and plan.settings.soft_nofile is None:
         return execute(execution)
-    return execute_confined(execution, privileges, plan.soft_nofile, HOLD_OBJECT)
+    return execute_confined(execution, privileges, plan.settings.soft_nofile, HOLD_OBJECT)

@@ -37,20 +37,28 @@ class WorkerAccepted:
 class WorkerExited:
     """A worker's process is gone; `status` is its exit code, or minus the signal that ended it.
 
-    `detail` is what the worker left in writing about its failure, if anything.
+    `detail` is what the worker left in writing about its failure, if anything; `is_shortage` if the
+    machine had no room for it.
     """
 
     worker: int
     status: int
     detail: str = ""
+    is_shortage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """A worker that was asked for was never born."""
+    """A worker that was asked for was never born; `is_shortage` if there was no room for it."""
 
     worker: int
     reason: str
+    is_shortage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMade:
+    """A worker has ended, of this pool or another: one may be started where there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ Event = (
     | WorkerAccepted
     | WorkerExited
     | SpawnFailed
+    | RoomMade
     | TimerExpired
     | StopRequested
     | QueueDrained

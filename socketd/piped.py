@@ -13,7 +13,7 @@ from typing import NoReturn
 from socketd.errors import ExitCode, ProgramError, SystemFailureError, describe_errno
 from socketd.program import SHELL, Program
 from socketd.relay import RelaySettings, Sink, Source
-from socketd.spawner import StderrTarget, open_stderr
+from socketd.stderr import StderrTarget, open_stderr
 
 _OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, a program expects not
 
@@ -113,6 +113,7 @@ def exit_like(status: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core, the program's, is enough
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
         status = 128 + number
     os._exit(status)

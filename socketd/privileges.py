@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from socketd.accounts import find_group, find_user, groups_of
-from socketd.confinement import Confinement, ResourceLimit
+from socketd.confinement import RESOURCES, Confinement, ResourceLimit
 from socketd.errors import SystemFailureError, describe_errno
 
 _PR_SET_DUMPABLE = 4
@@ -33,11 +33,6 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-RESOURCES = {
-    name.removeprefix("RLIMIT_").lower(): int(getattr(resource, name))
-    for name in dir(resource)
-    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
-}
 # These would hit a worker in Python itself, which needs far more memory than most programs: only
 # their hard limits are raised early, the rest is done right before exec.
 _LATE = frozenset({"as", "data"})

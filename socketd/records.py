@@ -9,7 +9,7 @@ import time
 from socketd import log
 from socketd.board import Record, Step
 from socketd.environment import Peer
-from socketd.errors import describe_errno
+from socketd.errors import describe_errno, is_shortage
 from socketd.reaper import DeadChild
 
 _NS_PER_SECOND = 1_000_000_000
@@ -30,6 +30,11 @@ def describe_fault(record: Record) -> str:
     if record.step is Step.PROGRAM:
         return f"its program has ended with status {record.error}"
     return f"{record.step.name.lower()}: {describe_errno(record.error)}"
+
+
+def is_of_shortage(record: Record) -> bool:
+    """Tell whether a worker failed because there was no room for it."""
+    return record.step is not Step.NONE and is_shortage(record.error)
 
 
 class Endings:

@@ -37,6 +37,7 @@ from socketd.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -49,9 +50,9 @@ from socketd.messages import (
 from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
-from socketd.records import Endings, describe_fault, peer_of
+from socketd.records import Endings, describe_fault, is_of_shortage, peer_of
 from socketd.spawner import Spawner
-from socketd.wheel import Timer, Timers
+from socketd.wheel import Timer, Wheel
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,12 @@ class Service:
         settings: ServiceSettings,
         listener: Listener,
         crew: Crew,
-        wheel: Timers,
+        wheel: Wheel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.listener = listener
         self.crew = crew
-        self.connections = 0
-        self.has_begun = False
         self.is_ready = False
         self.is_finished = False
         self.failure: str | None = None
@@ -106,6 +105,7 @@ class Service:
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
+        self._connections = 0
         self._endings = Endings(settings.name)
 
     @property
@@ -156,11 +156,10 @@ class Service:
     def counts(self) -> tuple[int, int, int]:
         """Return the workers that wait, those at work, and the connections since the start."""
         size = self._pool.size
-        return size.idle, size.busy, self.connections
+        return size.idle, size.busy, self._connections
 
     def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
-        self.has_begun = True
         self.crew.employ(spawner, self._pool.generation)
         self._board.ring_when_idle(wanted=True)
         self._carry_out(self._pool.start(self._clock()))
@@ -186,7 +185,7 @@ class Service:
             self.crew.state(),
             dict(self._due),
             tuple(self._seen_idle),
-            self.connections,
+            self._connections,
             self.is_ready,
             self._is_listening,
             self._is_draining,
@@ -195,11 +194,10 @@ class Service:
 
     def resume(self, state: ServiceState) -> None:
         """Go on where another has stopped; only for a new one."""
-        self.has_begun = True
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
         self._seen_idle = set(state.seen_idle)
-        self.connections = state.connections
+        self._connections = state.connections
         self.is_ready = state.is_ready
         self._is_listening = state.is_listening
         self._is_draining = state.is_draining
@@ -228,8 +226,8 @@ class Service:
             self._end_if_over()
         return True
 
-    def bury(self, child: DeadChild, number: int) -> None:
-        """Take note of a worker's end."""
+    def bury(self, child: DeadChild, number: int) -> bool:
+        """Take note of a worker's end; tell whether that may have made room for another."""
         if self._board.state(number) == SlotState.ACCEPTED:
             self._take_accepted(number)
         is_logged = log.is_enabled("connection_closed")
@@ -240,7 +238,15 @@ class Service:
         self._seen_idle.discard(number)
         self._board.release(number)
         detail = describe_fault(record) if record else ""
-        self._events.append(WorkerExited(number, child.status, detail))
+        is_short = record is not None and is_of_shortage(record)
+        self._events.append(WorkerExited(number, child.status, detail, is_short))
+        return not is_short
+
+    def find_room(self, ended: int) -> None:
+        """Start whom there was no room for: so many workers of any service have ended."""
+        self.crew.find_room()
+        if self._pool.is_short and not self.is_finished:
+            self._events.extend([RoomMade()] * ended)
 
     def distrust(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
@@ -268,7 +274,7 @@ class Service:
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
-        self.connections += 1
+        self._connections += 1
         pid = self.crew.note(number)
         if log.is_enabled("connection_accepted"):
             peer = str(peer_of(self._board.record(number)))
@@ -280,9 +286,10 @@ class Service:
 
     def _take_all_stillborn(self) -> None:
         for number in self._board.find(SlotState.STILLBORN):
-            reason = describe_fault(self._board.record(number))
+            record = self._board.record(number)
             self._board.release(number)
-            self._events.append(SpawnFailed(number, reason))
+            event = SpawnFailed(number, describe_fault(record), is_of_shortage(record))
+            self._events.append(event)
 
     def _take_started(self) -> None:
         for number in self._board.find(SlotState.IDLE):
@@ -295,7 +302,7 @@ class Service:
             self._become_ready()
 
     def _are_first_workers_up(self) -> bool:
-        return len(self._seen_idle) + self.connections >= self.settings.pool.minimum
+        return len(self._seen_idle) + self._connections >= self.settings.pool.minimum
 
     def _become_ready(self) -> None:
         self.is_ready = True
@@ -388,7 +395,7 @@ class Service:
             for timer in list(self._timers):
                 self._disarm(timer)
             self._board.close()
-            log.emit("stopped", service=self.name, connections=self.connections)
+            log.emit("stopped", service=self.name, connections=self._connections)
 
     def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
         match command:

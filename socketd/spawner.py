@@ -3,108 +3,32 @@
 Owns the plan of a worker. Must not know why a worker is wanted, nor how one is made.
 """
 
-import contextlib
-import enum
-import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from socketd.confinement import UNCONFINED, Confinement
-from socketd.front import Front
-from socketd.program import Program
+from socketd.config import ServiceSettings
+from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
-from socketd.relay import RelaySettings
 
 WORKER_FAILED_STATUS = 111
-
-
-class WorkerKind(enum.Enum):
-    """Which spawner to use; AUTO is the native one where it was built."""
-
-    AUTO = "auto"
-    NATIVE = "native"
-    PYTHON = "python"
-
-
-class StderrTarget(enum.Enum):
-    """Where a program's standard error goes."""
-
-    SOCKET = "socket"
-    INHERIT = "inherit"
-    SYSLOG = "syslog"
-    NULL = "null"
-
-
-def open_stderr(target: StderrTarget) -> int:
-    """Open what stands for a program's stderr, for SYSLOG and NULL; native/front/syslog.c.
-
-    On the system's log each write is one message; where nobody takes any it is /dev/null. Raises
-    OSError.
-    """
-    if target is StderrTarget.SYSLOG:
-        with contextlib.suppress(OSError), contextlib.closing(_log_socket()) as log:
-            log.connect("/dev/log")
-            return log.detach()
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-
-
-def _log_socket() -> socket.socket:
-    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-
-
-class ReadyLevel(enum.Enum):
-    """How far the process has got that workers are forked from.
-
-    RELAY is beside these: workers are forked as at FORK, and each starts its own program at once.
-    """
-
-    FORK = "fork"
-    LOAD = "load"
-    READ = "read"
-    STOP = "stop"
-    RELAY = "relay"
-
-    @property
-    def is_held(self) -> bool:
-        """Tell whether the template is the program itself, and not our own."""
-        return self not in (ReadyLevel.FORK, ReadyLevel.RELAY)
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """The level that is wanted, and whether a lesser one will do; see docs/templates.md."""
-
-    level: ReadyLevel = ReadyLevel.FORK
-    is_strict: bool = False
-    hold_seconds: float = 10.0
-    renew_seconds: float = 3600.0
-
-
-AT_FORK = Readiness()
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
     """Everything that a worker needs from its birth to exec.
 
-    With `relay` a worker does not become the program but starts it, and relays. With `front` it
-    takes a request off the connection before. All workers of a spawner are of one generation.
+    With a relay in the settings a worker does not become the program but starts it, and relays.
+    With a front it takes a request off the connection before. All workers of a spawner are of one
+    generation.
     """
 
+    settings: ServiceSettings
     listener: socket.socket
-    program: Program
-    environment: dict[str, str]
-    stderr: StderrTarget
     doorbell_fd: int
     master_pid: int
-    relay: RelaySettings | None = None
     generation: int = 0
-    confinement: Confinement = UNCONFINED
-    soft_nofile: int | None = None
-    readiness: Readiness = AT_FORK
-    front: Front | None = None
 
 
 class Spawner(Protocol):
@@ -148,6 +72,10 @@ class Spawner(Protocol):
 
     def bury(self, child: DeadChild) -> bool:
         """Take note of the end of a process of the spawner's own; tell whether it was one."""
+        ...
+
+    def find_room(self) -> None:
+        """Try again what could not be started for want of room: a process has ended."""
         ...
 
     def distrust(self, pid: int) -> None:

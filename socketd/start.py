@@ -13,7 +13,7 @@ import re
 from socketd.errors import ProgramError
 from socketd.front import HOLD_SCRIPT, SAFE_PATH
 from socketd.program import Program, locate
-from socketd.spawner import ReadyLevel
+from socketd.readiness import ReadyLevel
 
 _LONGEST_FIRST_LINE = 256  # as far as the kernel looks, binfmt_script
 # Behind its symbolic links, since it may be called `python`; hold.py wants 3.7.

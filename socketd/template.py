@@ -1,58 +1,68 @@
 """The native template: a process held still, from which workers are forked.
 
-Owns the templates of a service: which one serves, which one is on its way, which are leaving.
-Must not know why a worker is wanted. native/template.c is the other side.
+Owns the processes of a service's templates, and carries out what their life commands
+(socketd/pool/template_life.py). Must not know why a worker is wanted, nor when a template is
+renewed or given up. native/template.c is the other side.
 
 A template clones with CLONE_PARENT, so workers are children of the master and outlive it. A
 number that it had been given but had not cloned yet is known by its record, which holds no pid;
 those are given to its successor. The pipe holds every number there is, so writing never blocks.
-
-Each start begins at the level that is wanted and goes down to the first that works: what READ or
-STOP cannot hold is tried at LOAD, then at FORK, which is our own zygote and always works; RELAY is
-that zygote too. A template that serves is left only for one that is ready: first the new one is
-held, then the idle copies of the old one are asked to retire and the old one ends.
 """
 
 import array
 import contextlib
 import errno
+import functools
 import os
-import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from socketd import log
 from socketd.board import Board, SlotState, Step
 from socketd.children import Family
-from socketd.errors import SystemFailureError, describe_errno
+from socketd.errors import SystemFailureError, describe_refusal, is_shortage
 from socketd.holding import Hold
-from socketd.launch import EXECUTABLE as EXECUTABLE
 from socketd.launch import NUMBER, NotHeldError, Template, launch_held, launch_zygote
-from socketd.pool.backoff import BackOff
+from socketd.pool.template_life import Stage, TemplateLife
+from socketd.pool.template_messages import (
+    Abandon,
+    Adopt,
+    Arm,
+    AskAgain,
+    AskForLost,
+    Begun,
+    Closed,
+    ComingGivenUp,
+    Disarm,
+    Discard,
+    Dismiss,
+    Forget,
+    Held,
+    Launch,
+    Launched,
+    LetEnd,
+    Look,
+    NotLaunched,
+    Refused,
+    RenewalWanted,
+    ReportFailed,
+    ReportServing,
+    RoomFound,
+    TemplateCommand,
+    TemplateEnded,
+    TemplateEvent,
+    TemplateTimer,
+    TimerDue,
+)
 from socketd.privileges import grant
+from socketd.products import ZYGOTE
+from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
-from socketd.spawner import ReadyLevel, WorkerPlan
-from socketd.wheel import Timer, Timers
+from socketd.spawner import WorkerPlan
+from socketd.wheel import Timer, Wheel
 from socketd.worker import RETIRE_SIGNAL
-
-_STEADY_SECONDS = 1.0
-_FIRST_LOOK_SECONDS = 0.001
-_LOOK_GROWTH = 1.25
-_LONGEST_LOOK_SECONDS = 0.02
-_RENEWAL_JITTER = 0.1
-_FALLBACKS = {
-    ReadyLevel.FORK: (ReadyLevel.FORK,),
-    ReadyLevel.LOAD: (ReadyLevel.LOAD, ReadyLevel.FORK),
-    ReadyLevel.READ: (ReadyLevel.READ, ReadyLevel.LOAD, ReadyLevel.FORK),
-    ReadyLevel.STOP: (ReadyLevel.STOP, ReadyLevel.LOAD, ReadyLevel.FORK),
-    ReadyLevel.RELAY: (ReadyLevel.RELAY,),
-}
-
-
-def is_built() -> bool:
-    """Tell whether the native template was compiled when the package was installed."""
-    return os.access(EXECUTABLE, os.X_OK)
 
 
 class NativeSpawner:
@@ -67,10 +77,10 @@ class NativeSpawner:
         plan: WorkerPlan,
         board: Board,
         service: str,
-        wheel: Timers,
+        wheel: Wheel,
         family: Family,
         clock: Callable[[], float] = time.monotonic,
-        executable: str = EXECUTABLE,
+        executable: str = ZYGOTE,
     ) -> None:
         self._plan = plan
         self._board = board
@@ -79,116 +89,92 @@ class NativeSpawner:
         self._family = family
         self._clock = clock
         self._executable = executable
-        self._back_off = BackOff(seed=os.getpid())
-        self._random = random.Random(os.getpid())  # noqa: S311  no secret
-        self._current: Template | None = None
-        self._next: Hold | None = None
-        self._deadline_seconds = 0.0
-        self._look_seconds = _FIRST_LOOK_SECONDS
-        self._levels_left: list[ReadyLevel] = []
-        self._reasons: list[str] = []
-        self._leaving: set[int] = set()
+        self._life = TemplateLife(plan.settings.readiness, seed=os.getpid())
+        self._templates: dict[int, Template] = {}
+        self._hold: Hold | None = None
         # Numbers that a leaving template was given, should it die before they are born.
         self._entrusted: set[int] = set()
-        self._started_seconds = 0.0
-        self._timers: dict[str, Timer] = {}
-        self._is_closed = False
+        self._timers: dict[TemplateTimer, Timer] = {}
         self._is_used = False
-        self._trouble: str | None = None
-        self._privileges = grant(plan.confinement, plan.program.path)
-        try:
-            self._begin()
-        except OSError as error:
-            why = describe_errno(error.errno or 0)
-            raise SystemFailureError(f"cannot start {executable!r}: {why}") from error
-        except NotHeldError as error:
-            raise SystemFailureError(f"--ready {plan.readiness.level.value}!: {error}") from error
+        self._refusal: SystemFailureError | None = None
+        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        self._feed(Begun())
+        self._refuse_if_absent()
+
+    def _refuse_if_absent(self) -> None:
+        """Raise why no template could be started; there is nothing to be undone."""
+        if self._life.stage is Stage.ABSENT and self._refusal is not None:
+            self._feed(Closed())
+            raise self._refusal
 
     @property
     def pids(self) -> tuple[int, ...]:
         """Return the templates: the one that serves, one on its way, and those that leave."""
-        present = [] if self._current is None else [self._current.pid]
-        coming = [] if self._next is None else [self._next.template.pid]
-        return (*present, *coming, *self._leaving)
+        present = [one.pid for one in (self._life.serving, self._life.coming) if one is not None]
+        return (*present, *self._life.leaving)
 
     @property
     def is_gone(self) -> bool:
         """Tell whether no process of this spawner's own is left."""
-        return self._current is None and self._next is None and not self._leaving
+        return self._life.is_gone
 
     @property
     def level(self) -> ReadyLevel:
         """Return the level of the template that serves, or that is wanted as long as none does."""
-        return self._plan.readiness.level if self._current is None else self._current.level
+        return self._life.level
 
     @property
     def trouble(self) -> str | None:
         """Tell why no first worker may come: the template's end, or what forbids to hold it."""
-        return self._trouble
+        return self._life.trouble
 
     def spawn(self, workers: Sequence[int]) -> None:
         """Hand the numbers to the template, or to its successor if there is none now."""
         self._is_used |= bool(workers)
         if self._entrusted:
             self._entrusted.difference_update(workers)
-        if self._current is not None and self._current.pipe_fd >= 0 and workers:
+        serving = self._life.serving
+        if serving is None or not workers:
+            return
+        pipe_fd = self._templates[serving.pid].pipe_fd
+        if pipe_fd >= 0:
             with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
-                os.write(self._current.pipe_fd, array.array(NUMBER, workers).tobytes())
+                os.write(pipe_fd, array.array(NUMBER, workers).tobytes())
 
     def renew(self) -> None:
         """Take a fresh template; the present one serves until that is ready."""
-        if self._next is None and "restart" not in self._timers and not self._is_closed:
-            self._begin_again()
+        self._feed(RenewalWanted())
 
     def close(self) -> None:
         """Let the template end; what it was not given in time is stillborn."""
-        self._is_closed = True
-        for name in list(self._timers):
-            self._disarm(name)
-        if self._next is not None:
-            self._drop_next()
-        if self._current is not None:
-            self._current.close()
-        if self.is_gone:
-            self._abandon_unborn()
+        self._feed(Closed())
 
     def give_up_coming(self) -> None:
-        """Let no program be on its way to be held: who comes after us could not speak to it."""
-        if self._next is not None:
-            self._drop_next()
-            if not self._is_closed:  # should nobody come after us
-                self._arm("restart", self._clock(), self._begin_again)
+        """Let no program be on its way to be held: after a re-exec nobody could speak to it."""
+        self._feed(ComingGivenUp())
 
     def bury(self, child: DeadChild) -> bool:
         """Take note of a template's end; tell whether the child was one."""
-        if child.pid in self._leaving:
-            self._leaving.discard(child.pid)
-            if not self._is_closed and self._entrusted:
-                self.spawn(sorted(self._entrusted.intersection(self._unborn())))
-        elif self._next is not None and child.pid == self._next.template.pid:
-            reason = self._next.last_words(child.status)
-            template, self._next = self._next.end(), None
-            template.close()
-            self._go_down(reason)
-        elif self._current is not None and child.pid == self._current.pid:
-            self._current.close()
-            self._current = None
-            if not self._is_closed:
-                self._replace(child.status)
-        else:
+        if child.pid not in self.pids:
             return False
-        if self._is_closed and self.is_gone:
-            self._abandon_unborn()
+        words = ""
+        if self._hold is not None and self._hold.template.pid == child.pid:
+            words = self._hold.last_words(child.status)
+        self._feed(TemplateEnded(child.pid, child.status, words))
         return True
+
+    def find_room(self) -> None:
+        """Start the template at once that the machine had no room for."""
+        self._feed(RoomFound())
 
     def distrust(self, pid: int) -> None:
         """End the template if it is the one that was stopped, unless it has to stop."""
-        if self._next is not None and pid == self._next.template.pid:
+        if self._hold is not None and pid == self._hold.template.pid:
             try:
-                self._next.take_stop()
+                self._hold.take_stop()
             except NotHeldError as error:
-                self._refuse(str(error))
-        elif pid in self._leaving or (self._current is not None and pid == self._current.pid):
+                self._feed(Refused(str(error)))
+        elif pid in self.pids:
             os.kill(pid, signal.SIGKILL)
         elif self._is_expected_to_stop and self._family.slot_of(pid) is not None:
             os.kill(pid, signal.SIGCONT)  # it stops where a template would have been held
@@ -196,182 +182,152 @@ class NativeSpawner:
     @property
     def _is_expected_to_stop(self) -> bool:
         """Tell whether workers run a program that stops itself, since it could not be held."""
-        is_wanted = self._plan.readiness.level is ReadyLevel.STOP
-        return is_wanted and not (self._current and self._current.level is ReadyLevel.STOP)
+        is_wanted = self._plan.settings.readiness.level is ReadyLevel.STOP
+        serving = self._life.serving
+        return is_wanted and not (serving is not None and serving.level is ReadyLevel.STOP)
 
-    def _begin(self) -> None:
-        """Start a template at the best level that is left. Raises OSError and NotHeldError."""
-        readiness = self._plan.readiness
-        levels = _FALLBACKS[readiness.level]
-        self._levels_left = list(levels[:1] if readiness.is_strict else levels)
-        self._reasons = []
-        self._try_next_level()
+    def _feed(self, event: TemplateEvent) -> None:
+        for command in self._life.handle(event, self._clock()):
+            self._carry_out(command)
 
-    def _try_next_level(self) -> None:
-        while True:
-            level = self._levels_left.pop(0)
-            try:
-                template = self._launch(level)
-                self._family.note_template(template.pid)
-                if not level.is_held:
-                    self._adopt(template)
-                    return
-                self._next = Hold(template)
-            except NotHeldError as error:
-                self._reasons.append(str(error))
-                if not self._levels_left:
-                    raise
-                continue
-            now = self._clock()
-            self._deadline_seconds = now + self._plan.readiness.hold_seconds
-            self._look_seconds = _FIRST_LOOK_SECONDS
-            self._look_later(now)
-            return
+    def _carry_out(self, command: TemplateCommand) -> None:
+        match command:
+            case Launch(level):
+                self._launch(level)
+            case Look():
+                self._look()
+            case Adopt(pid):
+                self._hold = None
+                self._templates[pid].settle()
+            case Dismiss(pid):
+                self._dismiss(pid)
+            case Discard(pid):
+                self._discard(pid)
+            case Forget(pid):
+                self._let_go(pid)
+            case LetEnd(pid):
+                self._templates[pid].close()
+            case Arm() | Disarm():
+                self._set(command)
+            case AskAgain() | AskForLost() | Abandon():
+                self._care_for_unborn(command)
+            case ReportServing() | ReportFailed():
+                self._report(command)
+            case _:
+                assert_never(command)
 
-    def _launch(self, level: ReadyLevel) -> Template:
+    def _launch(self, level: ReadyLevel) -> None:
+        """Start a process at a level, and say what came of it."""
         plan, board, privileges = self._plan, self._board, self._privileges
-        if level.is_held:
-            return launch_held(plan, board, level, privileges)
-        return launch_zygote(plan, board, self._executable, privileges, self._service)
-
-    def _look_later(self, now: float) -> None:
-        self._arm("look", now + self._look_seconds, self._look)
-        self._look_seconds = min(self._look_seconds * _LOOK_GROWTH, _LONGEST_LOOK_SECONDS)
+        try:
+            if level.is_held:
+                template = launch_held(plan, board, level, privileges)
+            else:
+                template = launch_zygote(plan, board, self._executable, privileges, self._service)
+        except OSError as error:
+            number = error.errno or 0
+            why = describe_refusal(number)
+            self._refusal = SystemFailureError(f"cannot start {self._executable!r}: {why}")
+            self._feed(
+                NotLaunched(f"cannot start: {why}", is_final=True, is_short=is_shortage(number))
+            )
+            return
+        except NotHeldError as error:
+            wanted = plan.settings.readiness.level.value
+            self._refusal = SystemFailureError(f"--ready {wanted}!: {error}")
+            self._feed(NotLaunched(str(error)))
+            return
+        self._family.note_template(template.pid)
+        self._templates[template.pid] = template
+        self._hold = Hold(template) if level.is_held else None
+        self._feed(Launched(template.pid))
 
     def _look(self) -> None:
         """See how far the program has got that is to be held."""
-        assert self._next is not None  # nothing is armed otherwise
+        assert self._hold is not None  # nothing is armed otherwise
         try:
-            if self._next.look():
-                template, self._next = self._next.end(), None
-                self._adopt(template)
-                return
+            is_held = self._hold.look()
         except NotHeldError as error:
-            self._refuse(str(error))
+            self._feed(Refused(str(error)))
             return
-        now = self._clock()
-        if now >= self._deadline_seconds:
-            limit = self._plan.readiness.hold_seconds
-            self._refuse(f"it {self._next.overdue} within {limit:g} s")
-            return
-        self._look_later(now)
+        if is_held:
+            self._hold.end()
+            self._feed(Held())
 
-    def _refuse(self, reason: str) -> None:
-        """Give up holding the program that is on its way."""
-        self._drop_next()
-        self._go_down(reason)
-
-    def _drop_next(self) -> None:
-        assert self._next is not None
-        self._disarm("look")
-        template, self._next = self._next.end(), None
-        template.close()
-        self._leaving.add(template.pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(template.pid, signal.SIGKILL)  # with what it has started
-
-    def _go_down(self, reason: str) -> None:
-        """Try the next level, since one has failed."""
-        self._disarm("look")
-        self._reasons.append(reason)
-        if self._is_closed:
-            return
-        if self._levels_left:
-            with self._restarting_if_it_fails():
-                self._try_next_level()
-            return
-        self._trouble = f"--ready {self._plan.readiness.level.value}!: {reason}"
-        self._restart_later(reason)
-
-    def _adopt(self, template: Template) -> None:
-        """Fork workers from this template from now on."""
-        old, self._current = self._current, template
-        template.settle()
-        wanted = self._plan.readiness.level
-        if self._reasons:
-            log.emit(
-                "template_fell_back",
-                service=self._service,
-                wanted=wanted.value,
-                ready=template.level.value,
-                reason="; ".join(dict.fromkeys(self._reasons)),
-            )
-        log.emit(
-            "template_started",
-            service=self._service,
-            pid=template.pid,
-            ready=template.level.value,
-            descriptors=template.descriptors,
-        )
-        self._started_seconds = self._clock()
-        if wanted.is_held:
-            jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
-            age = self._plan.readiness.renew_seconds * jitter
-            self._arm("renew", self._started_seconds + age, self.renew)
-        if old is None:
-            self.spawn(self._unborn())
-        else:
-            self._dismiss(old)
-
-    def _dismiss(self, old: Template) -> None:
+    def _dismiss(self, pid: int) -> None:
         """Let a template end, and its idle copies: the pool will ask for others."""
         self._entrusted = set(self._unborn())
-        self._leaving.add(old.pid)
-        old.close()
+        self._templates.pop(pid).close()
         for number in self._own(SlotState.STARTING) + self._own(SlotState.IDLE):
             self._board.ask_to_retire(number)
-            pid = self._board.pid(number)
-            if pid:
+            worker_pid = self._board.pid(number)
+            if worker_pid:
                 with contextlib.suppress(PermissionError, ProcessLookupError):
-                    os.kill(pid, RETIRE_SIGNAL)
+                    os.kill(worker_pid, RETIRE_SIGNAL)
 
-    def _replace(self, status: int) -> None:
-        """Arrange for a successor of the template that has died."""
-        reason = f"ended with status {status}"
-        self._trouble = f"the template {reason}"
-        if self._clock() - self._started_seconds > _STEADY_SECONDS:
-            self._back_off.succeed(self._started_seconds)
-        if self._next is None:
-            self._restart_later(reason)
+    def _discard(self, pid: int) -> None:
+        """Give up holding a program, and end it with what it has started."""
+        self._let_go(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
-    def _restart_later(self, reason: str) -> None:
-        now = self._clock()
-        delay = self._back_off.fail(now)
-        self._arm("restart", now + delay, self._begin_again)
-        log.emit(
-            "template_failed",
-            service=self._service,
-            reason=reason,
-            delay_s=round(delay, 3),
-            step=self._back_off.step,
-        )
+    def _let_go(self, pid: int) -> None:
+        """Close whatever we have of a template."""
+        if self._hold is not None and self._hold.template.pid == pid:
+            self._hold.end()
+            self._hold = None
+        self._templates.pop(pid).close()
 
-    def _begin_again(self) -> None:
-        with self._restarting_if_it_fails():
-            self._begin()
+    def _care_for_unborn(self, command: AskAgain | AskForLost | Abandon) -> None:
+        match command:
+            case AskAgain():
+                self.spawn(self._unborn())
+            case AskForLost():
+                self.spawn(sorted(self._entrusted.intersection(self._unborn())))
+            case Abandon():
+                self._abandon_unborn()
 
-    @contextlib.contextmanager
-    def _restarting_if_it_fails(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._restart_later(f"cannot start: {describe_errno(error.errno or 0)}")
-        except NotHeldError as error:
-            self._restart_later(str(error))
+    def _report(self, command: ReportServing | ReportFailed) -> None:
+        match command:
+            case ReportServing(pid, level, reasons):
+                if reasons:
+                    log.emit(
+                        "template_fell_back",
+                        service=self._service,
+                        wanted=self._plan.settings.readiness.level.value,
+                        ready=level.value,
+                        reason="; ".join(reasons),
+                    )
+                log.emit(
+                    "template_started",
+                    service=self._service,
+                    pid=pid,
+                    ready=level.value,
+                    descriptors=self._templates[pid].descriptors,
+                )
+            case ReportFailed(reason, delay_seconds, step):
+                log.emit(
+                    "template_failed",
+                    service=self._service,
+                    reason=reason,
+                    delay_s=round(delay_seconds, 3),
+                    step=step,
+                )
 
-    def _arm(self, name: str, due_seconds: float, action: Callable[[], None]) -> None:
-        self._disarm(name)
+    def _set(self, command: Arm | Disarm) -> None:
+        """Set a timer, or stop it."""
+        timer = command.timer
+        pending = self._timers.pop(timer, None)
+        if pending is not None:
+            self._wheel.cancel(pending)
+        if isinstance(command, Arm):
+            expire = functools.partial(self._expire, timer)
+            self._timers[timer] = self._wheel.add(command.due_seconds, expire)
 
-        def expire() -> None:
-            del self._timers[name]
-            action()
-
-        self._timers[name] = self._wheel.add(due_seconds, expire)
-
-    def _disarm(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            self._wheel.cancel(timer)
+    def _expire(self, timer: TemplateTimer) -> None:
+        del self._timers[timer]
+        overdue = "" if self._hold is None else self._hold.overdue
+        self._feed(TimerDue(timer, overdue))
 
     def _unborn(self) -> list[int]:
         """Return the numbers that were asked for, of us, and have no process."""

@@ -31,12 +31,15 @@ from socketd.children import Family
 from socketd.doorbell import open_anew
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
+from socketd.keeper import divide, part, stay
 from socketd.piped import PipedProgram, exit_like
 from socketd.privileges import Privileges, apply, apply_late, grant
 from socketd.program import SHELL
+from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
 from socketd.relay import Relay, RelaySettings
-from socketd.spawner import WORKER_FAILED_STATUS, ReadyLevel, StderrTarget, WorkerPlan, open_stderr
+from socketd.spawner import WORKER_FAILED_STATUS, WorkerPlan
+from socketd.stderr import StderrTarget, open_stderr
 
 RETIRE_SIGNAL = signal.SIGWINCH
 RING_SIGNAL = signal.SIGUSR1
@@ -74,7 +77,7 @@ class PythonSpawner:
     def __init__(self, plan: WorkerPlan, board: Board, family: Family) -> None:
         self._plan = plan
         self._family = family
-        self._privileges = grant(plan.confinement, plan.program.path)
+        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
         self._board = board
 
     def spawn(self, workers: Sequence[int]) -> None:
@@ -115,6 +118,9 @@ class PythonSpawner:
     def bury(self, child: DeadChild) -> bool:  # noqa: ARG002  no child is a template
         """Disown every child."""
         return False
+
+    def find_room(self) -> None:
+        """Do nothing: the board tells whom there was no room for."""
 
     def distrust(self, pid: int) -> None:
         """Do nothing: a stopped worker is its program's affair."""
@@ -161,15 +167,18 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         _ring(plan.master_pid, doorbell_fd)
 
         step = Step.WIRE
-        environment = plan.environment | connection_variables(connection, peer)
-        if plan.relay is not None:
+        environment = plan.settings.environment | connection_variables(connection, peer)
+        if plan.settings.relay is not None:
             connection = _leave_pool(connection)
             apply_late(privileges)
             step = Step.EXEC
             status = ExitCode.CANNOT_EXECUTE
-            _carry(plan, plan.relay, connection, environment)
-        _wire(connection, plan.stderr)
+            _carry(plan, plan.settings.relay, connection, environment)
+        _wire(connection, plan.settings.stderr)
         apply_late(privileges)
+        _forget_master()
+        if plan.settings.linger_seconds:
+            _leave_keeper(plan, connection)
 
         step = Step.EXEC
         status = ExitCode.CANNOT_EXECUTE
@@ -194,9 +203,9 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
     for number in signal.valid_signals():
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
-    if plan.soft_nofile is not None:
+    if plan.settings.soft_nofile is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.soft_nofile, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
         raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
     own_fd = open_anew(plan.doorbell_fd)
@@ -304,27 +313,39 @@ def _carry(
 
     The program is in this process's group, so that a signal to the group reaches both.
     """
-    _return_to_usual()
+    _forget_master()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the relay wants the error, not the signal
-    piped = PipedProgram(plan.program, environment, settings, plan.stderr)
+    piped = PipedProgram(plan.settings.program, environment, settings, plan.settings.stderr)
+    kept = connection.dup() if plan.settings.linger_seconds else None
     relay = Relay(connection, piped.source, piped.sink, settings, lambda _: None, piped.close_stdin)
     # The client has gone, in whatever way: the program was run, and the status is its own.
     with contextlib.suppress(RelayError, OSError):
         relay.run()
-    exit_like(piped.wait())
+    status = piped.wait()
+    if kept is not None:
+        part(kept, plan.settings.linger_seconds)
+    exit_like(status)
 
 
-def _return_to_usual() -> None:
+def _leave_keeper(plan: WorkerPlan, connection: socket.socket) -> None:
+    """Go on in a child, if there can be one; this process stays behind it."""
+    program = divide()
+    if program:
+        _close_all_but(connection.fileno(), connection.fileno())
+        stay(connection, plan.settings.linger_seconds, program, plan.master_pid)
+
+
+def _forget_master() -> None:
     """Take back what only a waiting worker needs."""
     signal.signal(RETIRE_SIGNAL, signal.SIG_DFL)
     _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(0), 0, 0, 0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
     """Exec the program. Raises OSError if that cannot be."""
-    program = plan.program
-    _return_to_usual()
+    program = plan.settings.program
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execve(program.path, program.arguments, environment)
     except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.processes import kill_marked, marked
 from harness.sanitized import Sanitized
@@ -24,6 +25,10 @@ EXCUSES = (
     "this machine has a journal",
     "this machine has one core",
 )
+
+# How long an example takes says more of the machine than of us.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 # A shell has commands in the background ignore it, and whoever is started by one, through any exec.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -166,5 +166,5 @@ void connection_end(struct connection *connection, bool is_all_read,
         return;
     if (is_all_read && recv(INPUT_FD, connection->input, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
         return;
-    farewell_say(OUTPUT_FD, farewell);
+    farewell_say(OUTPUT_FD, farewell, NULL);
 }

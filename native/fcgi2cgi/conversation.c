@@ -58,7 +58,8 @@ static void begin_request(struct conversation *conversation)
     }
     conversation->request_id = request_id;
     conversation->phase = PHASE_PARAMS;
-    params_begin(&conversation->params, conversation->service->variables);
+    params_begin(&conversation->params, conversation->service->variables,
+                 conversation->service->allowed_names);
 }
 
 static void abort_request(struct conversation *conversation)

@@ -9,6 +9,7 @@
  *
  * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
  */
+#include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
 #include "responder.h"
@@ -44,6 +45,9 @@ static const char help[] =
     "  --env NAME         the same, with its value from our own environment\n"
     "  --env-prefix TEXT  the same for all of our own environment whose names begin with\n"
     "                     TEXT, without it\n"
+    "  --request-variables LIST\n"
+    "                     the names that a request may set: standard for those of RFC 3875,\n"
+    "                     NAME, NAME*, with commas; all but dangerous ones otherwise\n"
     "  --stderr WHERE     the program's stderr: client (default, the web server's log),\n"
     "                     inherit or null\n"
     "  --head-timeout SECONDS   how long the head of a request may take (default 30)\n"
@@ -114,6 +118,10 @@ static void take_option(struct call *call, const char *name, char *value)
         accept_or_reject(own_add(&call->variables, value));
     } else if (strcmp(name, "--env-prefix") == 0) {
         accept_or_reject(own_add_prefixed(&call->variables, value));
+    } else if (strcmp(name, "--request-variables") == 0) {
+        if (!names_is_list(value))
+            reject("--request-variables: not a list of names");
+        call->service.allowed_names = value;
     } else if (strcmp(name, "--stderr") == 0) {
         call->service.stderr_mode = parse_stderr(value);
     } else if (strcmp(name, "--root") == 0) {

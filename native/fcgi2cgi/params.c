@@ -9,11 +9,11 @@ static const struct refusal cut_short = {
 static const struct refusal has_nul = {
     "400 Bad Request", "the request has a variable with a NUL in it"};
 
-void params_begin(struct params *params, char *const service_entries[])
+void params_begin(struct params *params, char *const service_entries[], const char *allowed_names)
 {
     memset(&params->pairs, 0, sizeof params->pairs);
     params->used = 0;
-    params->refused = request_begin(&params->request, service_entries);
+    params->refused = request_begin(&params->request, service_entries, allowed_names);
 }
 
 static void begin_entry(struct params *params)

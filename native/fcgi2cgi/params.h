@@ -20,8 +20,8 @@ struct params {
     char text[REQUEST_TEXT_SIZE];
 };
 
-/* Begin a request with the variables that the service sets. */
-void params_begin(struct params *params, char *const service_entries[]);
+/* Begin a request with the variables that the service sets; see request_begin(). */
+void params_begin(struct params *params, char *const service_entries[], const char *allowed_names);
 
 /* Take all of these bytes of the stream. What comes after a refusal is dropped. */
 void params_feed(struct params *params, struct bytes bytes);

@@ -6,6 +6,8 @@
 #ifndef SOCKETD_FAREWELL_H
 #define SOCKETD_FAREWELL_H
 
+#include <signal.h>
+
 /* How long what the peer still sends is taken: in all, and without a byte. */
 struct farewell {
     int limit_ms;
@@ -17,13 +19,9 @@ struct farewell {
 extern const struct farewell farewell_answered;
 extern const struct farewell farewell_refused;
 
-/* Tell the peer that all is said, and take what it still sends until it is done too, or a limit is
- * over. Does nothing to what is no socket. */
-void farewell_say(int connection, const struct farewell *farewell);
-
-/* Leave a parent of this process behind, which ends as this one does and says farewell before.
- * Returns in the child; where there can be none, in this process. Dispositions are to be at their
- * defaults; the parent blocks no signal. */
-void farewell_leave_to_parent(int connection);
+/* Tell the peer that all is said, and take what it still sends until it is done too, a limit is over,
+ * or a signal is handled that is not blocked in `while_waiting`, or at all where that is NULL. Does
+ * nothing to what is no socket. */
+void farewell_say(int connection, const struct farewell *farewell, const sigset_t *while_waiting);
 
 #endif

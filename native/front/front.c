@@ -40,7 +40,7 @@ _Noreturn void front_refuse(int out, const struct refusal *refusal)
     if (!*refusal->status)
         _exit(0); /* nobody has asked for anything */
     send_whole(out, answer, refusal_write(refusal, answer));
-    farewell_say(out, &farewell_refused);
+    farewell_say(out, &farewell_refused, NULL);
     _exit(EXIT_REFUSED);
 }
 
@@ -72,9 +72,9 @@ const struct refusal *front_why_not_run(int error)
     }
 }
 
-bool front_prepare(char *const service_entries[])
+bool front_prepare(const struct front *front, char *const service_entries[])
 {
-    return request_begin(&request, service_entries) == NULL;
+    return request_begin(&request, service_entries, front->allowed_names) == NULL;
 }
 
 struct front_request front_take(const struct front *front, int in, int out)

@@ -4,23 +4,10 @@
  */
 #include "request.h"
 
+#include "names.h"
+
 #include <stdbool.h>
 #include <string.h>
-
-/* What loaders, shells, C libraries and interpreters read from their environment, by exact name. A
- * web server has no reason to send any of them; one that can be made to would let a client run
- * what it likes. PATH is not here: the service always sets it, so it is never the request's. */
-static const char *const forbidden_names[] = {
-    "BASHOPTS", "BASH_ENV", "CDPATH", "CLASSPATH", "ENV", "GCONV_PATH", "GETCONF_DIR",
-    "GLIBC_TUNABLES", "GLOBIGNORE", "HOSTALIASES", "IFS", "JAVA_TOOL_OPTIONS", "LOCALDOMAIN",
-    "LOCPATH", "NIS_PATH", "NLSPATH", "NODE_OPTIONS", "NODE_PATH", "OPENSSL_CONF", "PATH",
-    "PHPRC", "PHP_INI_SCAN_DIR", "POSIXLY_CORRECT", "PROMPT_COMMAND", "PS4", "RESOLV_HOST_CONF",
-    "RES_OPTIONS", "SHELLOPTS", "TMPDIR", "TZDIR", "_JAVA_OPTIONS",
-};
-
-static const char *const forbidden_beginnings[] = {
-    "BASH_FUNC_", "DYLD_", "LD_", "LUA_", "MALLOC_", "PERL", "PYTHON", "RUBY", "SOCKETD_", "_RLD",
-};
 
 static const struct refusal bad_name = {
     "400 Bad Request", "the request has a variable whose name is empty or has odd characters"};
@@ -46,31 +33,6 @@ char **request_entry(struct request *request, const char *name, size_t length)
     return NULL;
 }
 
-static bool is_plain(const char *name, size_t length)
-{
-    if (length == 0 || (name[0] >= '0' && name[0] <= '9'))
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        char c = name[i];
-
-        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '-' || c == '.'))
-            return false;
-    }
-    return true;
-}
-
-static bool is_forbidden(const char *entry, size_t length)
-{
-    for (size_t i = 0; i < sizeof forbidden_names / sizeof *forbidden_names; i++)
-        if (strlen(forbidden_names[i]) == length && memcmp(entry, forbidden_names[i], length) == 0)
-            return true;
-    for (size_t i = 0; i < sizeof forbidden_beginnings / sizeof *forbidden_beginnings; i++)
-        if (strncmp(entry, forbidden_beginnings[i], strlen(forbidden_beginnings[i])) == 0)
-            return true;
-    return false;
-}
-
 static const struct refusal *append(struct request *request, char *entry)
 {
     if (request->count == REQUEST_ENTRIES)
@@ -80,10 +42,12 @@ static const struct refusal *append(struct request *request, char *entry)
     return NULL;
 }
 
-const struct refusal *request_begin(struct request *request, char *const service_entries[])
+const struct refusal *request_begin(struct request *request, char *const service_entries[],
+                                    const char *allowed_names)
 {
     const struct refusal *refused = NULL;
 
+    request->allowed_names = allowed_names;
     request->count = 0;
     request->entries[0] = NULL;
     for (size_t i = 0; service_entries[i] && !refused; i++)
@@ -114,20 +78,22 @@ static const struct refusal *join(char **present, const char *entry, size_t name
 const struct refusal *request_add(struct request *request, char *entry, size_t name_length,
                                   struct request_room *room)
 {
+    enum names_verdict verdict;
     char **present;
 
-    if (!is_plain(entry, name_length))
+    if (!names_is_plain(entry, name_length))
         return &bad_name;
     present = request_entry(request, entry, name_length);
     if (present && present < request->entries + request->own_count)
         return NULL;
+    verdict = names_judge(request->allowed_names, entry, name_length);
+    if (verdict == NAMES_LEFT_OUT)
+        return NULL;
+    if (verdict == NAMES_FORBIDDEN)
+        return &forbidden;
     if (present)
         return strncmp(entry, "HTTP_", 5) == 0 ? join(present, entry, name_length, room)
                                                : &duplicate;
-    if (is_named(entry, "HTTP_PROXY", strlen("HTTP_PROXY")))
-        return NULL;
-    if (is_forbidden(entry, name_length))
-        return &forbidden;
     return append(request, entry);
 }
 

@@ -1,7 +1,7 @@
 /*
  * One CGI request: the environment that its program gets (RFC 3875, section 4.1).
  *
- * Owns the rules for names and the table of entries. Must not know by which protocol a request has
+ * Owns the table of entries. Must not know by which protocol a request has
  * come, nor what becomes of it: whoever decodes it keeps the text, the entries point into that.
  */
 #ifndef SOCKETD_REQUEST_H
@@ -20,11 +20,14 @@ struct request {
     char *entries[REQUEST_ENTRIES + 1]; /* NAME=VALUE, then NULL */
     size_t count;
     size_t own_count; /* the first of them, which are the service's */
+    const char *allowed_names; /* which of the others may come: a list of names.h, or NULL */
 };
 
 /* Begin with the variables that the service sets: a name that it sets is its own, and what the
- * request says of it is left out. Returns a refusal if there are too many of them. */
-const struct refusal *request_begin(struct request *request, char *const service_entries[]);
+ * request says of it is left out. The list of the names that may come is kept. Returns a refusal if
+ * there are too many of them. */
+const struct refusal *request_begin(struct request *request, char *const service_entries[],
+                                    const char *allowed_names);
 
 /* Room behind the texts of a request, for those that are made of them. */
 struct request_room {
@@ -35,8 +38,7 @@ struct request_room {
 /*
  * Add an entry, NAME=VALUE, whose name has this length. Returns a refusal if the name is none, if
  * it would be understood by a loader, a shell or an interpreter, if it has been there before, or
- * if there are too many. HTTP_PROXY is left out: it is a client's header that many HTTP libraries
- * take for a setting (CVE-2016-5385).
+ * if there are too many. What is not to come is left out; see names.h.
  *
  * A header that a client has sent twice comes twice from some web servers, though they are to make
  * one variable of it (RFC 3875, section 4.1.18). This does it for them, as a list, in the room.

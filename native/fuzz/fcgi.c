@@ -9,6 +9,7 @@
 #include "fcgi2cgi/params.h"
 #include "fcgi2cgi/pool.h"
 #include "fcgi2cgi/values.h"
+#include "front/names.h"
 #include "front/scgi.h"
 
 #include <stdint.h>
@@ -23,6 +24,8 @@ struct transcript {
 };
 
 static char *const service_entries[] = {"PATH=/bin", "HTTP_OWN=own", NULL};
+
+static const char *allowed;
 
 static void check(bool is_so)
 {
@@ -62,7 +65,7 @@ static void check_head(const struct request *request)
     if (length >= sizeof text)
         return; /* too large for a pool, which says so */
     memcpy(text, head + at + 1, length);
-    check(!request_begin(&read_back, none));
+    check(!request_begin(&read_back, none, allowed));
     refused = scgi_parse(text, length, &read_back);
     if (refused) {
         check(request_find(request, "CONTENT_LENGTH") != NULL);
@@ -92,6 +95,9 @@ static void end_params(struct params *params, struct transcript *transcript)
         const char *equals = strchr(request->entries[i], '=');
 
         check(equals && equals != request->entries[i]);
+        check(i < request->own_count ||
+              names_judge(allowed, request->entries[i], (size_t)(equals - request->entries[i])) ==
+                  NAMES_TAKEN);
         write_down(transcript, request->entries[i], strlen(request->entries[i]) + 1);
         check(request_find(request, "HTTP_PROXY") == NULL);
     }
@@ -110,7 +116,7 @@ static void decode(const uint8_t *input, size_t size, size_t cut, struct transcr
     const uint8_t *end = input + size;
     size_t length;
 
-    params_begin(&params, service_entries);
+    params_begin(&params, service_entries, allowed);
     for (;;) {
         switch (record_next(&decoder, &bytes, &record)) {
         case RECORD_WANTS_BYTES:
@@ -140,7 +146,7 @@ static void decode(const uint8_t *input, size_t size, size_t cut, struct transcr
                 write_down(transcript, answer, values_write(&values, answer));
             if (record.type == RECORD_PARAMS && record.length == 0) {
                 end_params(&params, transcript);
-                params_begin(&params, service_entries);
+                params_begin(&params, service_entries, allowed);
             }
             break;
         case RECORD_BROKEN:
@@ -157,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
     if (size == 0)
         return 0;
+    allowed = input[0] & 0x40 ? "HTTPS,standard,GIT_*,GIT_DIR" : NULL;
     decode(input + 1, size - 1, size, &whole);
     decode(input + 1, size - 1, cut, &in_pieces);
     check(whole.hash == in_pieces.hash);

@@ -4,6 +4,7 @@
  * The input is what a web server sends. It is read from a pipe, and the same has to come out as of
  * the content that has arrived whole; what is behind the head must still be in the pipe.
  */
+#include "front/names.h"
 #include "front/root.h"
 #include "front/scgi.h"
 
@@ -21,6 +22,8 @@ static char *const service_entries[] = {"PATH=/bin", "HTTP_OWN=own", NULL};
 static struct request from_pipe, whole;
 static char pipe_text[REQUEST_TEXT_SIZE], whole_text[REQUEST_TEXT_SIZE];
 
+static const char *allowed;
+
 static void check(bool is_so)
 {
     if (!is_so)
@@ -37,6 +40,9 @@ static void check_environment(const struct request *request)
         const char *equals = strchr(request->entries[i], '=');
 
         check(equals && equals != request->entries[i]);
+        check(i < request->own_count ||
+              names_judge(allowed, request->entries[i], (size_t)(equals - request->entries[i])) ==
+                  NAMES_TAKEN);
     }
 }
 
@@ -48,7 +54,7 @@ static void check_against_whole(const uint8_t *input, size_t size, size_t left)
 
     check((size_t)(content - input) + length + 1 + left == size);
     memcpy(whole_text, content, length);
-    check(!request_begin(&whole, service_entries));
+    check(!request_begin(&whole, service_entries, allowed));
     check(!scgi_parse(whole_text, length, &whole));
     check(whole.count == from_pipe.count);
     for (size_t i = 0; i < whole.count; i++)
@@ -74,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         return 0;
     check(write(ends[1], input, size) == (ssize_t)size);
     close(ends[1]);
-    check(!request_begin(&from_pipe, service_entries));
+    allowed = size % 2 ? "HTTPS,standard,GIT_*,GIT_DIR" : NULL;
+    check(!request_begin(&from_pipe, service_entries, allowed));
     refused = scgi_read(ends[0], LIMIT_MS, pipe_text, &from_pipe);
     if (refused) {
         check(refused->reason[0] != '\0');

@@ -6,6 +6,8 @@
  */
 #include "call.h"
 
+#include "front/names.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +25,22 @@ static char *preload_entry;
 static bool starts_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* In memory of our own: the program may write over the strings that it was started with, to show
+ * another title. Returns where they end, or NULL if they are none. */
+static char *take_names(char *text)
+{
+    static char names[NAMES_LIST_SIZE];
+    size_t length = strcspn(text, ":");
+
+    if (length >= sizeof names)
+        return NULL;
+    memcpy(names, text, length);
+    if (length > 0 && !names_is_list(names))
+        return NULL;
+    call.allowed_names = length > 0 ? names : NULL;
+    return text + length;
 }
 
 static bool parse(const char *text)
@@ -44,6 +62,12 @@ static bool parse(const char *text)
     call.head_limit_ms = (int)strtol(end + 1, &end, 10);
     if (*end != ':')
         return false;
+    call.linger_ms = (int)strtol(end + 1, &end, 10);
+    if (*end != ':')
+        return false;
+    end = take_names(end + 1);
+    if (!end || *end != ':')
+        return false;
     call.log_inode = strtoul(end + 1, &end, 10);
     if (*end == '\0')
         return true;
@@ -53,6 +77,20 @@ static bool parse(const char *text)
         return false;
     call.cpu_limit.rlim_max = strtoull(end + 1, &end, 10);
     return *end == '\0';
+}
+
+/* Now, because a program may write over its own strings. */
+static void find_keeper(const char *object)
+{
+    static const char name[] = "/socketd-zygote";
+    size_t length = strcspn(object, ":");
+
+    while (length > 0 && object[length] != '/')
+        length--;
+    if (length + sizeof name > sizeof call.keeper)
+        return;
+    memcpy(call.keeper, object, length);
+    memcpy(call.keeper + length, name, sizeof name);
 }
 
 /* Put back what LD_PRELOAD was before, in the place where it was. */
@@ -92,6 +130,7 @@ bool call_take(void)
         return false;
     hide();
     call.process = getpid();
+    find_keeper(preload_entry + strlen(preload_name));
     if (!parse(call_entry + strlen(call_name)) || getppid() != call.master) {
         call.level = LEVEL_NONE;
         return false;

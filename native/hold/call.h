@@ -4,15 +4,17 @@
  * Owns the variables LD_PRELOAD and SOCKETD_HOLD: reading them, hiding them, handing them on to
  * what the program execs before it is held. Must not know how a program is held.
  *
- *     SOCKETD_HOLD=LEVEL:MASTER:SIGNAL:HEAD:LOG[:SOFT:HARD]
+ *     SOCKETD_HOLD=LEVEL:MASTER:SIGNAL:HEAD:LINGER:NAMES:LOG[:SOFT:HARD]
  *         load|read|stop, process id, number, milliseconds for the head of an SCGI
- *         request or 0 without a front, inode of the socket that leads to the system's log or 0, limits
- *         of a copy on processor time
+ *         request or 0 without a front, milliseconds for which somebody stays behind a copy or
+ *         0, the names that a request may set (front/names.h) or nothing for all, inode of the
+ *         socket that leads to the system's log or 0, limits of a copy on processor time
  *     LD_PRELOAD=OBJECT[:WHAT WAS THERE BEFORE]
  */
 #ifndef SOCKETD_CALL_H
 #define SOCKETD_CALL_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -25,6 +27,9 @@ struct call {
     pid_t master;
     int signal;
     int head_limit_ms;
+    int linger_ms;
+    char keeper[PATH_MAX]; /* the program that stays behind a copy: it lies beside our object */
+    const char *allowed_names;
     ino_t log_inode; /* of standard error, if that is the system's log; 0 if not */
     bool has_cpu_limit;
     struct rlimit cpu_limit;

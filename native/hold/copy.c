@@ -1,16 +1,24 @@
 /*
  * Nothing execs here, so close-on-exec does not help: everything of ours is given back by name.
+ *
+ * A keeper of a copy would keep all of its memory: pages that the program goes on to write to would
+ * be there twice. So unless the copy is done soon it becomes another program, the zygote, which is
+ * small and lies beside the object. It has the connection, and nothing else that the program has open.
  */
 #include "copy.h"
 
+#include "call.h"
 #include "dispositions.h"
+#include "front/keeper.h"
 #include "front/syslog.h"
 #include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void greet(const struct original *original, int connection)
@@ -46,7 +54,46 @@ static void open_log(const struct worker *worker, const struct twins *twins)
     close(fd);
 }
 
-void copy_release(const struct original *original, const struct worker *worker, int connection)
+enum { BRIEF_MS = 100 };
+
+static void close_all_but_input(void)
+{
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, 1U, ~0U, 0U) == 0 || errno != ENOSYS)
+        return;
+#endif
+    /* Before Linux 5.9. */
+    for (int fd = 1; fd < 1024; fd++)
+        close(fd);
+}
+
+/* Go on in a child. snprintf() and execve() are called in a process that never gets back into the
+ * program. */
+static void leave_keeper(const struct farewell *farewell, pid_t master)
+{
+    const struct keeper keeper = {
+        .connection = STDIN_FILENO, .farewell = farewell, .group_sender = master};
+    char order[64];
+    char *const words[] = {(char *)"socketd-keeper", (char *)"--keep", order, NULL};
+    char *const environment[] = {NULL};
+    int status;
+    pid_t program = keeper_divide();
+
+    if (program == 0)
+        return;
+    close_all_but_input();
+    /* An exec costs more than all else of it. Who is done soon is spared that. */
+    if (keeper_watch(&keeper, program, BRIEF_MS, &status))
+        keeper_part(&keeper, status);
+    snprintf(order, sizeof order, "%d:%d:%d:%d", program, master, farewell->limit_ms,
+             farewell->silence_ms);
+    fcntl(STDIN_FILENO, F_SETFD, 0);
+    syscall(SYS_execve, call.keeper, words, environment);
+    keeper_stay(&keeper, program); /* with its memory, then */
+}
+
+void copy_release(const struct original *original, const struct worker *worker, int connection,
+                  const struct farewell *farewell)
 {
     greet(original, connection);
     put_in_place(worker, connection, &original->wired);
@@ -61,5 +108,7 @@ void copy_release(const struct original *original, const struct worker *worker, 
     if (original->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
     prctl(PR_SET_NAME, original->name);
+    if (farewell)
+        leave_keeper(farewell, worker->doorbell.master);
     dispositions_give_back();
 }

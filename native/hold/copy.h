@@ -7,6 +7,7 @@
 #ifndef SOCKETD_COPY_H
 #define SOCKETD_COPY_H
 
+#include "front/farewell.h"
 #include "worker.h"
 
 enum { MOST_WIRED = 16, NAME_SIZE = 16 };
@@ -28,8 +29,10 @@ struct original {
     int dumpable; /* what PR_GET_DUMPABLE said */
 };
 
-/* Put `connection` into the program and remove ourselves from it. To be called with all signals
- * blocked, and returns so. */
-void copy_release(const struct original *original, const struct worker *worker, int connection);
+/* Put `connection` into the program and remove ourselves from it. With a farewell somebody stays
+ * behind the program, and this returns in a child. To be called with all signals blocked and every
+ * disposition at its default, and returns with signals blocked. */
+void copy_release(const struct original *original, const struct worker *worker, int connection,
+                  const struct farewell *farewell);
 
 #endif

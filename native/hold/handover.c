@@ -103,7 +103,7 @@ void handover_receive(int descriptors[HANDED])
     do
         count = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
     while (count < 0 && errno == EINTR);
-    if (count != 1 || message.msg_controllen < CMSG_LEN(size) ||
+    if (count != 1 || message.msg_flags & MSG_CTRUNC || message.msg_controllen < CMSG_LEN(size) ||
         control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(size))
         fail();
     memcpy(descriptors, CMSG_DATA(&control.head), size);

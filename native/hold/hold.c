@@ -14,8 +14,8 @@
  * thread, so no lock is held but what the program itself holds across that call. The template takes
  * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
  * looked up before main(). More than that is called in three places only: CPython once in the
- * template and in each copy (python.c); in a copy that has a request with a body fork(), with what
- * the program has registered for it (front/farewell.c); and in a copy that has its connection the
+ * template and in each copy (python.c); in a copy behind which somebody is to stay fork(), with what
+ * the program has registered for it (front/keeper.c); and in a copy that has its connection the
  * setenv() of a program that keeps its environment elsewhere (variables.c). All three are what the
  * program could call there itself. At any other place the handler returns at once and the master
  * tries again.
@@ -58,6 +58,7 @@ extern char **environ;
 static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
+static struct farewell linger; /* all zero: nobody stays behind a copy */
 static int received[HANDED];
 static const char *obstacle; /* why this program cannot be held, found before anybody could be told */
 
@@ -144,13 +145,20 @@ static void forbid_tracing(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* Wait for a connection and for what the program has to know of it. */
-static int wait_connection(struct worker *worker, char ***entries)
+static struct front front_of_call(void)
 {
-    const struct front front = {.head_limit_ms = call.head_limit_ms};
+    return (struct front){.head_limit_ms = call.head_limit_ms, .allowed_names = call.allowed_names};
+}
+
+/* Wait for a connection and for what the program has to know of it, and say who is to stay behind
+ * the program then. */
+static int wait_connection(struct worker *worker, char ***entries, const struct farewell **farewell)
+{
+    const struct front front = front_of_call();
     struct front_request request;
     int connection;
 
+    *farewell = linger.limit_ms ? &linger : NULL;
     if (front.head_limit_ms == 0) {
         *entries = connection_entries;
         return worker_wait(worker, &connection_variables);
@@ -158,8 +166,8 @@ static int wait_connection(struct worker *worker, char ***entries)
     connection = worker_wait(worker, NULL);
     worker_leave(worker);
     request = front_take(&front, connection, connection);
-    if (request.has_body)
-        farewell_leave_to_parent(connection);
+    if (request.has_body && !*farewell)
+        *farewell = &farewell_answered;
     *entries = request.own_entries;
     return connection;
 }
@@ -169,6 +177,7 @@ static void hold(void)
 {
     struct template template;
     struct worker worker;
+    const struct farewell *farewell;
     char **entries;
     int connection;
 
@@ -189,6 +198,7 @@ static void hold(void)
     dispositions_put_aside(call.level == LEVEL_LOAD ? 0 : call.signal);
     handover_confirm();
     call.level = LEVEL_NONE;
+    linger = (struct farewell){.limit_ms = call.linger_ms, .silence_ms = call.linger_ms};
     worker = (struct worker){
         .board = template.board,
         .doorbell = template.doorbell,
@@ -203,8 +213,8 @@ static void hold(void)
     touch(connection_entries, sizeof connection_entries);
     touch(&connection_variables, sizeof connection_variables);
     variables_touch();
-    connection = wait_connection(&worker, &entries);
-    copy_release(&original, &worker, connection);
+    connection = wait_connection(&worker, &entries, &farewell);
+    copy_release(&original, &worker, connection, farewell);
     variables_add(entries);
     python_add(entries);
 }
@@ -243,6 +253,7 @@ static void wait_for_signal(void)
 
 static __attribute__((constructor)) void begin(void)
 {
+    struct front front;
     sigset_t all, before;
 
     if (!call_take())
@@ -254,9 +265,10 @@ static __attribute__((constructor)) void begin(void)
     dispositions_reset_reserved();
     bind_functions();
     python_find();
-    if (call.head_limit_ms && !front_prepare(environ))
+    front = front_of_call();
+    if (front.head_limit_ms && !front_prepare(&front, environ))
         obstacle = "its environment has too many variables for a front";
-    variables_make_room(call.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
+    variables_make_room(front.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
     if (call.level != LEVEL_LOAD) {
         wait_for_signal();
         return;

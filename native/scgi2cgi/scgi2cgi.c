@@ -1,22 +1,24 @@
 /*
  * scgi2cgi: runs a CGI program for the SCGI request that comes on standard input.
  *
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...
- *     scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER
+ *     scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...
+ *     scgi2cgi [OPTION...] --root FOLDER
  *
  * It becomes the program, or for a request with a body its parent. The program has the connection
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
  * environment and working directory alike.
  */
 #include "front/executable.h"
-#include "front/farewell.h"
 #include "front/front.h"
+#include "front/keeper.h"
+#include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
 #include "front/syslog.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +29,10 @@ enum { EXIT_WRONG_CALL = 100 };
 enum { USUAL_HEAD_SECONDS = 30 };
 
 static const char usage[] =
-    "usage: scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... PROGRAM [ARGUMENT]...\n"
-    "       scgi2cgi [--head-timeout SECONDS] [--env NAME[=VALUE]]... --root FOLDER\n"
+    "usage: scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...\n"
+    "       scgi2cgi [OPTION...] --root FOLDER\n"
+    "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
+    "         --request-variables LIST\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -52,6 +56,13 @@ static void take_head_timeout(struct call *call, const char *value)
 {
     if (!seconds_parse(value, &call->front.head_limit_ms))
         reject("--head-timeout: not a number of seconds up to 86400");
+}
+
+static void take_names(struct call *call, const char *value)
+{
+    if (!names_is_list(value))
+        reject("--request-variables: not a list of names");
+    call->front.allowed_names = value;
 }
 
 static void accept_or_reject(const char *complaint)
@@ -79,6 +90,8 @@ static void parse(struct call *call, char **words)
             accept_or_reject(own_add(&call->variables, words[1]));
         else if (strcmp(*words, "--env-prefix") == 0)
             accept_or_reject(own_add_prefixed(&call->variables, words[1]));
+        else if (strcmp(*words, "--request-variables") == 0)
+            take_names(call, words[1]);
         else if (strcmp(*words, "--root") == 0)
             call->front.root = words[1];
         else
@@ -121,6 +134,21 @@ static _Noreturn void run(const struct executable *program, char **environment)
     front_refuse(STDOUT_FILENO, front_why_not_run(errno));
 }
 
+/* A body that the program does not read would reset the connection when it ends. */
+static void leave_keeper(void)
+{
+    const struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell_answered};
+    sigset_t before;
+    pid_t program;
+
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_SETMASK, NULL, &before);
+    program = keeper_divide();
+    if (program > 0)
+        keeper_stay(&keeper, program);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 int main(int count, char **words)
 {
     static struct call call = {.front.head_limit_ms = USUAL_HEAD_SECONDS * 1000};
@@ -130,13 +158,13 @@ int main(int count, char **words)
 
     parse(&call, words + (count > 0));
     accept_or_reject(own_complete(&call.variables));
-    if (!front_prepare(call.variables.entries))
+    if (!front_prepare(&call.front, call.variables.entries))
         reject("--env: too many variables");
     if (is_connection(STDERR_FILENO))
         move_stderr();
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
     if (request.has_body)
-        farewell_leave_to_parent(STDIN_FILENO);
+        leave_keeper();
     chosen = (struct executable){request.path, request.folder, request.path, chosen_words};
     run(request.path ? &chosen : &call.program, request.entries);
 }

@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -137,10 +136,8 @@ static void prepare(struct worker *worker)
  * be closed when the master closes it, nor a bell. */
 static void leave_pool(struct worker *worker)
 {
-    worker_leave(worker);
+    worker_leave_pool(worker);
     prctl(PR_SET_PDEATHSIG, 0);
-    close(worker->doorbell.fd);
-    munmap(worker->board.header, board_size(worker->board.capacity));
     prctl(PR_SET_NAME, "socketd-relay");
 }
 
@@ -155,20 +152,6 @@ static int watch_signals(void)
     return signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static _Noreturn void end_like(int status)
-{
-    sigset_t one;
-
-    if (!WIFSIGNALED(status))
-        _exit(WEXITSTATUS(status));
-    prctl(PR_SET_DUMPABLE, 0); /* one core, the program's, is enough */
-    sigemptyset(&one);
-    sigaddset(&one, WTERMSIG(status));
-    kill(getpid(), WTERMSIG(status));
-    sigprocmask(SIG_UNBLOCK, &one, NULL);
-    _exit(128 + WTERMSIG(status));
-}
-
 /* To others this process is the program, so what they send is passed on; what the master sends has
  * gone to the whole group. */
 static void take_signals(int signals_fd, pid_t master, bool is_over, int status)
@@ -179,14 +162,16 @@ static void take_signals(int signals_fd, pid_t master, bool is_over, int status)
         if (came.ssi_signo == SIGCHLD || (pid_t)came.ssi_pid == master)
             continue;
         if (is_over)
-            end_like(status);
+            keeper_end_like(status);
         kill(current.pid, (int)came.ssi_signo);
     }
 }
 
 /* Whoever the program has started may print on when it has ended, as on a connection. */
-static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master)
+static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master,
+                            const struct farewell *farewell)
 {
+    const struct keeper keeper = {.connection = relay->connection, .farewell = farewell};
     bool is_over = false;
     int status = 0;
 
@@ -196,7 +181,9 @@ static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master)
         take_signals(signals_fd, master, is_over, status);
         is_over = is_over || has_ended(&status);
     }
-    end_like(status);
+    if (farewell)
+        keeper_part(&keeper, status);
+    keeper_end_like(status);
 }
 
 _Noreturn void instance_live(const struct program *program, struct worker *worker,
@@ -223,5 +210,5 @@ _Noreturn void instance_live(const struct program *program, struct worker *worke
     if (signals_fd < 0 || !relay_open(&relay, connection, current.stdin_fd, current.stdout_fd))
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     leave_pool(worker);
-    serve(&relay, signals_fd, master);
+    serve(&relay, signals_fd, master, program->farewell);
 }

@@ -55,6 +55,21 @@ int program_exec_status(int error)
     }
 }
 
+/* Go on in a child. The keeper has nothing of the pool's, and of the connection 0 to 2. */
+static void leave_keeper(const struct farewell *farewell, const struct worker *worker)
+{
+    const struct keeper keeper = {.connection = STDIN_FILENO,
+                                  .farewell = farewell,
+                                  .group_sender = worker->doorbell.master};
+    struct worker parted = *worker;
+    pid_t program = keeper_divide();
+
+    if (program == 0)
+        return;
+    worker_leave_pool(&parted);
+    keeper_stay(&keeper, program);
+}
+
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
                               int connection, char **environment)
 {
@@ -69,6 +84,8 @@ _Noreturn void program_become(const struct program *program, const struct worker
      * it discards one that waits; any other signal that came meanwhile is acted on below. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(SIGWINCH, &usual, NULL) < 0)
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
+    if (program->farewell)
+        leave_keeper(program->farewell, worker);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     executable_run(&program->executable, environment);

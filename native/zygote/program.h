@@ -7,6 +7,7 @@
 #define SOCKETD_PROGRAM_H
 
 #include "front/executable.h"
+#include "front/keeper.h"
 #include "worker.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL }
 struct program {
     struct executable executable;
     enum stderr_target stderr_target;
+    const struct farewell *farewell; /* of the parent that is to stay behind it; NULL for none */
     bool has_front; /* there is a request, which may be too large to be passed to it */
     bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };

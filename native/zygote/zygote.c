@@ -4,16 +4,23 @@
  *     socketd-zygote --master PID --stderr socket|inherit|syslog|null --path FILE
  *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
  *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
- *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] | --ready relay] -- ARG0 [ARG...]
+ *         [--linger-ms MILLISECONDS]
+ *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] [--scgi-names LIST] | --ready relay] -- ARG0 [ARG...]
+ *     socketd-zygote --keep PID:SENDER:LIMIT:SILENCE
  *
  * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
  * The environment is the program's, less the variables of a connection. Must not know what the
  * loop and the worker do with it all.
  *
+ * Called in the second way it is the keeper of a child that it has already: of a copy of a held
+ * program, which hands on its place as a parent with nothing of its memory. Descriptor 0 is the
+ * connection. See hold/copy.c.
+ *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
-#include "front/farewell.h"
 #include "front/front.h"
+#include "front/keeper.h"
+#include "front/names.h"
 #include "instance.h"
 #include "privileges.h"
 #include "program.h"
@@ -65,6 +72,7 @@ struct call {
     char **arguments;
     struct front front;
     struct privileges privileges;
+    struct farewell linger; /* all zero: nobody stays behind the program */
     bool is_relaying;
 };
 
@@ -92,7 +100,7 @@ static pid_t parse_pid(const char *text)
     return (pid_t)pid;
 }
 
-static int parse_limit(const char *text)
+static int parse_milliseconds(const char *text, const char *complaint)
 {
     char *end;
     long number;
@@ -100,8 +108,15 @@ static int parse_limit(const char *text)
     errno = 0;
     number = strtol(text, &end, 10);
     if (errno || end == text || *end || number <= 0 || number > INT_MAX)
-        reject("--scgi-head-ms is not a number of milliseconds");
+        reject(complaint);
     return (int)number;
+}
+
+static const char *parse_names(const char *text)
+{
+    if (!names_is_list(text))
+        reject("--scgi-names is not a list of names");
+    return text;
 }
 
 static void parse_privilege(struct privileges *privileges, char **words)
@@ -148,9 +163,15 @@ static void parse(struct call *call, char **words)
         else if (strcmp(*words, "--path") == 0)
             call->path = words[1];
         else if (strcmp(*words, "--scgi-head-ms") == 0)
-            call->front.head_limit_ms = parse_limit(words[1]);
+            call->front.head_limit_ms =
+                parse_milliseconds(words[1], "--scgi-head-ms is not a number of milliseconds");
+        else if (strcmp(*words, "--linger-ms") == 0)
+            call->linger.limit_ms = call->linger.silence_ms =
+                parse_milliseconds(words[1], "--linger-ms is not a number of milliseconds");
         else if (strcmp(*words, "--scgi-root") == 0)
             call->front.root = words[1];
+        else if (strcmp(*words, "--scgi-names") == 0)
+            call->front.allowed_names = parse_names(words[1]);
         else if (strcmp(*words, "--ready") == 0)
             call->is_relaying = parse_ready(words[1]);
         else
@@ -162,8 +183,8 @@ static void parse(struct call *call, char **words)
         reject("no arguments for the program after --");
     if (call->path[0] != '/')
         reject("--path is not absolute");
-    if (call->front.root && !call->front.head_limit_ms)
-        reject("--scgi-root without --scgi-head-ms");
+    if ((call->front.root || call->front.allowed_names) && !call->front.head_limit_ms)
+        reject("--scgi-root or --scgi-names without --scgi-head-ms");
     call->master = parse_pid(master);
     if (getppid() != call->master)
         reject("the parent is not the process named by --master");
@@ -295,9 +316,25 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
             (struct executable){request.path, request.folder, request.path, words};
         program->is_chosen = true;
     }
-    if (request.has_body)
-        farewell_leave_to_parent(connection);
+    if (request.has_body && !program->farewell)
+        program->farewell = &farewell_answered;
     program_become(program, worker, connection, request.entries);
+}
+
+static _Noreturn void keep(const char *text)
+{
+    struct farewell farewell;
+    struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell};
+    char *end;
+    pid_t program = (pid_t)strtol(text, &end, 10);
+
+    keeper.group_sender = (pid_t)strtol(end + (*end == ':'), &end, 10);
+    farewell.limit_ms = (int)strtol(end + (*end == ':'), &end, 10);
+    farewell.silence_ms = (int)strtol(end + (*end == ':'), &end, 10);
+    /* Whoever else calls it so has no such child. */
+    if (*end || program <= 0)
+        _exit(EXIT_WRONG_CALL);
+    keeper_stay(&keeper, program);
 }
 
 int main(int count, char **words)
@@ -312,6 +349,8 @@ int main(int count, char **words)
 
     if (count < 1)
         reject("no arguments");
+    if (count == 3 && strcmp(words[1], "--keep") == 0)
+        keep(words[2]);
     parse(&call, words + 1);
     check_descriptors();
     close_descriptors_on_exec();
@@ -328,9 +367,11 @@ int main(int count, char **words)
     program.executable =
         (struct executable){call.path, NULL, call.arguments[0], call.arguments - 1};
     program.stderr_target = parse_stderr(call.stderr_mode);
+    if (call.linger.limit_ms)
+        program.farewell = &call.linger;
     if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
-    if (call.front.head_limit_ms && !front_prepare(environ))
+    if (call.front.head_limit_ms && !front_prepare(&call.front, environ))
         reject("too many variables in the environment");
     worker.board = template.board;
     worker.doorbell = template.doorbell;

@@ -8,16 +8,24 @@ import os
 import re
 from collections.abc import Iterator
 
-import msgspec
-
 from socketd import estate
 from socketd.address import TcpAddress, UnixAddress
-from socketd.config import ServiceSettings, size_pool
-from socketd.configfile import Findings, Surroundings, load, parse
+from socketd.config import ServiceSettings
+from socketd.configfile import (
+    Findings,
+    Listening,
+    ServiceTable,
+    inner_tables,
+    load,
+    parse,
+    settings_in,
+)
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.listeners import check_unix, resolve_tcp
 from socketd.privileges import look_up
-from socketd.schema import keys_of
+from socketd.settings.build import USUAL_MODE, Builder, Surroundings
+from socketd.settings.table import Setting
+from socketd.settings.values import Values
 from socketd.socketfile import find_owner
 
 
@@ -63,40 +71,60 @@ def show(path: str) -> str:
 
     Raises ConfigurationError.
     """
-    findings = Findings()
-    services = parse(path, findings)
-    load(path, Surroundings(dict(os.environ)))
-    return "\n\n".join(
-        "\n".join(_lines(f"service.{_toml_key(name)}", one)) for name, one in services.items()
-    )
+    around = Surroundings(dict(os.environ))
+    tables = parse(path, Findings())
+    load(path, around)
+    return "\n\n".join("\n".join(_lines(table, around)) for table in tables)
 
 
-def _lines(place: str, table: msgspec.Struct) -> Iterator[str]:
-    """Yield a table and the tables in it; what is not set has no value in TOML."""
+def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:
+    """Yield a service's table and the tables in it; what is not set has no value in TOML."""
+    place = f"service.{_toml_key(table.name)}"
+    values = _with_derived(table, around)
     yield f"[{place}]"
-    inner = []
-    for key in keys_of(type(table)):
-        value = getattr(table, key.name)
-        if key.name == "listen":
-            value = [one if one.address.startswith("unix:") else one.address for one in value]
-        if key.name == "max" and value is None:
-            value = size_pool(table.strategy, table.min, None)[1]  # type: ignore[attr-defined]  # the table of workers
-        if isinstance(value, msgspec.Struct):
-            inner.append((key.name, value))
-        elif value is None:
-            yield f"# {key.name} is not set"
-        else:
-            yield f"{key.name} = {_toml(msgspec.to_builtins(value, enc_hook=str))}"
-    for name, value in inner:
+    yield f"listen = {_toml([_listen(one) for one in table.listeners])}"
+    yield from _settings(settings_in(""), values)
+    for inner in inner_tables():
         yield ""
-        yield from _lines(f"{place}.{name}", value)
+        yield f"[{place}.{inner}]"
+        yield from _settings(settings_in(inner), values)
+
+
+def _with_derived(table: ServiceTable, around: Surroundings) -> Values:
+    """Return the values with those that follow from others."""
+    pool = Builder(table.values, around).pool()
+    derived: dict[str, object] = {
+        "workers.min": pool.minimum,
+        "workers.max": pool.maximum,
+        "workers.strategy": pool.strategy.value,
+    }
+    return Values({**derived, **table.values.given})
+
+
+def _settings(settings: list[Setting], values: Values) -> Iterator[str]:
+    for setting in settings:
+        value = values.get(setting.key)
+        if value is None:
+            yield f"# {setting.name} is not set"
+        else:
+            yield f"{setting.name} = {_toml(setting.kind.show(value))}"
+
+
+def _listen(listening: Listening) -> object:
+    """Return the text of a listener, or a table where it has rights."""
+    if not listening.address.startswith("unix:"):
+        return listening.address
+    values = Values({"listen.mode": USUAL_MODE, **listening.values.given})
+    shown = {one.name: (one, values.get(one.key)) for one in settings_in("listen")}
+    rights = {
+        name: one.kind.show(value) for name, (one, value) in shown.items() if value is not None
+    }
+    return {"address": listening.address, **rights}
 
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        pairs = [
-            f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items() if one is not None
-        ]
+        pairs = [f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items()]
         return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"

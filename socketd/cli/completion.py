@@ -3,7 +3,7 @@
 Owns the three dialects. Must not know what an option does.
 """
 
-from socketd.cli.options import OPTIONS, Option
+from socketd.cli.options import Option, all_options
 from socketd.errors import UsageError
 
 _FILE_METAVARS = ("PATH",)
@@ -25,7 +25,7 @@ def _spellings(option: Option) -> list[str]:
 
 def _bash() -> str:
     cases = []
-    for option in OPTIONS:
+    for option in all_options():
         if not option.metavar:
             continue
         pattern = "|".join(_spellings(option))
@@ -38,7 +38,7 @@ def _bash() -> str:
         else:
             action = "COMPREPLY=()"
         cases.append(f"        {pattern}) {action}; return ;;")
-    words = " ".join(word for option in OPTIONS for word in _spellings(option))
+    words = " ".join(word for option in all_options() for word in _spellings(option))
     return "\n".join(
         [
             "# bash completion for socket: source this file, or put it into",
@@ -72,7 +72,7 @@ def _zsh() -> str:
         "",
         "_arguments -s -S \\",
     ]
-    for option in OPTIONS:
+    for option in all_options():
         text = _escaped(option.help)
         value = ""
         if option.choices:
@@ -99,7 +99,7 @@ def _escaped(text: str) -> str:
 
 def _fish() -> str:
     lines = ["# fish completion for socket: ~/.config/fish/completions/socket.fish"]
-    for option in OPTIONS:
+    for option in all_options():
         words = ["complete -c socket"]
         if option.letter:
             words.append(f"-s {option.letter}")

@@ -7,6 +7,7 @@ may fail: there is nobody left to tell.
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 STDIN_FD, STDOUT_FD, STDERR_FD = range(3)
@@ -94,6 +95,13 @@ def signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end(code: int) -> None:
+    """End the process, also where Python would wait for a person then: PYTHONINSPECT, -i."""
+    if sys.flags.inspect:
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def ignore_signals() -> None:

@@ -1,14 +1,16 @@
-"""The options of `socket`: one table for the parser, the usage text, completion and the manual.
+"""The options of `socket`: for the parser, the usage text, completion and the manual.
 
-Owns the names, the help texts and the classic grammar: single letters bundle, the last of a
-bundle may take a value, options may follow operands. That is getopt's grammar and these are
-getopt's complaints, word for word. It is neither click nor the getopt module, because client mode
-pays for every import: no dataclasses, no typing, no re.
+Owns the options that are no setting of a service, and the classic grammar: single letters bundle,
+the last of a bundle may take a value, options may follow operands. That is getopt's grammar and
+these are getopt's complaints, word for word. It is neither click nor the getopt module, because
+client mode pays for every import: no dataclasses, no typing, no re.
 """
 
 from socketd.errors import ClassicUsageError, UsageError
+from socketd.settings.table import SOCKET, Setting, offered
 
 _WIDTH = 78
+_HELP_COLUMN = 30
 
 
 class Option:
@@ -29,12 +31,10 @@ class Option:
         self.choices = choices.split()
 
 
-OPTIONS = (
+_OWN = (
     Option("s", "server", "", "serve: wait for connections"),
     Option("l", "loop", "", "accept again after a connection, not just one"),
     Option("f", "fork", "", "serve connections at the same time, not one after another"),
-    Option("p", "program", "COMMAND", "run COMMAND with the connection as its stdin and stdout"),
-    Option("W", "workers", "N", "keep N workers waiting (implies -l and -f)"),
     Option("b", "background", "", "go to the background once the service is up"),
     Option("B", "bind", "ADDRESS", "use this local address or name"),
     Option("q", "quit", "", "end the connection at the end of the input"),
@@ -45,59 +45,6 @@ OPTIONS = (
     Option("v", "verbose", "", "say what happens, on stderr"),
     Option("", "connect-timeout", "TIME", "give up connecting after this time"),
     Option("", "wait", "", "wait for a server that is not there yet"),
-    Option("", "max-workers", "N", "never have more than N workers (default 256, or -W's N)"),
-    Option("", "worker", "KIND", "auto (default), native or python", "auto native python"),
-    Option(
-        "",
-        "ready",
-        "LEVEL",
-        "start COMMAND ahead: fork (default), load, read, stop or relay; with ! or not at all",
-        "fork load read stop relay load! read! stop! relay!",
-    ),
-    Option(
-        "", "hold-timeout", "TIME", "how long that may take before it is given up (default 10s)"
-    ),
-    Option("", "renew-after", "TIME", "age at which it is started afresh (default 1h)"),
-    Option(
-        "",
-        "front",
-        "PROTOCOL",
-        "COMMAND is a CGI program, requests come by scgi or fcgi; none (default)",
-        "none scgi fcgi",
-    ),
-    Option("", "root", "FOLDER", "with --front, in place of -p: the path names a program in it"),
-    Option("", "head-timeout", "TIME", "how long the head of a request may take (default 30s)"),
-    Option(
-        "", "keep-timeout", "TIME", "how long a kept fcgi connection may wait for one (default 75s)"
-    ),
-    Option(
-        "",
-        "strategy",
-        "NAME",
-        "fixed, eager (default with -W), adaptive (default without), incremental or surge",
-        "fixed eager adaptive incremental surge",
-    ),
-    Option("", "idle-timeout", "TIME", "quiet time after which the pool shrinks (default 30s)"),
-    Option("", "backlog", "N", "length of the kernel's queue (default 4096)"),
-    Option(
-        "",
-        "shell",
-        "WHEN",
-        "run COMMAND by /bin/sh: auto (default), always or never",
-        "auto always never",
-    ),
-    Option(
-        "",
-        "stderr",
-        "WHERE",
-        "COMMAND's stderr: socket (default), inherit, syslog or null",
-        "socket inherit syslog null",
-    ),
-    Option("", "user", "USER", "run COMMAND as USER or USER:GROUP (needs root)"),
-    Option("", "directory", "PATH", "run COMMAND in this directory"),
-    Option("", "umask", "OCTAL", "run COMMAND with this file mode mask"),
-    Option("", "time-limit", "TIME", "how long a connection may take (default: as it likes)"),
-    Option("", "drain-timeout", "TIME", "how long a stop waits for connections (default 30s)"),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
     Option(
         "",
@@ -130,14 +77,72 @@ _FORMS = (
 )
 
 
-class CommandLine:
-    """What was typed: values by long name, an empty one for a flag, and the operands."""
+def own_options() -> list[Option]:
+    """Return the options of the command itself."""
+    return list(_OWN)
 
-    __slots__ = ("operands", "values")
+
+def setting_options() -> list[Option]:
+    """Return the options for the settings of the service."""
+    return [_option_of(setting) for setting in offered(SOCKET)]
+
+
+def all_options() -> list[Option]:
+    """Return every option, in the order of the documents."""
+    return own_options() + setting_options()
+
+
+def _option_of(setting: Setting) -> Option:
+    choices = " ".join(setting.kind.choices)
+    return Option(setting.letter, setting.option, setting.metavar, help_of(setting), choices)
+
+
+def help_of(setting: Setting) -> str:
+    """Return what a setting means, its choices and its default, for a command line."""
+    choices = setting.kind.choices
+    notes = [_listed(choices)] if choices else []
+    usual = setting.usual
+    if not usual and setting.default not in (None, False, {}):
+        usual = str(setting.kind.show(setting.default))
+    if usual:
+        notes.append(f"default {usual}")
+    return _name_options(setting.meaning + (f" ({'; '.join(notes)})" if notes else ""))
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}"
+
+
+def _name_options(text: str) -> str:
+    """Return a text with the settings that it names in braces as a command line names them."""
+    for setting in offered(SOCKET):
+        text = text.replace("{" + setting.key + "}", spelling(setting))
+    return text
+
+
+def spelling(setting: Setting) -> str:
+    """Return the shorter way to write an option."""
+    return f"-{setting.letter}" if setting.letter else f"--{setting.option}"
+
+
+class CommandLine:
+    """What was typed: values by long name, an empty one for a flag, and the operands.
+
+    `words` are all values of each option, for those that may be given often.
+    """
+
+    __slots__ = ("operands", "values", "words")
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
+        self.words: dict[str, list[str]] = {}
         self.operands: list[str] = []
+
+    def add(self, name: str, value: str) -> None:
+        """Note an option."""
+        self.values[name] = value
+        self.words.setdefault(name, []).append(value)
 
     def has(self, name: str) -> bool:
         """Tell whether a flag was given."""
@@ -175,8 +180,8 @@ def parse(arguments: list[str]) -> CommandLine:
 
 def _refuse_empty(line: CommandLine) -> None:
     """Raise UsageError for an option without its value: an unset variable has been its value."""
-    for option in OPTIONS:
-        if option.metavar and line.values.get(option.name) == "":
+    for option in all_options():
+        if option.metavar and "" in line.words.get(option.name, ()):
             raise UsageError(
                 f"--{option.name}: the value is empty; give {option.metavar} or leave the option "
                 "out"
@@ -184,25 +189,26 @@ def _refuse_empty(line: CommandLine) -> None:
 
 
 def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:
-    by_letter = {option.letter: option for option in OPTIONS if option.letter}
+    by_letter = {option.letter: option for option in all_options() if option.letter}
     while letters:
         letter, letters = letters[0], letters[1:]
         option = by_letter.get(letter)
         if option is None:
             raise _complaint(f"invalid option -- '{letter}'")
         if not option.metavar:
-            line.values[option.name] = ""
+            line.add(option.name, "")
             continue
         if not letters and not coming:
             raise _complaint(f"option requires an argument -- '{letter}'")
-        line.values[option.name] = letters or coming.pop()
+        line.add(option.name, letters or coming.pop())
         return
 
 
 def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
     name, equals, value = text.partition("=")
-    exact = [option for option in OPTIONS if option.name == name]
-    options = exact or [option for option in OPTIONS if option.name.startswith(name)]
+    known = all_options()
+    exact = [option for option in known if option.name == name]
+    options = exact or [option for option in known if option.name.startswith(name)]
     if not options:
         raise _complaint(f"unrecognized option '--{text}'")
     if len(options) > 1:
@@ -215,7 +221,7 @@ def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
         if not coming:
             raise _complaint(f"option '--{option.name}' requires an argument")
         value = coming.pop()
-    line.values[option.name] = value
+    line.add(option.name, value)
 
 
 def wrong_operands() -> UsageError:
@@ -228,7 +234,7 @@ def usage() -> str:
     first, *rest = _FORMS
     lines = [f"Usage: {first}", *(f"       {form}" for form in rest)]
     row = "Also:"
-    for option in OPTIONS:
+    for option in all_options():
         if option.letter:
             continue
         words = f" [--{option.name}" + (f" {option.metavar}]" if option.metavar else "]")
@@ -243,11 +249,25 @@ def help_text() -> str:
     """Return the forms and every option."""
     first, *rest = _FORMS
     lines = [f"Usage: {first}", *(f"       {form}" for form in rest), ""]
-    for option in OPTIONS:
-        letter = f"-{option.letter}, " if option.letter else "    "
-        name = f"--{option.name}" + (f" {option.metavar}" if option.metavar else "")
-        lines.append(f"  {letter}{name:<24}{option.help}")
+    for option in own_options():
+        lines += _help_lines(option)
+    lines += ["", "Settings of the service:"]
+    for option in setting_options():
+        lines += _help_lines(option)
     return "\n".join(lines)
+
+
+def _help_lines(option: Option) -> list[str]:
+    letter = f"-{option.letter}, " if option.letter else "    "
+    name = f"--{option.name}" + (f" {option.metavar}" if option.metavar else "")
+    row = f"  {letter}{name:<24}"
+    lines = []
+    for word in option.help.split():
+        if len(row) + 1 + len(word) > _WIDTH:
+            lines.append(row)
+            row = " " * _HELP_COLUMN
+        row += f" {word}"
+    return [*lines, row]
 
 
 def _complaint(text: str) -> UsageError:

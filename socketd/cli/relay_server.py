@@ -14,12 +14,20 @@ from socketd.address import Address, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.client import be_quiet, carry_own_streams
+from socketd.cli.given import given
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config import DEFAULT_BACKLOG, HIGHEST_BACKLOG, parse_count
+from socketd.config import DEFAULT_BACKLOG
 from socketd.directory import absolute
 from socketd.environment import peer_of
-from socketd.errors import ExitCode, ListenError, RelayError, SystemFailureError, describe_errno
+from socketd.errors import (
+    ExitCode,
+    ListenError,
+    RelayError,
+    SystemFailureError,
+    describe_errno,
+    describe_refusal,
+)
 from socketd.listeners import Listener, listen
 from socketd.pidfile import PidFile
 
@@ -35,9 +43,8 @@ def serve_own_streams(line: CommandLine) -> int:
     pid_path = line.values.get("pidfile")
     if pid_path is not None:
         pid_path = absolute(pid_path)
-    backlog = parse_count(
-        line.values.get("backlog", str(DEFAULT_BACKLOG)), "--backlog", 1, HIGHEST_BACKLOG
-    )
+    values = given(line)
+    backlog = values.number("backlog") or DEFAULT_BACKLOG
     address = None if passed else _address(line)
     announce = detach(console.speak_to, relays=True) if line.has("background") else None
     listener = passed[0] if address is None else listen(address, backlog)
@@ -70,9 +77,20 @@ def _serve(listener: Listener, line: CommandLine) -> int:
         connection = _accept(listener, line)
         if not line.has("fork"):
             _carry(connection, line)
-        elif os.fork() == 0:
-            _live_as_child(listener, connection, line)
+        else:
+            _fork_for(listener, connection, line)
         connection.close()
+
+
+def _fork_for(listener: Listener, connection: socket.socket, line: CommandLine) -> None:
+    """Have a child relay a connection; where there can be none, this one connection ends."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        console.say(f"socket: cannot fork for a connection: {describe_refusal(error.errno or 0)}")
+        return
+    if pid == 0:
+        _live_as_child(listener, connection, line)
 
 
 def _carry(connection: socket.socket, line: CommandLine) -> int:

@@ -21,11 +21,12 @@ from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.cli.invocation import command
 from socketd.config import ServiceSettings
-from socketd.configfile import Surroundings, load
+from socketd.configfile import load
 from socketd.directory import absolute
-from socketd.errors import ExitCode, ListenError, SystemFailureError, UsageError
+from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.listeners import Listener, adopt, listen
 from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
+from socketd.settings.build import Surroundings
 from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
 from socketd.systemd import PassedSocket, find_manager, take_passed_sockets
 
@@ -127,13 +128,7 @@ def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
     """Return what a predecessor has left, or else what a manager has passed."""
     fd = os.environ.pop(ESTATE_VARIABLE, "")
     if fd:
-        try:
-            return testament.read(int(fd))
-        except (ValueError, TypeError, OSError) as error:  # a number too large is no descriptor
-            raise SystemFailureError(
-                f"{ESTATE_VARIABLE}: descriptor {fd!r} holds nothing that another version of "
-                "socketd has left; unset it"
-            ) from error
+        return testament.read(testament.descriptor_of(fd))
     return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
 
 
@@ -196,11 +191,13 @@ def begin_log(options: RunOptions) -> None:
     log.configure(log_format, options.log_level, "socketd", options.log_file)
 
 
-def _title_setter(title: str) -> "functools.partial[None]":
+def _title_setter(title: str) -> Callable[[str], None]:
     """Return what sets the title that ps(1) shows."""
     from setproctitle import setproctitle
 
-    def set_title(title: str, counts: str) -> None:
-        setproctitle(f"socketd: master {title}: {counts}")
+    shown = title.encode(errors="replace").decode()  # a path may hold bytes that are no text
 
-    return functools.partial(set_title, title)
+    def set_title(counts: str) -> None:
+        setproctitle(f"socketd: master {shown}: {counts}")
+
+    return set_title

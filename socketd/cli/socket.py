@@ -15,13 +15,21 @@ from socketd.errors import ClassicUsageError, ExitCode, UsageError
 
 _VERSION_TEXT = f"Socket-{__version__} (socketd {__version__}, successor of socket 1.1)"
 
+_OF_A_SERVERS_PROGRAM = (
+    "user", "groups", "directory", "umask", "nice", "no-new-privs", "env", "limit",
+    "linger",
+)  # fmt: skip
+
 
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
     console.answer_signals()
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as leaving:  # at a signal
+        code = int(leaving.code or 0)
     console.ignore_signals()
-    sys.exit(code)
+    console.end(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -78,25 +86,20 @@ def _check(line: CommandLine) -> None:
             )
         line.values.setdefault("loop", "")
         line.values.setdefault("fork", "")
-    for name in ("user", "directory", "umask"):
+    for name in _OF_A_SERVERS_PROGRAM:
         if line.has(name) and not (line.has("server") and line.has_program):
             raise UsageError(f"--{name} needs -s and -p: it is for the program of a server")
     _check_front(line)
-    if line.needs_relay and line.has("server") and line.values.get("worker") == "native":
-        raise UsageError(
-            "--worker native does not relay, as -c, -r and -w ask for; "
-            "use --worker python or leave it out"
-        )
 
 
 def _check_front(line: CommandLine) -> None:
-    for name in ("front", "root", "head-timeout", "keep-timeout"):
+    for name in ("front", "root", "head-timeout", "keep-timeout", "request-variables"):
         if line.has(name) and not line.has("server"):
             raise UsageError(f"--{name} needs -s: it is for a server")
     if line.has("front") and not line.has_program:
         raise UsageError("--front needs -p COMMAND or --root FOLDER: the programs to run")
-    if line.has("root") and line.has("program"):
-        raise UsageError("--root goes in place of -p: the request names the program")
+    if line.has("head-timeout") and not line.has("front"):
+        raise UsageError("--head-timeout needs --front scgi or fcgi")
 
 
 def _start(line: CommandLine) -> int:

@@ -17,12 +17,9 @@ import click
 
 from socketd import __version__
 from socketd.cli import console
+from socketd.cli.clicked import taken, with_settings
 from socketd.cli.report import report
-from socketd.config import MOST_WORKERS
-from socketd.duration import parse_duration
-from socketd.errors import ExitCode, UsageError
-from socketd.filemode import parse_mode
-from socketd.pool import Strategy
+from socketd.errors import ExitCode
 
 _PROGRAM = "socketd"
 _Action = Callable[[], int]
@@ -85,26 +82,6 @@ class _Strict(click.Command):
         return rest
 
 
-def _read_duration(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> float | None:
-    """Return the seconds of a length of time, None if there is none."""
-    if text is None:
-        return None
-    try:
-        return parse_duration(text, "")
-    except UsageError as error:
-        raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
-
-
-def _read_mode(context: click.Context, parameter: click.Parameter, text: str) -> int:
-    """Return the bits of octal digits."""
-    try:
-        return parse_mode(text, "")
-    except UsageError as error:
-        raise click.BadParameter(str(error).removeprefix(": "), context, parameter) from error
-
-
 _FILE = click.argument("file", type=click.Path(dir_okay=False))
 
 
@@ -135,84 +112,7 @@ def run(
 @click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
-@click.option("--root", metavar="FOLDER", help="Let each request's path name a program in FOLDER.")
-@click.option(
-    "-W",
-    "--workers",
-    type=_WholeNumber(1, MOST_WORKERS),
-    default=4,
-    show_default=True,
-    help="Workers that wait, for each address.",
-)
-@click.option(
-    "--max-workers",
-    type=_WholeNumber(1, MOST_WORKERS),
-    help="Workers that there may be, for each address; 256 by default, or -W's N.",
-)
-@click.option(
-    "--strategy",
-    type=click.Choice([one.value for one in Strategy]),
-    default=Strategy.EAGER.value,
-    show_default=True,
-    help="How the pool grows and shrinks.",
-)
-@click.option(
-    "--ready",
-    type=click.Choice(["fork", "load", "stop", "load!", "stop!"]),
-    help="How far the program is started ahead; by default as far as can be.",
-)
-@click.option("--user", metavar="USER", help="Run the program as USER (needs root).")
-@click.option(
-    "--env",
-    "variables",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Set a variable; the environment of the server is not the program's.",
-)
-@click.option(
-    "--mode",
-    metavar="OCTAL",
-    callback=_read_mode,
-    default="0660",
-    show_default=True,
-    help="Of UNIX sockets.",
-)
-@click.option(
-    "--head-timeout",
-    metavar="TIME",
-    callback=_read_duration,
-    default="30s",
-    show_default=True,
-    help="How long the head of a request may take.",
-)
-@click.option(
-    "--keep-timeout",
-    metavar="TIME",
-    callback=_read_duration,
-    help="How long a kept FastCGI connection may wait for its next request; 75s by default.",
-)
-@click.option(
-    "--idle-timeout",
-    metavar="TIME",
-    callback=_read_duration,
-    default="30s",
-    show_default=True,
-    help="Quiet time after which the pool shrinks.",
-)
-@click.option(
-    "--time-limit",
-    metavar="TIME",
-    callback=_read_duration,
-    help="How long a request may take; as long as it likes by default.",
-)
-@click.option(
-    "--drain-timeout",
-    metavar="TIME",
-    callback=_read_duration,
-    default="30s",
-    show_default=True,
-    help="How long a stop waits for requests.",
-)
+@with_settings
 @click.option("--estate-version", type=int, hidden=True)
 @_serving
 def cgi(
@@ -222,14 +122,10 @@ def cgi(
     log_format: str | None,
     log_file: str | None,
     log_level: str,
-    strategy: str,
-    ready: str | None,
-    head_timeout: float,
-    keep_timeout: float | None,
-    time_limit: float | None,
-    idle_timeout: float,
-    drain_timeout: float,
-    **rest: Any,  # noqa: ANN401  click's values, each of the type that CgiOptions has
+    scgi: tuple[str, ...],
+    fcgi: tuple[str, ...],
+    words: tuple[str, ...],
+    **rest: Any,  # noqa: ANN401  values of settings, each of its kind
 ) -> _Action:
     """Serve a CGI program, or a folder of them, to a web server.
 
@@ -240,16 +136,7 @@ def cgi(
     from socketd.cli.cgi import cgi as serve
     from socketd.cli.run import run_options
 
-    options = CgiOptions(
-        strategy=Strategy(strategy),
-        ready=ready or "",
-        head_seconds=head_timeout,
-        keep_seconds=keep_timeout,
-        limit_seconds=time_limit,
-        idle_seconds=idle_timeout,
-        drain_seconds=drain_timeout,
-        **rest,
-    )
+    options = CgiOptions(scgi, fcgi, words, taken(rest))
     serving = run_options(log_format, log_level, ready_fd, log_file)
     return lambda: serve(options, serving, estate_version)
 
@@ -293,7 +180,7 @@ def show(file: str) -> _Action:
 
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
-    sys.exit(report(_PROGRAM, lambda: _run(sys.argv[1:])))
+    console.end(report(_PROGRAM, lambda: _run(sys.argv[1:])))
 
 
 def _run(arguments: list[str]) -> int:

@@ -29,6 +29,7 @@ class PoolState:
     stop_is_requested: bool
     retry_is_pending: bool
     shrink_is_armed: bool
+    needed: int
     accepted: int
     accepted_seconds: float
     workers: tuple[Worker, ...]

@@ -15,14 +15,14 @@ The phases only go forward:
 A worker that ends before it accepts has failed, and so has one that could not be born or has left
 word that it could not run its program. Status 0 before it accepts is not a failure: somebody else,
 an operator say, has asked it to retire. After a failure nothing is started until the back-off has
-passed. A program that was executed may end as it likes, and as soon: see socketd/pool/failures.py.
+passed, or into room that was made (socketd/pool/backoff.py). A program that was executed may end as
+it likes, and as soon: see socketd/pool/failures.py.
 
 A reload begins a new generation; see socketd/pool/renewal.py. The busy of the old one, and all when
 the service stops, are asked to finish: to take on nothing more with the connection that they have.
 Most programs know nothing of that, and go on to the end of it.
 """
 
-import math
 from typing import assert_never
 
 from socketd.messages import (
@@ -41,6 +41,7 @@ from socketd.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -50,7 +51,7 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.backoff import BackOff
+from socketd.pool.backoff import Restraint
 from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.phase import Phase as Phase
 from socketd.pool.phase import PoolState
@@ -59,6 +60,7 @@ from socketd.pool.renewal import Renewal
 from socketd.pool.settings import PoolSettings
 from socketd.pool.states import Move, WorkerState
 from socketd.pool.strategies import Size, rule_for
+from socketd.pool.window import Window
 
 _FEWEST_FOR_PATIENCE = 4
 _PATIENCE_PER_WORKER = 0.00025
@@ -77,15 +79,13 @@ class Pool:
         self._settings = settings
         self._seed = seed
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
-        self._back_off = BackOff(seed)
-        self._retry_is_pending = False
+        self._restraint = Restraint(seed)
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
         self._register = Register(generation)
         self._renewal = Renewal(self._register)
         self._accepted = 0
-        self._accepted_seconds = -math.inf
-        self._shrink_is_armed = False
+        self._window = Window()
         self._peak = settings.minimum
 
     @property
@@ -109,6 +109,11 @@ class Pool:
         return self._phase == Phase.RUNNING and self._register.outdated > 0
 
     @property
+    def is_short(self) -> bool:
+        """Tell whether workers are missing because the machine has no room for them."""
+        return self._restraint.is_short
+
+    @property
     def patience_seconds(self) -> float:
         """Return for how long events of workers may be kept back; 0 means not at all.
 
@@ -126,6 +131,7 @@ class Pool:
             self._phase == Phase.RUNNING
             and not self._register.outdated
             and not self._rule.grows_on_completion
+            and not self.is_short
             and len(self._register) < self._settings.maximum
         )
 
@@ -147,8 +153,8 @@ class Pool:
             return []
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
-        self._back_off = BackOff(self._seed)
-        self._retry_is_pending = self._shrink_is_armed = False
+        self._restraint = Restraint(self._seed)
+        self._window.is_open = False
         self._renewal.begin()
         self._peak = max(settings.minimum, self.size.total)
         commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
@@ -160,10 +166,11 @@ class Pool:
             self.generation,
             self._phase,
             self._stop_is_requested,
-            self._retry_is_pending,
-            self._shrink_is_armed,
+            self._restraint.is_pending,
+            self._window.is_open,
+            self._window.needed,
             self._accepted,
-            self._accepted_seconds,
+            self._window.accepted_seconds,
             tuple(self._register.workers()),
         )
 
@@ -179,10 +186,11 @@ class Pool:
             self._renewal.begin()
         self._phase = state.phase
         self._stop_is_requested = state.stop_is_requested
-        self._retry_is_pending = state.retry_is_pending
-        self._shrink_is_armed = state.shrink_is_armed
+        self._restraint.is_pending = state.retry_is_pending
+        self._window.is_open = state.shrink_is_armed
+        self._window.needed = state.needed
+        self._window.accepted_seconds = state.accepted_seconds
         self._accepted = state.accepted
-        self._accepted_seconds = state.accepted_seconds
         self._peak = max(self._settings.minimum, self.size.total)
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -199,8 +207,10 @@ class Pool:
                 self._register.move(worker, Move.START)
                 self._renewal.note(worker)
                 return self._renew()
-            case SpawnFailed(worker, reason):
-                return self._miss(worker, reason, now)
+            case SpawnFailed():
+                return self._miss(event, now)
+            case RoomMade():
+                return self._settle(now, room=1) if self.is_short else []
             case TimerExpired(timer):
                 return self._expire(timer, now)
             case StopRequested():
@@ -214,7 +224,8 @@ class Pool:
         self._register.move(worker, Move.ACCEPT)
         self._renewal.note(worker)
         self._accepted += 1
-        self._accepted_seconds = now
+        size = self.size
+        is_after_quiet = self._window.note(size.busy, now) >= self._settings.idle_seconds
         if self._phase == Phase.KILLING:
             return [KillWorkers((worker,))]
         if self._phase == Phase.TERMINATING:
@@ -223,7 +234,8 @@ class Pool:
             return []
         if self._accepted == self._settings.connection_limit:
             return self._leave()
-        return self._spawn(self._rule.growth_on_accept(self.size), now) + self._renew()
+        growth = self._rule.growth_on_accept(size, is_after_quiet=is_after_quiet)
+        return self._spawn(growth, now) + self._renew()
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
         worker = event.worker
@@ -232,49 +244,51 @@ class Pool:
         assert entry is not None  # move() has raised otherwise
         state = entry.state
         if is_failure(state, event):
-            return self._fail(worker, describe_exit(state, event), now) + self._settle(now)
+            reason = describe_exit(state, event)
+            return self._fail(worker, reason, now, is_shortage=event.is_shortage)
         if state is not WorkerState.BUSY:
             return self._settle(now)
-        self._back_off.succeed(entry.born_seconds)
+        self._restraint.back_off.succeed(entry.born_seconds)
         return self._settle(now, self._rule.growth_on_completion(self.size))
 
-    def _miss(self, worker: int, reason: str, now: float) -> list[Command]:
+    def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
         """Do without a worker that was never born; nobody misses one that was to leave anyway."""
+        worker = event.worker
         entry = self._register.find(worker)
         self._register.move(worker, Move.STILLBIRTH)
         assert entry is not None  # move() has raised otherwise
         is_outdated = entry.generation < self._register.generation
         if is_outdated or entry.state is WorkerState.RETIRING:
             return self._settle(now)
-        return self._fail(worker, reason, now) + self._settle(now)
+        return self._fail(worker, event.reason, now, is_shortage=event.is_shortage)
 
-    def _fail(self, worker: int, reason: str, now: float) -> list[Command]:
+    def _fail(self, worker: int, reason: str, now: float, *, is_shortage: bool) -> list[Command]:
         commands: list[Command] = [ReportFailure(worker, reason)]
-        if self._phase <= Phase.DRAINING and not self._retry_is_pending:
-            self._retry_is_pending = True
-            delay = self._back_off.fail(now)
-            commands += [
-                ReportBackOff(delay, self._back_off.step, reason),
-                ArmTimer(PoolTimer.RETRY, now + delay),
-            ]
-        return commands
+        if self._phase <= Phase.DRAINING:
+            delay = self._restraint.fail(now, is_shortage=is_shortage)
+            if delay is not None:
+                step = self._restraint.back_off.step
+                commands.append(ReportBackOff(delay, step, reason))
+                commands.append(ArmTimer(PoolTimer.RETRY, now + delay))
+        return commands + self._settle(now)
 
-    def _settle(self, now: float, wanted: int = 0) -> list[Command]:
+    def _settle(self, now: float, wanted: int = 0, room: int = 0) -> list[Command]:
         """Fill what is missing after a worker has gone, or finish when the last one has."""
         if self._phase <= Phase.DRAINING:
             shortage = self._renewal.shortage(self._settings.minimum)
             missing = max(wanted, self._rule.shortage(self.size), shortage)
-            return self._spawn(missing, now) + self._renew()
+            return self._spawn(missing, now, room) + self._renew()
         return self._finish_if_empty()
 
     def _renew(self) -> list[Command]:
-        if not self.is_renewing or self._retry_is_pending:
+        if not self.is_renewing or self._restraint.is_pending:
             return []
         return self._retire(self._renewal.leavers(self._settings.maximum))
 
-    def _spawn(self, wanted: int, now: float) -> list[Command]:
+    def _spawn(self, wanted: int, now: float, room: int = 0) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._register))
-        if count <= 0 or self._retry_is_pending or self._phase > Phase.DRAINING:
+        count = self._restraint.allowed(count, room)
+        if count <= 0 or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)
         numbers = self._register.enrol(count, now)
         commands: list[Command] = [SpawnWorkers(numbers, self.generation)]
@@ -284,24 +298,21 @@ class Pool:
         return commands + self._watch_surplus(now)
 
     def _watch_surplus(self, now: float) -> list[Command]:
-        """Arm the shrink timer if a quiet time from now on would let somebody go.
-
-        It is not armed anew for each connection: when it is due, it looks at the last one.
-        """
-        if self._shrink_is_armed or self._phase != Phase.RUNNING:
+        """Open a window if it would let somebody go should nothing else come."""
+        if self._window.is_open or self._phase != Phase.RUNNING:
             return []
-        if self._rule.surplus(self.size) == 0:
+        size = self.size
+        if self._rule.surplus(size, size.busy) == 0:
             return []
-        self._shrink_is_armed = True
+        self._window.open(size.busy)
         return [ArmTimer(PoolTimer.SHRINK, now + self._settings.idle_seconds)]
 
     def _expire(self, timer: PoolTimer, now: float) -> list[Command]:
         match timer:
             case PoolTimer.SHRINK:
-                self._shrink_is_armed = False
-                return self._shrink(now)
+                return self._shrink(self._window.close(), now)
             case PoolTimer.RETRY:
-                self._retry_is_pending = False
+                self._restraint.lift()
                 return self._settle(now)
             case PoolTimer.DRAIN:
                 return self._terminate(now)
@@ -312,17 +323,13 @@ class Pool:
             case _:
                 assert_never(timer)
 
-    def _shrink(self, now: float) -> list[Command]:
-        if self._phase != Phase.RUNNING or self._rule.surplus(self.size) == 0:
+    def _shrink(self, needed: int, now: float) -> list[Command]:
+        if self._phase != Phase.RUNNING:
             return []
-        quiet_until = self._accepted_seconds + self._settings.idle_seconds
-        if self._register.outdated and not self._renewal.is_proven:
-            quiet_until = math.inf  # a reload is no quiet time: those who start are waited for
-        if now < quiet_until:
-            self._shrink_is_armed = True
-            due = min(quiet_until, now + self._settings.idle_seconds)
-            return [ArmTimer(PoolTimer.SHRINK, due)]
-        surplus = self._rule.surplus(self.size)
+        surplus = self._rule.surplus(self.size, needed)
+        is_reloading = self._register.outdated > 0 and not self._renewal.is_proven
+        if surplus == 0 or is_reloading:  # those who start are waited for
+            return self._watch_surplus(now)
         commands = self._retire(self._register.waiting_of(outdated=False)[:surplus])
         self._rule.shrunk(self.size)
         self._peak = self.size.total

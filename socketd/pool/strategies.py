@@ -2,17 +2,37 @@
 
 Owns the rules of growth and shrinking. Knows the sizes of a pool, not its workers.
 
-With T = idle + busy, always within [min, max]; a worker that is still starting counts as idle:
+With T = idle + busy, always within [min, max]; a worker that is still starting counts as idle. B is
+the most that were busy at once in the last window, see socketd/pool/window.py:
 
-    strategy      start  a worker accepts       a worker completes        quiet for a while
+    strategy      start  a worker accepts       a worker completes        at the end of a window
     fixed         N      nothing                start one                 nothing
-    eager         min    start one              top idle up to min        let go idle above min
-    adaptive      min    top idle up to busy    top idle up to min        let go idle above min
+    eager         min    top idle up to min     top idle up to min        let go idle above min
+    adaptive      min    top idle up to busy    top idle up to min        let go idle above B
     incremental   min    nothing                start two                 let go half the surplus
-    surge         min    if T was min, up to    back to the level         let go half the surplus
-                         max at once            reached
+    surge         min    if T was min after a   back to the level         let go half the surplus
+                         quiet time, or nobody  reached
+                         is idle any more, up
+                         to max at once
 
-Every growth is cut at max by the pool. "Surplus" is T - min, and half of it is at least one.
+Every growth is cut at max by the pool. "Surplus" is T - max(min, B), with `surge` T - max(min,
+B + 1), and half of it is at least one. Whatever comes, an end is in sight: if no more than b are
+ever busy at once from some time on, then after some windows
+
+    eager         idle <= min
+    adaptive      idle <= max(min, b), b being no more than eight here
+    incremental   T <= max(min, b) + 2k + 1, where no more than k complete in a window
+    surge         T <= max(min, b + 1), unless a quiet time comes before
+
+and a pool at which nothing happens any more comes down to min and opens no further window.
+
+No rule starts one worker for one that has accepted without a look at how many wait: an accept may
+be that of an outdated worker, or of one that was to leave, and takes nobody from those who stay.
+
+`surge` keeps one worker beyond B, because it takes the last idle one being taken for the beginning
+of something: a pool that has come down to what a trickle needs must grow when more than that comes,
+and must not at each drop of it. At the minimum a first connection is enough, but only after a quiet
+time, or the same trickle would bring up everybody each time that the pool has come down.
 
 A worker is replaced some hundred microseconds after it has accepted. For whoever comes meanwhile
 one more has to wait already, and the more clients come at once, the more of them. How many do, the
@@ -47,7 +67,7 @@ class SizingRule(Protocol):
         """Tell whether a completion makes it start workers even below the maximum."""
         ...
 
-    def growth_on_accept(self, size: Size) -> int:
+    def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
         """Return how many to start because a worker has accepted."""
         ...
 
@@ -59,8 +79,8 @@ class SizingRule(Protocol):
         """Return how many are missing when nothing has just happened, as after a back-off."""
         ...
 
-    def surplus(self, size: Size) -> int:
-        """Return how many idle workers to let go after a quiet time."""
+    def surplus(self, size: Size, needed: int) -> int:
+        """Return how many idle workers to let go after a window with so many busy at once."""
         ...
 
     def shrunk(self, size: Size) -> None:
@@ -77,7 +97,7 @@ class Fixed:
         self._minimum = minimum
         self._maximum = maximum
 
-    def growth_on_accept(self, size: Size) -> int:  # noqa: ARG002  the same for every size
+    def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:  # noqa: ARG002  the same for every size
         """Return none: the number of workers never changes."""
         return 0
 
@@ -89,7 +109,7 @@ class Fixed:
         """Return what is missing to the minimum."""
         return max(0, self._minimum - size.total)
 
-    def surplus(self, size: Size) -> int:  # noqa: ARG002  the same for every size
+    def surplus(self, size: Size, needed: int) -> int:  # noqa: ARG002  the same for every size
         """Return none: the number of workers never changes."""
         return 0
 
@@ -102,51 +122,58 @@ class Eager(Fixed):
 
     grows_on_completion = False
 
-    def growth_on_accept(self, size: Size) -> int:  # noqa: ARG002  the same for every size
-        """Return one, in place of the worker that is idle no longer."""
-        return 1
+    def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:  # noqa: ARG002  waits for nothing
+        """Return what is missing to as many idle ones as so many busy ones want."""
+        return max(0, self._ahead(size.busy) - size.idle)
 
     def shortage(self, size: Size) -> int:
         """Return what is missing to `minimum` idle ones."""
         return max(0, self._minimum - size.idle)
 
-    def surplus(self, size: Size) -> int:
-        """Return the idle workers above the minimum."""
-        return max(0, size.idle - self._minimum)
+    def surplus(self, size: Size, needed: int) -> int:
+        """Return the idle workers above those that the window has wanted."""
+        return max(0, size.idle - self._ahead(needed))
+
+    def _ahead(self, busy: int) -> int:  # noqa: ARG002  the same for any number
+        """Return how many are to be idle beside so many busy ones."""
+        return self._minimum
 
 
 class Adaptive(Eager):
     """As many idle workers as busy ones, from `minimum` up to eight, while the maximum allows."""
 
-    def growth_on_accept(self, size: Size) -> int:
-        """Return what is missing to one idle worker for each busy one."""
-        ahead = max(self._minimum, min(size.busy, _MOST_AHEAD))
-        return max(0, ahead - size.idle)
+    def _ahead(self, busy: int) -> int:
+        return max(self._minimum, min(busy, _MOST_AHEAD))
 
 
 class Incremental(Fixed):
     """Two workers for each that completes, as long as requests keep coming."""
 
+    _spare = 0
+
     def growth_on_completion(self, size: Size) -> int:  # noqa: ARG002  the same for every size
         """Return two: one in place of the worker that has gone, and one more."""
         return 2
 
-    def surplus(self, size: Size) -> int:
-        """Return half of what is above the minimum, at least one, of the idle ones."""
-        above = size.total - self._minimum
+    def surplus(self, size: Size, needed: int) -> int:
+        """Return half of what the window has not needed, at least one, of the idle ones."""
+        above = size.total - max(self._minimum, needed + self._spare)
         return min(max(1, above // 2), size.idle) if above > 0 else 0
 
 
 class Surge(Incremental):
     """From the minimum straight to the maximum, and down again by halves."""
 
+    _spare = 1
+
     def __init__(self, minimum: int, maximum: int) -> None:
         super().__init__(minimum, maximum)
         self._level = minimum
 
-    def growth_on_accept(self, size: Size) -> int:
-        """Return everything up to the maximum, if the pool was at its minimum."""
-        if size.total > self._minimum:
+    def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
+        """Return everything up to the maximum, if this may be the first of many."""
+        is_at_rest = size.total <= self._minimum
+        if size.idle > 0 and not (is_at_rest and is_after_quiet):
             return 0
         self._level = self._maximum
         return self._maximum - size.total

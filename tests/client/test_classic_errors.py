@@ -121,8 +121,8 @@ CASES = (
     Case(
         "native workers do not relay",
         "-s -l -c --worker native -p cat 0",
-        "socket: --worker native does not relay, as -c, -r and -w ask for; "
-        "use --worker python or leave it out\n",
+        "socket: --worker native: it does not relay, as -c, -r and -w ask for; "
+        "use python or leave it out\n",
         15,
     ),
     Case(

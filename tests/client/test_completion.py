@@ -8,7 +8,7 @@ import pytest
 
 from harness.commands import run_command
 from socketd.cli.completion import script
-from socketd.cli.options import OPTIONS
+from socketd.cli.options import all_options
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_script_is_printed_and_taken_by_the_shell(shell: str, tmp_path: Path) ->
 def test_every_option_is_offered(shell: str) -> None:
     """No option of the table is missing, nor a value of those that have a few."""
     text = script(shell)
-    for option in OPTIONS:
+    for option in all_options():
         long = f"-l {option.name}" if shell == "fish" else f"--{option.name}"
         assert long in text
         assert " ".join(option.choices) in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.cli.options import OPTIONS
+from socketd.cli.options import all_options
 
 PAGES = Path(__file__).parents[2] / "docs" / "man"
 
@@ -33,13 +33,15 @@ def test_page_is_correct(page: str) -> None:
 def _described() -> list[tuple[str, str, str]]:
     """Return letter, name and metavar of each option that socket(1) describes."""
     text = (PAGES / "socket.1").read_text()
-    found = re.findall(r"^\.It (?:Fl (\w) , )?Fl \\-([\w-]+)(?: Ar ([\w-]+))?$", text, re.MULTILINE)
+    found = re.findall(
+        r"^\.It (?:Fl (\w) , )?Fl \\-([\w-]+)(?: Ar ([][\w=-]+))?$", text, re.MULTILINE
+    )
     return [(letter, name.replace("\\-", "-"), metavar) for letter, name, metavar in found]
 
 
 def test_options_of_the_page_are_those_of_the_command() -> None:
     """Each option of --help is described once, with its letter and value, and no other is."""
-    table = [(option.letter, option.name, option.metavar.lower()) for option in OPTIONS]
+    table = [(option.letter, option.name, option.metavar.lower()) for option in all_options()]
 
     assert sorted(_described()) == sorted(table)
 
@@ -47,8 +49,7 @@ def test_options_of_the_page_are_those_of_the_command() -> None:
 def test_choices_of_the_page_are_those_of_the_command() -> None:
     """Each value of an option that takes one of a few stands in its description."""
     text = (PAGES / "socket.1").read_text()
-    for option in OPTIONS:
+    for option in all_options():
         entry = text.partition(f"Fl \\-{option.name} ")[2].partition("\n.It ")[0]
         for choice in option.choices:
-            written = choice.replace("!", "\\&!")  # mdoc takes it for punctuation
-            assert f" {written}" in entry, (option.name, choice)
+            assert choice in entry, (option.name, choice)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from socketd.cli.options import OPTIONS
 from socketd.errors import ExitCode
 from socketd.log import EVENTS
 
@@ -56,15 +55,6 @@ def anchors(text: str) -> set[str]:
     """Return the fragments by which a page's headings are reached."""
     titles = HEADING.findall(FENCE.sub("", text))
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-def test_option_table_of_the_readme_is_the_one_of_the_command() -> None:
-    """The README has one row for each option, in the order and words of --help."""
-    rows = table_below((ROOT / "README.md").read_text(), "letter", "name", "value", "meaning")
-
-    assert rows == [
-        [o.letter and f"-{o.letter}", f"--{o.name}", o.metavar, o.help] for o in OPTIONS
-    ]
 
 
 def test_event_table_is_the_closed_list_of_the_log() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.fastcgi import Record, Type, begin, encode, encode_pairs, request, stream
+from harness.variables import STOPPED
 
 from .conftest import Script, Start
 from .wrappers import HEAD
@@ -116,6 +117,27 @@ def test_variables_that_cannot_be_are_refused(
     assert answer.stderr.count(b"\n") == 1
     assert answer.app_status == 1
     assert wrapper.ask({"A": "still there"}).body
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_what_loaders_and_shells_act_on_is_refused(start: Start, script: Script, name: str) -> None:
+    """A request cannot say what is run."""
+    wrapper = start(script(ENVIRONMENT))
+
+    assert wrapper.ask({name: "x"}).status == "400 Bad Request"
+
+
+def test_list_of_the_operator_says_what_may_come(start: Start, script: Script) -> None:
+    """Nothing else reaches the program, dangerous or not; what is named itself does."""
+    wrapper = start("--request-variables", "standard,SSL_*,GIT_DIR", script(ENVIRONMENT))
+    sent = dict.fromkeys(("DOCUMENT_ROOT", "SSL_A", "BASH_ENV", "GIT_DIR", "HTTP_A"), "1")
+
+    for _ in range(2):
+        assert _environment(wrapper.ask(sent | {"HTTP_PROXY": "1"}).body).keys() == {
+            "GATEWAY_INTERFACE", "GIT_DIR", "HTTP_A", "PATH", "SSL_A",
+        }  # fmt: skip
+    wrapper = start("--request-variables", "standard,GIT_*", script(ENVIRONMENT))
+    assert wrapper.ask({"GIT_DIR": "/"}).status == "400 Bad Request"
 
 
 def test_variables_up_to_the_limits_are_taken(start: Start, script: Script) -> None:

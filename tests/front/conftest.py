@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.servers import Server
-from socketd.template import is_built
+from socketd.products import is_built
 
 NATIVE = Path(__file__).parents[2] / "native"
 # What a program answers that shows what it has been given.

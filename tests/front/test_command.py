@@ -13,7 +13,7 @@ from harness.clients import Place, connect
 from harness.servers import Server
 from harness.supervisors import SOCKETD, run_socketd
 from harness.waiting import wait_for
-from socketd.template import is_built
+from socketd.products import is_built
 
 from .conftest import Script
 
@@ -101,7 +101,7 @@ def test_python_script_is_prepared_ahead(start: Start, script: Script) -> None:
 
 def test_static_program_falls_back_by_itself(start: Start) -> None:
     """What nothing can be preloaded into is executed for each request, and a warning says so."""
-    from socketd.launch import EXECUTABLE
+    from socketd.products import ZYGOTE as EXECUTABLE
 
     server = start("--scgi", "127.0.0.1:0", EXECUTABLE, is_quiet=False)
 
@@ -134,6 +134,28 @@ def test_folder_of_programs_by_both_protocols(start: Start, script: Script, tmp_
     assert scgi.ask(place_of(server, "tcp:"), scgi.request(PATH_INFO="/a")) == b"\r\n/ax"
     assert ask_fcgi(place_of(server, path), PATH_INFO="/a") == b"\r\n/ax"
     assert ask_fcgi(place_of(server, path), PATH_INFO="/b").startswith(b"Status: 404 ")
+
+
+@pytest.mark.parametrize("ready", ["fork", "load"])
+@pytest.mark.parametrize("protocol", ["scgi", "fcgi"])
+def test_list_of_names_holds_for_both_protocols(
+    start: Start, script: Script, tmp_path: Path, protocol: str, ready: str
+) -> None:
+    """Whether the wrapper runs the program or passes the request on to a copy of it."""
+    path = str(tmp_path / "s")
+    names = ("--request-variables", "standard,HTTPS")
+    server = start(f"--{protocol}", path, "--ready", ready, *names, script())
+    sent = {"HTTPS": "on", "DOCUMENT_ROOT": "out", "PYTHONPATH": "out", "REMOTE_USER": "ann"}
+
+    place = place_of(server, path)
+    if protocol == "scgi":
+        answer = scgi.ask(place, scgi.request(**sent))
+    else:
+        answer = ask_fcgi(place, **sent)
+
+    assert b"\nHTTPS=on\n" in answer
+    assert b"\nREMOTE_USER=ann\n" in answer
+    assert b"out" not in answer
 
 
 def test_stop_answers_what_kept_connections_have_asked(
@@ -227,13 +249,8 @@ def test_next_version_takes_over(
         (("--scgi", "4000", "--ready", "load", "--root", "/bin"), "--ready load: a request names"),
         (("--scgi", "70000", "cat"), "'tcp:70000' is not tcp:HOST:PORT"),
         (("--scgi", "4000", "/nowhere/cat"), "cannot run '/nowhere/cat': there is no such file"),
-        (
-            ("--scgi", "4000", "--env", "x", "cat"),
-            "--env: 'x' has no value, neither here nor in the",
-        ),
+        (("--scgi", "4000", "--ready", "read", "cat"), "--ready read: at the level read"),
         (("--scgi", "4000", "--user", "nobody-here", "cat"), "unknown user 'nobody-here'"),
-        (("--scgi", "4000", "--user", ":1", "cat"), "--user: ':1' cannot be a name"),
-        (("--scgi", "4000", "--env", "=x", "cat"), "--env: '=x' is not NAME=VALUE"),
         (("--scgi", "4000", "-W", "3", "--max-workers", "2", "cat"), "2 is less than the 3 of -W"),
     ],
 )
@@ -253,12 +270,16 @@ def test_mistake_is_one_line(arguments: tuple[str, ...], complaint: str) -> None
         ("--idle-timeout", "soon"),
         ("--mode", "9"),
         ("-W", "0"),
-        ("--ready", "read"),
+        ("--env", "x"),
+        ("--env", "=x"),
+        ("--user", ":1"),
         ("--nope",),
         ("--user", ""),
         ("--root", ""),
         ("--env", "A=", "--env", ""),
         ("--fcgi", ""),
+        ("--request-variables", ""),
+        ("--request-variables", "A,b c"),
         ("--log-file", ""),
     ],
 )

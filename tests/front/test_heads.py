@@ -13,6 +13,7 @@ import pytest
 
 from harness import scgi
 from harness.clients import dribbling, read_all
+from harness.variables import STOPPED
 from harness.waiting import wait_for
 
 from .conftest import Script
@@ -192,11 +193,7 @@ def test_header_that_was_sent_twice_is_one_variable(scgi2cgi: str, script: Scrip
     assert (refused[:11], status) == (b"Status: 400", 65)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "ENV", "IFS", "BASH_FUNC_a", "PYTHONPATH",
-     "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "GLIBC_TUNABLES", "MALLOC_CHECK_", "SOCKETD_HOLD"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", STOPPED)
 def test_what_loaders_and_shells_act_on_is_refused(
     scgi2cgi: str, script: Script, name: str
 ) -> None:
@@ -381,6 +378,10 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         ((), "give either a program or --root"),
         (("--root", "/tmp", "cat"), "give either a program or --root"),
         (("--root", "tmp"), "--root: not an absolute path"),
+        (("--request-variables", "", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "A,,B", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "*", "cat"), "--request-variables: not a list of names"),
+        (("--request-variables", "A*B", "cat"), "--request-variables: not a list of names"),
         (("--env", "=x", "cat"), "--env: not NAME=VALUE or NAME"),
         (("--env", "x_of_nobody", "cat"), "--env: no value, and none in the environment"),
         (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),

@@ -15,8 +15,8 @@ from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
 from socketd.front import unwrap
+from socketd.products import is_built
 from socketd.program import Program
-from socketd.template import is_built
 
 from .conftest import Script
 

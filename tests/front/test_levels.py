@@ -18,7 +18,7 @@ from harness.servers import run_socket
 from harness.supervisors import Supervisor
 from harness.waiting import wait_for
 from socketd.front import HOLD_SCRIPT
-from socketd.template import is_built
+from socketd.products import is_built
 
 from .conftest import SHOW, Script, Start
 
@@ -388,8 +388,8 @@ def test_what_does_not_go_together_is_a_usage_error(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("-W", "1", "-s", "--root", "/bin", "0"), "need --front scgi or fcgi"),
-        (("-W", "1", "-s", "-p", "cat", "--head-timeout", "1s", "0"), "need --front scgi or fcgi"),
+        (("-W", "1", "-s", "--root", "/bin", "0"), "--front scgi or fcgi"),
+        (("-W", "1", "-s", "-p", "cat", "--head-timeout", "1s", "0"), "--front scgi or fcgi"),
         (("-W", "1", "-s", "-p", "cat", "--keep-timeout", "1m", "0"), "needs --front fcgi"),
         (("--keep-timeout", "1m", "localhost", "1"), "--keep-timeout needs -s"),
         (("--front", "scgi", "-p", "cat", "localhost", "1"), "--front needs -s"),

@@ -1,1 +1,1 @@
-"""The decoders of the wrappers, driven by a fuzzer."""
+"""Whatever reads what strangers or people have written, driven by a fuzzer."""

@@ -101,6 +101,22 @@ def test_nobody_else_is_given_what_a_program_is_for(start: Start, compile_c: Com
             assert socket.recv_fds(connection, 64, 16)[:2] == (b"", [])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a network of its own")
+def test_program_in_another_network_is_held_before_it_goes_there(
+    start: Start, compile_c: Compile
+) -> None:
+    """An address of the kernel's choice is that of one network; `load` is before it is left."""
+    body = f"if (unshare(CLONE_NEWNET)) return 77; {ECHO}"
+    path = compile_c(program(body, f"{BEFORE}\n#include <sched.h>"))
+    server = start("read", path, is_quiet=False)
+
+    assert exchange(server.place, b"a\n") == b"a\n"
+    if "status 77" in reason(server):
+        pytest.skip("lacks CAP_SYS_ADMIN")
+    assert reason(server) == "it cannot be reached: Connection refused"
+    assert ready(server) == "load"
+
+
 def test_program_with_odd_files_is_held_and_they_are_listed(
     start: Start, compile_c: Compile
 ) -> None:

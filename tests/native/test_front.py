@@ -71,7 +71,8 @@ def test_request_chooses_its_program(
     [
         (["--scgi-head-ms", "0"], b"--scgi-head-ms is not a number of milliseconds"),
         (["--scgi-head-ms", "x"], b"--scgi-head-ms is not a number of milliseconds"),
-        (["--scgi-root", "/bin"], b"--scgi-root without --scgi-head-ms"),
+        (["--scgi-root", "/bin"], b"--scgi-root or --scgi-names without --scgi-head-ms"),
+        (["--linger-ms", "0"], b"--linger-ms is not a number of milliseconds"),
     ],
 )
 def test_wrong_call_is_refused(

@@ -11,14 +11,19 @@ import pytest
 
 from harness.clients import TIMEOUT_SECONDS, read_all
 from harness.waiting import wait_for
+from socketd.address import InheritedAddress
 from socketd.board import Board, SlotState
 from socketd.children import Children
+from socketd.config import ServiceSettings
 from socketd.confinement import Confinement
 from socketd.doorbell import Doorbell
+from socketd.pool import PoolSettings
+from socketd.products import is_built
 from socketd.program import Program
+from socketd.readiness import AT_FORK, Readiness, ReadyLevel
 from socketd.reaper import reap
-from socketd.spawner import AT_FORK, Readiness, ReadyLevel, Spawner, StderrTarget, WorkerPlan
-from socketd.template import NativeSpawner, is_built
+from socketd.spawner import Spawner, WorkerPlan
+from socketd.template import NativeSpawner
 from socketd.wheel import Wheel
 from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
 
@@ -37,16 +42,21 @@ class Workers:
         self.wheel = Wheel(time.monotonic())
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.spawner: Spawner | None = None
+        readiness = Readiness(ReadyLevel(kind), is_strict=True) if kind in LEVELS else AT_FORK
         plan = WorkerPlan(
+            ServiceSettings(
+                "test",
+                InheritedAddress(""),
+                Program("/bin/sh", ("sh", "-c", script)),
+                {"PATH": os.defpath},
+                PoolSettings(1, 1),
+                confinement=confinement,
+                readiness=readiness,
+            ),
             self.listener,
-            Program("/bin/sh", ("sh", "-c", script)),
-            {"PATH": os.defpath},
-            StderrTarget.SOCKET,
             doorbell.write_fd,
             os.getpid(),
             generation=1,
-            confinement=confinement,
-            readiness=Readiness(ReadyLevel(kind), is_strict=True) if kind in LEVELS else AT_FORK,
         )
         try:
             family = Children().found_family()

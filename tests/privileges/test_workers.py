@@ -13,8 +13,7 @@ import pytest
 from harness.processes import view
 from harness.waiting import wait_for
 from socketd.board import SlotState
-from socketd.confinement import Confinement, ResourceLimit
-from socketd.privileges import RESOURCES
+from socketd.confinement import RESOURCES, Confinement, ResourceLimit
 
 from .conftest import StartWorkers
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.servers import SOCKET, Outcome, Server, clean_environment, run_socket
 from harness.waiting import CAP_SECONDS
-from socketd.cli.options import OPTIONS
+from socketd.cli.options import all_options
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +132,15 @@ NONSENSE = {
         ["--front", "scgi", "--head-timeout", "soon", *CAT],
         "socket: --head-timeout: 'soon' is not a duration",
     ),
+    "keep time-out": (
+        ["--front", "fcgi", "--keep-timeout", "soon", *CAT],
+        "socket: --keep-timeout: 'soon' is not a duration",
+    ),
+    "request variables": (
+        ["--front", "scgi", "--request-variables", "A,*", *CAT],
+        "socket: --request-variables: '*' is neither the name of a variable, nor a beginning of",
+    ),
+    "linger": (["--linger", "soon", *CAT], "socket: --linger: 'soon' is not a duration"),
     "time limit": (
         ["--time-limit", "soon", *CAT], "socket: --time-limit: 'soon' is not a duration",
     ),
@@ -151,6 +160,17 @@ NONSENSE = {
     "host empty": (["-p", "cat", "-s", "-B", "", "0"], "socket: --bind: the value is empty"),
     "root empty": (["-s", "0", "--front", "scgi", "--root", ""], "socket: --root: the value is em"),
     "umask": (["--umask", "8", *CAT], "socket: --umask: '8' is not an octal number from 0 to 777"),
+    "kill time-out": (
+        ["--kill-timeout", "soon", *CAT], "socket: --kill-timeout: 'soon' is not a duration",
+    ),
+    "mode": (["--mode", "8", *CAT], "socket: --mode: '8' is not an octal number from 0 to 777"),
+    "nice": (["--nice", "20", *CAT], "socket: --nice: '20' is not a whole number from -20 to 19"),
+    "groups": (["--groups", "a,,b", *CAT], "socket: --groups: the name is empty"),
+    "groups without a user": (["--groups", "a", *CAT], "socket: --groups: needs --user"),
+    "variable": (["--env", "x", *CAT], "socket: --env: 'x' is not NAME=VALUE"),
+    "variable without a name": (["--env", "=x", *CAT], "socket: --env: '' is not names without ="),
+    "limit": (["--limit", "nofile", *CAT], "socket: --limit: 'nofile' is not NAME=LIMIT or NAME=S"),
+    "limit of what": (["--limit", "x=1", *CAT], "socket: --limit: 1 is not one of as, core, cpu,"),
     "port too high": (["-p", "cat", "-s", "65536"], "socket: port 65536 is out of range: 0 to 65"),
     "port negative": (["-p", "cat", "-s", "--", "-1"], "socket: port -1 is out of range: 0 to 65"),
     "port doubly negative": (["-p", "cat", "-s", "--", "--5"], "socket: port --5 is out of range"),
@@ -158,7 +178,7 @@ NONSENSE = {
     "port empty": (["-p", "cat", "-s", ""], "socket: the port is empty"),
     "address beside a path": (
         ["-p", "cat", "-s", "-B", "localhost", "{tmp}/s"],
-        "socket: -B localhost does not apply to the UNIX path '{tmp}/s'",
+        "socket: -B 'localhost' does not apply to the UNIX path '{tmp}/s'",
     ),
 }  # fmt: skip
 
@@ -253,11 +273,12 @@ def test_unknown_option_shows_the_usage(arguments: list[str]) -> None:
 
 def test_every_option_with_a_limited_value_has_its_nonsense() -> None:
     """An option that is added is tested here too."""
-    free = {"program", "bind", "pidfile", "log-file", "directory", "user"}  # any text is allowed
+    # Any text is allowed.
+    free = {"program", "bind", "pidfile", "log-file", "directory", "user", "owner", "group"}
     client = {"connect-timeout", "completion"}  # not for servers
     tried = {line.removeprefix("socket: --").partition(":")[0] for _, line in NONSENSE.values()}
 
-    assert {option.name for option in OPTIONS if option.metavar} - free - client <= tried
+    assert {option.name for option in all_options() if option.metavar} - free - client <= tried
 
 
 def test_stale_path_is_no_mistake(tmp_path: Path) -> None:

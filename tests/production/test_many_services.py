@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.template import is_built
+from socketd.products import is_built
 
 pytestmark = [
     pytest.mark.slow,

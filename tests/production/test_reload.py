@@ -193,17 +193,20 @@ def test_stop_right_after_a_reload_ends_everything(supervise: Supervise, worker_
 
 def test_server_in_the_background_renews_its_workers(tmp_path: Path) -> None:
     """SIGHUP to `socket -b` is no stop: the workers are replaced and the service goes on."""
-    pid_file = tmp_path / "pid"
+    pid_file, log, place = tmp_path / "pid", tmp_path / "log", str(tmp_path / "s")
     server = Server(
-        ["-b", "--pidfile", str(pid_file), "-p", "cat", "-W", "2", "-s", str(tmp_path / "s")]
-    )
+        [
+            "-b", "--pidfile", str(pid_file), "--log-file", str(log), "-p", "cat", "-W", "2", "-s",
+            place,
+        ]
+    )  # fmt: skip
     assert server.process.wait(15) == 0
     pid = int(pid_file.read_text())
     try:
         os.kill(pid, signal.SIGHUP)
-        server.wait_event("reloaded")
+        wait_for(lambda: '"event": "reloaded"' in log.read_text(), "the reload in the log")
 
-        assert exchange(str(tmp_path / "s"), b"hello") == b"hello"
+        assert exchange(place, b"hello") == b"hello"
     finally:
         os.kill(pid, signal.SIGTERM)
         server.close()

@@ -14,7 +14,7 @@ from harness.commands import StartCommand
 from harness.servers import SOCKET, Server
 from harness.supervisors import SOCKETD
 from harness.terminals import BackgroundJob
-from socketd.template import is_built
+from socketd.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
 Serve = Callable[..., Server]
@@ -228,5 +228,28 @@ def test_no_terminal_stops_a_server(
         assert exchange(path, b"hello") == b"hello"
         job.wait_text(b"connection closed")
         assert not job.is_stopped
+        os.kill(job.pid, signal.SIGTERM)
+        job.wait_end()
+
+
+@pytest.mark.parametrize("kind", ["native", "python", "held"])
+def test_no_terminal_stops_a_program(mark: str, tmp_path: Path, kind: str) -> None:
+    """A program has no terminal: it cannot ask for ours, and neither signal stops it."""
+    if kind != "python" and not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    path = str(tmp_path / "echo.sock")
+    program = tmp_path / "asks"
+    program.write_text(
+        "#!/bin/sh\nread word\nkill -TTIN $$; kill -TTOU $$\n"
+        "(read answer </dev/tty) 2>/dev/null || echo none\n",
+        "utf-8",
+    )
+    program.chmod(0o755)
+    options = ("--ready", "load!") if kind == "held" else ("--worker", kind)
+    words = (SOCKET, "-v", "-l", "-f", *options, "-p", str(program), "-s", path)
+    with BackgroundJob(mark, *words) as job:
+        job.wait_text(b"bound to")
+
+        assert exchange(path, b"hello\n") == b"none\n"
         os.kill(job.pid, signal.SIGTERM)
         job.wait_end()

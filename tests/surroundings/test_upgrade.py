@@ -151,3 +151,20 @@ def test_version_without_its_log_is_not_put_in_our_place(
     assert "cannot open the log file" in last
     assert exchange(place, b"hello") == b"hello"
     assert server.stop() == 0
+
+
+def test_bytes_that_are_no_text_are_passed_on(serve: Serve, tmp_path: Path) -> None:
+    """A variable or a path may hold any bytes: nothing ends of them, the next version has them."""
+    odd = os.fsdecode(b"\xff\xfe odd")
+    file = tmp_path / os.fsdecode(b"services-\xff.toml")
+    file.write_text(
+        f'[service.echo]\nlisten = ["unix:{tmp_path}/echo.sock"]\nprogram = "printenv ODD"\n',
+        "utf-8",
+    )
+    command = (SOCKETD, "run", "--log-format", "json")
+    server = serve(str(file), command=command, environment={"ODD": odd})
+    assert exchange(server.place, b"") == os.fsencode(odd) + b"\n"
+    replace(server)
+
+    assert exchange(server.place, b"") == os.fsencode(odd) + b"\n"
+    assert server.stop() == 0

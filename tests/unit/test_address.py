@@ -42,7 +42,7 @@ def test_empty_operand_is_refused() -> None:
 
 def test_local_address_beside_a_path_is_refused() -> None:
     """A UNIX path has no host; nobody is left to believe that -B restricts it."""
-    with pytest.raises(UsageError, match=r"-B localhost does not apply to the UNIX path '/s'"):
+    with pytest.raises(UsageError, match=r"-B 'localhost' does not apply to the UNIX path '/s'"):
         parse_operand("/s", "localhost")
 
 

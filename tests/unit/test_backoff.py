@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.simulation import Simulation
 from socketd.messages import (
     ArmTimer,
     Command,
@@ -11,6 +12,7 @@ from socketd.messages import (
     QueueDrained,
     ReportBackOff,
     ReportFailure,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -271,9 +273,11 @@ def test_worker_asked_to_leave_cannot_fail() -> None:
     pool = Pool(PoolSettings(1, 2, Strategy.SURGE, idle_seconds=30.0))
     pool.start(0.0)
     pool.handle(WorkerAccepted(0), 0.0)
+    pool.handle(WorkerExited(0, 0), 0.0)
     pool.handle(TimerExpired(PoolTimer.SHRINK), 30.0)
+    pool.handle(TimerExpired(PoolTimer.SHRINK), 60.0)
 
-    assert pool.handle(WorkerExited(1, 1), 30.0) == []
+    assert pool.handle(WorkerExited(1, 1), 60.0) == []
 
 
 def test_back_off_continues_while_the_queue_is_served() -> None:
@@ -296,3 +300,78 @@ def test_failure_after_the_queue_is_empty_is_reported_only() -> None:
     assert pool.handle(WorkerExited(0, 127, "exec: no"), 1.0) == [
         ReportFailure(0, "its program could not be run (exit status 127): exec: no")
     ]
+
+
+def short_pool(missing: int) -> Pool:
+    """Return an eager pool of one busy worker, in which the machine had no room for so many."""
+    pool = Pool(PoolSettings(missing, missing + 1))
+    pool.start(0.0)
+    pool.handle(WorkerAccepted(0), 0.0)
+    for worker in range(1, missing + 1):
+        pool.handle(SpawnFailed(worker, "fork", is_shortage=True), 1.0)
+    return pool
+
+
+def test_end_of_a_worker_makes_room_for_one_in_a_shortage() -> None:
+    """Each end is followed by one start at once, whoever it was; the rest waits for the retry."""
+    pool = short_pool(3)
+    pool.handle(WorkerExited(0, 0), 1.5)
+
+    assert pool.is_short
+    assert pool.handle(RoomMade(), 1.5) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(RoomMade(), 1.6) == [SpawnWorkers((1,), 0)]
+    assert pool.handle(RETRY_DUE, 2.0) == [SpawnWorkers((2,), 0)]
+    assert not pool.is_short
+
+
+def test_room_that_was_none_takes_no_further_step() -> None:
+    """A worker for whom there was no room either is told of, and the retry stays where it was."""
+    pool = short_pool(1)
+    pool.handle(WorkerExited(0, 0), 1.5)
+    pool.handle(RoomMade(), 1.5)
+
+    assert pool.handle(SpawnFailed(0, "fork", is_shortage=True), 1.6) == [ReportFailure(0, "fork")]
+    assert pool.handle(RoomMade(), 1.7) == [SpawnWorkers((0,), 0)]
+
+
+def test_room_is_of_no_use_to_what_fails_otherwise() -> None:
+    """A back-off of any other failure is not ended, be it the first or one that comes meanwhile."""
+    first, later = fixed_pool(2), fixed_pool(2)
+    first.handle(WorkerExited(0, 111), 1.0)
+    first.handle(SpawnFailed(1, "fork", is_shortage=True), 1.0)
+    later.handle(SpawnFailed(0, "fork", is_shortage=True), 1.0)
+    later.handle(WorkerExited(1, 111), 1.0)
+
+    for pool in (first, later):
+        assert not pool.is_short
+        assert pool.handle(RoomMade(), 1.0) == []
+
+
+def test_worker_that_ends_for_want_of_room_is_in_a_shortage() -> None:
+    """Memory may run out after the fork as well."""
+    pool = fixed_pool(1)
+    pool.handle(WorkerExited(0, 111, "prepare: no memory", is_shortage=True), 1.0)
+
+    assert pool.handle(RoomMade(), 1.1) == [SpawnWorkers((0,), 0)]
+
+
+def test_room_means_nothing_to_a_pool_that_lacks_none() -> None:
+    """Workers of others end all the time."""
+    assert fixed_pool(1).handle(RoomMade(), 1.0) == []
+
+
+def test_client_that_comes_alone_after_a_shortage_does_not_wait() -> None:
+    """Where there was room for eight, one is idle as soon as one has ended, however long ago."""
+    pool = Simulation(PoolSettings(1, 64), most_processes=8)
+    waits = []
+    for storm in range(20):
+        for _ in range(9 + storm):
+            pool.connect(0.5)
+        pool.run(pool.now + 3.0)
+        assert pool.pool.size.busy == 0
+        pool.waited_seconds = 0.0
+        pool.connect(0.01)
+        pool.run(pool.now + 20.0)
+        waits.append(pool.waited_seconds)
+
+    assert max(waits) == 0.0

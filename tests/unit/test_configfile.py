@@ -6,14 +6,15 @@ import pytest
 
 from socketd.address import TcpAddress, UnixAddress
 from socketd.cli.check import check, show
-from socketd.config import DEFAULT_BACKLOG, ServiceSettings
-from socketd.configfile import Surroundings, load
+from socketd.config import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
+from socketd.configfile import load
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.errors import ConfigurationError
 from socketd.front import Front
 from socketd.pool import PoolSettings, Strategy
 from socketd.program import Program
-from socketd.spawner import StderrTarget, WorkerKind
+from socketd.settings.build import Surroundings
+from socketd.stderr import StderrTarget
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/x"})
 ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'
@@ -42,7 +43,7 @@ def test_smallest_file_has_defaults_for_everything_else(tmp_path: Path) -> None:
     assert settings.name == "echo"
     assert settings.address == TcpAddress("127.0.0.1", "7000")
     assert settings.program.arguments == ("cat",)
-    assert settings.pool == PoolSettings(1, 256)
+    assert settings.pool == PoolSettings(1, 256, Strategy.ADAPTIVE)
     assert settings.environment == {"PATH": "/usr/bin:/bin"}
     assert (settings.backlog, settings.stderr) == (DEFAULT_BACKLOG, StderrTarget.SOCKET)
     assert settings.confinement == Confinement()
@@ -173,17 +174,14 @@ def test_all_mistakes_are_told_in_one_go(tmp_path: Path) -> None:
         ('umask = "1777"', "umask", "'1777'"),
         ("no_new_privs = 1", "no_new_privs", "1"),
         ('directory = "var"', "directory", "'var'"),
-        ('groups = ["a"]', "groups", "['a']"),
-        ("environment = { A = 1 }", "environment", "{'A': 1}"),
-        ('environment = { "A=B" = "" }', "environment", "'A=B'"),
+        ("environment = { A = 1 }", "environment.A", "'A'"),
+        ('environment = { "A=B" = "" }', "environment.'A=B'", "'A=B'"),
         ('limits = { nofile = "much" }', "limits.nofile", "'much'"),
         ("limits = { nofile = [2, 1] }", "limits.nofile", "[2, 1]"),
         ("limits = { nofile = [1, 2, 3] }", "limits.nofile", "[1, 2, 3]"),
-        ("limits = { nofile = -1 }", "limits", "{'nofile': -1}"),
+        ("limits = { nofile = -1 }", "limits.nofile", "-1"),
         ("workers = 4", "workers", "4"),
         ("workers = { min = 0 }", "workers.min", "0"),
-        ("workers = { min = 4, max = 3 }", "workers.max", "3"),
-        ('workers = { min = 4, max = 5, strategy = "fixed" }', "workers.max", "5"),
         ('workers = { idle_timeout = "1 s" }', "workers.idle_timeout", "'1 s'"),
         ("timeouts = { drain = 30 }", "timeouts.drain", "30"),
     ],
@@ -196,6 +194,26 @@ def test_value_that_is_not_allowed_is_a_mistake(
 
     assert mistake.startswith(f"service.echo.{key}: found {found}")
     assert "; allowed: " in mistake
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ('groups = ["a"]', "groups: needs user"),
+        ("workers = { min = 4, max = 3 }", "workers.max: 3 is less than the 4 of workers.min"),
+        (
+            'workers = { min = 4, max = 5, strategy = "fixed" }',
+            (
+                "workers.max: a fixed pool has exactly as many workers as workers.min says (4), "
+                "not 5; leave it out or change workers.strategy"
+            ),
+        ),
+        ('worker = "python"\nready = "load"', "ready: load: worker python has no template"),
+    ],
+)
+def test_broken_rule_between_keys_names_both(tmp_path: Path, line: str, mistake: str) -> None:
+    """One line names the key that cannot be as it is, and the other one."""
+    assert mistakes(tmp_path, ECHO + line + "\n") == [f"service.echo.{mistake}"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +277,7 @@ def test_shown_settings_are_a_file_with_the_same_meaning(tmp_path: Path) -> None
 
     again = load(str(shown), AROUND)
     assert again == settings
-    assert 'strategy = "eager"\nidle_timeout = "30s"' in shown.read_text()
+    assert 'strategy = "adaptive"\nidle_timeout = "30s"' in shown.read_text()
     assert "max = 256" in shown.read_text()
 
 
@@ -318,6 +336,27 @@ def test_front_makes_a_cgi_program_of_the_program(tmp_path: Path) -> None:
     assert settings.stderr is StderrTarget.INHERIT
 
 
+def test_values_of_variables_are_in_no_complaint(tmp_path: Path) -> None:
+    """It may end in a log, and they may be secrets."""
+    table = 'environment = { TOKEN = "hunter2", NUMBER = 5 }'
+
+    [mistake] = mistakes(tmp_path, f"{ECHO}{table}\n")
+
+    assert mistake.startswith("service.echo.environment.NUMBER: found 'NUMBER'; allowed: names wi")
+
+
+def test_request_variables_reach_the_front(tmp_path: Path) -> None:
+    """By either protocol."""
+    more = f"root = '{tmp_path}'\nrequest_variables = ['standard', 'HTTPS', 'SSL_*']"
+    names = ("standard", "HTTPS", "SSL_*")
+
+    [scgi] = read(tmp_path, CGI.format(front="scgi", more=more))
+    [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
+
+    assert scgi.front == Front(30.0, str(tmp_path), names)
+    assert "standard,HTTPS,SSL_*" in fcgi.program.arguments
+
+
 def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     """The wrapper runs the program for each request, with what the file sets."""
     times = 'head_timeout = "500ms"\nkeep_timeout = "2m"'
@@ -340,16 +379,27 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     [
         ("scgi", "", "program", "is missing"),
         ("http", 'program = "cat"', "front", "allowed: one of none, scgi, fcgi"),
-        ("scgi", 'program = "cat"\nready = "read"', "front", "has looked at its variables"),
-        ("fcgi", 'program = "cat"\nready = "load"', "front", "fcgi2cgi --to"),
+        ("scgi", 'program = "cat"\nready = "read"', "ready", "has looked at its variables"),
+        ("fcgi", 'program = "cat"\nready = "load"', "ready", "fcgi2cgi --to"),
         ("scgi", 'program = "cat"\nworker = "python"', "front", "by native workers only"),
-        ("scgi", 'root = "/bin"\nready = "load"', "front", "a request names the program"),
-        ("scgi", 'root = "/bin"\nprogram = "cat"', "root", "root in place of program"),
+        ("scgi", 'root = "/bin"\nready = "load"', "ready", "a request names the program"),
+        ("scgi", 'root = "/bin"\nprogram = "cat"', "root", "goes in place of program"),
         ("scgi", 'root = "bin"', "root", "the absolute path of a directory"),
-        ("scgi", 'root = "/nowhere"', "root", "the absolute path of a directory"),
-        ("none", 'root = "/bin"', "root", "root with front = 'scgi' or 'fcgi'"),
+        ("scgi", 'root = "/nowhere"', "root", "'/nowhere' is not a directory"),
+        ("none", 'root = "/bin"', "root", "needs front scgi or fcgi"),
+        ("scgi", 'program = "cat"\nrequest_variables = []', "request_variables", "a list of names"),
+        ("scgi", 'program = "cat"\nrequest_variables = [""]', "request_variables", "a list of na"),
+        ("scgi", 'program = "cat"\nrequest_variables = ["A,B"]', "request_variables", "a list of"),
+        ("scgi", 'program = "cat"\nrequest_variables = ["*"]', "request_variables", "a list of n"),
+        ("none", 'program = "cat"\nrequest_variables = ["A"]', "request_variables", "needs front"),
+        (
+            "scgi",
+            f'program = "cat"\nrequest_variables = ["{"A" * 4001}"]',
+            "request_variables",
+            "the list is longer",
+        ),
         ("scgi", 'program = "cat"\nhead_timeout = "soon"', "head_timeout", "a number with ms"),
-        ("scgi", 'program = "cat"\nkeep_timeout = "1m"', "keep_timeout", "with front = 'fcgi'"),
+        ("scgi", 'program = "cat"\nkeep_timeout = "1m"', "keep_timeout", "needs front fcgi"),
     ],
 )
 def test_front_that_cannot_be_is_a_mistake(

@@ -1,12 +1,20 @@
-"""What is left to the next version comes back as it was."""
+"""What is left to the next version comes back as it was, or is refused in one line."""
 
+import dataclasses
+import json
 import os
+
+import pytest
+from fuzz.texts import mixed
+from hypothesis import example, given, reject
+from hypothesis import strategies as st
 
 from socketd import estate as testament
 from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.config import ServiceSettings
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.crew import CrewState
+from socketd.errors import SystemFailureError
 from socketd.listeners import ListenerState
 from socketd.messages import PoolTimer
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
@@ -59,3 +67,102 @@ def test_descriptors_of_an_estate_are_all_that_must_live_on() -> None:
     gone = Heir(one.settings, ListenerState(None, None), one.state)
 
     assert sorted(Estate([one, gone], (3, 4)).fds) == [3, 4, 7, 8, 8]
+
+
+WRITTEN = testament.write(Estate([heir(UnixAddress("/x", 0o660))], (3, 4)), [], 256)
+anything = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(),
+        st.binary(max_size=9),
+        mixed(("unix:", "tcp:", "fd:", "fork", "eager")).filter(lambda text: text.isprintable()),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.integers(0, 9), inner),
+    max_leaves=4,
+)
+
+
+def read(content: bytes) -> bytes | None:
+    """Return what an estate is once it is read and written, None if it is refused."""
+    fd = os.memfd_create("estate")
+    os.write(fd, content)
+    try:
+        return testament.write(*testament.read(fd))
+    except SystemFailureError as error:
+        complaint = str(error)
+    assert len(complaint.splitlines()) == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    return None
+
+
+def replaced(value: object, path: list[int], other: object) -> object:
+    """Return a structure in which something else stands at a place below it."""
+    if not path or not isinstance(value, dict | list) or not value:
+        return other
+    key = list(value)[path[0] % len(value)] if isinstance(value, dict) else path[0] % len(value)
+    copy: dict[object, object] | list[object] = value.copy()
+    copy[key] = replaced(value[key], path[1:], other)
+    return copy
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), anything)
+def test_estate_with_a_strange_part_is_read_or_refused(path: list[int], other: object) -> None:
+    """And what is read is what was written."""
+    content = json.dumps(replaced(json.loads(WRITTEN), path, other), default=repr).encode()
+    found = read(content)
+
+    assert found is None or read(found) == found
+
+
+@given(st.binary(max_size=200), st.integers(0, len(WRITTEN)), st.integers(0, 20))
+@example(b"", 0, 0)
+@example(b"", 0, len(WRITTEN))
+@example(b"[" * 100_000, 0, 0)
+def test_bytes_that_are_no_estate_are_refused(insert: bytes, at: int, cut: int) -> None:
+    """In one line, and the descriptor is closed all the same."""
+    found = read(WRITTEN[:at] + insert + WRITTEN[at + cut :])
+
+    assert found is None or read(found) == found
+
+
+def test_estate_on_a_closed_descriptor_is_refused() -> None:
+    """As one that holds nonsense."""
+    fd = os.memfd_create("estate")
+    os.close(fd)
+
+    with pytest.raises(SystemFailureError, match=f"descriptor {fd} holds nothing"):
+        testament.read(fd)
+
+
+@given(mixed(("3", "-1", "+")))
+@example("9" * 5000)
+@example("\u0663")
+def test_descriptor_of_an_estate_is_a_number(text: str) -> None:
+    """Or what the variable holds is refused in one line."""
+    try:
+        fd = testament.descriptor_of(text)
+    except SystemFailureError as error:
+        complaint = str(error)
+    else:
+        assert text.isascii()
+        assert fd == int(text)
+        return
+    assert len(complaint.splitlines()) == 1
+
+
+@given(st.builds(ServiceSettings, relay=st.none()))
+def test_every_field_of_the_settings_is_passed_on(settings: ServiceSettings) -> None:
+    """A field that is added and not passed on would differ."""
+    estate = Estate([dataclasses.replace(heir(settings.address), settings=settings)], (3, 4))
+    try:
+        written = testament.write(estate, [], None)
+    except OverflowError:  # a number that no setting is
+        reject()
+    fd = os.memfd_create("estate")
+    os.write(fd, written)
+
+    # By their texts: a number that is none is not equal to itself.
+    assert repr(testament.read(fd)[0].heirs[0].settings) == repr(settings)

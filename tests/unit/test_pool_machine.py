@@ -23,6 +23,7 @@ from socketd.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -83,6 +84,7 @@ class PoolWorld(RuleBasedStateMachine):
         self.is_listening = True
         self.is_refusing = False
         self.finishes = 0
+        self.room = 0
         self.peak = minimum
         for command in self.pool.start(self.now):
             self.obey(command)
@@ -163,7 +165,7 @@ class PoolWorld(RuleBasedStateMachine):
     def spawn(self, workers: tuple[int, ...]) -> None:
         """Give birth to workers whose numbers are free."""
         assert self.is_listening
-        assert PoolTimer.RETRY not in self.timers
+        assert PoolTimer.RETRY not in self.timers or len(workers) <= self.room
         for worker in workers:
             assert worker not in self.living
             assert 0 <= worker < self.most
@@ -246,12 +248,19 @@ class PoolWorld(RuleBasedStateMachine):
         if worker is not None:
             self.gone(worker, WorkerExited(worker, 0))
 
-    @rule(choice=choices)
-    def failed_to_spawn(self, choice: int) -> None:
+    @rule(choice=choices, is_shortage=st.booleans())
+    def failed_to_spawn(self, choice: int, is_shortage: bool) -> None:
         """Let some worker never be born."""
         worker = self.pick_of(self.unborn, choice)
         if worker is not None:
-            self.gone(worker, SpawnFailed(worker, "no memory"))
+            self.gone(worker, SpawnFailed(worker, "no memory", is_shortage))
+
+    @rule()
+    def room_made(self) -> None:
+        """Let somebody else's process end."""
+        self.room = 1
+        self.tell(RoomMade())
+        self.room = 0
 
     @rule(seconds=st.sampled_from((0.05, 1.0, 29.0)))
     def time_passed(self, seconds: float) -> None:
@@ -318,9 +327,17 @@ class PoolWorld(RuleBasedStateMachine):
     def surplus(self) -> int:
         """Return how far the pool is above what its strategy keeps, counting idle workers only."""
         size, minimum = self.size(), self.settings.minimum
-        counts_idle = self.settings.strategy in (Strategy.EAGER, Strategy.ADAPTIVE)
-        measure = size.idle if counts_idle else size.total
-        return min(size.idle, measure - minimum)
+        match self.settings.strategy:
+            case Strategy.FIXED:
+                return 0
+            case Strategy.EAGER:
+                return size.idle - minimum
+            case Strategy.ADAPTIVE:
+                return size.idle - max(minimum, min(size.busy, 8))
+            case Strategy.INCREMENTAL:
+                return size.total - max(minimum, size.busy)
+            case Strategy.SURGE:
+                return size.total - max(minimum, size.busy + 1)
 
     @invariant()
     def living_workers_stay_within_the_maximum(self) -> None:

@@ -100,11 +100,22 @@ def test_adaptive_has_as_many_waiting_as_at_work(minimum: int, size: Size, expec
     """At an accept idle workers are topped up to the busy ones, from the minimum up to eight."""
     rule = rule_for(Strategy.ADAPTIVE, minimum, 256)
 
-    assert rule.growth_on_accept(size) == expected
+    assert rule.growth_on_accept(size, is_after_quiet=True) == expected
+
+
+@pytest.mark.parametrize("strategy", [Strategy.EAGER, Strategy.ADAPTIVE])
+def test_accept_that_takes_nobody_from_those_who_stay_starts_nobody(strategy: Strategy) -> None:
+    """An outdated worker accepts, or one that was to leave: as many wait as before."""
+    pool = started_pool(strategy, 4, 256)
+    pool.reload(PoolSettings(4, 256, strategy), 1.0)
+    outdated = [spawned(pool.handle(WorkerAccepted(worker), 1.0)) for worker in range(4)]
+
+    assert outdated == [(), (), (), ()]
+    assert pool.size == Size(idle=4, busy=4)
 
 
 def test_adaptive_pool_goes_up_with_connections_and_down_after_a_quiet_time() -> None:
-    """Three at once bring it from one idle worker to three; a quiet time lets two of them go."""
+    """Three at once bring it from one idle worker to three; when a window needs none, two go."""
     pool = started_pool(Strategy.ADAPTIVE, 1, 256)
     growth = [spawned(pool.handle(WorkerAccepted(worker), 1.0)) for worker in (0, 1, 2)]
     for worker in (0, 1, 2):
@@ -112,17 +123,30 @@ def test_adaptive_pool_goes_up_with_connections_and_down_after_a_quiet_time() ->
 
     assert growth == [(1,), (2, 3), (4, 5)]
     assert pool.size == Size(idle=3, busy=0)
-    assert retired(pool.handle(SHRINK_DUE, 1.0 + QUIET)) == (5, 4)
+    assert retired(pool.handle(SHRINK_DUE, 2.0 + QUIET)) == (5,)
+    assert retired(pool.handle(SHRINK_DUE, 2.0 + 2 * QUIET)) == (4,)
 
 
-def test_surge_grows_only_from_the_minimum() -> None:
-    """A surge pool above its minimum starts nothing at an accept, full or not."""
-    pool = started_pool(Strategy.SURGE, 1, 4)
-    pool.handle(WorkerAccepted(0), 0.0)
-    pool.handle(SHRINK_DUE, QUIET)
-    pool.handle(WorkerExited(3, 0), QUIET)
+@pytest.mark.parametrize(
+    ("size", "is_after_quiet", "expected"),
+    [
+        (Size(2, 1), True, 6),
+        (Size(2, 1), False, 0),
+        (Size(1, 1), True, 7),
+        (Size(3, 1), True, 0),
+        (Size(1, 7), True, 0),
+        (Size(0, 3), False, 6),
+        (Size(0, 5), False, 4),
+        (Size(0, 9), False, 0),
+    ],
+)
+def test_surge_grows_after_a_quiet_time_or_when_nobody_is_idle(
+    size: Size, is_after_quiet: bool, expected: int
+) -> None:
+    """At the minimum a first connection brings up all, and anywhere the last idle one taken."""
+    rule = rule_for(Strategy.SURGE, 3, 9)
 
-    assert spawned(pool.handle(WorkerAccepted(1), QUIET)) == ()
+    assert rule.growth_on_accept(size, is_after_quiet=is_after_quiet) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,31 +183,40 @@ def test_eager_tops_up_after_having_been_at_the_maximum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "minimum", "maximum", "size", "expected"),
+    ("strategy", "maximum", "size", "needed", "expected"),
     [
-        (Strategy.FIXED, 3, 3, Size(3, 0), 0),
-        (Strategy.FIXED, 3, 3, Size(0, 3), 0),
-        (Strategy.EAGER, 3, 9, Size(5, 1), 2),
-        (Strategy.EAGER, 3, 9, Size(3, 6), 0),
-        (Strategy.EAGER, 3, 9, Size(1, 8), 0),
-        (Strategy.ADAPTIVE, 3, 9, Size(5, 1), 2),
-        (Strategy.ADAPTIVE, 3, 9, Size(1, 8), 0),
-        (Strategy.INCREMENTAL, 3, 9, Size(9, 0), 3),
-        (Strategy.INCREMENTAL, 3, 9, Size(4, 0), 1),
-        (Strategy.INCREMENTAL, 3, 9, Size(3, 0), 0),
-        (Strategy.INCREMENTAL, 3, 9, Size(2, 0), 0),
-        (Strategy.INCREMENTAL, 3, 9, Size(1, 8), 1),
-        (Strategy.INCREMENTAL, 3, 9, Size(0, 9), 0),
-        (Strategy.SURGE, 3, 9, Size(9, 0), 3),
-        (Strategy.SURGE, 3, 9, Size(4, 0), 1),
-        (Strategy.SURGE, 3, 9, Size(3, 0), 0),
+        (Strategy.FIXED, 3, Size(3, 0), 0, 0),
+        (Strategy.FIXED, 3, Size(0, 3), 3, 0),
+        (Strategy.EAGER, 9, Size(5, 1), 1, 2),
+        (Strategy.EAGER, 9, Size(5, 1), 9, 2),
+        (Strategy.EAGER, 9, Size(3, 6), 6, 0),
+        (Strategy.EAGER, 9, Size(1, 8), 8, 0),
+        (Strategy.ADAPTIVE, 99, Size(9, 0), 0, 6),
+        (Strategy.ADAPTIVE, 99, Size(9, 0), 5, 4),
+        (Strategy.ADAPTIVE, 99, Size(9, 0), 70, 1),
+        (Strategy.ADAPTIVE, 9, Size(1, 8), 8, 0),
+        (Strategy.INCREMENTAL, 9, Size(9, 0), 0, 3),
+        (Strategy.INCREMENTAL, 9, Size(9, 0), 3, 3),
+        (Strategy.INCREMENTAL, 9, Size(9, 0), 5, 2),
+        (Strategy.INCREMENTAL, 9, Size(9, 0), 9, 0),
+        (Strategy.INCREMENTAL, 9, Size(4, 0), 0, 1),
+        (Strategy.INCREMENTAL, 9, Size(3, 0), 0, 0),
+        (Strategy.INCREMENTAL, 9, Size(2, 0), 0, 0),
+        (Strategy.INCREMENTAL, 9, Size(1, 8), 8, 1),
+        (Strategy.INCREMENTAL, 9, Size(0, 9), 9, 0),
+        (Strategy.SURGE, 9, Size(9, 0), 0, 3),
+        (Strategy.SURGE, 9, Size(9, 0), 2, 3),
+        (Strategy.SURGE, 9, Size(9, 0), 4, 2),
+        (Strategy.SURGE, 9, Size(9, 0), 8, 0),
+        (Strategy.SURGE, 9, Size(4, 0), 0, 1),
+        (Strategy.SURGE, 9, Size(3, 0), 0, 0),
     ],
 )
-def test_surplus_after_a_quiet_time(
-    strategy: Strategy, minimum: int, maximum: int, size: Size, expected: int
+def test_surplus_at_the_end_of_a_window(
+    strategy: Strategy, maximum: int, size: Size, needed: int, expected: int
 ) -> None:
-    """`eager` and `adaptive` let go all idle above min, the others half of the surplus."""
-    assert expected == rule_for(strategy, minimum, maximum).surplus(size)
+    """All idle above what `eager` and `adaptive` want for the window, of the others half of it."""
+    assert expected == rule_for(strategy, 3, maximum).surplus(size, needed)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +241,7 @@ def test_shortage_when_nothing_has_just_happened(
 def test_surge_refills_to_the_level_it_has_shrunk_to() -> None:
     """The level a surge pool goes back to falls with each shrinking, never below the minimum."""
     rule = rule_for(Strategy.SURGE, 2, 8)
-    rule.growth_on_accept(Size(1, 1))
+    rule.growth_on_accept(Size(1, 1), is_after_quiet=True)
     shortages = [rule.growth_on_completion(Size(1, 0))]
     for size in (Size(4, 0), Size(1, 0)):
         rule.shrunk(size)
@@ -221,7 +254,7 @@ def test_surge_refills_to_the_level_it_has_shrunk_to() -> None:
     ("strategy", "minimum", "maximum", "steps"),
     [
         (Strategy.SURGE, 2, 9, [(8, 7, 6), (5, 4), (3,), (2,)]),
-        (Strategy.SURGE, 1, 2, [(1,)]),
+        (Strategy.SURGE, 2, 3, [(2,)]),
     ],
 )
 def test_shrinking_repeats_every_quiet_time_until_the_minimum(
@@ -266,19 +299,44 @@ def test_shrink_timer_is_not_armed_anew_for_each_connection() -> None:
     assert pool.handle(WorkerAccepted(1), 10.0) == []
 
 
-def test_shrinking_waits_for_the_whole_quiet_time_after_the_last_connection() -> None:
-    """A shrink timer that is due too soon after a connection is put off, and nobody leaves."""
-    pool = started_pool(Strategy.SURGE, 1, 4)
+@pytest.mark.parametrize("strategy", [Strategy.INCREMENTAL, Strategy.SURGE])
+def test_trickle_does_not_keep_workers_up(strategy: Strategy) -> None:
+    """One connection within each window needs one worker: the others leave as in a quiet time."""
+    pool = started_pool(strategy, 1, 9)
     pool.handle(WorkerAccepted(0), 0.0)
-    pool.handle(WorkerAccepted(1), 10.0)
+    pool.handle(WorkerExited(0, 0), 0.0)
+    sizes = []
+    for window in range(1, 6):
+        serve_and_exit(pool, 0, window * QUIET - 1.0)
+        pool.handle(SHRINK_DUE, window * QUIET)
+        sizes.append(pool.size.total)
 
-    assert pool.handle(SHRINK_DUE, QUIET) == [ArmTimer(PoolTimer.SHRINK, 10.0 + QUIET)]
-    assert retired(pool.handle(SHRINK_DUE, 10.0 + QUIET)) == (3,)
+    assert max(sizes[-2:]) <= 2
+
+
+def test_window_keeps_what_it_has_needed() -> None:
+    """Three at once in a window keep three for it, and one beyond with `surge`."""
+    pool = started_pool(Strategy.SURGE, 1, 9)
+    for worker in range(3):
+        pool.handle(WorkerAccepted(worker), 0.0)
+    for worker in range(3):
+        pool.handle(WorkerExited(worker, 0), 1.0)
+    sizes = []
+    for window in range(1, 6):
+        for worker in range(3):
+            pool.handle(WorkerAccepted(worker), window * QUIET - 1.0)
+        for worker in range(3):
+            pool.handle(WorkerExited(worker, 0), window * QUIET - 1.0)
+        pool.handle(SHRINK_DUE, window * QUIET)
+        sizes.append(pool.size.total)
+
+    assert sizes == [7, 6, 5, 4, 4]
 
 
 def test_shrink_timer_that_finds_nobody_to_let_go_is_not_armed_again() -> None:
     """When nobody is idle any more, a due shrink timer does nothing and stays off."""
-    pool = started_pool(Strategy.SURGE, 1, 2)
+    pool = started_pool(Strategy.INCREMENTAL, 1, 3)
+    serve_and_exit(pool, 0, 0.0)
     pool.handle(WorkerAccepted(0), 0.0)
     pool.handle(WorkerAccepted(1), 1.0)
 
@@ -290,11 +348,11 @@ def test_shrink_timer_is_armed_again_when_somebody_is_idle_again() -> None:
     pool = started_pool(Strategy.SURGE, 1, 2)
     pool.handle(WorkerAccepted(0), 0.0)
     pool.handle(WorkerAccepted(1), 1.0)
-    pool.handle(SHRINK_DUE, QUIET)
 
-    assert pool.handle(WorkerExited(0, 0), 50.0) == [
-        SpawnWorkers((0,), 0),
-        ArmTimer(PoolTimer.SHRINK, 50.0 + QUIET),
+    assert pool.handle(WorkerExited(0, 0), 50.0) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(WorkerExited(1, 0), 51.0) == [
+        SpawnWorkers((1,), 0),
+        ArmTimer(PoolTimer.SHRINK, 51.0 + QUIET),
     ]
 
 

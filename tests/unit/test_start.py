@@ -6,7 +6,7 @@ import pytest
 
 from socketd.front import HOLD_SCRIPT
 from socketd.program import Program
-from socketd.spawner import ReadyLevel
+from socketd.readiness import ReadyLevel
 from socketd.start import best_start
 
 

@@ -1,0 +1,89 @@
+"""The settings of `socketd cgi` as options of click.
+
+Owns the way from the table to click's options, and from click's values back. Must not know what a
+setting is for.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from socketd.cli.given import option_of, problem_with
+from socketd.cli.options import help_of
+from socketd.settings.kinds import BadValueError
+from socketd.settings.table import CGI, Setting, offered
+from socketd.settings.values import Values
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+class _KindType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
+    """A kind of settings as a type of click's."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.name = setting.metavar
+        self._setting = setting
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> object:
+        """Return the value of a word; click converts a value of ours once more."""
+        kind = self._setting.kind
+        if not isinstance(value, str):
+            return value
+        try:
+            return kind.read(value)
+        except BadValueError as error:
+            problem = problem_with(self._setting, value, error)
+            self.fail(problem.on_command_line(option_of).removeprefix(": "), param, ctx)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's
+        param: click.Parameter,  # noqa: ARG002  click's
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the values that begin so, for a kind with a few."""
+        choices = self._setting.kind.choices
+        return [CompletionItem(word) for word in choices if word.startswith(incomplete)]
+
+
+def with_settings(command: _Decorated) -> _Decorated:
+    """Give a command an option for each setting that `socketd cgi` has."""
+    for setting in reversed(offered(CGI)):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
+    kind = setting.kind
+    names = [f"-{setting.letter}"] if setting.letter else []
+    return click.option(
+        *names,
+        f"--{setting.option}",
+        setting.key.replace(".", "__"),
+        type=None if kind.is_switch else _KindType(setting),
+        is_flag=kind.is_switch,
+        default=None,
+        multiple=kind.repeats,
+        metavar=setting.metavar or None,
+        help=help_of(setting),
+    )
+
+
+def taken(found: dict[str, Any]) -> Values:
+    """Return what was given of the settings."""
+    given: dict[str, object] = {}
+    for setting in offered(CGI):
+        value = found.pop(setting.key.replace(".", "__"))
+        if setting.kind.repeats:
+            value = functools.reduce(setting.kind.join, value) if value else None
+        if value is not None:
+            given[setting.key] = value
+    return Values(given)

@@ -1,0 +1,48 @@
+"""What is wrong with a configuration file, and how it is said.
+
+Owns the wording of mistakes. Must not know what a file may hold.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+
+from socketd.settings.values import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong with a file."""
+
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        """Return `key: problem`, or the problem of the file as a whole."""
+        return f"{self.key}: {self.problem}" if self.key else self.problem
+
+
+@dataclass(slots=True)
+class Findings:
+    """The mistakes so far."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def add(self, key: str, problem: str) -> None:
+        """Note a mistake in words."""
+        self.mistakes.append(Mistake(key, problem))
+
+    def add_value(self, key: str, found: object, allowed: str, why: str = "") -> None:
+        """Note a value that is not what it may be."""
+        self.add(key, Problem("", why, found=found, allowed=allowed).in_file())
+
+    def add_unknown(self, key: str, name: str, known: list[str]) -> None:
+        """Note a key that there is not, with the nearest that there is."""
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        self.add(key, f"unknown key; {hint}known: {', '.join(known)}")
+
+
+def quoted(name: str) -> str:
+    """Return a name as it stands in a key."""
+    is_plain = name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    return name if is_plain else repr(name)

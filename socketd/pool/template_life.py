@@ -1,0 +1,320 @@
+"""The life of a service's templates: which one serves, which one comes, which ones leave.
+
+Owns the table of stages and what follows from each event. Must not know processes, /proc or any
+clock: `handle` takes an event and the time and returns commands, to be carried out in order.
+
+    ABSENT ── begin, retry ──> STARTING ── held ──> SERVING ── renew, retry ──> RENEWING
+       ^  ^────── failed ─────────┘ ^                 │  ^──── held, failed ───────┘  │
+       └────────── server ended ────│─────────────────┘                               │
+                                    └──────────────── server ended ───────────────────┘
+    any ── close ──> CLOSED
+
+Each start tries the levels that are wanted, the best one first, and goes down to one that works. A
+template that serves is left only for one that is ready. After a failure the next attempt comes
+with a growing delay; a retry timer is set in the stages ABSENT and SERVING only.
+"""
+
+import enum
+import random
+from dataclasses import dataclass
+from typing import assert_never
+
+from socketd.pool.backoff import BackOff
+from socketd.pool.template_messages import (
+    Abandon,
+    Adopt,
+    Arm,
+    AskAgain,
+    AskForLost,
+    Begun,
+    Closed,
+    ComingGivenUp,
+    Disarm,
+    Discard,
+    Dismiss,
+    Forget,
+    Held,
+    Launch,
+    Launched,
+    LetEnd,
+    Look,
+    NotLaunched,
+    Refused,
+    RenewalWanted,
+    ReportFailed,
+    ReportServing,
+    RoomFound,
+    TemplateCommand,
+    TemplateEnded,
+    TemplateEvent,
+    TemplateTimer,
+    TimerDue,
+)
+from socketd.readiness import Readiness, ReadyLevel
+
+_STEADY_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 0.001
+_LOOK_GROWTH = 1.25
+_LONGEST_LOOK_SECONDS = 0.02
+_RENEWAL_JITTER = 0.1
+
+
+class Stage(enum.Enum):
+    """How far the templates of a service have got."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    SERVING = "serving"
+    RENEWING = "renewing"
+    CLOSED = "closed"
+
+
+class Turn(enum.Enum):
+    """What may happen to a stage."""
+
+    BEGIN = "begin"
+    HELD = "held"
+    FAILED = "failed"
+    SERVER_ENDED = "server ended"
+    CLOSE = "close"
+
+
+class ImpossibleTurnError(Exception):
+    """Something happened that the table does not contain: a bug in socketd."""
+
+
+_TURNS = {
+    (Stage.ABSENT, Turn.BEGIN): Stage.STARTING,
+    (Stage.STARTING, Turn.HELD): Stage.SERVING,
+    (Stage.STARTING, Turn.FAILED): Stage.ABSENT,
+    (Stage.SERVING, Turn.BEGIN): Stage.RENEWING,
+    (Stage.SERVING, Turn.SERVER_ENDED): Stage.ABSENT,
+    (Stage.RENEWING, Turn.HELD): Stage.SERVING,
+    (Stage.RENEWING, Turn.FAILED): Stage.SERVING,
+    (Stage.RENEWING, Turn.SERVER_ENDED): Stage.STARTING,
+    (Stage.CLOSED, Turn.SERVER_ENDED): Stage.CLOSED,
+    **{(stage, Turn.CLOSE): Stage.CLOSED for stage in Stage},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    pid: int
+    level: ReadyLevel
+    since_seconds: float
+
+
+class TemplateLife:
+    """The templates of one generation of one service."""
+
+    def __init__(self, readiness: Readiness, seed: int = 0) -> None:
+        self.stage = Stage.ABSENT
+        self.trouble: str | None = None
+        self.serving: _Template | None = None
+        self.coming: _Template | None = None
+        self.leaving: frozenset[int] = frozenset()
+        self._readiness = readiness
+        self._back_off = BackOff(seed)
+        self._random = random.Random(seed)  # noqa: S311  spreads renewals, guards no secret
+        self._levels: list[ReadyLevel] = []
+        self._level = readiness.level
+        self._reasons: list[str] = []
+        self._look_seconds = _FIRST_LOOK_SECONDS
+        self._is_retry_set = False
+        self._is_short = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process is left."""
+        return self.serving is None and self.coming is None and not self.leaving
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return the level of the template that serves, the wanted one as long as none does."""
+        return self._readiness.level if self.serving is None else self.serving.level
+
+    def handle(self, event: TemplateEvent, now: float) -> list[TemplateCommand]:
+        """Return what follows from an event."""
+        match event:
+            case Begun():
+                return self._begin()
+            case Launched(pid):
+                return self._on_launched(pid, now)
+            case NotLaunched(reason, is_final, is_short):
+                self._is_short = is_short
+                return self._on_failed_level(reason, now, is_final=is_final)
+            case Held():
+                return self._on_held(now)
+            case Refused(reason):
+                return self._on_refused(reason, now)
+            case TemplateEnded(pid, status, words):
+                return self._on_ended(pid, status, words, now)
+            case TimerDue(timer, overdue):
+                return self._on_due(timer, overdue, now)
+            case RenewalWanted():
+                return self._renew()
+            case RoomFound():
+                return self._use_room()
+            case ComingGivenUp():
+                return self._give_up_coming(now)
+            case Closed():
+                return self._close()
+            case _:
+                assert_never(event)
+
+    def _turn(self, turn: Turn) -> None:
+        try:
+            self.stage = _TURNS[self.stage, turn]
+        except KeyError:
+            raise ImpossibleTurnError(
+                f"the templates cannot take the turn {turn.value!r} while {self.stage.value}"
+            ) from None
+
+    def _begin(self) -> list[TemplateCommand]:
+        self._turn(Turn.BEGIN)
+        self._levels = list(self._readiness.levels)
+        self._reasons = []
+        return self._try_next_level()
+
+    def _try_next_level(self) -> list[TemplateCommand]:
+        self._level = self._levels.pop(0)
+        return [Launch(self._level)]
+
+    def _on_launched(self, pid: int, now: float) -> list[TemplateCommand]:
+        self.coming = _Template(pid, self._level, now)
+        self._is_short = False
+        if not self._level.is_held:
+            return self._on_held(now)
+        self._look_seconds = _FIRST_LOOK_SECONDS
+        limit = Arm(TemplateTimer.LIMIT, now + self._readiness.hold_seconds)
+        return [limit, *self._look_later(now)]
+
+    def _look_later(self, now: float) -> list[TemplateCommand]:
+        due = now + self._look_seconds
+        self._look_seconds = min(self._look_seconds * _LOOK_GROWTH, _LONGEST_LOOK_SECONDS)
+        return [Arm(TemplateTimer.LOOK, due)]
+
+    def _on_held(self, now: float) -> list[TemplateCommand]:
+        assert self.coming is not None
+        self._turn(Turn.HELD)
+        old, self.serving, self.coming = self.serving, self.coming, None
+        self.serving = _Template(self.serving.pid, self.serving.level, now)
+        commands: list[TemplateCommand] = [
+            *_STOP_LOOKING,
+            Adopt(self.serving.pid),
+            ReportServing(
+                self.serving.pid, self.serving.level, tuple(dict.fromkeys(self._reasons))
+            ),
+        ]
+        if self._readiness.level.is_held:
+            jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
+            due = now + self._readiness.renew_seconds * jitter
+            commands.append(Arm(TemplateTimer.RENEW, due))
+        if old is None:
+            return [*commands, AskAgain()]
+        self.leaving |= {old.pid}
+        return [*commands, Dismiss(old.pid)]
+
+    def _on_refused(self, reason: str, now: float) -> list[TemplateCommand]:
+        return self._drop_coming() + self._on_failed_level(reason, now)
+
+    def _drop_coming(self) -> list[TemplateCommand]:
+        assert self.coming is not None
+        pid, self.coming = self.coming.pid, None
+        self.leaving |= {pid}
+        return [*_STOP_LOOKING, Discard(pid)]
+
+    def _on_failed_level(
+        self, reason: str, now: float, *, is_final: bool = False
+    ) -> list[TemplateCommand]:
+        self._reasons.append(reason)
+        if self._levels and not is_final:
+            return self._try_next_level()
+        self._turn(Turn.FAILED)
+        if not is_final:
+            self.trouble = f"--ready {self._readiness.level.value}!: {reason}"
+        return self._retry_later(reason, now)
+
+    def _retry_later(self, reason: str, now: float) -> list[TemplateCommand]:
+        delay = self._back_off.fail(now)
+        self._is_retry_set = True
+        return [
+            Arm(TemplateTimer.RETRY, now + delay),
+            ReportFailed(reason, delay, self._back_off.step),
+        ]
+
+    def _on_ended(self, pid: int, status: int, words: str, now: float) -> list[TemplateCommand]:
+        if pid in self.leaving:
+            self.leaving -= {pid}
+            return [AskForLost()] if self.stage is not Stage.CLOSED else self._abandon_if_gone()
+        if self.coming is not None and pid == self.coming.pid:
+            self.coming = None
+            return [*_STOP_LOOKING, Forget(pid), *self._on_failed_level(words, now)]
+        assert self.serving is not None
+        assert self.serving.pid == pid
+        begun, self.serving = self.serving.since_seconds, None
+        self._turn(Turn.SERVER_ENDED)
+        commands: list[TemplateCommand] = [Disarm(TemplateTimer.RENEW), Forget(pid)]
+        if self.stage is Stage.CLOSED:
+            return commands + self._abandon_if_gone()
+        reason = f"ended with status {status}"
+        self.trouble = f"the template {reason}"
+        if now - begun > _STEADY_SECONDS:
+            self._back_off.succeed(begun)
+        if self.stage is Stage.STARTING:
+            return commands
+        return commands + self._retry_later(reason, now)
+
+    def _on_due(self, timer: TemplateTimer, overdue: str, now: float) -> list[TemplateCommand]:
+        match timer:
+            case TemplateTimer.LOOK:
+                assert self.coming is not None
+                return [*self._look_later(now), Look(self.coming.pid)]
+            case TemplateTimer.LIMIT:
+                limit = self._readiness.hold_seconds
+                return self._on_refused(f"it {overdue} within {limit:g} s", now)
+            case TemplateTimer.RENEW:
+                return self._renew()
+            case TemplateTimer.RETRY:
+                self._is_retry_set = False
+                return self._begin()
+            case _:
+                assert_never(timer)
+
+    def _renew(self) -> list[TemplateCommand]:
+        if self.stage is Stage.SERVING and not self._is_retry_set:
+            return self._begin()
+        return []
+
+    def _use_room(self) -> list[TemplateCommand]:
+        """Try at once what the machine had no room for."""
+        if not (self._is_short and self._is_retry_set):
+            return []
+        self._is_retry_set = False
+        return [Disarm(TemplateTimer.RETRY), *self._begin()]
+
+    def _give_up_coming(self, now: float) -> list[TemplateCommand]:
+        if self.coming is None:
+            return []
+        commands = self._drop_coming()
+        self._turn(Turn.FAILED)
+        self._is_retry_set = True
+        return [*commands, Arm(TemplateTimer.RETRY, now)]  # should nobody come after us
+
+    def _close(self) -> list[TemplateCommand]:
+        if self.stage is Stage.CLOSED:
+            return []
+        self._turn(Turn.CLOSE)
+        self._is_retry_set = False
+        commands: list[TemplateCommand] = [Disarm(timer) for timer in TemplateTimer]
+        if self.coming is not None:
+            commands += self._drop_coming()
+        if self.serving is not None:
+            commands.append(LetEnd(self.serving.pid))
+        return commands + self._abandon_if_gone()
+
+    def _abandon_if_gone(self) -> list[TemplateCommand]:
+        return [Abandon()] if self.is_gone else []
+
+
+_STOP_LOOKING = (Disarm(TemplateTimer.LOOK), Disarm(TemplateTimer.LIMIT))

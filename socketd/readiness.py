@@ -1,0 +1,54 @@
+"""How far a program is started ahead of its connection: the levels, and what goes with them.
+
+Owns the levels and the order in which one is tried after another. Must not know how a program is
+held; see docs/templates.md.
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+class ReadyLevel(enum.Enum):
+    """How far the process has got that workers are forked from.
+
+    RELAY is beside these: workers are forked as at FORK, and each starts its own program at once.
+    """
+
+    FORK = "fork"
+    LOAD = "load"
+    READ = "read"
+    STOP = "stop"
+    RELAY = "relay"
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the template is the program itself, and not our own."""
+        return self not in (ReadyLevel.FORK, ReadyLevel.RELAY)
+
+
+_FALLBACKS = {
+    ReadyLevel.FORK: (ReadyLevel.FORK,),
+    ReadyLevel.LOAD: (ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.READ: (ReadyLevel.READ, ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.STOP: (ReadyLevel.STOP, ReadyLevel.LOAD, ReadyLevel.FORK),
+    ReadyLevel.RELAY: (ReadyLevel.RELAY,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The level that is wanted, and whether a lower one will do; see docs/templates.md."""
+
+    level: ReadyLevel = ReadyLevel.FORK
+    is_strict: bool = False
+    hold_seconds: float = 10.0
+    renew_seconds: float = 3600.0
+
+    @property
+    def levels(self) -> tuple[ReadyLevel, ...]:
+        """Return the levels to try, the best one first."""
+        levels = _FALLBACKS[self.level]
+        return levels[:1] if self.is_strict else levels
+
+
+AT_FORK = Readiness()

@@ -1,0 +1,459 @@
+"""The kinds of values that settings have.
+
+Owns, for each kind, the way from the word of a command line and from a value of a file to one
+plain value, and back. Must not know which settings there are.
+
+A plain value is what Python and TOML share: text, number, truth, tuple, dict; a length of time is
+in seconds, a mode is a number. Client mode pays for every import, so there are no dataclasses and
+no typing here, and what only one kind needs is imported where it is used.
+"""
+
+import os
+
+_MOST_DIGITS = 18  # int() refuses thousands, and no limit of ours needs more
+
+
+class BadValueError(Exception):
+    """A text or value that is none of its kind; the text says why, if more is to be said.
+
+    With `is_whole` it says on a command line all that there is to say. `inner` are the wrong parts
+    of a value that has some: each with its name, what was found, what is allowed, and why.
+    """
+
+    def __init__(
+        self,
+        why: str = "",
+        inner: tuple[tuple[str, object, str, str], ...] = (),
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        super().__init__(why)
+        self.inner = inner
+        self.is_whole = is_whole
+
+
+class Kind:
+    """A kind of values.
+
+    `allowed` says in a phrase what a value may be, `wanted` the same of a word. `choices` are all
+    values that there are, for a kind with a few. With `repeats` an option may be given often, and
+    its values are joined. A switch takes no value on a command line.
+    """
+
+    __slots__ = ("allowed", "wanted")
+
+    choices: tuple[str, ...] = ()
+    repeats = False
+    is_switch = False
+
+    def __init__(self, allowed: str, wanted: str = "") -> None:
+        self.allowed = allowed
+        self.wanted = wanted or allowed
+
+    def read(self, word: str) -> object:
+        """Return the value that a word of a command line stands for. Raises BadValueError."""
+        raise NotImplementedError
+
+    def take(self, found: object) -> object:
+        """Return the value that a file holds. Raises BadValueError."""
+        if not isinstance(found, str):
+            raise BadValueError
+        return self.read(found)
+
+    def show(self, value: object) -> object:
+        """Return a value as it stands in a file."""
+        return value
+
+    def join(self, present: object, more: object) -> object:
+        """Return the value of an option that was given again; only for what repeats."""
+        raise NotImplementedError
+
+
+class Text(Kind):
+    """A text that is not empty."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the text."""
+        if not word or "\0" in word:
+            raise BadValueError
+        return word
+
+
+class Account(Kind):
+    """The name or number of a user or a group."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the name."""
+        from socketd.accounts import check_name
+        from socketd.errors import UsageError
+
+        try:
+            return check_name(word, "")
+        except UsageError as error:
+            raise BadValueError(str(error).removeprefix(": "), is_whole=True) from None
+
+
+class User(Account):
+    """A user; on a command line a group may stand behind a colon."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return USER or USER:GROUP."""
+        from socketd.accounts import parse_user
+        from socketd.errors import UsageError
+
+        try:
+            parse_user(word, "")
+        except UsageError as error:
+            raise BadValueError(str(error).removeprefix(": "), is_whole=True) from None
+        return word
+
+    def take(self, found: object) -> object:
+        """Return the name, without a group: that has a key of its own."""
+        if not isinstance(found, str):
+            raise BadValueError
+        return super().read(found)
+
+
+class Path(Text):
+    """A path: absolute in a file, relative to the working directory on a command line."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the absolute path."""
+        from socketd.directory import absolute
+
+        super().read(word)
+        return absolute(word)
+
+    def take(self, found: object) -> object:
+        """Return the path, which has to be absolute."""
+        if not isinstance(found, str) or not os.path.isabs(found) or "\0" in found:
+            raise BadValueError
+        return found
+
+
+class Choice(Kind):
+    """One of a few words."""
+
+    __slots__ = ("choices",)
+
+    def __init__(self, words: str) -> None:
+        self.choices = tuple(words.split())
+        super().__init__("one of " + ", ".join(self.choices))
+
+    def read(self, word: str) -> object:
+        """Return the word."""
+        if word not in self.choices:
+            raise BadValueError
+        return word
+
+
+class Count(Kind):
+    """A whole number within limits."""
+
+    __slots__ = ("_highest", "_lowest")
+
+    def __init__(self, lowest: int, highest: int, allowed: str = "") -> None:
+        self._lowest, self._highest = lowest, highest
+        wanted = f"a whole number from {lowest} to {highest}"
+        super().__init__(allowed or wanted, wanted)
+
+    def read(self, word: str) -> object:
+        """Return the number; only the ten digits of ASCII are taken."""
+        digits = word.removeprefix("-")
+        if not (digits.isascii() and digits.isdecimal()) or len(digits) > _MOST_DIGITS:
+            raise BadValueError
+        return self.take(int(word))
+
+    def take(self, found: object) -> object:
+        """Return the number."""
+        if type(found) is not int or not self._lowest <= found <= self._highest:
+            raise BadValueError
+        return found
+
+
+class Duration(Kind):
+    """A length of time, in seconds."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a number with ms, s, m, h or d, as in '30s', from 1ms to 365d",
+            "a duration; give a number and one of ms, s, m, h, d, for example 30s, from 1ms to "
+            "365d",
+        )
+
+    def read(self, word: str) -> object:
+        """Return the seconds."""
+        from socketd.duration import parse_duration
+        from socketd.errors import UsageError
+
+        try:
+            return parse_duration(word, "")
+        except UsageError:
+            raise BadValueError from None
+
+    def show(self, value: object) -> object:
+        """Return the shortest text for it."""
+        from socketd.duration import format_duration
+
+        assert isinstance(value, float | int)
+        return format_duration(value)
+
+
+class Octal(Kind):
+    """The bits of a mode or of a umask."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("an octal number in quotes, as in '0660'", "an octal number from 0 to 777")
+
+    def read(self, word: str) -> object:
+        """Return the bits."""
+        from socketd.errors import UsageError
+        from socketd.filemode import parse_mode
+
+        try:
+            return parse_mode(word, "")
+        except UsageError:
+            raise BadValueError from None
+
+    def show(self, value: object) -> object:
+        """Return four octal digits."""
+        return f"{value:04o}"
+
+
+class Switch(Kind):
+    """True or false."""
+
+    __slots__ = ()
+
+    is_switch = True
+
+    def __init__(self) -> None:
+        super().__init__("true or false")
+
+    def read(self, word: str) -> object:  # noqa: ARG002  a switch has none
+        """Return true: an option that stands there is meant."""
+        return True
+
+    def take(self, found: object) -> object:
+        """Return the truth value."""
+        if not isinstance(found, bool):
+            raise BadValueError
+        return found
+
+
+class Accounts(Account):
+    """A list of names of groups, with commas between them on a command line."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the names."""
+        return self.take(word.split(","))
+
+    def take(self, found: object) -> object:
+        """Return the names, none of which is empty."""
+        if not isinstance(found, list) or not found:
+            raise BadValueError
+        for name in found:
+            if not isinstance(name, str):
+                raise BadValueError
+            Account.read(self, name)
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
+
+
+class RequestVariables(Kind):
+    """Names that a request may set, with commas between them on a command line."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the names."""
+        return self.take(word.split(","))
+
+    def take(self, found: object) -> object:
+        """Return the names, of which there is at least one."""
+        from socketd.errors import UsageError
+        from socketd.front import parse_request_variables
+
+        if not isinstance(found, list) or not found:
+            raise BadValueError
+        for name in found:
+            if not isinstance(name, str) or "," in name:
+                raise BadValueError
+        try:
+            return parse_request_variables(",".join(found), "")
+        except UsageError as error:
+            raise BadValueError(str(error).removeprefix(": "), is_whole=True) from None
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
+
+
+class Command(Kind):
+    """A command as for a shell, or in a file a list of a program and its arguments."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("a command as for a shell, or a list of a program and its arguments")
+
+    def read(self, word: str) -> object:
+        """Return the command; an empty one is found out when its program is looked for."""
+        if "\0" in word:
+            raise BadValueError
+        return word
+
+    def take(self, found: object) -> object:
+        """Return the command, a tuple where it is a list."""
+        if not isinstance(found, list):
+            return super().take(found or None)
+        if not found or not found[0]:
+            raise BadValueError("it names no program")
+        for word in found:
+            if not isinstance(word, str) or "\0" in word:
+                raise BadValueError
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return the text or the list."""
+        return list(value) if isinstance(value, tuple) else value
+
+
+class Variables(Kind):
+    """Names and texts of environment variables."""
+
+    __slots__ = ()
+
+    repeats = True
+
+    def __init__(self) -> None:
+        super().__init__("a table of names and texts", "NAME=VALUE or NAME")
+
+    def read(self, word: str) -> object:
+        """Return one variable of NAME=VALUE, or of NAME, which stands in our environment.
+
+        A value that is typed is for everybody to see, among the arguments.
+        """
+        name, sign, value = word.partition("=")
+        if not sign:
+            if name not in os.environ:
+                raise BadValueError("it has no value, neither here nor in the environment")
+            value = os.environ[name]
+        return self.take({name: value})
+
+    def take(self, found: object) -> object:
+        """Return the variables."""
+        if not isinstance(found, dict):
+            raise BadValueError
+        allowed = "names without = and texts without NUL"
+        inner = tuple(
+            (name, name, allowed, "")
+            for name, value in found.items()
+            if not name or "=" in name or not isinstance(value, str) or "\0" in name + value
+        )
+        if inner:
+            raise BadValueError(inner=inner)
+        return dict(found)
+
+    def join(self, present: object, more: object) -> object:
+        """Return both, the later one of a name."""
+        assert isinstance(present, dict)
+        assert isinstance(more, dict)
+        return {**present, **more}
+
+
+class Limits(Kind):
+    """Resource limits: each name with (soft, hard), None for no limit."""
+
+    __slots__ = ()
+
+    repeats = True
+    _HIGHEST = 2**63 - 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a table of resources of setrlimit(2) in lower case; each a number, 'unlimited', or a "
+            "list of both limits, the soft one first",
+            "NAME=LIMIT or NAME=SOFT:HARD",
+        )
+
+    def read(self, word: str) -> object:
+        """Return one limit of NAME=LIMIT or NAME=SOFT:HARD."""
+        name, sign, text = word.partition("=")
+        if not sign:
+            raise BadValueError
+        numbers = []
+        for part in text.split(":"):
+            digits = part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS
+            numbers.append(int(part) if digits else part)
+        return self.take({name: numbers if len(numbers) > 1 else numbers[0]})
+
+    def take(self, found: object) -> object:
+        """Return the limits."""
+        from socketd.confinement import RESOURCES
+
+        if not isinstance(found, dict):
+            raise BadValueError
+        limits, inner = {}, []
+        for name, value in found.items():
+            allowed = self._why_not(value)
+            if name not in RESOURCES:
+                allowed = f"one of {', '.join(sorted(RESOURCES))}"
+            if allowed:
+                inner.append((name, value, allowed, ""))
+                continue
+            both = value if isinstance(value, list) else [value, value]
+            limits[name] = tuple(None if one == "unlimited" else one for one in both)
+        if inner:
+            raise BadValueError(inner=tuple(inner))
+        return limits
+
+    def _why_not(self, value: object) -> str:
+        """Return what would be allowed in place of a value, nothing if it is a limit."""
+        both = value if isinstance(value, list) else [value, value]
+        numbers = [self._number(one) for one in both]
+        if len(numbers) != 2 or min(numbers) < 0:
+            return "a number, 'unlimited', or a list of two of these"
+        return "" if numbers[0] <= numbers[1] else "a soft limit within the hard one"
+
+    def _number(self, found: object) -> int:
+        """Return a limit as a number, which is beyond all others for none; -1 if it is no limit."""
+        if found == "unlimited":
+            return self._HIGHEST + 1
+        if isinstance(found, bool) or not isinstance(found, int):
+            return -1
+        return found if 0 <= found <= self._HIGHEST else -1
+
+    def show(self, value: object) -> object:
+        """Return a table with a number for each name, or a list where the two limits differ."""
+        assert isinstance(value, dict)
+        shown: dict[str, object] = {}
+        for name, both in value.items():
+            soft, hard = ("unlimited" if one is None else one for one in both)
+            shown[name] = soft if soft == hard else [soft, hard]
+        return shown
+
+    def join(self, present: object, more: object) -> object:
+        """Return both, the later one of a name."""
+        assert isinstance(present, dict)
+        assert isinstance(more, dict)
+        return {**present, **more}

@@ -1,1 +1,0 @@
-"""Tests of the barrier around what the master does for one service."""
