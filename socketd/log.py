@@ -7,18 +7,18 @@ Three formats. `console` prints the classic program's messages and, for what tha
 to say, `socket: warning: event key=value`; below a warning such lines need the debug level, since
 scripts read the classic ones. A file has no such readers: there each event is a line with its time.
 `json` prints every event as one object a line, `journal` sends it with its keys as fields.
+
+structlog is imported with the first line that is printed. It brings asyncio and more along, which
+takes longer than all that a server does before it listens, and eight megabytes; most servers print
+nothing as long as all is well.
 """
 
 import enum
-import json
-import logging
 import os
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import structlog
 
 from socketd.log_targets import (
     JOURNAL_SOCKET,
@@ -53,9 +53,9 @@ class LogLevel(enum.Enum):
     ERROR = "error"
 
     @property
-    def number(self) -> int:
-        """Return the level as the logging module counts."""
-        return logging.getLevelNamesMapping()[self.name]
+    def rank(self) -> int:
+        """Return how important it is: the more, the higher."""
+        return list(LogLevel).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,8 @@ _Line = MutableMapping[str, Any]
 
 _enabled: frozenset[str] = frozenset()
 _outlet: Outlet | None = None
-_logger: Any = None  # a structlog logger: its type depends on the configuration
+_finish: Callable[[_Line], bytes | None] | None = None
+_logger: Any = None  # structlog's, once there has been a line
 
 
 def usual_format(environment: Mapping[str, str], journal_socket: str = JOURNAL_SOCKET) -> LogFormat:
@@ -125,15 +126,13 @@ def configure(
     They go to the file if there is one, else to the journal in its format, else to standard error.
     Raises SystemFailureError if that cannot be opened.
     """
-    global _enabled, _logger, _outlet
+    global _enabled, _finish, _logger, _outlet
     target: Target = _terminal
     if log_file is not None:
         target = FileTarget(log_file)
     elif log_format is LogFormat.JOURNAL:
         target = JournalTarget(journal_socket)
-    _enabled = frozenset(
-        event for event, kind in EVENTS.items() if kind.level.number >= level.number
-    )
+    _enabled = frozenset(event for event, kind in EVENTS.items() if kind.level.rank >= level.rank)
     render: Callable[[_Line], str | bytes | None]
     match log_format:
         case LogFormat.JSON:
@@ -148,27 +147,18 @@ def configure(
                 has_colour=log_file is None and os.isatty(_STDERR_FD),
             )
 
-    def finish(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
+    def finish(line: _Line) -> bytes | None:
         rendered = render(line)
-        if rendered is None:
-            raise structlog.DropEvent
-        return rendered if isinstance(rendered, bytes) else rendered.encode(errors="replace")
+        return rendered.encode(errors="replace") if isinstance(rendered, str) else rendered
 
     def note(dropped: int) -> bytes:
         event = "log_lines_dropped"
         line: _Line = {"event": event, "count": dropped, "level": EVENTS[event].level.value}
-        return finish(None, "", line)
+        return finish(line) or b""
 
     if _outlet is not None:
         _outlet.close()
-    _outlet = outlet = Outlet(target, note)
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, finish],
-        wrapper_class=structlog.make_filtering_bound_logger(level.number),
-        logger_factory=lambda *_: outlet,
-        cache_logger_on_first_use=True,
-    )
-    _logger = structlog.get_logger()
+    _outlet, _finish, _logger = Outlet(target, note), finish, None
 
 
 def is_enabled(event: str) -> bool:
@@ -181,8 +171,42 @@ def emit(event: str, **keys: object) -> None:
     kind = EVENTS[event]
     if kind.keys != keys.keys():
         raise KeyError(f"{event} has the keys {sorted(kind.keys)}, not {sorted(keys)}")
-    if _logger is not None:
-        getattr(_logger, kind.level.value)(event, **keys)
+    if event in _enabled:
+        _print(kind.level, event, keys)
+
+
+def _print(level: LogLevel, event: str, keys: dict[str, object]) -> None:
+    global _logger
+    if _outlet is None or _finish is None:
+        return
+    if _logger is None:
+        try:
+            _logger = _make_logger(_finish, _outlet)
+        except (ImportError, OSError, MemoryError):
+            # Descriptors have run out, say: the line matters more than who makes it.
+            record = _finish({"event": event, **keys, "level": level.value})
+            if record is not None:
+                _outlet.msg(record)
+            return
+    getattr(_logger, level.value)(event, **keys)
+
+
+def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any:  # noqa: ANN401  structlog's type depends on the configuration
+    import structlog
+
+    def render(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
+        record = finish(line)
+        if record is None:
+            raise structlog.DropEvent
+        return record
+
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, render],
+        wrapper_class=structlog.make_filtering_bound_logger(0),  # `emit` has looked at the level
+        logger_factory=lambda *_: outlet,
+        cache_logger_on_first_use=True,
+    )
+    return structlog.get_logger()
 
 
 def say(line: str) -> None:
@@ -208,6 +232,8 @@ def _now() -> str:
 
 
 def _render_json(line: _Line) -> str:
+    import json
+
     return json.dumps({**line, "timestamp": _now()}, default=repr)
 
 

@@ -7,7 +7,10 @@ client mode pays for every import: no dataclasses, no typing, no re.
 """
 
 from socketd.errors import ClassicUsageError, UsageError
-from socketd.settings.table import SOCKET, Setting, offered
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from socketd.settings.table import Setting
 
 _WIDTH = 78
 _HELP_COLUMN = 30
@@ -83,7 +86,12 @@ def own_options() -> list[Option]:
 
 
 def setting_options() -> list[Option]:
-    """Return the options for the settings of the service."""
+    """Return the options for the settings of the service.
+
+    A client is mostly called without one, so the table is imported when it is asked for.
+    """
+    from socketd.settings.table import SOCKET, offered
+
     return [_option_of(setting) for setting in offered(SOCKET)]
 
 
@@ -92,12 +100,12 @@ def all_options() -> list[Option]:
     return own_options() + setting_options()
 
 
-def _option_of(setting: Setting) -> Option:
+def _option_of(setting: "Setting") -> Option:
     choices = " ".join(setting.kind.choices)
     return Option(setting.letter, setting.option, setting.metavar, help_of(setting), choices)
 
 
-def help_of(setting: Setting) -> str:
+def help_of(setting: "Setting") -> str:
     """Return what a setting means, its choices and its default, for a command line."""
     choices = setting.kind.choices
     notes = [_listed(choices)] if choices else []
@@ -116,12 +124,14 @@ def _listed(words: tuple[str, ...]) -> str:
 
 def _name_options(text: str) -> str:
     """Return a text with the settings that it names in braces as a command line names them."""
+    from socketd.settings.table import SOCKET, offered
+
     for setting in offered(SOCKET):
         text = text.replace("{" + setting.key + "}", spelling(setting))
     return text
 
 
-def spelling(setting: Setting) -> str:
+def spelling(setting: "Setting") -> str:
     """Return the shorter way to write an option."""
     return f"-{setting.letter}" if setting.letter else f"--{setting.option}"
 
@@ -174,25 +184,22 @@ def parse(arguments: list[str]) -> CommandLine:
             _take_bundle(argument.removeprefix("-"), coming, line)
         else:
             line.operands.append(argument)
-    _refuse_empty(line)
     return line
 
 
-def _refuse_empty(line: CommandLine) -> None:
-    """Raise UsageError for an option without its value: an unset variable has been its value."""
-    for option in all_options():
-        if option.metavar and "" in line.words.get(option.name, ()):
-            raise UsageError(
-                f"--{option.name}: the value is empty; give {option.metavar} or leave the option "
-                "out"
-            )
+def _add_value(option: Option, value: str, line: CommandLine) -> None:
+    """Note an option. Raises UsageError if its value is empty: it was that of an unset variable."""
+    if not value:
+        raise UsageError(
+            f"--{option.name}: the value is empty; give {option.metavar} or leave the option out"
+        )
+    line.add(option.name, value)
 
 
 def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:
-    by_letter = {option.letter: option for option in all_options() if option.letter}
     while letters:
         letter, letters = letters[0], letters[1:]
-        option = by_letter.get(letter)
+        option = _find_letter(letter)
         if option is None:
             raise _complaint(f"invalid option -- '{letter}'")
         if not option.metavar:
@@ -200,15 +207,23 @@ def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:
             continue
         if not letters and not coming:
             raise _complaint(f"option requires an argument -- '{letter}'")
-        line.add(option.name, letters or coming.pop())
+        _add_value(option, letters or coming.pop(), line)
         return
+
+
+def _find_letter(letter: str) -> Option | None:
+    """Return the option of a letter, one of the command itself without a look at the settings."""
+    for options in (own_options, setting_options):
+        for option in options():
+            if option.letter == letter:
+                return option
+    return None
 
 
 def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
     name, equals, value = text.partition("=")
-    known = all_options()
-    exact = [option for option in known if option.name == name]
-    options = exact or [option for option in known if option.name.startswith(name)]
+    exact = [option for option in own_options() if option.name == name]
+    options = exact or _find_names(name)
     if not options:
         raise _complaint(f"unrecognized option '--{text}'")
     if len(options) > 1:
@@ -217,11 +232,21 @@ def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
     option = options[0]
     if not option.metavar and equals:
         raise _complaint(f"option '--{option.name}' doesn't allow an argument")
-    if option.metavar and not equals:
+    if not option.metavar:
+        line.add(option.name, "")
+        return
+    if not equals:
         if not coming:
             raise _complaint(f"option '--{option.name}' requires an argument")
         value = coming.pop()
-    line.add(option.name, value)
+    _add_value(option, value, line)
+
+
+def _find_names(name: str) -> list[Option]:
+    """Return the option of a name, or those whose names begin so."""
+    known = all_options()
+    exact = [option for option in known if option.name == name]
+    return exact or [option for option in known if option.name.startswith(name)]
 
 
 def wrong_operands() -> UsageError:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import socketd
+from harness.clients import exchange
+from harness.servers import SOCKET, Server
+from harness.waiting import wait_for
 
 ROOT = str(Path(socketd.__file__).parent.parent)
 
@@ -79,3 +82,19 @@ def test_client_loads_only_what_it_needs(options: list[str]) -> None:
     assert {name for name in loaded if name.startswith("socketd")} == OURS
     assert loaded >= OF_PYTHON - {"errno", "time"}  # built in, loaded before
     assert loaded & FORBIDDEN == set()
+
+
+def test_server_that_says_nothing_loads_no_structlog(tmp_path: Path) -> None:
+    """Nor asyncio, which comes with it: neither its time before listening, nor its memory."""
+    path = tmp_path / "s"
+    arguments = ["-p", "cat", "-W", "1", "-s", str(path)]
+    server = Server(arguments, command=(SOCKET,), is_measured=False)
+    try:
+        wait_for(path.exists, "the socket")
+        assert exchange(str(path), b"hello") == b"hello"
+        mapped = Path(f"/proc/{server.pid}/maps").read_text()
+    finally:
+        server.close()
+
+    assert "_asyncio" not in mapped
+    assert "_ssl" not in mapped

@@ -313,3 +313,23 @@ def test_vanished_reader_harms_nobody(talker: Talker) -> None:
     talker.say(100)
 
     assert talker.end() == 0
+
+
+def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
+    """Descriptors may have run out by then: the line matters more than who makes it."""
+    program = (
+        "import sys; sys.modules['structlog'] = None\n"
+        "from socketd import log\n"
+        "log.configure(log.LogFormat.JSON, log.LogLevel.INFO, 'socket')\n"
+        "log.emit('native_worker_missing', service='s')\n"
+        "log.emit('worker_started', service='s', worker=1, pid=2)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    [line] = done.stderr.splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["service"]) == ("native_worker_missing", "s")
+    assert found["level"] == "info"
