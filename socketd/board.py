@@ -43,6 +43,7 @@ _ALIGNMENT = 64
 RECORD_SIZE = 64
 _RECORD = struct.Struct("=iIQHHiIi16sBB")
 _PID = struct.Struct("=i")
+_PID_OF_RECORD = struct.Struct(f"=i{RECORD_SIZE - 4}x")
 _FAULT = struct.Struct("=i")
 _BIRTH = struct.Struct("=iI")
 _ACCEPTED = struct.Struct("=QHHiIi16s")
@@ -109,6 +110,14 @@ class Record:
     peer_address: bytes
     step: Step
     is_sound: bool = True
+
+
+def pids_on(fd: int, capacity: int) -> list[int]:
+    """Return what stands for a process id in each slot, by nothing but the board's descriptor."""
+    states_size = -(-capacity // _ALIGNMENT) * _ALIGNMENT
+    records = os.pread(fd, capacity * RECORD_SIZE, _HEADER_SIZE + states_size)
+    whole = len(records) // RECORD_SIZE * RECORD_SIZE
+    return [pid for (pid,) in _PID_OF_RECORD.iter_unpack(records[:whole])]
 
 
 class Board:

@@ -74,6 +74,11 @@ class Family:
         for pid in templates:
             self.note_template(pid)
 
+    @property
+    def templates(self) -> list[int]:
+        """Return the process ids of the templates."""
+        return [pid for pid, child in self._children.items() if child is self._template]
+
     def slot_of(self, pid: int) -> int | None:
         """Return the slot of a worker of this family, None for anybody else."""
         return self.workers.get(pid)

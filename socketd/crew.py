@@ -26,7 +26,7 @@ from socketd.reaper import DeadChild
 from socketd.settings.table import MOST_WORKERS
 from socketd.spawner import Spawner, WorkerPlan
 from socketd.template import NativeSpawner
-from socketd.wheel import Wheel
+from socketd.wheel import Timers
 from socketd.worker import RETIRE_SIGNAL, PythonSpawner
 
 
@@ -54,7 +54,7 @@ class Crew:
         service: str,
         most: int,
         doorbell_fd: int,
-        wheel: Wheel,
+        wheel: Timers,
         family: Family,
         state: CrewState | None = None,
     ) -> None:
@@ -81,6 +81,12 @@ class Crew:
     def is_gone(self) -> bool:
         """Tell whether no process but workers is left."""
         return not self._former and all(spawner.is_gone for spawner in self._spawners)
+
+    @property
+    def template_pids(self) -> tuple[int, ...]:
+        """Return the processes that make workers or have made some."""
+        pids = {pid for spawner in self._spawners for pid in spawner.pids}
+        return tuple(pids | self._former)
 
     @property
     def has_unborn(self) -> bool:
@@ -136,6 +142,11 @@ class Crew:
         """Have nobody make workers any more."""
         for spawner in self._spawners:
             spawner.close()
+
+    def leave_word(self) -> None:
+        """Have those leave at once who are not born yet."""
+        for number in self.board.find(SlotState.STARTING):
+            self.board.ask_to_retire(number)
 
     def claim(self, workers: Iterable[int], generation: int) -> None:
         """Take slots for workers that are to be asked for."""
@@ -216,14 +227,13 @@ class Crew:
         self.ask_for_unborn()
         for spawner in self._spawners:
             spawner.give_up_coming()
-        templates = {pid for spawner in self._spawners for pid in spawner.pids}
         return CrewState(
             self._generation,
             self.board.fd,
             self.board.watched,
             dict(self.family.workers),
             tuple(self._terminated),
-            tuple(templates | self._former),
+            self.template_pids,
         )
 
     def _abandon_unborn_of_former(self) -> None:

@@ -101,6 +101,12 @@ class SystemFailureError(SocketdError):
     exit_code = ExitCode.SYSTEM
 
 
+class BugError(SocketdError):
+    """Something happened that nobody has foreseen; the log has the traceback."""
+
+    exit_code = ExitCode.BUG
+
+
 _SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.ENOBUFS})
 
 

@@ -24,7 +24,7 @@ from socketd.service import ServiceState
 from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
-VERSION = 6
+VERSION = 7
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
@@ -46,7 +46,8 @@ class _Service(msgspec.Struct):
     place: str
     address: dict[str, object]
     listener: ListenerState
-    state: ServiceState
+    state: ServiceState | None
+    remains: tuple[int, ...]
 
 
 class _Testament(msgspec.Struct):
@@ -55,6 +56,7 @@ class _Testament(msgspec.Struct):
     version: int
     services: list[_Service]
     doorbell: tuple[int, int]
+    crashes: int
     passed: list[PassedSocket]
     soft_nofile: int | None
     program_version: str = "unknown"
@@ -72,7 +74,15 @@ def check_version(version: int) -> None:
 def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:
     """Put an estate into bytes, with the sockets that a manager had passed."""
     services = [_service_of(heir) for heir in estate.heirs]
-    testament = _Testament(VERSION, services, estate.doorbell, passed, soft_nofile, estate.version)
+    testament = _Testament(
+        VERSION,
+        services,
+        estate.doorbell,
+        estate.crashes,
+        passed,
+        soft_nofile,
+        estate.version,
+    )
     return _encode(testament)
 
 
@@ -89,7 +99,7 @@ def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
     """Read what `write` has written; closes the descriptor. Raises SystemFailureError."""
     testament, heirs = _decode(fd)
     return (
-        Estate(heirs, testament.doorbell, testament.program_version),
+        Estate(heirs, testament.doorbell, testament.crashes, testament.program_version),
         testament.passed,
         testament.soft_nofile,
     )
@@ -102,7 +112,7 @@ def _decode(fd: int) -> tuple[_Testament, list[Heir]]:
             content = json.loads(file.read())
         testament = msgspec.convert(content, _Testament, str_keys=True)
         heirs = [
-            Heir(_settings_of(service), service.listener, service.state)
+            Heir(_settings_of(service), service.listener, service.state, service.remains)
             for service in testament.services
         ]
     except (OSError, RecursionError, ValueError) as error:  # msgspec's are ValueErrors
@@ -125,7 +135,8 @@ def _service_of(heir: Heir) -> _Service:
     address = heir.settings.address
     settings = {name: getattr(heir.settings, name) for name in _Settings.__struct_fields__}
     fields = dataclasses.asdict(address)
-    return _Service(settings, type(address).__name__, fields, heir.listener, heir.state)
+    place = type(address).__name__
+    return _Service(settings, place, fields, heir.listener, heir.state, heir.remains)
 
 
 def _settings_of(service: _Service) -> ServiceSettings:

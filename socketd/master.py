@@ -10,6 +10,7 @@ which accepted and ended in between is known to have accepted first.
 """
 
 import contextlib
+import functools
 import gc
 import os
 import selectors
@@ -21,14 +22,15 @@ from socketd import __version__, log
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
 from socketd.duration import LONGEST_WAIT_SECONDS
-from socketd.errors import SocketdError, SystemFailureError
+from socketd.errors import BugError, SocketdError
+from socketd.faults import describe, trace
 from socketd.listeners import Listener
 from socketd.reaper import DeadChild, reap
 from socketd.roster import Heir, OpenListener, Roster
 from socketd.succession import Estate, Successor
 from socketd.systemd import Notifier, ServiceManager
 from socketd.title import Title
-from socketd.wheel import Timer, Wheel
+from socketd.wheel import OwnTimers, Timer, Wheel
 from socketd.worker import RING_SIGNAL
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -37,6 +39,9 @@ _ENDS = frozenset({signal.SIGCHLD})
 _DOZE_SECONDS = 0.01
 RELOAD_SIGNAL = signal.SIGHUP
 REPLACE_SIGNAL = signal.SIGUSR2
+# What the master does for itself, as the log names it when that fails.
+_NOTIFY = "notify the service manager"
+_SUCCEED = "become the new version"
 
 ReadSettings = Callable[[], list[ServiceSettings]]
 
@@ -65,7 +70,8 @@ class Master:
         self._successor = successor
         self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
-        self._failure: str | None = None
+        self._failure: SocketdError | None = None
+        self._faults: set[str] = set()
         self._is_reload_wanted = False
         self._is_replacement_wanted = False
         self._wheel = Wheel(time.monotonic())
@@ -75,19 +81,20 @@ class Master:
         self._is_dozing = False
         self._notifier = Notifier(
             manager or ServiceManager(),
-            self._wheel,
+            OwnTimers(self._wheel, functools.partial(self._tolerate, _NOTIFY)),
             self._describe,
             lambda reason: log.emit("notification_failed", reason=reason),
         )
-        self._title = Title(set_title, self._wheel, self._describe)
+        titling = OwnTimers(self._wheel, functools.partial(self._tolerate, "set the title"))
+        self._title = Title(set_title, titling, self._describe)
 
     def run(
         self, services: list[tuple[ServiceSettings, Listener]], estate: Estate | None = None
     ) -> None:
         """Serve; return when the last worker of the last service is gone.
 
-        With `estate` go on where a predecessor has stopped. Raises SystemFailureError if a
-        service could not come up, after everything is undone.
+        With `estate` go on where a predecessor has stopped. Raises SocketdError if a service could
+        not come up, after everything is undone, and BugError at the end if one has crashed.
         """
         signals = {*WORKER_SIGNALS, *self._stop_signals}
         if self._read is not None:
@@ -102,22 +109,50 @@ class Master:
                 selector.register(fd, selectors.EVENT_READ)
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
-            self._roster = Roster(self._wheel, doorbell.write_fd)
-            if estate is None:
-                self._roster.start(services)
-                self._stop_if_one_failed()
-            else:
-                self._take_over(estate.heirs, estate.version)
-            _give_way()  # not before: each template that is started would cost a wait in the queue
-            while not self._is_over():
-                if selector.select(self._rest_seconds()):
-                    self._answer(doorbell)
-                self._wheel.advance(time.monotonic())
-        self._notifier.close()
-        if self._successor is not None:
-            self._successor.close()
+            self._roster = Roster(
+                self._wheel, doorbell.write_fd, estate.crashes if estate is not None else 0
+            )
+            try:
+                self._serve(services, estate, doorbell, selector)
+            except SocketdError:
+                raise
+            except Exception as error:
+                self._report_fault("serve", error)
+                self._roster.give_up()
+                raise BugError(
+                    f"the master has crashed: {describe(error)}; this is a bug in socketd: please "
+                    "report it with the traceback in the log"
+                ) from error
+            finally:
+                self._tolerate(_NOTIFY, self._notifier.close)
+                if self._successor is not None:
+                    self._tolerate(_SUCCEED, self._successor.close)
         if self._failure is not None:
-            raise SystemFailureError(f"cannot start workers: {self._failure}")
+            raise self._failure
+        if self._roster.crashes or self._faults:
+            count = self._roster.crashes + len(self._faults)
+            raise BugError(
+                f"stopped after {count} faults that are bugs in socketd: please report them with "
+                "the tracebacks in the log"
+            )
+
+    def _serve(
+        self,
+        services: list[tuple[ServiceSettings, Listener]],
+        estate: Estate | None,
+        doorbell: Doorbell,
+        selector: selectors.BaseSelector,
+    ) -> None:
+        if estate is None:
+            self._roster.start(services)
+            self._stop_if_one_failed()
+        else:
+            self._take_over(estate.heirs, estate.version)
+        _give_way()  # not before: each template that is started would cost a wait in the queue
+        while not self._is_over():
+            if selector.select(self._rest_seconds()):
+                self._answer(doorbell)
+            self._wheel.advance(time.monotonic())
 
     def _rest_seconds(self) -> float | None:
         """Return for how long there is nothing to do, None for ever."""
@@ -127,7 +162,22 @@ class Master:
         return min(max(0.0, due - time.monotonic()), LONGEST_WAIT_SECONDS)
 
     def _is_over(self) -> bool:
-        return all(service.is_finished for service in self._roster.services)
+        return all(ward.is_finished for ward in self._roster.wards)
+
+    def _tolerate(self, attempt: str, action: Callable[[], None]) -> None:
+        """Do what nobody's service depends on."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  services go on without it
+            self._report_fault(attempt, error)
+
+    def _report_fault(self, attempt: str, error: Exception) -> None:
+        """Say, once for each attempt, what has failed in the master that nobody has foreseen."""
+        if attempt not in self._faults:
+            self._faults.add(attempt)
+            log.emit(
+                "master_fault", attempt=attempt, reason=describe(error), traceback=trace(error)
+            )
 
     def _take_over(self, heirs: list[Heir], former: str) -> None:
         """Go on where the predecessor has stopped: any signal may have been missed."""
@@ -143,7 +193,7 @@ class Master:
         assert self._read is not None
         try:
             wanted = {settings.key: settings for settings in self._read()}
-        except SocketdError:
+        except Exception:  # noqa: BLE001  the reload that follows says what is wrong
             return False
         return wanted == {key: one.settings for key, one in self._roster.staying.items()}
 
@@ -170,7 +220,7 @@ class Master:
         self._is_dozing = seconds <= 0
         if self._is_dozing:
             if not self._unanswered <= _ENDS or not all(
-                service.is_patient_with_ends for service in self._roster.services
+                ward.is_patient_with_ends for ward in self._roster.wards
             ):
                 return False
             seconds = _DOZE_SECONDS
@@ -181,10 +231,10 @@ class Master:
     def _patience_seconds(self) -> float:
         """Return for how long news of workers may wait, by the least patient service."""
         shortest = float("inf")
-        for service in self._roster.services:
-            if service.is_finished:
+        for ward in self._roster.wards:
+            if ward.is_finished:
                 continue
-            seconds = service.patience_seconds
+            seconds = ward.patience_seconds
             if seconds <= 0:
                 return 0.0
             shortest = min(shortest, seconds)
@@ -204,17 +254,16 @@ class Master:
             doorbell.unmuffle()
 
     def _turn(self, rung: set[int]) -> None:
-        for service in self._roster.services:
-            if not service.is_finished:
-                service.look()
+        for ward in self._roster.wards:
+            ward.look()
         room = self._reap() if signal.SIGCHLD in rung else 0
-        for service in self._roster.services:
+        for ward in self._roster.wards:
             if room:
-                service.find_room(room)
-            if service.has_work:
-                service.work()
+                ward.find_room(room)
+            if ward.has_work:
+                ward.work()
         self._roster.stop_inner()
-        self._notifier.note_change()
+        self._tolerate(_NOTIFY, self._notifier.note_change)
         self._title.note_change()
 
     def _follow_orders(self, rung: set[int], doorbell: Doorbell) -> None:
@@ -223,32 +272,35 @@ class Master:
             self._stop(signal.Signals(number).name)
         if not self._is_ready:
             self._stop_if_one_failed()
-            if all(service.is_ready for service in self._roster.services):
+            if all(ward.is_ready for ward in self._roster.wards):
                 self._is_ready = True
-                self._notifier.tell_ready()
+                self._tolerate(_NOTIFY, self._notifier.tell_ready)
                 self._on_ready()
         self._is_reload_wanted |= self._read is not None and RELOAD_SIGNAL in rung
         if self._is_reload_wanted and self._is_ready:
             self._is_reload_wanted = False
             self._reload()
         self._is_replacement_wanted |= REPLACE_SIGNAL in rung
-        if self._successor is not None and self._is_ready:
-            if self._is_replacement_wanted and self.stop_signal is None:
+        if self._successor is not None and self._is_ready and self.stop_signal is None:
+            if self._is_replacement_wanted:
                 self._is_replacement_wanted = False
-                self._successor.prove(self._wheel)
-            if self._successor.is_proven and self.stop_signal is None:
-                self._successor.replace(lambda: self._settle_estate(doorbell))
+                self._tolerate(_SUCCEED, functools.partial(self._successor.prove, self._wheel))
+            if self._successor.is_proven:
+                settle = functools.partial(self._settle_estate, doorbell)
+                self._tolerate(_SUCCEED, functools.partial(self._successor.replace, settle))
 
     def _settle_estate(self, doorbell: Doorbell) -> Estate:
         for number in doorbell.answer() - WORKER_SIGNALS:
             os.kill(os.getpid(), number)  # all are blocked: it is pending for the successor
-        return Estate(self._roster.bequeath(), (doorbell.read_fd, doorbell.write_fd))
+        heirs = self._roster.bequeath()
+        crashes = self._roster.crashes + len(self._faults)
+        return Estate(heirs, (doorbell.read_fd, doorbell.write_fd), crashes)
 
     def _reload(self) -> None:
         """Make the services those that are wanted now; whatever is wrong, go on as before."""
         if self.stop_signal is not None or self._read is None:
             return
-        self._notifier.tell_reloading()
+        self._tolerate(_NOTIFY, self._notifier.tell_reloading)
         try:
             wanted = self._read()
             self._roster.forget_finished()
@@ -256,6 +308,9 @@ class Master:
             changes = self._roster.change(wanted, self._open_listener)
         except (SocketdError, OSError) as error:  # OSError: descriptors or memory have run out
             log.emit("reload_failed", reason=str(error))
+        except Exception as error:  # noqa: BLE001  the services that are there need no reload
+            self._report_fault("reload", error)
+            log.emit("reload_failed", reason=f"a bug in socketd: {describe(error)}")
         else:
             log.emit(
                 "reloaded",
@@ -264,7 +319,7 @@ class Master:
                 removed=len(changes.removed),
                 services=len(wanted),
             )
-        self._notifier.tell_ready()
+        self._tolerate(_NOTIFY, self._notifier.tell_ready)
 
     def _reap(self) -> int:
         """Bury all children that have ended; return how many workers have made room for others."""
@@ -273,25 +328,24 @@ class Master:
             if isinstance(child, DeadChild):
                 room += self._bury(child)
             elif (known := self._roster.attribute(child.pid)) is not None:
-                known[0].distrust(child.pid)
+                ward, _ = known
+                ward.distrust(child.pid)
         return room
 
     def _bury(self, child: DeadChild) -> bool:
         """Tell whoever it belonged to; its process id may be another's from now on."""
-        if self._successor is not None and self._successor.bury(child):
+        if self._successor is not None and self._successor.is_candidate(child.pid):
+            self._tolerate(_SUCCEED, functools.partial(self._successor.bury, child))
             return False
         known = self._roster.attribute(child.pid)
         self._roster.forget_child(child.pid)
         if known is None:
             return False
-        service, number = known
-        if number is not None:
-            return service.bury(child, number)
-        service.bury_template(child)
-        return False
+        ward, whose = known
+        return ward.bury(child, whose)
 
     def _stop_if_one_failed(self) -> None:
-        failures = [one.failure for one in self._roster.services if one.failure is not None]
+        failures = [one.failure for one in self._roster.wards if one.failure is not None]
         if failures:
             self._failure = failures[0]
             self._is_ready = True  # it never will be: do not come here again
@@ -299,12 +353,12 @@ class Master:
             self._stop("start failed")
 
     def _describe(self) -> str:
-        counts = [service.counts for service in self._roster.services]
+        counts = [ward.counts for ward in self._roster.wards]
         idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
         return f"{idle} idle, {busy} busy, {connections} connections so far"
 
     def _stop(self, reason: str) -> None:
-        self._notifier.tell_stopping()
+        self._tolerate(_NOTIFY, self._notifier.tell_stopping)
         self._roster.stop(reason)
 
 

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from socketd import log
-from socketd.children import Children, Family
+from socketd.children import Child, Children, Family
 from socketd.config import Changes, ServiceSettings, compare
-from socketd.crew import Crew, CrewState
 from socketd.listeners import Listener, ListenerState, resume
-from socketd.service import Service, ServiceState
+from socketd.service import ServiceState
+from socketd.ward import Ground, Ward
 from socketd.wheel import Wheel
 
 OpenListener = Callable[[ServiceSettings], Listener]
@@ -28,51 +28,55 @@ OpenListener = Callable[[ServiceSettings], Listener]
 
 @dataclass(frozen=True, slots=True)
 class Heir:
-    """A service as a process passes it on to its successor."""
+    """A service as a process passes it on to its successor.
+
+    One that has crashed has no state, and `remains` are the processes that are left of it.
+    """
 
     settings: ServiceSettings
     listener: ListenerState
-    state: ServiceState
+    state: ServiceState | None
+    remains: tuple[int, ...] = ()
 
 
 class Roster:
-    """The services, each with a listener and a crew of its own."""
+    """The services, each on its own ground behind a barrier: see socketd/ward.py."""
 
-    def __init__(self, wheel: Wheel, doorbell_fd: int) -> None:
-        self.services: list[Service] = []
+    def __init__(self, wheel: Wheel, doorbell_fd: int, crashes: int = 0) -> None:
+        self.wards: list[Ward] = []
         self._children = Children()
-        self._by_family: dict[Family, Service] = {}
-        self._wheel = wheel
-        self._doorbell_fd = doorbell_fd
+        self._by_family: dict[Family, Ward] = {}
+        self._ground = Ground(wheel, doorbell_fd, self._found_family, self._forget_family)
+        self._former_crashes = crashes
         self._stop_reason = ""
 
     @property
-    def staying(self) -> dict[str, Service]:
+    def staying(self) -> dict[str, Ward]:
         """Return the services that are not on their way to their end, by key."""
-        return {one.settings.key: one for one in self.services if not one.is_stopping}
+        return {one.settings.key: one for one in self.wards if not one.is_stopping}
 
-    def found(self, settings: ServiceSettings, listener: Listener) -> Service:
-        """Add a service that has not been started. Raises SystemFailureError."""
-        return self._add(settings, listener)
+    @property
+    def crashes(self) -> int:
+        """Return how many services have crashed, in this process and its predecessors."""
+        return self._former_crashes + sum(one.crashes for one in self.wards)
 
     def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
-        """Found services and bring up the first workers of each. Raises SystemFailureError."""
+        """Found services and bring up the first workers of each. Raises SocketdError."""
         for settings, listener in services:
-            self.found(settings, listener)
-        spawners = [
-            service.crew.make_spawner(service.settings, service.listener, 0)
-            for service in self.services
-        ]
-        for service, spawner in zip(self.services, spawners, strict=True):
-            service.start(spawner)
+            ward = Ward(settings, listener, self._ground, is_first=True)
+            self.wards.append(ward)
+            ward.found()
+        spawners = [ward.prepare(ward.settings) for ward in self.wards]
+        for ward, spawner in zip(self.wards, spawners, strict=True):
+            ward.begin(spawner)
 
     def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
         """Make the services those that are wanted, and begin a new generation in each.
 
-        Raises SocketdError if that cannot be, with everything as it was.
+        Raises SocketdError or OSError if that cannot be, with everything as it was.
         """
         staying = self.staying
-        lost = [service for service in staying.values() if service.listener.is_lost]
+        lost = [ward for ward in staying.values() if ward.listener.is_lost]
         present = {key: one for key, one in staying.items() if one not in lost}
         changes = compare({key: one.settings for key, one in present.items()}, wanted)
         with contextlib.ExitStack() as undoing:
@@ -82,78 +86,82 @@ class Roster:
                 undoing.callback(listeners[-1].close)
             spawners = []
             for settings in changes.kept:
-                service = present[settings.key]
-                spawner = service.crew.make_spawner(
-                    settings, service.listener, service.next_generation
-                )
-                spawners.append(spawner)
-                undoing.callback(service.crew.discard, spawner)
+                ward = present[settings.key]
+                spawners.append(ward.prepare(settings))
+                undoing.callback(ward.discard, spawners[-1])
             for settings in changes.kept:
-                service = present[settings.key]
-                undoing.callback(
-                    service.listener.change, service.settings.address, service.settings.backlog
-                )
-                service.listener.change(settings.address, settings.backlog)
+                ward = present[settings.key]
+                undoing.callback(ward.listener.change, ward.settings.address, ward.settings.backlog)
+                ward.listener.change(settings.address, settings.backlog)
             founded = []
             for settings, listener in zip(changes.added, listeners, strict=True):
-                founded.append(self.found(settings, listener))
-                undoing.callback(self._remove, founded[-1])
-                undoing.callback(founded[-1].crew.board.close)
+                ward = Ward(settings, listener, self._ground)
+                undoing.callback(self._abandon, ward)
+                ward.found()
+                founded.append(ward)
             first_spawners = []
-            for service in founded:
-                spawner = service.crew.make_spawner(service.settings, service.listener, 0)
-                first_spawners.append(spawner)
-                undoing.callback(service.crew.discard, spawner)
+            for ward in founded:
+                first_spawners.append(ward.prepare(ward.settings))
+                undoing.callback(ward.discard, first_spawners[-1])
             undoing.pop_all()
-        for service in lost:
-            log.emit("listener_lost", service=service.name, listener=str(service.listener))
-            service.stop("reload")
+        self.wards += founded
+        for ward in lost:
+            log.emit("listener_lost", service=ward.settings.name, listener=str(ward.listener))
+            ward.stop("reload")
         for key in changes.removed:
             present[key].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
             present[settings.key].reload(settings, spawner)
-        for service, spawner in zip(founded, first_spawners, strict=True):
-            service.start(spawner)
+        for ward, spawner in zip(founded, first_spawners, strict=True):
+            ward.begin(spawner)
         return changes
 
     def stop(self, reason: str) -> None:
         """Stop all services, or with more haste; those that others ask are the last."""
         self._stop_reason = reason
-        living = [one for one in self.services if not one.is_finished]
+        living = [one for one in self.wards if not one.is_finished]
         outer = [one for one in living if not one.settings.is_inner]
-        for service in outer or living:
-            service.stop(reason)
+        for ward in outer or living:
+            ward.stop(reason)
 
     def stop_inner(self) -> None:
         """Stop those that others ask once there are no others any more."""
         if self._stop_reason and all(
-            one.is_finished or (one.settings.is_inner and not one.is_stopping)
-            for one in self.services
+            one.is_finished or (one.settings.is_inner and not one.is_stopping) for one in self.wards
         ):
-            for service in self.services:
-                if not service.is_finished:
-                    service.stop(self._stop_reason)
+            for ward in self.wards:
+                if not ward.is_finished:
+                    ward.stop(self._stop_reason)
+
+    def give_up(self) -> None:
+        """Let all workers go, without a look at what becomes of them."""
+        for ward in self.wards:
+            ward.give_up()
 
     def forget_finished(self) -> None:
         """Forget the services whose last worker is gone."""
-        for service in [one for one in self.services if one.is_finished]:
-            self._remove(service)
+        crashes = self.crashes
+        self.wards = [ward for ward in self.wards if not ward.is_finished]
+        self._former_crashes += crashes - self.crashes
+        staying = set(self.wards)
+        self._by_family = {
+            family: ward for family, ward in self._by_family.items() if ward in staying
+        }
 
-    def attribute(self, pid: int) -> tuple[Service, int | None] | None:
-        """Return whose child it is, with the slot of a worker, and None in place of it for others.
+    def attribute(self, pid: int) -> tuple[Ward, Child] | None:
+        """Return whose child it is.
 
         A worker that has never accepted is known by what it says of itself alone, so all who may
         have nobody else to speak for them are noted when the first of them is asked for.
         """
         child = self._children.find(pid)
         if child is None:
-            for service in self.services:
-                if not service.is_finished:
-                    service.crew.note_all()
+            for ward in self.wards:
+                ward.note_all()
             child = self._children.find(pid)
         if child is None or child.family not in self._by_family:
             return None
-        return self._by_family[child.family], child.slot
+        return self._by_family[child.family], child
 
     def forget_child(self, pid: int) -> None:
         """Forget a child that has been collected."""
@@ -161,38 +169,29 @@ class Roster:
 
     def bequeath(self) -> list[Heir]:
         """Return all that a successor needs to go on."""
-        return [
-            Heir(service.settings, service.listener.state(), service.state())
-            for service in self.services
-        ]
+        heirs = []
+        for ward in self.wards:
+            state, remains = ward.state()  # first: a crash may give up the listener
+            heirs.append(Heir(ward.settings, ward.listener.state(), state, remains))
+        return heirs
 
     def inherit(self, heirs: list[Heir]) -> None:
-        """Go on where a predecessor has stopped, with a new generation of workers in each.
-
-        Raises SystemFailureError if there is nobody to make workers.
-        """
+        """Go on where a predecessor has stopped, with a new generation of workers in each."""
         for heir in heirs:
-            settings, state = heir.settings, heir.state
-            listener = resume(heir.listener, settings.address)
-            self._add(settings, listener, state.crew).resume(state)
-        for service in self.services:
-            if service.is_listening:
-                spawner = service.crew.make_spawner(
-                    service.settings, service.listener, service.next_generation
-                )
-                service.reload(service.settings, spawner)
+            ward = Ward(heir.settings, resume(heir.listener, heir.settings.address), self._ground)
+            self.wards.append(ward)
+            ward.resume(heir.state, heir.remains)
+        for ward in self.wards:
+            ward.renew()
 
-    def _add(
-        self, settings: ServiceSettings, listener: Listener, state: CrewState | None = None
-    ) -> Service:
+    def _abandon(self, ward: Ward) -> None:
+        ward.abandon()
+        self._former_crashes += ward.crashes
+
+    def _found_family(self, ward: Ward) -> Family:
         family = self._children.found_family()
-        most = settings.pool.maximum
-        crew = Crew(settings.name, most, self._doorbell_fd, self._wheel, family, state)
-        service = Service(settings, listener, crew, self._wheel)
-        self.services.append(service)
-        self._by_family[family] = service
-        return service
+        self._by_family[family] = ward
+        return family
 
-    def _remove(self, service: Service) -> None:
-        self.services.remove(service)
-        del self._by_family[service.crew.family]
+    def _forget_family(self, family: Family) -> None:
+        del self._by_family[family]

@@ -52,7 +52,7 @@ from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
 from socketd.records import Endings, describe_fault, is_of_shortage, peer_of
 from socketd.spawner import Spawner
-from socketd.wheel import Timer, Wheel
+from socketd.wheel import Timer, Timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,14 @@ class Service:
         settings: ServiceSettings,
         listener: Listener,
         crew: Crew,
-        wheel: Wheel,
+        wheel: Timers,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.listener = listener
         self.crew = crew
+        self.connections = 0
+        self.has_begun = False
         self.is_ready = False
         self.is_finished = False
         self.failure: str | None = None
@@ -105,7 +107,6 @@ class Service:
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
-        self._connections = 0
         self._endings = Endings(settings.name)
 
     @property
@@ -156,10 +157,11 @@ class Service:
     def counts(self) -> tuple[int, int, int]:
         """Return the workers that wait, those at work, and the connections since the start."""
         size = self._pool.size
-        return size.idle, size.busy, self._connections
+        return size.idle, size.busy, self.connections
 
     def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
+        self.has_begun = True
         self.crew.employ(spawner, self._pool.generation)
         self._board.ring_when_idle(wanted=True)
         self._carry_out(self._pool.start(self._clock()))
@@ -185,7 +187,7 @@ class Service:
             self.crew.state(),
             dict(self._due),
             tuple(self._seen_idle),
-            self._connections,
+            self.connections,
             self.is_ready,
             self._is_listening,
             self._is_draining,
@@ -194,10 +196,11 @@ class Service:
 
     def resume(self, state: ServiceState) -> None:
         """Go on where another has stopped; only for a new one."""
+        self.has_begun = True
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
         self._seen_idle = set(state.seen_idle)
-        self._connections = state.connections
+        self.connections = state.connections
         self.is_ready = state.is_ready
         self._is_listening = state.is_listening
         self._is_draining = state.is_draining
@@ -274,7 +277,7 @@ class Service:
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
-        self._connections += 1
+        self.connections += 1
         pid = self.crew.note(number)
         if log.is_enabled("connection_accepted"):
             peer = str(peer_of(self._board.record(number)))
@@ -302,7 +305,7 @@ class Service:
             self._become_ready()
 
     def _are_first_workers_up(self) -> bool:
-        return len(self._seen_idle) + self._connections >= self.settings.pool.minimum
+        return len(self._seen_idle) + self.connections >= self.settings.pool.minimum
 
     def _become_ready(self) -> None:
         self.is_ready = True
@@ -395,7 +398,7 @@ class Service:
             for timer in list(self._timers):
                 self._disarm(timer)
             self._board.close()
-            log.emit("stopped", service=self.name, connections=self._connections)
+            log.emit("stopped", service=self.name, connections=self.connections)
 
     def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
         match command:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from socketd import __version__, log
 from socketd.errors import describe_errno
+from socketd.faults import describe
 from socketd.reaper import DeadChild
 from socketd.roster import Heir
 from socketd.wheel import Timer, Wheel
@@ -34,13 +35,14 @@ class Estate:
 
     heirs: list[Heir]
     doorbell: tuple[int, int]
+    crashes: int = 0
     version: str = __version__
 
     @property
     def fds(self) -> list[int]:
         """Return the descriptors that must live through exec."""
         listeners = [heir.listener.fd for heir in self.heirs]
-        boards = [heir.state.crew.board_fd for heir in self.heirs]
+        boards = [heir.state.crew.board_fd for heir in self.heirs if heir.state is not None]
         return [fd for fd in (*listeners, *boards, *self.doorbell) if fd is not None]
 
 
@@ -73,11 +75,21 @@ class Successor:
         if self._pid is not None:
             return
         self._wheel = wheel
-        self._complaints_fd = os.memfd_create("socketd-proof", os.MFD_CLOEXEC)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         log.emit("reexec_started", command=" ".join(self._will.command))
         try:
-            self._pid = os.posix_spawn(
+            self._pid = self._start_proof()
+        except OSError as error:
+            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_errno(error.errno or 0)}")
+        else:
+            self._deadline = wheel.add(time.monotonic() + _PROOF_SECONDS, self._lose_patience)
+
+    def _start_proof(self) -> int:
+        with contextlib.ExitStack() as undoing, contextlib.ExitStack() as closing:
+            self._complaints_fd = os.memfd_create("socketd-proof", os.MFD_CLOEXEC)
+            undoing.callback(os.close, self._complaints_fd)
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            closing.callback(os.close, null)
+            pid = os.posix_spawn(
                 self._will.proof[0],
                 self._will.proof,
                 os.environ,
@@ -90,18 +102,15 @@ class Successor:
                 setsigmask=(),
                 setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
             )
-        except OSError as error:
-            os.close(self._complaints_fd)
-            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_errno(error.errno or 0)}")
-        else:
-            self._deadline = wheel.add(time.monotonic() + _PROOF_SECONDS, self._lose_patience)
-        finally:
-            os.close(null)
+            undoing.pop_all()
+            return pid
 
-    def bury(self, child: DeadChild) -> bool:
-        """Take note of the child's verdict; tell whether it was the child."""
-        if child.pid != self._pid:
-            return False
+    def is_candidate(self, pid: int) -> bool:
+        """Tell whether it is the child."""
+        return pid == self._pid
+
+    def bury(self, child: DeadChild) -> None:
+        """Take note of the child's verdict."""
         self._pid = None
         if self._deadline is not None and self._wheel is not None:
             self._wheel.cancel(self._deadline)
@@ -112,31 +121,33 @@ class Successor:
         else:
             text = "; ".join(complaints.decode(errors="replace").split("\n")).strip("; ")
             self._fail(f"the new version would not start (status {child.status}): {text}")
-        return True
 
     def replace(self, settle: Callable[[], Estate]) -> None:
         """Become the successor; return only if that cannot be, with everything as it was."""
         self.is_proven = False
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        estate = settle()
-        fds = [*estate.fds, *self._will.keep]
-        will_fd = os.memfd_create("socketd-estate", 0)
+        fds: list[int] = []
         try:
-            with open(will_fd, "wb", closefd=False) as file:
+            estate = settle()
+            with open(os.memfd_create("socketd-estate", 0), "w+b") as file:
                 file.write(self._will.write(estate))
-            for fd in fds:
-                os.set_inheritable(fd, True)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            environment = {**os.environ, ESTATE_VARIABLE: str(will_fd)}
-            os.execve(self._will.command[0], self._will.command, environment)
+                file.flush()
+                fds += [*estate.fds, *self._will.keep]
+                for fd in fds:
+                    os.set_inheritable(fd, True)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                environment = {**os.environ, ESTATE_VARIABLE: str(file.fileno())}
+                os.execve(self._will.command[0], self._will.command, environment)
         except OSError as error:
+            self._fail(f"cannot become the new version: {describe_errno(error.errno or 0)}")
+        except Exception as error:
+            self._fail(f"a bug in socketd: {describe(error)}")
+            raise
+        finally:
             for fd in fds:
                 with contextlib.suppress(OSError):
                     os.set_inheritable(fd, False)
-            self._fail(f"cannot become the new version: {describe_errno(error.errno or 0)}")
-        finally:
-            os.close(will_fd)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from socketd.errors import ListenError, SystemFailureError, describe_errno
-from socketd.wheel import Timer, Wheel
+from socketd.wheel import Timer, Timers
 
 FIRST_PASSED_FD = 3
 _MOST_PASSED = 2**16
@@ -147,7 +147,7 @@ class Notifier:
     def __init__(
         self,
         manager: ServiceManager,
-        wheel: Wheel,
+        wheel: Timers,
         describe: Callable[[], str],
         complain: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -220,10 +220,10 @@ class Notifier:
     def _live(self) -> None:
         """Show a sign of life, and again after half of the time that we have."""
         assert self._manager.watchdog_seconds is not None
-        if not self._unsent:
-            self._tell("WATCHDOG=1")
         due = self._clock() + self._manager.watchdog_seconds / 2
         self._watchdog = self._wheel.add(due, self._live)
+        if not self._unsent:
+            self._tell("WATCHDOG=1")
 
     def _tell(self, *lines: str) -> None:
         if self._socket is not None:

@@ -61,7 +61,7 @@ from socketd.products import ZYGOTE
 from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
 from socketd.spawner import WorkerPlan
-from socketd.wheel import Timer, Wheel
+from socketd.wheel import Timer, Timers
 from socketd.worker import RETIRE_SIGNAL
 
 
@@ -77,7 +77,7 @@ class NativeSpawner:
         plan: WorkerPlan,
         board: Board,
         service: str,
-        wheel: Wheel,
+        wheel: Timers,
         family: Family,
         clock: Callable[[], float] = time.monotonic,
         executable: str = ZYGOTE,

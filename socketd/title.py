@@ -6,7 +6,7 @@ Owns when the title is renewed. Must not know how it is set, nor what it counts.
 import time
 from collections.abc import Callable
 
-from socketd.wheel import Timer, Wheel
+from socketd.wheel import Timer, Timers
 
 _SECONDS = 1.0
 
@@ -20,7 +20,7 @@ class Title:
     def __init__(
         self,
         set_title: Callable[[str], None] | None,
-        wheel: Wheel,
+        wheel: Timers,
         describe: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

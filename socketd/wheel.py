@@ -14,6 +14,7 @@ Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 _SLOT_BITS = 6
 _SLOTS = 1 << _SLOT_BITS
@@ -31,6 +32,18 @@ class Timer:
         self.due_tick = due_tick
         self.action = action
         self._slot: _Slot | None = None
+
+
+class Timers(Protocol):
+    """What takes timers: the wheel, or a part of it that has an owner."""
+
+    def add(self, due_seconds: float, action: Callable[[], None]) -> Timer:
+        """Arrange for `action` to be called past `due_seconds`."""
+        ...
+
+    def cancel(self, timer: Timer) -> None:
+        """Forget a timer; one that has fired or was cancelled before is left alone."""
+        ...
 
 
 class _Slot:
@@ -122,3 +135,33 @@ class Wheel:
                 rotation = self._tick >> (shift + _SLOT_BITS) << (shift + _SLOT_BITS)
                 return rotation | (index << shift), self._slots[level][index]
         return None
+
+
+class OwnTimers:
+    """The timers of one owner on a wheel: `run` calls their actions, and all can go at once."""
+
+    def __init__(self, wheel: Wheel, run: Callable[[Callable[[], None]], None]) -> None:
+        self._wheel = wheel
+        self._run = run
+        self._pending: set[Timer] = set()
+
+    def add(self, due_seconds: float, action: Callable[[], None]) -> Timer:
+        """Arrange for `action` to be called, by `run`, past `due_seconds`."""
+
+        def fire() -> None:
+            self._pending.discard(timer)
+            self._run(action)
+
+        timer = self._wheel.add(due_seconds, fire)
+        self._pending.add(timer)
+        return timer
+
+    def cancel(self, timer: Timer) -> None:
+        """Forget a timer; one that has fired or was cancelled before is left alone."""
+        self._pending.discard(timer)
+        self._wheel.cancel(timer)
+
+    def cancel_all(self) -> None:
+        """Forget all of them."""
+        while self._pending:
+            self._wheel.cancel(self._pending.pop())

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socketd import board as layout
-from socketd.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step
+from socketd.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step, pids_on
 from socketd.records import describe_fault, peer_of
 
 CAPACITY = 70
@@ -397,3 +397,14 @@ def test_any_bytes_make_a_record_that_can_be_printed(garbage: bytes) -> None:
 
     assert str(peer_of(record)).isprintable()
     assert describe_fault(record).isprintable()
+
+
+def test_process_ids_are_read_by_the_descriptor_alone() -> None:
+    """What stands for a process id in each slot is found without a mapping, slot by slot."""
+    board = Board(100)
+    board.set_pid(0, 4711)
+    board.set_pid(99, -1)
+    found = pids_on(board.fd, 100)
+    board.close()
+
+    assert (len(found), found[0], found[1], found[99]) == (100, 4711, 0, -1)

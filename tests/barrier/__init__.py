@@ -1,0 +1,1 @@
+"""Tests of the barrier around what the master does for one service."""
