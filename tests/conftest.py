@@ -30,8 +30,10 @@ EXCUSES = (
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
-# A shell has commands in the background ignore it, and whoever is started by one, through any exec.
+# A shell has commands in the background ignore the first, nohup(1) the second, and so does whoever
+# is started by one, through any exec.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
