@@ -58,12 +58,21 @@ def load(path: str, around: Surroundings) -> list[ServiceSettings]:
     Raises ConfigurationError with every mistake there is.
     """
     findings = Findings()
+    settings = gather(path, around, findings)
+    if findings.mistakes:
+        raise ConfigurationError(path, [str(mistake) for mistake in findings.mistakes])
+    return settings
+
+
+def gather(path: str, around: Surroundings, findings: Findings) -> list[ServiceSettings]:
+    """Return the settings of every listener as far as they make sense, and note what does not.
+
+    Raises ConfigurationError for a file that cannot be read or is no TOML.
+    """
     settings = []
     for table in parse(path, findings):
         settings += _settings_of(table, around, findings)
     _find_duplicates(settings, findings)
-    if findings.mistakes:
-        raise ConfigurationError(path, [str(mistake) for mistake in findings.mistakes])
     return settings
 
 

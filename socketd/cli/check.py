@@ -3,18 +3,22 @@
 Owns what can be tried without harm, and the form in which settings are shown.
 """
 
+import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from socketd import estate
+from socketd.accounts import find_group, find_user
 from socketd.address import TcpAddress, UnixAddress
 from socketd.config import ServiceSettings
 from socketd.configfile import (
     Findings,
     Listening,
     ServiceTable,
+    gather,
     inner_tables,
     load,
     parse,
@@ -28,6 +32,8 @@ from socketd.settings.table import Setting
 from socketd.settings.values import Values
 from socketd.socketfile import find_owner
 
+_Input = TypeVar("_Input")
+
 
 def check(path: str, estate_version: int | None) -> None:
     """Raise SocketdError if the services of a file would not come up, as far as can be tried.
@@ -37,33 +43,44 @@ def check(path: str, estate_version: int | None) -> None:
     """
     if estate_version is not None:
         estate.check_version(estate_version)
-    mistakes = []
-    for settings in load(path, Surroundings(dict(os.environ))):
+    findings = Findings()
+    services = gather(path, Surroundings(dict(os.environ)), findings)
+    # A mistake in the file does not keep us from looking for the rest: all are told at once.
+    mistakes = [str(mistake) for mistake in findings.mistakes]
+    for settings in services:
         mistakes += [f"service.{settings.name}: {one}" for one in _try(settings)]
     if mistakes:
         raise ConfigurationError(path, list(dict.fromkeys(mistakes)))
 
 
 def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
-    """Try what does no harm; yield what would fail."""
+    """Try what does no harm; yield everything that would fail."""
     address = settings.address
-    try:
-        if isinstance(address, TcpAddress):
-            resolve_tcp(address)
-        elif isinstance(address, UnixAddress):
-            check_unix(address)
-            find_owner(address)
-    except SocketdError as error:
-        yield error
-    if isinstance(address, UnixAddress) and not os.path.isdir(os.path.dirname(address.path)):
-        yield f"the directory of {address.path!r} does not exist"
-    try:
-        look_up(settings.confinement)
-    except SocketdError as error:
-        yield error
-    directory = settings.confinement.directory
+    if isinstance(address, TcpAddress):
+        yield from _failure(resolve_tcp, address)
+    elif isinstance(address, UnixAddress):
+        yield from _failure(check_unix, address)
+        yield from _failure(find_owner, dataclasses.replace(address, group=None))
+        yield from _failure(find_owner, dataclasses.replace(address, owner=None))
+        if not os.path.isdir(os.path.dirname(address.path)):
+            yield f"the directory of {address.path!r} does not exist"
+    confinement = settings.confinement
+    unknown = [] if confinement.user is None else [*_failure(find_user, confinement.user)]
+    for group in confinement.groups or ():
+        unknown += _failure(find_group, group)
+    # What the names mean together can be said only if each is known.
+    yield from unknown or _failure(look_up, confinement)
+    directory = confinement.directory
     if directory is not None and not os.path.isdir(directory):
         yield f"the directory {directory!r} does not exist"
+
+
+def _failure(attempt: Callable[[_Input], object], what: _Input) -> Iterator[SocketdError]:
+    """Yield the error of an attempt, if there is one."""
+    try:
+        attempt(what)
+    except SocketdError as error:
+        yield error
 
 
 def show(path: str) -> str:

@@ -300,6 +300,38 @@ def test_check_tries_what_does_no_harm(tmp_path: Path, line: str, wrong: str) ->
     assert wrong in caught.value.lines[0]
 
 
+def test_check_tells_what_is_wrong_with_the_file_and_with_the_system_at_once(
+    tmp_path: Path,
+) -> None:
+    """A mistake in one place hides none of another kind, in the same service or in another."""
+    file = tmp_path / "services.toml"
+    file.write_text(
+        """
+        [service.a]
+        listen = ["tcp:no-such-host.invalid:1", "unix:/no/such/s"]
+        program = "no-such-program"
+        user = "no-such-user"
+        groups = ["no-such-group", "no-such-either"]
+        directory = "/no/such/directory"
+        umask = 22
+        [service.b]
+        listen = [{address = "unix:/tmp/s", owner = "no-such-owner", group = "no-such-owners"}]
+        program = "cat"
+        """
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        check(str(file), None)
+
+    told = "\n".join(caught.value.lines)
+    for one in (
+        "service.a.umask", "service.a.program", "no-such-host.invalid", "/no/such/s",
+        "'no-such-user'", "'no-such-group'", "'no-such-either'", "/no/such/directory",
+        "'no-such-owner'", "'no-such-owners'",
+    ):  # fmt: skip
+        assert one in told
+    assert len(caught.value.lines) == 10
+
+
 def test_check_looks_for_hosts_ports_and_owners(tmp_path: Path) -> None:
     """Names of hosts, services, owners and directories of paths are looked up, and all are told."""
     file = tmp_path / "services.toml"
