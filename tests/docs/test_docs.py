@@ -97,3 +97,24 @@ def test_links_within_the_project_lead_somewhere(document: Path) -> None:
 def test_document_names_nothing_that_its_readers_cannot_see(document: Path) -> None:
     """No page points to a path of one machine, to an issue's number or to unpublished papers."""
     assert FORBIDDEN.findall(document.read_text()) == []
+
+
+def test_table_of_modules_names_every_module_that_there_is() -> None:
+    """docs/design.md has one row for each module of the package and for each part in C."""
+    rows = table_below((ROOT / "docs" / "design.md").read_text(), "module", "owns", "must not know")
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row[0])]
+    package = ROOT / "socketd"
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    native = {f"native/{path.name}/" for path in (ROOT / "native").iterdir() if path.is_dir()}
+    native |= {f"native/{path.name}" for path in (ROOT / "native").glob("*.c")}
+    parts = {name for name in named if name.startswith("native/")}
+
+    assert len(named) == len(set(named))
+    assert set(named) - parts == modules
+    assert native <= parts
+    assert [name for name in parts if not (ROOT / name).exists()] == []
+    assert all(row[1] for row in rows)
