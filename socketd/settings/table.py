@@ -29,7 +29,7 @@ from socketd.settings.kinds import (
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 HIGHEST_BACKLOG = 2**31 - 1
 LEVELS = "fork load read stop relay"
-_STRICT_LEVELS = "load! read! stop! relay!"
+_STRICT_LEVELS = "fork! load! read! stop! relay!"
 
 FILE = "file"
 SOCKET = "socket"
