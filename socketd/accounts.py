@@ -33,7 +33,7 @@ def parse_user(text: str, setting: str) -> tuple[str, str | None]:
     """Read USER or USER:GROUP. Raises UsageError for an empty name, whichever it is."""
     user, colon, group = text.partition(":")
     if not user or (colon and not group):
-        raise UsageError(f"{setting}: {text!r} is not USER or USER:GROUP, a name is empty")
+        raise UsageError(f"{setting}: {text!r} is not USER or USER:GROUP: a name is empty")
     return check_name(user, setting), check_name(group, setting) if colon else None
 
 

@@ -120,8 +120,8 @@ def check_request_variable(name: str, setting: str) -> str:
     """Return a name that a request may set. Raises UsageError. See native/front/names.h."""
     if not _REQUEST_VARIABLE.fullmatch(name):
         raise UsageError(
-            f"{setting}: {name!r} is neither the name of a variable, nor a beginning of names with "
-            "a * behind it, nor standard"
+            f"{setting}: {name!r} is not the name of a variable, a prefix of names followed by *, "
+            "or standard"
         )
     return name
 

@@ -208,7 +208,7 @@ class Hold:
         status = procfs.status(pid)
         bit = 1 << (HOLD_SIGNAL - 1)
         if status.threads is None or status.caught is None or status.blocked is None:
-            raise NotHeldError("the system does not say how it is (/proc/PID/status)")
+            raise NotHeldError("cannot read its state (/proc/PID/status)")
         if status.threads > 1:
             raise NotHeldError(f"it has {status.threads} threads")
         if procfs.children(pid):

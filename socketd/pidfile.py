@@ -93,7 +93,7 @@ def _check_content(fd: int) -> None:
     if len(content) == _MOST_BYTES or not _CONTENT.fullmatch(content):
         raise OSError(
             errno.EINVAL,
-            "it holds something else than a process id; remove it or choose another path",
+            "it holds something other than a process id; remove it or choose another path",
         )
 
 

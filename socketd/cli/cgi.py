@@ -74,8 +74,8 @@ def _folder() -> Iterator[str]:
             os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
         except OSError as error:
             raise SystemFailureError(
-                f"cannot make a folder for a socket of our own: {error.strerror}; set TMPDIR to a "
-                "directory in which files can be made"
+                f"cannot create a folder for an internal socket: {error.strerror}; set TMPDIR to a "
+                "writable directory"
             ) from error
     os.environ[_FOLDER_VARIABLE] = folder
     try:
@@ -131,7 +131,7 @@ def _pair(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
 
 def _check(options: CgiOptions) -> None:
     if not options.scgi and not options.fcgi:
-        raise UsageError("nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS")
+        raise UsageError("no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS")
     if options.values.has("keep_timeout") and not options.fcgi:
         raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
     if bool(options.words) == options.values.has("root"):

@@ -139,7 +139,7 @@ def _open(settings: ServiceSettings, passed: list[PassedSocket]) -> Listener:
         return listen(address, settings.backlog)
     fds = [one.fd for one in passed if one.name == address.name]
     if address.position >= len(fds):
-        raise ListenError(f"no socket of the name {address.name!r} was passed")
+        raise ListenError(f"no socket named {address.name!r} was passed")
     # A copy: the original is kept for a service that a later reload may bring.
     copy = fcntl.fcntl(fds[address.position], fcntl.F_DUPFD_CLOEXEC, 3)
     return adopt(copy, address.name, address.position)
@@ -151,7 +151,7 @@ def _take_ready_fd(fd: int) -> int:
     It may be stdout, as with other supervisors. Raises UsageError for what cannot be written to.
     """
     if fd == STDERR_FD:
-        raise UsageError("--ready-fd: descriptor 2 is for complaints; give another")
+        raise UsageError("--ready-fd: descriptor 2 is for error messages; give another")
     try:
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     except (OSError, OverflowError):

@@ -48,7 +48,7 @@ def _serving(command: _Command) -> _Command:
             click.option(
                 "--log-format",
                 type=click.Choice(["console", "json", "journal"]),
-                help="How log lines look; journal is the default where stderr leads to it, else "
+                help="Format of log lines; the default is journal if stderr leads to it, otherwise "
                 "console.",
             ),
             click.option(
@@ -99,7 +99,7 @@ def run(
 ) -> _Action:
     """Serve what FILE says until stopped.
 
-    SIGHUP reads FILE again; SIGUSR2 replaces this process by the installed version of socketd.
+    SIGHUP reloads FILE; SIGUSR2 replaces the running version of socketd by the installed one.
     """
     from socketd.cli.run import run as serve
     from socketd.cli.run import run_options
@@ -129,8 +129,8 @@ def cgi(
 ) -> _Action:
     """Serve a CGI program, or a folder of them, to a web server.
 
-    ADDRESS is HOST:PORT, PORT, /PATH of a UNIX socket, or fd:NAME. Arguments of PROGRAM that begin
-    with a dash stand behind "--".
+    ADDRESS is HOST:PORT, PORT, /PATH of a UNIX socket, or fd:NAME. Put "--" before PROGRAM if its
+    arguments begin with a dash.
     """
     from socketd.cli.cgi import CgiOptions
     from socketd.cli.cgi import cgi as serve
@@ -149,9 +149,9 @@ def cgi(
 def check(
     file: str, estate_version: int | None, log_format: str | None, log_file: str | None
 ) -> _Action:
-    """Say everything that is wrong with FILE; exit 0 if nothing is, else 1.
+    """Print every mistake in FILE; exit with 0 if there is none, otherwise with 1.
 
-    Also tries what does no harm: programs, users, groups, directories and addresses.
+    Also looks up programs, users, groups, directories, hosts and ports.
     """
     from socketd.cli.check import check as check_file
 

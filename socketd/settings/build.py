@@ -114,7 +114,7 @@ class Builder:
         shell = self.values.member("shell", ShellUse, ShellUse.AUTO)
         if root is not None:
             if command is not None:
-                self._break_rule("root", "goes in place of {program}, not beside it")
+                self._break_rule("root", "replaces {program}: give only one of the two")
             elif not os.path.isdir(root):
                 self._break_rule("root", f"{root!r} is not a directory")
             return root
@@ -123,7 +123,9 @@ class Builder:
         try:
             if isinstance(command, tuple):
                 if shell is ShellUse.ALWAYS:
-                    self._break_rule("program", "is a list, which no shell is given; see {shell}")
+                    self._break_rule(
+                        "program", "is a list, which is never run by a shell; see {shell}"
+                    )
                 return locate(command, environment)
             if command is None:
                 if not self.values.wrong & {"program", "root"}:
@@ -169,7 +171,7 @@ class Builder:
             if kind is WorkerKind.NATIVE:
                 self._break_rule(
                     "worker",
-                    "it does not relay, as -c, -r and -w ask for; use python or leave it out",
+                    "cannot relay, which -c, -r and -w need; use python or leave it out",
                     "native",
                 )
             return WorkerKind.PYTHON
@@ -241,7 +243,7 @@ class Builder:
             self._break_rule("groups", "needs {user}")
         if group is not None:
             if groups is not None:
-                self._break_rule("groups", "goes in place of a group in {user}, not beside it")
+                self._break_rule("groups", "replaces the group in {user}: give only one of the two")
             groups = (group,)
         limits = []
         for name, both in values.mapping("limits").items():
@@ -303,19 +305,19 @@ def why_no_front(
 ) -> str | None:
     """Tell what speaks against a front with these settings, None if nothing does."""
     if worker is WorkerKind.PYTHON and front is FrontKind.SCGI:
-        return "requests are taken by native workers only"
+        return "only native workers read requests"
     if level is ReadyLevel.FORK:
         return None
     if front is FrontKind.FCGI:
         return (
-            "the wrapper runs the program for each request, at the level fork; for another one "
-            "have fcgi2cgi --to pass requests on to a service with the front scgi"
+            "the program is started for each request, so only fork is possible; for another level "
+            "use fcgi2cgi --to and a service with the front scgi"
         )
     if has_root:
-        return "a request names the program, so none can be started ahead: only fork will do"
+        return "a request names the program, so only fork is possible"
     if level not in (ReadyLevel.LOAD, ReadyLevel.STOP):
         return (
-            f"at the level {level.value} a program has looked at its variables before there is a "
-            "request: use load or stop"
+            f"at the level {level.value} the program reads its variables before there is a request;"
+            " use load or stop"
         )
     return None

@@ -356,7 +356,7 @@ class Variables(Kind):
         name, sign, value = word.partition("=")
         if not sign:
             if name not in os.environ:
-                raise BadValueError("it has no value, neither here nor in the environment")
+                raise BadValueError("it is given no value, and the environment has none")
             value = os.environ[name]
         return self.take({name: value})
 

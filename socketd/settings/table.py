@@ -1,12 +1,13 @@
-"""Every setting, once: parsers, the schema of the file, help, completion and documents use it.
+"""All settings of a service: parsers, the configuration file, help, completion, documents.
 
-Owns names, kinds, defaults and meanings, and who offers what. Must not know what a setting does.
+Owns names, kinds, defaults and meanings, and which front end offers a setting. Must not know what
+a setting does.
 
-To add one, add a row, a field in the value that it goes to, and what uses that. A row's key is its
-place in a table [service.NAME] of a file. Its option is that key's last part unless the row says
-otherwise. `offers` names who takes it: `file` (socketd run), `socket`, and `cgi` (socketd cgi).
-Where one is missing there is a reason beside the row. Client mode imports this, so it loads
-nothing that it does not need; see kinds.py.
+To add a setting, add a row, a field in the value that holds it, and the code that uses the field.
+A row's key is its place in a table [service.NAME] of a file. Its option is the last part of the
+key unless the row says otherwise. `offers` lists the front ends: `file` (socketd run), `socket`
+and `cgi` (socketd cgi). If one is missing, a comment on the row says why. Client mode imports this
+module and pays for every import; see kinds.py.
 """
 
 from socketd.settings.kinds import (
@@ -40,8 +41,8 @@ _ALL = "file socket cgi"
 class Setting:
     """One setting.
 
-    `default` is a value of its kind, None for none; `usual` says in words what follows from
-    that, or what the default depends on. `since` is the version that brought it.
+    `default` is a value of its kind, or None. `usual` describes the default in words where it is
+    None or depends on something. `since` is the version that introduced the setting.
     """
 
     __slots__ = (
@@ -89,7 +90,7 @@ SETTINGS = (
     Setting(
         "program",
         Command(),
-        "the program that each connection is given to, as its stdin and stdout",
+        "program to run for each connection, with the connection as its stdin and stdout",
         metavar="COMMAND",
         letter="p",
         offers="file socket",  # `socketd cgi` takes it as operands
@@ -97,7 +98,7 @@ SETTINGS = (
     Setting(
         "front",
         Choice("none scgi fcgi"),
-        "the program is a CGI program, and requests come by this protocol",
+        "the program is a CGI program; read requests in this protocol",
         metavar="PROTOCOL",
         default="none",
         offers="file socket",  # `socketd cgi` has --scgi and --fcgi, each with an address
@@ -105,7 +106,7 @@ SETTINGS = (
     Setting(
         "root",
         Path("the absolute path of a directory"),
-        "the folder of CGI programs, in place of a program: the path of a request names one",
+        "folder of CGI programs, instead of a program: the path of a request names one",
         metavar="FOLDER",
     ),
     Setting(
@@ -118,43 +119,43 @@ SETTINGS = (
     Setting(
         "keep_timeout",
         Duration(),
-        "how long a kept FastCGI connection may wait for its next request",
+        "how long a FastCGI connection may be idle between two requests",
         metavar="TIME",
         usual="75s",
     ),
     Setting(
         "request_variables",
         RequestVariables(
-            "a list of names, of beginnings of names as in 'SSL_*', and of 'standard' for the "
-            "names of RFC 3875"
+            "a list of names, of prefixes as in 'SSL_*', and of 'standard' for the names of RFC "
+            "3875"
         ),
-        "the variables that a CGI request may set",
+        "variables that a CGI request may set",
         metavar="LIST",
         usual="all but those that loaders, shells and interpreters act on",
     ),
     Setting(
         "linger",
         Duration(),
-        "how long a parent behind the program takes what a client still sends, so that the answer "
-        "is not lost",
+        "keep a parent behind the program that reads unread input for this time, so that the "
+        "client gets the whole answer",
         metavar="TIME",
-        usual="nobody stays",
+        usual="off",
     ),
     Setting(
         "shell",
         Choice("auto always never"),
-        "when the program is run by /bin/sh; auto: if its text needs a shell",
+        "run the program by /bin/sh; auto: only if its text needs a shell",
         metavar="WHEN",
         default="auto",
-        offers="file socket",  # `socketd cgi` is given words
+        offers="file socket",  # `socketd cgi` gets the program as separate words
     ),
     Setting(
         "ready",
         Choice(f"{LEVELS} {_STRICT_LEVELS}"),
-        "how far the program is started ahead of its connection; add ! to fail instead of using a "
+        "how far to start the program ahead of its connection; add ! to fail instead of using a "
         "lower level",
         metavar="LEVEL",
-        usual="fork, with socketd cgi as far as the program can be",
+        usual="fork; with socketd cgi the best that fits the program",
     ),
     Setting(
         "hold_timeout",
@@ -166,14 +167,14 @@ SETTINGS = (
     Setting(
         "renew_after",
         Duration(),
-        "age at which a program that was started ahead is started afresh",
+        "start a program that was started ahead again after this time",
         metavar="TIME",
         default=3600.0,
     ),
     Setting(
         "worker",
         Choice("auto native python"),
-        "what workers are made by; auto: native where it was built",
+        "kind of worker process; auto: native if it was built",
         metavar="KIND",
         default="auto",
         offers="file socket",  # CGI requests are read by native workers only
@@ -181,7 +182,7 @@ SETTINGS = (
     Setting(
         "backlog",
         Count(1, HIGHEST_BACKLOG),
-        "length of the kernel's queue, for each listener",
+        "length of the kernel's queue of connections, for each listener",
         metavar="N",
         default=4096,
     ),
@@ -195,28 +196,28 @@ SETTINGS = (
     Setting(
         "user",
         User("the name of a user", "USER or USER:GROUP"),
-        "the user who runs the program (needs root)",
+        "run the program as this user (needs root)",
         metavar="USER",
     ),
     Setting(
         "groups",
-        Accounts("a list of names of groups, the first of them the primary one"),
-        "the groups of the program",
+        Accounts("a list of names of groups, the primary one first"),
+        "groups of the program",
         metavar="NAMES",
-        usual="those of the user",
+        usual="the user's",
     ),
     Setting(
         "directory",
         Path("an absolute path"),
-        "the program's working directory",
+        "working directory of the program",
         metavar="PATH",
-        usual="that of the server, or a CGI program's own",
+        usual="the server's, for a CGI program its own folder",
     ),
-    Setting("umask", Octal(), "the program's file mode mask", metavar="OCTAL"),
+    Setting("umask", Octal(), "file mode mask of the program", metavar="OCTAL"),
     Setting(
         "nice",
         Count(-20, 19),
-        "the program's niceness",
+        "niceness of the program",
         metavar="N",
     ),
     Setting(
@@ -228,7 +229,7 @@ SETTINGS = (
     Setting(
         "environment",
         Variables(),
-        "variables for the program, beside those of the connection",
+        "variables for the program, in addition to those of the connection",
         metavar="NAME[=VALUE]",
         option="env",
         default={},
@@ -244,7 +245,7 @@ SETTINGS = (
     Setting(
         "workers.min",
         Count(1, MOST_WORKERS),
-        "workers that wait, for each listener",
+        "number of workers to keep waiting, for each listener",
         metavar="N",
         option="workers",
         letter="W",
@@ -253,29 +254,29 @@ SETTINGS = (
     Setting(
         "workers.max",
         Count(1, MOST_WORKERS, f"a whole number from min to {MOST_WORKERS}"),
-        "workers that there may be, for each listener",
+        "most workers, waiting and busy, for each listener",
         metavar="N",
         option="max-workers",
-        usual="256, or {workers.min} where that is larger or the strategy is fixed",
+        usual="256, or {workers.min} if that is larger or the strategy is fixed",
     ),
     Setting(
         "workers.strategy",
         Choice("fixed eager adaptive incremental surge"),
         "how the pool grows and shrinks",
         metavar="NAME",
-        usual="eager where {workers.min} is given, else adaptive",
+        usual="eager if {workers.min} is given, otherwise adaptive",
     ),
     Setting(
         "workers.idle_timeout",
         Duration(),
-        "after how long workers that were not needed leave",
+        "let idle workers exit that were not needed for this time",
         metavar="TIME",
         default=30.0,
     ),
     Setting(
         "timeouts.connection",
         Duration(),
-        "time limit for a connection; SIGTERM follows",
+        "time limit for a connection, then SIGTERM",
         metavar="TIME",
         option="time-limit",
         usual="no limit",
@@ -283,7 +284,7 @@ SETTINGS = (
     Setting(
         "timeouts.drain",
         Duration(),
-        "how long a stop waits for connections; SIGTERM follows",
+        "how long a stop waits for connections, then SIGTERM",
         metavar="TIME",
         option="drain-timeout",
         default=30.0,
@@ -301,7 +302,7 @@ SETTINGS = (
         Octal(),
         "permissions of a UNIX socket's path",
         metavar="OCTAL",
-        usual="0660; with socket as the umask has it",
+        usual="0660; with the command socket what the umask allows",
     ),
     Setting(
         "listen.owner",

@@ -121,7 +121,7 @@ CASES = (
     Case(
         "native workers do not relay",
         "-s -l -c --worker native -p cat 0",
-        "socket: --worker native: it does not relay, as -c, -r and -w ask for; "
+        "socket: --worker native: cannot relay, which -c, -r and -w need; "
         "use python or leave it out\n",
         15,
     ),

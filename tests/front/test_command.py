@@ -242,7 +242,7 @@ def test_next_version_takes_over(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "nothing to listen to: give --scgi ADDRESS or --fcgi ADDRESS"),
+        ((), "no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS"),
         (("--scgi", "4000"), "give either a PROGRAM or --root FOLDER"),
         (("--scgi", "4000", "--root", "/bin", "cat"), "give either a PROGRAM or --root FOLDER"),
         (("--scgi", "4000", "--root", "/nowhere"), "--root: '/nowhere' is not a directory"),

@@ -364,14 +364,14 @@ def test_request_that_is_too_large_to_be_passed_on_delays_nobody(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--ready", "read", "-p", "cat"), "at the level read a program has looked"),
-        (("--worker", "python", "-p", "cat"), "requests are taken by native workers only"),
+        (("--ready", "read", "-p", "cat"), "at the level read the program reads its"),
+        (("--worker", "python", "-p", "cat"), "only native workers read requests"),
         (("-c", "-p", "cat"), "-c, -r and -w would change a request's bytes"),
         (("--ready", "load", "--root", "/bin"), "a request names the program"),
-        (("--root", "/bin", "-p", "cat"), "--root goes in place of -p"),
+        (("--root", "/bin", "-p", "cat"), "--root: replaces -p"),
         (("--root", "/nowhere"), "--root: '/nowhere' is not a directory"),
         (("--head-timeout", "soon", "-p", "cat"), "--head-timeout: 'soon' is not a duration"),
-        (("--keep-timeout", "1m", "-p", "cat"), "--keep-timeout needs --front fcgi"),
+        (("--keep-timeout", "1m", "-p", "cat"), "--keep-timeout: needs --front fcgi"),
         ((), "-W needs -p"),
     ],
 )

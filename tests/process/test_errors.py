@@ -138,7 +138,7 @@ NONSENSE = {
     ),
     "request variables": (
         ["--front", "scgi", "--request-variables", "A,*", *CAT],
-        "socket: --request-variables: '*' is neither the name of a variable, nor a beginning of",
+        "socket: --request-variables: '*' is not the name of a variable, a prefix of names",
     ),
     "linger": (["--linger", "soon", *CAT], "socket: --linger: 'soon' is not a duration"),
     "time limit": (
@@ -152,7 +152,7 @@ NONSENSE = {
     "log level": (["--log-level", "x", *CAT], "socket: --log-level: 'x' is not one of debug, info"),
     "user empty": (["--user", "", *CAT], "socket: --user: the value is empty; give USER or leave"),
     "user a colon": (["--user", ":", *CAT], "socket: --user: ':' is not USER or USER:GROUP"),
-    "user a group": (["--user", ":1", *CAT], "socket: --user: ':1' is not USER or USER:GROUP, a n"),
+    "user a group": (["--user", ":1", *CAT], "socket: --user: ':1' is not USER or USER:GROUP: a n"),
     "user without its group": (["--user", "nobody:", *CAT], "socket: --user: 'nobody:' is not"),
     "user of three": (["--user", "a:b:c", *CAT], "socket: --user: 'b:c' cannot be a name"),
     "directory empty": (["--directory", "", *CAT], "socket: --directory: the value is empty"),

@@ -169,7 +169,7 @@ def test_ready_descriptor_gets_one_newline(serve: Serve, services: Path, fd: int
 @pytest.mark.parametrize(
     ("fd", "reason"),
     [
-        ("2", "is for complaints"),
+        ("2", "is for error messages"),
         ("0", "is not open for writing"),
         ("500", "is not open"),
         ("99999999999", "is not open"),

@@ -66,7 +66,7 @@ def test_no_name_of_a_user_or_group_is_empty(tmp_path: Path, line: str, name: st
 
     [mistake] = mistakes(tmp_path, text)
 
-    assert mistake.endswith(("the name of a user", "the name of a group", "the primary one"))
+    assert mistake.endswith(("the name of a user", "the name of a group", "primary one first"))
 
 
 def test_every_key_is_understood(tmp_path: Path) -> None:
@@ -411,11 +411,16 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
     [
         ("scgi", "", "program", "is missing"),
         ("http", 'program = "cat"', "front", "allowed: one of none, scgi, fcgi"),
-        ("scgi", 'program = "cat"\nready = "read"', "ready", "has looked at its variables"),
+        ("scgi", 'program = "cat"\nready = "read"', "ready", "reads its variables before"),
         ("fcgi", 'program = "cat"\nready = "load"', "ready", "fcgi2cgi --to"),
-        ("scgi", 'program = "cat"\nworker = "python"', "front", "by native workers only"),
+        (
+            "scgi",
+            'program = "cat"\nworker = "python"',
+            "front",
+            "only native workers read requests",
+        ),
         ("scgi", 'root = "/bin"\nready = "load"', "ready", "a request names the program"),
-        ("scgi", 'root = "/bin"\nprogram = "cat"', "root", "goes in place of program"),
+        ("scgi", 'root = "/bin"\nprogram = "cat"', "root", "replaces program"),
         ("scgi", 'root = "bin"', "root", "the absolute path of a directory"),
         ("scgi", 'root = "/nowhere"', "root", "'/nowhere' is not a directory"),
         ("none", 'root = "/bin"', "root", "needs front scgi or fcgi"),

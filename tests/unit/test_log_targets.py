@@ -171,7 +171,7 @@ def test_fifo_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
     [
         ("link", "it is a symbolic link; name the file itself"),
         ("dangling link", "it is a symbolic link; name the file itself"),
-        ("hard link", "it is a hard link, and has another name"),
+        ("hard link", "it is a hard link: the file has another name"),
     ],
 )
 def test_file_is_not_written_through_a_link(file: Path, kind: str, why: str) -> None:

@@ -103,7 +103,7 @@ def test_file_that_is_no_pid_file_is_left_alone(path: Path, content: str) -> Non
     path.write_text(content)
     path.chmod(0o644)
 
-    with pytest.raises(SystemFailureError, match="it holds something else than a process id"):
+    with pytest.raises(SystemFailureError, match="it holds something other than a process id"):
         PidFile(str(path))
 
     assert path.read_text() == content
@@ -115,7 +115,7 @@ def test_file_that_is_no_pid_file_is_left_alone(path: Path, content: str) -> Non
     [
         ("link", "it is a symbolic link; name the file itself"),
         ("dangling link", "it is a symbolic link; name the file itself"),
-        ("hard link", "it is a hard link, and has another name"),
+        ("hard link", "it is a hard link: the file has another name"),
         ("fifo", "it is not a regular file"),
         ("device", "it is not a regular file"),
     ],
