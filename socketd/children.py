@@ -21,9 +21,14 @@ class Child:
 
 
 class Children:
-    """All children of this process that are known, by process id."""
+    """All children of this process that are known, by process id.
+
+    `lacking` are the families that may lack a child because there was no room for it: few or none,
+    so that nobody else has to be asked when room is made.
+    """
 
     def __init__(self) -> None:
+        self.lacking: set[Family] = set()
         self._children: dict[int, Child] = {}
 
     def __len__(self) -> int:
@@ -32,7 +37,7 @@ class Children:
 
     def found_family(self) -> "Family":
         """Return a new family, which has nobody yet."""
-        return Family(self._children)
+        return Family(self._children, self.lacking)
 
     def find(self, pid: int) -> Child | None:
         """Return what a child is, None for one that nobody has noted."""
@@ -49,9 +54,10 @@ class Children:
 class Family:
     """The children of one service; `workers` are the slots of those known, by process id."""
 
-    def __init__(self, children: dict[int, Child]) -> None:
+    def __init__(self, children: dict[int, Child], lacking: "set[Family]") -> None:
         self.workers: dict[int, int] = {}
         self._children = children
+        self._lacking = lacking
         self._template = Child(self, None)
 
     def note_worker(self, pid: int, slot: int) -> bool:
@@ -66,6 +72,14 @@ class Family:
     def note_template(self, pid: int) -> None:
         """Keep a template in mind: only for one that we have started ourselves."""
         self._children[pid] = self._template
+
+    def lack(self) -> None:
+        """Take note that there was no room for a child of this family."""
+        self._lacking.add(self)
+
+    def lack_no_more(self) -> None:
+        """Take note that it is to be seen whether there is room now."""
+        self._lacking.discard(self)
 
     def restore(self, workers: dict[int, int], templates: Iterable[int]) -> None:
         """Take up those that another process of our id knew before it became us."""

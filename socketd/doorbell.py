@@ -48,14 +48,16 @@ class Doorbell:
     """A context in which the given signals wake whoever waits for one of `fds`.
 
     Any of them can be muffled. Others ring by a byte into `write_fd`, which is read at `read_fd`;
-    `pipe` is one that they have already.
+    `pipe` is one that they have already, `bell` the signal that a byte stands for.
     """
 
     def __init__(
         self,
         signals: Iterable[signal.Signals],
         pipe: tuple[int, int] | None = None,
+        bell: signal.Signals | None = None,
     ) -> None:
+        self._bell = bell
         self._signals = tuple(signals)
         self._muffled: frozenset[signal.Signals] = frozenset()
         self._rung: set[int] = set()
@@ -114,7 +116,8 @@ class Doorbell:
         """
         for fd in self.fds:
             with contextlib.suppress(BlockingIOError):
-                os.read(fd, _DRAIN_BYTES)
+                if os.read(fd, _DRAIN_BYTES) and fd == self.read_fd and self._bell is not None:
+                    self._rung.add(self._bell)
         if self._muffled:
             while held_back := signal.sigtimedwait(self._muffled, 0):
                 self._rung.add(held_back.si_signo)

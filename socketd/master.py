@@ -30,6 +30,7 @@ from socketd.roster import Heir, OpenListener, Roster
 from socketd.succession import Estate, Successor
 from socketd.systemd import Notifier, ServiceManager
 from socketd.title import Title
+from socketd.ward import Ward
 from socketd.wheel import OwnTimers, Timer, Wheel
 from socketd.worker import RING_SIGNAL
 
@@ -102,7 +103,8 @@ class Master:
         if self._successor is not None:
             signals.add(REPLACE_SIGNAL)
         with (
-            Doorbell(signals, estate.doorbell if estate else None) as doorbell,
+            # A worker without the right to signal us rings by a byte.
+            Doorbell(signals, estate.doorbell if estate else None, RING_SIGNAL) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
             for fd in doorbell.fds:
@@ -205,8 +207,7 @@ class Master:
         milliseconds is taken together, as long as there is any. Where too few workers wait for
         that, at least the ends of others are: nobody waits for them.
         """
-        # A worker without the right to signal us rings by a byte alone.
-        self._unanswered |= doorbell.answer() or {RING_SIGNAL}
+        self._unanswered |= doorbell.answer()
         if (
             not self._unanswered <= WORKER_SIGNALS
             or (self._rest is None and not self._lie_down(doorbell))
@@ -254,14 +255,13 @@ class Master:
             doorbell.unmuffle()
 
     def _turn(self, rung: set[int]) -> None:
-        for ward in self._roster.wards:
-            ward.look()
-        room = self._reap() if signal.SIGCHLD in rung else 0
-        for ward in self._roster.wards:
-            if room:
-                ward.find_room(room)
-            if ward.has_work:
-                ward.work()
+        at_work: dict[Ward, None] = {}
+        if not rung <= _ENDS:  # whoever has news rings, and who has ended is looked at by itself
+            at_work = dict.fromkeys(ward for ward in self._roster.wards if ward.look())
+        if signal.SIGCHLD in rung:
+            self._reap(at_work)
+        for ward in at_work:
+            ward.work()
         self._roster.stop_inner()
         self._tolerate(_NOTIFY, self._notifier.note_change)
         self._title.note_change()
@@ -321,18 +321,20 @@ class Master:
             )
         self._tolerate(_NOTIFY, self._notifier.tell_ready)
 
-    def _reap(self) -> int:
-        """Bury all children that have ended; return how many workers have made room for others."""
+    def _reap(self, at_work: dict[Ward, None]) -> None:
+        """Bury all children that have ended; add whoever has to do something about it."""
         room = 0
         for child in reap():
             if isinstance(child, DeadChild):
-                room += self._bury(child)
+                room += self._bury(child, at_work)
             elif (known := self._roster.attribute(child.pid)) is not None:
                 ward, _ = known
                 ward.distrust(child.pid)
-        return room
+        for ward in self._roster.lacking if room else ():
+            ward.find_room(room)
+            at_work[ward] = None
 
-    def _bury(self, child: DeadChild) -> bool:
+    def _bury(self, child: DeadChild, at_work: dict[Ward, None]) -> bool:
         """Tell whoever it belonged to; its process id may be another's from now on."""
         if self._successor is not None and self._successor.is_candidate(child.pid):
             self._tolerate(_SUCCEED, functools.partial(self._successor.bury, child))
@@ -342,6 +344,7 @@ class Master:
         if known is None:
             return False
         ward, whose = known
+        at_work[ward] = None
         return ward.bury(child, whose)
 
     def _stop_if_one_failed(self) -> None:

@@ -163,6 +163,12 @@ class Roster:
             return None
         return self._by_family[child.family], child
 
+    @property
+    def lacking(self) -> list[Ward]:
+        """Return those that may lack a process for which there was no room."""
+        lacking = tuple(self._children.lacking)
+        return [self._by_family[family] for family in lacking if family in self._by_family]
+
     def forget_child(self, pid: int) -> None:
         """Forget a child that has been collected."""
         self._children.forget(pid)
@@ -195,3 +201,4 @@ class Roster:
 
     def _forget_family(self, family: Family) -> None:
         del self._by_family[family]
+        self._children.lacking.discard(family)

@@ -75,7 +75,8 @@ class Service:
     """A service from its first worker to its last.
 
     `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
-    failed before every first worker was ready.
+    failed before every first worker was ready. `is_patient_with_ends` tells whether the ends of
+    workers may wait; all services are asked that in each turn of the master, so it is no search.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Service:
         self.has_begun = False
         self.is_ready = False
         self.is_finished = False
+        self.is_patient_with_ends = False
         self.failure: str | None = None
         self._board = crew.board
         self._wheel = wheel
@@ -130,11 +132,6 @@ class Service:
         return self._pool.generation + 1
 
     @property
-    def has_work(self) -> bool:
-        """Tell whether something has happened that the pool has not been told."""
-        return bool(self._events)
-
-    @property
     def patience_seconds(self) -> float:
         """Return for how long news of workers may wait; 0 means that they may not.
 
@@ -146,12 +143,6 @@ class Service:
         if self._board.count(SlotState.IDLE) * 2 < self.settings.pool.minimum:
             return 0.0
         return self._pool.patience_seconds
-
-    @property
-    def is_patient_with_ends(self) -> bool:
-        """Tell whether the ends of workers may wait; a log line about one tells its duration."""
-        is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
-        return self.is_finished or (is_at_rest and self._pool.is_patient_with_ends)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -209,14 +200,15 @@ class Service:
         for timer, due_seconds in state.timers.items():
             self._arm(timer, due_seconds)
 
-    def look(self) -> None:
-        """Read the board: somebody has rung."""
+    def look(self) -> bool:
+        """Read the board, since somebody has rung; tell whether the pool has to hear of it."""
         if self._board.has_news():
             for number in self._board.find(SlotState.ACCEPTED):
                 self._take_accepted(number)
             self._take_all_stillborn()
         if self._board.is_rung_when_idle:
             self._take_started()
+        return bool(self._events)
 
     def bury_template(self, child: DeadChild) -> bool:
         """Take note of the end of a template; tell whether it was one of this service."""
@@ -247,8 +239,10 @@ class Service:
 
     def find_room(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
+        self.crew.family.lack_no_more()
         self.crew.find_room()
         if self._pool.is_short and not self.is_finished:
+            self.crew.family.lack()
             self._events.extend([RoomMade()] * ended)
 
     def distrust(self, pid: int) -> None:
@@ -274,6 +268,13 @@ class Service:
             self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         if self._has_pool_finished:
             self._end_if_over()
+        if self._pool.is_short:
+            self.crew.family.lack()
+        # A log line about a connection's end tells its duration, so it cannot be late.
+        is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
+        self.is_patient_with_ends = self.is_finished or (
+            is_at_rest and self._pool.is_patient_with_ends
+        )
 
     def _take_accepted(self, number: int) -> None:
         self._board.set_state(number, SlotState.BUSY)
@@ -394,7 +395,7 @@ class Service:
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
         if self.crew.is_gone and not self.is_finished:
-            self.is_finished = True
+            self.is_finished = self.is_patient_with_ends = True
             for timer in list(self._timers):
                 self._disarm(timer)
             self._board.close()

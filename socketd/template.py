@@ -228,6 +228,8 @@ class NativeSpawner:
             number = error.errno or 0
             why = describe_refusal(number)
             self._refusal = SystemFailureError(f"cannot start {self._executable!r}: {why}")
+            if is_shortage(number):
+                self._family.lack()
             self._feed(
                 NotLaunched(f"cannot start: {why}", is_final=True, is_short=is_shortage(number))
             )

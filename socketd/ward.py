@@ -109,19 +109,14 @@ class Ward:
         return self._failure
 
     @property
-    def has_work(self) -> bool:
-        """Tell whether something has happened that the pool has not been told."""
-        return self._ask(lambda service: service.has_work, otherwise=False)
-
-    @property
     def patience_seconds(self) -> float:
         """Return for how long news of workers may wait; see Service."""
         return self._ask(lambda service: service.patience_seconds, otherwise=0.0)
 
     @property
     def is_patient_with_ends(self) -> bool:
-        """Tell whether the ends of workers may wait; see Service."""
-        return self._ask(lambda service: service.is_patient_with_ends, otherwise=True)
+        """Tell whether the ends of workers may wait; see Service, which keeps it as a value."""
+        return self._service is None or self._service.is_patient_with_ends
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -212,12 +207,13 @@ class Ward:
         state = self._ask(lambda service: service.state(), otherwise=None)
         return state, tuple(pid for one in self._remains for pid in one.pids)
 
-    def look(self) -> None:
-        """Read the board: somebody has rung."""
+    def look(self) -> bool:
+        """Read the board, since somebody has rung; tell whether there is `work` to do."""
         service = self._service
         if service is not None and not service.is_finished:
             with self._barrier:
-                service.look()
+                return service.look()
+        return False
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""

@@ -131,7 +131,7 @@ def test_program_that_ignores_sigterm_is_killed(serve: Serve, tmp_path: Path) ->
     started = tmp_path / "started"
     server = serve(
         "-p", f"trap '' TERM; : > {started}; sleep 1000; sleep 1000", "-W", "1",
-        "-B", "localhost", "-s", "0", "--drain-timeout", "0",
+        "-B", "localhost", "-s", "0", "--drain-timeout", "1ms",
     )  # fmt: skip
     with connect(server.place):
         server.wait_event("connection_accepted")

@@ -53,6 +53,19 @@ def test_forgotten_process_id_is_free_for_the_next() -> None:
     assert len(children) == 1
 
 
+def test_families_that_lack_a_child_are_few() -> None:
+    """Those alone are asked when room is made, and stay until they have been."""
+    children = Children()
+    one, _ = children.found_family(), children.found_family()
+    one.lack()
+    one.lack()
+
+    assert children.lacking == {one}
+    one.lack_no_more()
+    one.lack_no_more()
+    assert children.lacking == set()
+
+
 def test_family_is_restored_as_it_was() -> None:
     """What a re-exec passes on."""
     children = Children()

@@ -84,6 +84,16 @@ def test_byte_of_another_process_wakes(doorbell: Doorbell) -> None:
     assert not is_rung(doorbell)
 
 
+def test_byte_stands_for_the_signal_that_was_said() -> None:
+    """Who may not signal us rings by a byte, also at the moment when others signal."""
+    with Doorbell(_SIGNALS, bell=signal.SIGUSR1) as doorbell:
+        os.write(doorbell.write_fd, b"\0\0")
+        signal.raise_signal(signal.SIGWINCH)
+
+        assert doorbell.answer() == {signal.SIGUSR1, signal.SIGWINCH}
+        assert doorbell.answer() == set()
+
+
 def test_full_pipe_loses_no_signal(doorbell: Doorbell, capfd: pytest.CaptureFixture[str]) -> None:
     """A signal that finds the pipe full is known all the same, and nobody complains."""
     for _ in range(1 << 17):  # more than a pipe holds
