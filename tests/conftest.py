@@ -1,6 +1,5 @@
 """What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
-import os
 import signal
 import tempfile
 import uuid
@@ -10,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from harness.extent import ARE_PEERS_REQUIRED, REQUIRE_PEERS
+from harness.native import BUILD_SECONDS, variants
 from harness.processes import kill_marked, marked
 from harness.sanitized import Sanitized
 
-REQUIRE_PEERS = "SOCKETD_REQUIRE_PEERS"
 # What no package brings: properties of the machine and its network.
 EXCUSES = (
     "no interface has a link-local address",
@@ -25,6 +25,9 @@ EXCUSES = (
     "this machine has a journal",
     "this machine has one core",
 )
+
+# Fixtures that may have to compile.
+BUILDING = frozenset({"native_build", "sanitize", "fuzzer"})
 
 # How long an example takes says more of the machine than of us.
 settings.register_profile("suite", deadline=None)
@@ -39,13 +42,34 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if a test was skipped without an excuse and peers are required."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not os.environ.get(REQUIRE_PEERS):
+    if reporter is None or not ARE_PEERS_REQUIRED:
         return
     reasons = {report.longrepr[2] for report in reporter.stats.get("skipped", ())}
     missing = sorted(r for r in reasons if not any(excuse in r for excuse in EXCUSES))
     if missing:
         reporter.write_line(f"{REQUIRE_PEERS} is set, yet: {'; '.join(missing)}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of a native program with the builds of it that the test needs."""
+    if "native_build" in metafunc.fixturenames:
+        builds = variants(metafunc)
+        metafunc.parametrize("native_build", builds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test time to build, or to wait for who does: any of them may be the first to ask."""
+    for item in items:
+        is_building = not BUILDING.isdisjoint(getattr(item, "fixturenames", ()))
+        if is_building and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def native_build(request: pytest.FixtureRequest) -> str:
+    """Return how native programs are built: as shipped, or so that they check their memory."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -1,43 +1,24 @@
-"""The builds of fcgi2cgi, and connections to it."""
+"""The build of fcgi2cgi, and connections to it."""
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .wrappers import Wrapper
+from harness.native import build_variant
 
-NATIVE = Path(__file__).parents[2] / "native"
+from .wrappers import Wrapper
 
 Start = Callable[..., Wrapper]
 Script = Callable[[str], str]
 
 
-def _build(target: str, folder: Path) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    make = shutil.which("make")
-    if compiler is None or make is None:
-        pytest.skip("no C compiler or no make")
-    product = folder / "fcgi2cgi"
-    names = [f"FCGI={product}", f"SCGI={folder / 'scgi2cgi'}", f"CC={compiler}"]
-    done = subprocess.run(
-        [make, "-C", str(NATIVE), target, *names], capture_output=True, text=True, check=False
-    )
-    if "cannot find" in done.stderr and target == "sanitize-wrappers":
-        pytest.skip("the C compiler has no sanitizers")
-
-    assert done.returncode == 0, done.stderr
-
-    return product
-
-
-@pytest.fixture(scope="session", params=["wrappers", "sanitize-wrappers"])
-def fcgi2cgi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program as shipped, then as one that checks its own memory."""
-    return _build(request.param, tmp_path_factory.mktemp("fcgi2cgi"))
+@pytest.fixture(scope="session")
+def fcgi2cgi(native_build: str) -> Path:
+    """Return the program as shipped, or as one that checks its own memory."""
+    names = {"SCGI": "scgi2cgi", "FCGI": "fcgi2cgi"}
+    return build_variant(native_build, "wrappers", "sanitize-wrappers", **names) / "fcgi2cgi"
 
 
 @pytest.fixture(params=["unix", "tcp"])

@@ -18,6 +18,7 @@ def _environment(body: bytes) -> dict[str, str]:
     return {name: value for name, _, value in entries if name not in {"PWD", "SOCKETD_TEST_MARK"}}
 
 
+@pytest.mark.shipped
 def test_the_environment_is_the_request_and_nothing_else(start: Start, script: Script) -> None:
     """Nothing is inherited; a safe PATH and the CGI version are added."""
     wrapper = start(script(ENVIRONMENT), environment={"REMOTE_ADDR": "192.0.2.1"})

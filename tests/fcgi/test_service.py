@@ -69,6 +69,7 @@ def test_the_launch_line_serves_in_the_background(
     wait_for(lambda: marked(mark) == [], "everything of the service is gone")
 
 
+@pytest.mark.shipped
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 def test_the_client_of_the_reference_library_is_served(
     fcgi2cgi: Path, script: Script, tmp_path: Path, family: str

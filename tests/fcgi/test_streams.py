@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.extent import by_extent
 from harness.fastcgi import Peer, Record, Type, begin, request, stream
 from harness.waiting import wait_for
 
 from .conftest import Script, Start
 from .wrappers import HEAD, Wrapper, end_of
 
-GIBIBYTE = 1 << 30
+# More than either of the limits below, by far.
+LENGTH = by_extent(256 << 20, 1 << 30)
 # The sanitizer's shadow and quarantine are not the program's.
 MOST_KIB = {"wrappers": 2 * 1024, "sanitize-wrappers": 64 * 1024}
 BODY = bytes(range(256)) * 4096
@@ -33,6 +35,7 @@ def _most_kib(wrapper: Wrapper) -> int:
         return MOST_KIB["sanitize-wrappers" if b"__asan_init" in file.read() else "wrappers"]
 
 
+@pytest.mark.shipped
 @pytest.mark.parametrize("size", [1000, 8191, 65535])
 def test_a_body_comes_back_whole(start: Start, family: str, size: int) -> None:
     """What a program reads and writes at once is as it was, in records of any size."""
@@ -44,12 +47,13 @@ def test_a_body_comes_back_whole(start: Start, family: str, size: int) -> None:
     assert answer.stdout == BODY
 
 
+@pytest.mark.shipped
 @pytest.mark.slow
-def test_a_gibibyte_passes_without_growth(start: Start, script: Script, family: str) -> None:
+def test_a_large_body_passes_without_growth(start: Start, script: Script, family: str) -> None:
     """Both ways, the memory of the process stays what it was."""
     wrapper = start(script(f"{HEAD}; cat"), family=family)
     piece = Record(Type.STDIN, 1, BODY[:65535])
-    count = GIBIBYTE // len(piece.content)
+    count = LENGTH // len(piece.content)
 
     def records() -> Iterator[Record]:
         yield begin(keep=True)
@@ -86,6 +90,7 @@ def test_a_program_that_only_writes_is_read(start: Start, script: Script, family
     assert answer.body == bytes(1_000_000) + b"done\n"
 
 
+@pytest.mark.shipped
 def test_a_program_that_does_not_read_holds_the_body_back(start: Start, script: Script) -> None:
     """What it does not take stays with the web server, and does not grow in between."""
     wrapper = start(script(f"sleep 1000 < /dev/null; {HEAD}; cat"))
@@ -109,6 +114,7 @@ def test_a_program_that_does_not_read_holds_the_body_back(start: Start, script: 
     assert wrapper.memory_kib() < _most_kib(wrapper)
 
 
+@pytest.mark.shipped
 def test_a_web_server_that_does_not_read_holds_the_answer_back(
     start: Start, script: Script, family: str
 ) -> None:
@@ -184,6 +190,7 @@ def test_empty_answers_of_many_requests_end_each(start: Start) -> None:
         assert wrapper.peer.read_answer().app_status == 126
 
 
+@pytest.mark.shipped
 @pytest.mark.slow
 def test_a_connection_whose_answers_nobody_reads_does_not_grow(start: Start) -> None:
     """Questions are left unread when their answers find no room, and answered later."""

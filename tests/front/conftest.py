@@ -1,17 +1,15 @@
-"""Fixtures of the tests of fronts: the wrapper, as shipped and sanitized, servers, programs."""
+"""Fixtures of the tests of fronts: the wrapper, servers, programs."""
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.native import build_variant
 from harness.servers import Server
 from socketd.products import is_built
 
-NATIVE = Path(__file__).parents[2] / "native"
 # What a program answers that shows what it has been given.
 SHOW = """#!/bin/sh
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
@@ -24,22 +22,12 @@ Start = Callable[..., Server]
 Script = Callable[..., str]
 
 
-@pytest.fixture(scope="session", params=["wrappers", "sanitize-wrappers"])
-def scgi2cgi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the wrapper as shipped, then as one that checks its own memory."""
-    make = shutil.which("make")
-    if make is None or not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        pytest.skip("no make or no C compiler")
-    folder = tmp_path_factory.mktemp("wrappers")
-    product = folder / "scgi2cgi"
-    command = [make, "-C", str(NATIVE), request.param, f"SCGI={product}", f"FCGI={folder}/fcgi"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "cannot find" in done.stderr and request.param.startswith("sanitize"):
-        pytest.skip("the C compiler has no sanitizers")
-
-    assert done.returncode == 0, done.stderr
-
-    return str(product)
+@pytest.fixture(scope="session")
+def scgi2cgi(native_build: str) -> str:
+    """Return the wrapper as shipped, or as one that checks its own memory."""
+    names = {"SCGI": "scgi2cgi", "FCGI": "fcgi2cgi"}
+    folder = build_variant(native_build, "wrappers", "sanitize-wrappers", **names)
+    return str(folder / "scgi2cgi")
 
 
 @pytest.fixture

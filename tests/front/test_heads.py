@@ -61,6 +61,7 @@ def answer(whole: bytes, *command: str) -> tuple[bytes, int]:
         return one.finish()
 
 
+@pytest.mark.shipped
 def test_program_gets_exactly_its_request(scgi2cgi: str, script: Script) -> None:
     """The environment is the request's and a safe PATH, the folder its own, the body whole."""
     program = script()
@@ -84,6 +85,7 @@ def test_program_gets_exactly_its_request(scgi2cgi: str, script: Script) -> None
     ]
 
 
+@pytest.mark.shipped
 @pytest.mark.slow
 def test_request_may_be_cut_anywhere(scgi2cgi: str, script: Script) -> None:
     """Wherever a packet ends, the head is the head and the body the body."""
@@ -106,6 +108,7 @@ def is_unread(connection: socket.socket) -> bool:
     return waiting[0] > 0
 
 
+@pytest.mark.shipped
 def test_not_a_byte_of_the_body_is_read(scgi2cgi: str, script: Script) -> None:
     """What is behind the head is still there for the program, also on a pipe."""
     program = script(ECHO)

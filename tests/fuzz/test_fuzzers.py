@@ -6,32 +6,27 @@ from pathlib import Path
 
 import pytest
 
-NATIVE = Path(__file__).parents[2] / "native"
+from harness.extent import by_extent
+from harness.native import BUILDS, NATIVE, BuildError
+
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = sorted(path.stem for path in (NATIVE / "fuzz").glob("*.c"))
-RUNS = 20_000
+RUNS = by_extent(4_000, 20_000)
 MOST_CORPUS_BYTES = 200 * 1024
 
 
 @pytest.fixture(scope="session", params=TARGETS)
-def fuzzer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fuzzer(request: pytest.FixtureRequest) -> Path:
     """Build a fuzzer, which checks its own memory."""
-    make = shutil.which("make")
-    if shutil.which("clang") is None or make is None:
-        pytest.skip("clang or make is not installed")
-    product = tmp_path_factory.mktemp("fuzz") / str(request.param)
-    done = subprocess.run(
-        [make, "-C", str(NATIVE), "fuzz", f"FUZZ={request.param}", f"OUT={product}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "libclang_rt" in done.stderr:
-        pytest.skip("clang has no fuzzer: libclang-rt-dev is not installed")
-
-    assert done.returncode == 0, done.stderr
-
-    return product
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not installed")
+    name = str(request.param)
+    try:
+        return BUILDS.get("fuzz", f"FUZZ={name}", OUT=name) / name
+    except BuildError as error:
+        if "libclang_rt" in str(error):
+            pytest.skip("clang has no fuzzer: libclang-rt-dev is not installed")
+        raise
 
 
 @pytest.mark.slow

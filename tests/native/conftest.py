@@ -1,44 +1,26 @@
 """The builds of the native template, and what the tests share."""
 
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .fake_master import FakeMaster
+from harness.native import build_variant, find_compiler
 
-NATIVE = Path(__file__).parents[2] / "native"
+from .fake_master import FakeMaster
 
 
 @pytest.fixture(scope="session")
 def compiler() -> str:
     """Return the C compiler of this machine."""
-    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if found is None:
-        pytest.skip("no C compiler")
-    return found
+    return find_compiler()
 
 
-@pytest.fixture(scope="session", params=["all", "sanitize"])
-def zygote(
-    request: pytest.FixtureRequest, compiler: str, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the program as shipped, then as one that checks its own memory."""
-    make = shutil.which("make")
-    if make is None:
-        pytest.skip("no make")
-    product = tmp_path_factory.mktemp("zygote") / "socketd-zygote"
-    command = [make, "-C", str(NATIVE), request.param, f"OUT={product}", f"CC={compiler}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if "cannot find" in done.stderr and request.param == "sanitize":
-        pytest.skip("the C compiler has no sanitizers")
-
-    assert done.returncode == 0, done.stderr
-
-    return product
+@pytest.fixture(scope="session")
+def zygote(native_build: str) -> Path:
+    """Return the program as shipped, or as one that checks its own memory."""
+    return build_variant(native_build, "all", "sanitize", OUT="socketd-zygote") / "socketd-zygote"
 
 
 @pytest.fixture

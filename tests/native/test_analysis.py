@@ -1,20 +1,19 @@
 """What the compiler's analyser has to say."""
 
 import shutil
-import subprocess
 
 import pytest
 
-from .conftest import NATIVE
+from harness.native import BUILD_SECONDS, BUILDS
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(BUILD_SECONDS)
 def test_the_analyser_finds_nothing() -> None:
     """No path through the code leaks, or uses what is not there."""
-    gcc, make = shutil.which("gcc"), shutil.which("make")
-    if gcc is None or make is None:
-        pytest.skip("no gcc or no make")
-    command = [make, "-C", str(NATIVE), "analyze", f"CC={gcc}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("no gcc")
 
-    assert done.returncode == 0, done.stderr
+    # No product comes of it: what is kept is that it found nothing in these sources.
+    BUILDS.get("analyze", f"CC={gcc}")

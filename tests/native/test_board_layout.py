@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.native import NATIVE
 from socketd import board
 from socketd.board import Board, SlotState, Step
-
-from .conftest import NATIVE
 
 _FIELDS = {
     "pid": board.PID_OFFSET,

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from harness import scgi
-
-from .conftest import NATIVE
+from harness.extent import by_extent
+from harness.native import BUILD_SECONDS, NATIVE
 
 _PRODUCT = "socketd/native/socketd-zygote"
 _OBJECT = "socketd/native/socketd-hold.so"
 _WRAPPERS = ("scgi2cgi", "fcgi2cgi")
 _WARNING = "native template not built, workers will be forked in Python"
 
-pytestmark = pytest.mark.slow
+# For what does not turn on how well the compiler does its work.
+_QUICKLY = {"CFLAGS": "-O0"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(BUILD_SECONDS)]
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_where_libc_is_not_static_the_program_is_dynamic(
         f'#!/bin/sh\ncase " $* " in *" -static "*) exit 1;; esac\nexec {compiler} "$@"\n'
     )
     dynamic_only.chmod(0o755)
-    wheel, said = _build(project, SOCKETD_WERROR="1", CC=str(dynamic_only))
+    wheel, said = _build(project, SOCKETD_WERROR="1", CC=str(dynamic_only), **_QUICKLY)
     wheel.close()
     called = subprocess.run([project / _PRODUCT], capture_output=True, check=False)
 
@@ -96,7 +99,7 @@ def test_without_shared_objects_the_wheel_has_the_program_alone(
         f'#!/bin/sh\ncase " $* " in *hold.c*) exit 1;; esac\nexec {compiler} "$@"\n'
     )
     no_object.chmod(0o755)
-    wheel, said = _build(project, CC=str(no_object))
+    wheel, said = _build(project, CC=str(no_object), **_QUICKLY)
     with wheel:
         names = wheel.namelist()
 
@@ -129,7 +132,7 @@ def test_everything_compiles_for_another_processor(project: Path) -> None:
     for tool in (compiler, emulator):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-    wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler)
+    wheel, said = _build(project, SOCKETD_WERROR="1", CC=compiler, **by_extent(_QUICKLY, {}))
     wheel.close()
     wrapper = str(project / "socketd" / "native" / "scgi2cgi")
     done = subprocess.run(

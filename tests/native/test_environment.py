@@ -82,6 +82,7 @@ def _listen(address: str | bytes) -> socket.socket:
     return listener
 
 
+@pytest.mark.shipped
 def test_ipv4_is_described_in_every_dialect(master: FakeMaster, listener: socket.socket) -> None:
     """Both ends of a connection, under the names of every super-server, behind the base."""
     address = listener.getsockname()

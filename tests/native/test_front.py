@@ -24,6 +24,7 @@ def ask(listener: socket.socket, whole: bytes) -> bytes:
     return scgi.ask(listener.getsockname(), whole)
 
 
+@pytest.mark.shipped
 @pytest.mark.parametrize("body", [b"", b"the body"])
 def test_program_gets_its_request(master: FakeMaster, listener: socket.socket, body: bytes) -> None:
     """Its environment is the template's and the request's, with nothing of the connection."""

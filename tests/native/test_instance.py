@@ -161,6 +161,7 @@ def test_a_worker_whose_instance_ends_too_early_leaves_with_a_failure(
     assert (master.board.record(0).step, master.board.record(0).error) == (Step.PROGRAM, status)
 
 
+@pytest.mark.shipped
 def test_no_connection_is_lost_to_an_instance_that_ends_when_it_comes(
     master: FakeMaster, listener: socket.socket
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.extent import by_extent
 from harness.variables import SENT_BY_SERVERS, STOPPED
 from socketd.errors import UsageError
 from socketd.front import parse_request_variables
@@ -101,7 +102,7 @@ def test_table_is_sorted_and_nothing_stands_in_it_twice(entries: list[str]) -> N
         assert [one for one in entries if is_meant(entry, one.rstrip("*"))] == [entry]
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=by_extent(500, 3_000), deadline=None)
 @given(LISTS, NEAR)
 def test_search_finds_what_the_tables_say(
     names: ctypes.CDLL, listed: str | None, name: str

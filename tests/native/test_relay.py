@@ -100,6 +100,7 @@ def test_unix_socket_is_relayed_too(master: FakeMaster, tmp_path: Path) -> None:
     assert copy.read_bytes() == request
 
 
+@pytest.mark.shipped
 def test_output_for_a_client_that_does_not_read_waits_in_the_program(
     master: FakeMaster, listener: socket.socket
 ) -> None:

@@ -54,6 +54,7 @@ def test_workers_are_children_of_the_master(master: FakeMaster, listener: socket
     assert _parent(master.board.pid(3)) == os.getpid()
 
 
+@pytest.mark.shipped
 @pytest.mark.slow
 def test_every_number_of_a_large_batch_becomes_a_worker(
     zygote: Path, listener: socket.socket

@@ -56,6 +56,7 @@ def _end(pid_fd: int) -> None:
     os.close(pid_fd)
 
 
+@pytest.mark.shipped
 def test_the_program_gets_and_sends_every_byte(master: FakeMaster, listener: socket.socket) -> None:
     """What goes in and comes out is untouched, and half-close reaches the program as the end."""
     request = random.Random(1).randbytes(100_000)
@@ -112,6 +113,7 @@ def test_an_idle_worker_has_a_name_and_a_group_of_its_own(
     assert names == ["socketd-worker", "socketd-zygote"]
 
 
+@pytest.mark.shipped
 def test_a_retired_worker_leaves(master: FakeMaster, listener: socket.socket) -> None:
     """An idle worker that is asked to leave exits 0."""
     master.start(listener)
@@ -149,6 +151,7 @@ def test_a_busy_worker_is_deaf_to_retirement(
     assert received + read_to_end(client) == b"before after"
 
 
+@pytest.mark.shipped
 @pytest.mark.slow
 def test_no_connection_is_lost_to_retirement(zygote: Path, listener: socket.socket) -> None:
     """Whenever the signal lands around accept(), the connection is served: here or by the next."""
