@@ -10,15 +10,16 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.extent import by_extent
 from harness.storms import Storm
 from harness.supervisors import Supervisor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 CLIENTS = 4
-CONNECTIONS = int(os.environ.get("SOCKETD_STORM_CONNECTIONS", "8000"))
-RELOADS = int(os.environ.get("SOCKETD_STORM_RELOADS", "16"))
-REPLACEMENTS = int(os.environ.get("SOCKETD_STORM_REPLACEMENTS", "6"))
+CONNECTIONS = int(os.environ.get("SOCKETD_STORM_CONNECTIONS", by_extent(2_000, 8_000)))
+RELOADS = int(os.environ.get("SOCKETD_STORM_RELOADS", by_extent(6, 16)))
+REPLACEMENTS = int(os.environ.get("SOCKETD_STORM_REPLACEMENTS", by_extent(3, 6)))
 TEXT = """
 [service.echo]
 listen = ["tcp:127.0.0.1:0"]

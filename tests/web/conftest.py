@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.clients import Place
+from harness.extent import by_extent
 from harness.servers import Server
 from harness.waiting import wait_for
 from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
@@ -18,11 +19,12 @@ from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cgi"
 _OURS = ("socketd-zygote", "fcgi2cgi")
 COMPLAINT = "it has gone wrong"
+LARGE_BYTES = by_extent(8 << 20, 50 << 20)
 _TEXT = r"Content-Type: text/plain\r\n\r\n"
 # Each reads its body before it answers: nginx stops sending once an answer has begun.
 _SCRIPTS = {
     "sum": f"""sum=$(head -c "$CONTENT_LENGTH" | sha256sum) && printf '{_TEXT}%s' "$sum" """,
-    "large": f"printf '{_TEXT}'; yes 0123456789abcde | head -c 52428800",
+    "large": f"printf '{_TEXT}'; yes 0123456789abcde | head -c {LARGE_BYTES}",
     "endless": f"printf '{_TEXT}'; exec yes 2>/dev/null",
     "status": r"printf 'Status: 418 Teapot\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n' && "
     f"printf '{_TEXT}short and stout'",
