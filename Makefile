@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ADDRESS ?= localhost
 PORT ?= 7000
-JOBS ?= 2
+# Tests wait more than they compute.
+JOBS ?= $(shell expr 2 '*' $$(nproc))
+TESTS ?= tests/unit
 
-.PHONY: run test lint types walls tables unit process sanitized bench bench-docs clean
+.PHONY: run test coverage lint types walls tables unit process sanitized bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -19,9 +21,14 @@ run: $(STAMP)
 	$(BIN)/socket -p "cat" -l -f -W 4 -B $(ADDRESS) -v -s $(PORT)
 
 test: lint types walls
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
+
+# The unit tests alone have to take every branch of what is pure, and of the board.
+# `make coverage TESTS=tests` looks at all tests and all processes, which takes long.
+coverage: $(STAMP)
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage erase
 	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
-	    $(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal
+	    $(BIN)/coverage run -m pytest $(TESTS) -n $(JOBS) --dist worksteal
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
 	rm -f .coverage.*  # half-written by processes that a test has killed
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --skip-covered

@@ -163,6 +163,13 @@ def test_find_returns_all_slots_of_a_state_in_order(board: Board) -> None:
     assert board.find(SlotState.ACCEPTED) == [0, 8, 69]
 
 
+def test_slots_of_a_state_are_counted(board: Board) -> None:
+    """The padding behind the last slot counts for nothing."""
+    board.claim(3, 1)
+
+    assert (board.count(SlotState.FREE), board.count(SlotState.STARTING)) == (CAPACITY - 1, 1)
+
+
 def test_find_of_a_state_that_nobody_has_is_empty(board: Board) -> None:
     """A state that no slot is in is found nowhere."""
     assert board.find(SlotState.IDLE) == []

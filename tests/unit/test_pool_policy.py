@@ -412,3 +412,10 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
 
     small.handle(StopRequested(), 1.0)
     assert not small.is_patient_with_ends
+
+
+def test_ends_may_wait_the_longer_the_more_workers_are_idle() -> None:
+    """But never so long that anybody would notice."""
+    waits = [pool_of(size, 2_000, Strategy.EAGER).patience_seconds for size in (4, 8, 1_000)]
+
+    assert waits == [0.001, 0.002, 0.01]
