@@ -147,7 +147,11 @@ class Board:
         except OSError:
             os.close(self.fd)
             raise
-        _HEADER.pack_into(self._memory, 0, MAGIC, capacity)
+        self.write_header()
+
+    def write_header(self) -> None:
+        """Say what this is, for a template that is about to be started: others write here too."""
+        _HEADER.pack_into(self._memory, 0, MAGIC, self.capacity)
 
     def watch(self, count: int) -> None:
         """Search only the first `count` slots from now on: nobody will use the others."""

@@ -1,7 +1,7 @@
 """The workers of one service as processes: their slots, their process ids, who makes them.
 
-Owns the board and the spawners of a service, and sends the signals. Must not know the pool, nor
-why anybody is wanted, let go or ended.
+Owns the spawners of a service and what is known of its slots (ledger.py), and has the signals sent.
+Must not know the pool, nor why anybody is wanted, let go or ended.
 
 A reload brings another spawner. The former one is closed and may still bring forth what it had
 been given; all of them stand on one board, which is made for the largest pool there may be: slots
@@ -9,16 +9,16 @@ that nobody has used cost no memory.
 """
 
 import contextlib
-import errno
 import os
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from socketd import log
-from socketd.board import Board, SlotState, Step
+from socketd import kin, log
+from socketd.board import Board
 from socketd.children import Family
 from socketd.config import ServiceSettings, WorkerKind
+from socketd.ledger import Ledger, Slot
 from socketd.listeners import Listener
 from socketd.products import is_built
 from socketd.readiness import ReadyLevel
@@ -35,7 +35,8 @@ class CrewState:
     """What a crew must be told to go on where another has stopped.
 
     `templates` are the process ids of spawners, of this generation or older, that the successor
-    cannot talk to; they end when they have made what they had been asked for.
+    cannot talk to; they end when they have made what they had been asked for. `sessions` are theirs
+    and those of the templates before, `uids` the users of the service.
     """
 
     generation: int
@@ -44,6 +45,9 @@ class CrewState:
     pids: dict[int, int]
     terminated: tuple[int, ...]
     templates: tuple[int, ...]
+    sessions: tuple[int, ...] = ()
+    uids: tuple[int, ...] = ()
+    slots: dict[int, Slot] = field(default_factory=dict)
 
 
 class Crew:
@@ -68,11 +72,18 @@ class Crew:
         self._former: set[int] = set()
         self._former_generation = -1
         self._unborn: list[int] = []
+        self.is_lied_to = False
+        # Who was nameless at the last sweep, since when, if they had all been asked for.
+        self._missed: dict[int, int] = {}
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
         self.board.watch(most)
+        self.ledger = Ledger(self.board, family)
         if state is not None:
             self.board.watch(max(most, state.watched))
-            family.restore(state.pids, state.templates)
+            family.restore(state.pids, state.templates, state.sessions)
+            family.uids.update(state.uids)
+            self.ledger.restore(state.slots)
+            self.is_lied_to = any(slot.is_doubted for slot in state.slots.values())
             self._terminated = set(state.terminated)
             self._former = set(state.templates)
             self._former_generation = self._generation = state.generation
@@ -111,9 +122,9 @@ class Crew:
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
         if settings.worker is WorkerKind.PYTHON:
-            return PythonSpawner(plan, self.board, self.family)
+            return PythonSpawner(plan, self.ledger)
         if settings.worker is WorkerKind.NATIVE or is_built():
-            return NativeSpawner(plan, self.board, settings.name, self._wheel, self.family)
+            return NativeSpawner(plan, self.ledger, settings.name, self._wheel)
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:
             log.emit(
@@ -123,7 +134,7 @@ class Crew:
                 ready=ReadyLevel.FORK.value,
                 reason="the native template was not built when socketd was installed",
             )
-        return PythonSpawner(plan, self.board, self.family)
+        return PythonSpawner(plan, self.ledger)
 
     def employ(self, spawner: Spawner, generation: int) -> None:
         """Have this one make workers from now on, and no other."""
@@ -145,13 +156,13 @@ class Crew:
 
     def leave_word(self) -> None:
         """Have those leave at once who are not born yet."""
-        for number in self.board.find(SlotState.STARTING):
+        for number in self.ledger.nameless:
             self.board.ask_to_retire(number)
 
     def claim(self, workers: Iterable[int], generation: int) -> None:
         """Take slots for workers that are to be asked for."""
         for number in workers:
-            self.board.claim(number, generation)
+            self.ledger.claim(number, generation)
             self._unborn.append(number)
 
     def ask_for_unborn(self) -> None:
@@ -160,25 +171,19 @@ class Crew:
             unborn, self._unborn = self._unborn, []
             self._spawners[-1].spawn(unborn)
 
-    def note(self, number: int) -> int:
-        """Keep a worker's process id in mind, and return it."""
-        pid = self.board.pid(number)
-        self.family.note_worker(pid, number)
-        return pid
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended before it is collected, and end what it leaves behind.
 
-    def note_all(self) -> None:
-        """Keep all in mind of whom nobody has told us: a worker rings when it accepts."""
-        for state in (SlotState.STARTING, SlotState.IDLE, SlotState.ACCEPTED):
-            for number in self.board.find(state):
-                if self.board.pid(number):
-                    self.note(number)
-
-    def bury(self, pid: int, number: int) -> None:
-        """End what a worker has left behind after a termination."""
+        That is for those who were terminated: their group has no other number as long as they are
+        there, and may be anybody's afterwards.
+        """
+        number = self.family.slot_of(pid)
+        if number is None:
+            self.ledger.name_all()
+            number = self.family.slot_of(pid)
         if number in self._terminated:
             self._terminated.discard(number)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            kin.end(pid)
 
     def bury_template(self, child: DeadChild) -> bool:
         """Take note of the end of a spawner's process; tell whether it was one."""
@@ -199,19 +204,49 @@ class Crew:
         for spawner in self._spawners:
             spawner.distrust(pid)
 
+    def note_lie(self) -> None:
+        """Take note that the board has said what cannot be: there may be workers unknown to us."""
+        self.is_lied_to = True
+
+    def sweep(self) -> tuple[list[int], bool]:
+        """Find out who is there after the board has lied, not by what it says.
+
+        Children of this service that nobody knows are ended. Returns the slots in which nobody is
+        known to be and nobody can come any more, and whether to sweep again after a while: a worker
+        may be on its way.
+        """
+        self.ledger.name_all()
+        self._end_strangers()
+        is_all_asked_for = not self._unborn and all(one.is_caught_up for one in self._spawners)
+        lost, missed = [], {}
+        for number in self.ledger.nameless:
+            slot = self.ledger.find(number)
+            assert slot is not None  # it is claimed
+            if slot.is_doubted or self._missed.get(number) == slot.claimed_ns:
+                lost.append(number)
+            elif is_all_asked_for:
+                missed[number] = slot.claimed_ns
+        self._missed = missed
+        return lost, bool(self.ledger.nameless) and len(lost) < len(self.ledger.nameless)
+
+    def close(self) -> None:
+        """Forget the service: whoever is still there that we do not know is ended."""
+        self._end_strangers()
+        self.family.disband()
+        self.board.close()
+
     def retire(self, workers: Iterable[int]) -> None:
         """Ask workers to leave, those that are not born yet in writing."""
         for number in workers:
             self.board.ask_to_retire(number)
-            if self.board.pid(number):
-                with contextlib.suppress(PermissionError):  # it has become a set-uid program
-                    os.kill(self.note(number), RETIRE_SIGNAL)
+            with contextlib.suppress(PermissionError):  # it has become a set-uid program
+                kin.send(self.ledger.pid(number), RETIRE_SIGNAL)
 
     def ask_to_finish(self, workers: Iterable[int]) -> None:
         """Tell workers, by the signal that an idle one retires at and most programs ignore."""
         for number in workers:
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.kill(self.board.pid(number), RETIRE_SIGNAL)
+            with contextlib.suppress(PermissionError):
+                kin.send(self.ledger.pid(number), RETIRE_SIGNAL)
 
     def terminate(self, workers: Iterable[int]) -> None:
         """Send SIGTERM to the process groups of workers."""
@@ -234,25 +269,30 @@ class Crew:
             dict(self.family.workers),
             tuple(self._terminated),
             self.template_pids,
+            self.family.sessions,
+            tuple(self.family.uids),
+            self.ledger.state(),
         )
 
     def _abandon_unborn_of_former(self) -> None:
-        board = self.board
-        for number in board.find(SlotState.STARTING):
-            if not board.pid(number) and board.generation(number) <= self._former_generation:
-                board.write_failure(number, Step.FORK, errno.ECANCELED)
-                board.set_state(number, SlotState.STILLBORN)
+        self.ledger.abandon(self.ledger.unborn(lambda one: one <= self._former_generation))
+
+    def _end_strangers(self) -> None:
+        """End children of this service that nobody knows, if somebody has lied about some.
+
+        Otherwise they are what programs have left behind, if we are who gets that.
+        """
+        if not self.is_lied_to:
+            return
+        for pid in kin.children():
+            if not self.family.is_known(pid) and self.family.is_of_session(pid):
+                kin.end(pid)
 
     def _signal(self, workers: Iterable[int], number: signal.Signals) -> None:
         for worker in workers:
             self.board.ask_to_retire(worker)
-            pid = self.board.pid(worker)
-            if not pid:
-                continue
+            pid = self.ledger.pid(worker)
             try:
-                try:
-                    os.killpg(pid, number)
-                except ProcessLookupError:
-                    os.kill(pid, number)  # born an instant ago, not yet the leader of its group
+                kin.send_to_group(pid, number)
             except PermissionError:
                 log.emit("signal_refused", service=self.service, pid=pid, signal=number.name)

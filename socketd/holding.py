@@ -22,7 +22,7 @@ import signal
 import socket
 import struct
 
-from socketd import procfs
+from socketd import kin, procfs
 from socketd.launch import HOLD_SIGNAL, NotHeldError, Template
 from socketd.peek import Peek, Spot
 from socketd.readiness import ReadyLevel
@@ -114,9 +114,8 @@ class Hold:
         self._signal(HOLD_SIGNAL)
 
     def _signal(self, number: int) -> None:
-        # A child of ours, which stays one until it is collected. It may be set-user-id by now.
-        with contextlib.suppress(PermissionError, ProcessLookupError):
-            os.kill(self.template.pid, number)
+        with contextlib.suppress(PermissionError):  # it may be set-user-id by now
+            kin.send(self.template.pid, number)
 
     def _hand_over(self, address: str) -> None:
         pid = self.template.pid

@@ -18,6 +18,8 @@ import resource
 import signal
 import socket
 import stat
+import termios
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from socketd.board import Board
@@ -65,6 +67,21 @@ class Template:
     handover: list[int] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
     descriptors: str = ""
+
+    def ask_for(self, numbers: Sequence[int]) -> bool:
+        """Write numbers into the pipe; tell whether they had room, as they have if it reads."""
+        content = array.array(NUMBER, numbers).tobytes()
+        try:
+            return os.write(self.pipe_fd, content) == len(content)
+        except BlockingIOError:
+            return False
+
+    @property
+    def has_read_all(self) -> bool:
+        """Tell whether nothing waits in the pipe; not for one that is closed."""
+        unread = array.array("i", (0,))
+        fcntl.ioctl(self.pipe_fd, termios.FIONREAD, unread)
+        return unread[0] == 0
 
     def hand_over(self, channel: socket.socket) -> None:
         """Give the program what a template needs; it has it from then on, and we no longer."""
@@ -115,6 +132,7 @@ def launch_zygote(
     plan: WorkerPlan, board: Board, executable: str, privileges: Privileges, service: str
 ) -> Template:
     """Start our own template. Raises OSError."""
+    board.write_header()
     is_relaying = plan.settings.readiness.level is ReadyLevel.RELAY
     reading, writing = _slots_pipe(board)
     arguments = [
@@ -227,6 +245,7 @@ def _why_not(path: str) -> str | None:
 def _launch_held(
     plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
 ) -> Template:
+    board.write_header()
     with contextlib.ExitStack() as undo, contextlib.ExitStack() as copies:
         reading, writing = _slots_pipe(board)
         undo.callback(os.close, reading)

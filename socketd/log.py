@@ -89,6 +89,7 @@ EVENTS: Mapping[str, EventKind] = {
     "restart_failed": _kind(LogLevel.WARNING, "service listener reason delay_s step"),
     "put_away_failed": _kind(LogLevel.ERROR, "service reason traceback"),
     "master_fault": _kind(LogLevel.ERROR, "attempt reason traceback"),
+    "worker_distrusted": _kind(LogLevel.WARNING, "service worker pid reason"),
     "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
     "notification_failed": _kind(LogLevel.WARNING, "reason"),
     "reload_unavailable": _kind(LogLevel.INFO, "reason"),

@@ -324,7 +324,7 @@ class Master:
     def _reap(self, at_work: dict[Ward, None]) -> None:
         """Bury all children that have ended; add whoever has to do something about it."""
         room = 0
-        for child in reap():
+        for child in reap(self._roster.look_at, lambda: signal.raise_signal(signal.SIGCHLD)):
             if isinstance(child, DeadChild):
                 room += self._bury(child, at_work)
             elif (known := self._roster.attribute(child.pid)) is not None:

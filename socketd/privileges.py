@@ -219,6 +219,11 @@ def _steps(
         yield "set no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+def user_of(privileges: Privileges) -> int:
+    """Return the user that a process is with these: the real one."""
+    return os.getuid() if privileges.identity is None else privileges.identity.uid
+
+
 def _identity(user: str | None, groups: tuple[str, ...] | None) -> Identity | None:
     """Return whom to become, None for whom we are already."""
     if user is None and groups is None:

@@ -19,8 +19,8 @@ _MOST_STATUS_BYTES = 1 << 20
 _MOST_SYSCALL_BYTES = 1024
 _MOST_NAME_BYTES = 256
 # Enough for who is read further; the kernel makes no more of the list than is read.
-_MOST_CHILDREN_BYTES = 4096
 _MOST_CHILDREN = 64
+_PID_BYTES = 11  # with the space behind it; all are below 2**22, but who knows for how long
 _MOST_DESCRIPTORS = 32
 _MOST_LETTERS = 128
 _MOST_DIGITS = 20  # of 64 bits
@@ -36,6 +36,7 @@ class Status:
     tracer: int | None = None
     caught: int | None = None
     blocked: int | None = None
+    real_uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def call(pid: int) -> Call | None:
         return None
 
 
-def children(pid: int) -> list[int]:
-    """Return the first few children of the main thread of a process."""
-    return parse_children(_read(pid, f"task/{pid}/children", _MOST_CHILDREN_BYTES))
+def children(pid: int, most: int = _MOST_CHILDREN) -> list[int]:
+    """Return the first children of the main thread of a process."""
+    return parse_children(_read(pid, f"task/{pid}/children", most * _PID_BYTES), most)
 
 
 def descriptors(pid: int) -> str:
@@ -98,6 +99,7 @@ def parse_status(content: bytes) -> Status:
         _decimal(fields.get(b"TracerPid", "")),
         _hexadecimal(fields.get(b"SigCgt", "")),
         _hexadecimal(fields.get(b"SigBlk", "")),
+        _decimal(fields.get(b"Uid", "").partition("\t")[0]),
     )
 
 
@@ -116,10 +118,10 @@ def parse_call(content: bytes) -> Call | None:
     return Call(number, first, second)
 
 
-def parse_children(content: bytes) -> list[int]:
+def parse_children(content: bytes, most: int = _MOST_CHILDREN) -> list[int]:
     """Take a list of process ids apart, which may be cut short in the middle of one."""
     words = content[: content.rfind(b" ") + 1].decode(errors="replace").split()
-    pids = [pid for word in words[:_MOST_CHILDREN] if (pid := _decimal(word)) is not None]
+    pids = [pid for word in words[:most] if (pid := _decimal(word)) is not None]
     return [pid for pid in pids if pid > 0]
 
 

@@ -1,11 +1,20 @@
 """The reaper: collects every child that has ended.
 
 Owns wait4. Must not know the pool: it cannot tell a worker from any other child.
+
+Before a child is collected somebody may look at it: as long as it is there, its process id and its
+group are nobody else's, and the kernel tells its session.
+
+Whoever makes children of ours (CLONE_PARENT) or stops them may do so faster than we collect, so
+there is an end to each time.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+MOST_AT_ONCE = 4096
+_ENDED_OR_STOPPED = os.WEXITED | os.WSTOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +34,27 @@ class StoppedChild:
     pid: int
 
 
-def reap() -> Iterator[DeadChild | StoppedChild]:
+def reap(
+    look: Callable[[int], object] = lambda _: None,
+    go_on: Callable[[], object] = lambda: None,
+    most: int = MOST_AT_ONCE,
+) -> Iterator[DeadChild | StoppedChild]:
     """Collect children until none is left to collect; SIGCHLDs merge, so one may mean many.
 
+    Each is shown to `look` before. After `most` of them, `go_on` is to have us called again.
     The peak memory is the kernel's ru_maxrss: it counts what the process was before it exec'd.
     """
-    while True:
+    for _ in range(most):
         try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
+            found = os.waitid(os.P_ALL, 0, _ENDED_OR_STOPPED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if pid == 0:
+        if found is None:
             return
+        look(found.si_pid)
+        pid, status, usage = os.wait4(found.si_pid, os.WNOHANG | os.WUNTRACED)
+        if pid == 0:
+            continue  # it goes on already
         if os.WIFSTOPPED(status):
             yield StoppedChild(pid)
             continue
@@ -46,3 +64,4 @@ def reap() -> Iterator[DeadChild | StoppedChild]:
             usage.ru_utime + usage.ru_stime,
             usage.ru_maxrss,
         )
+    go_on()

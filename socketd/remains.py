@@ -5,7 +5,8 @@ anything, since nobody can tell what of it still works.
 
 Those that wait are asked to leave, by a signal that the busy take no notice of; the busy finish,
 and a stop hastens them as it does all others. Whoever is signalled is a child of this process that
-nobody has collected: the kernel says so, whatever stands on the board that named it.
+nobody has collected, and of this service: the kernel says so (kin.py, children.py), whatever stands
+on the board that named it.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from socketd import log
+from socketd import kin, log
 from socketd.board import pids_on
 from socketd.children import Family
 from socketd.pool import PoolSettings
@@ -51,8 +52,8 @@ class Remains:
     ) -> None:
         self.family = family
         self._service = service
-        self._templates = {pid for pid in family.templates if _is_child(pid)}
-        self._workers = {pid for pid in family.workers if _is_child(pid)}
+        self._templates = {pid for pid in family.templates if kin.is_child(pid)}
+        self._workers = {pid for pid in family.workers if kin.is_child(pid)}
         self._board_fd = -1
         self._pool = pool
         self._timers = timers
@@ -88,13 +89,15 @@ class Remains:
         for pid in self._templates:
             self._signal(pid, signal.SIGKILL)
 
+    def look_at(self, pid: int) -> None:
+        """End what a worker leaves behind, as long as its group is nobody else's."""
+        if pid in self._workers and self._haste >= _Haste.TERMINATING:
+            kin.end(pid)
+
     def bury(self, pid: int) -> None:
         """Forget a child that has been collected, if it was one of these."""
         if pid in self._workers:
             self._workers.discard(pid)
-            if self._haste >= _Haste.TERMINATING:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)  # what it has left behind
         elif pid in self._templates:
             self._templates.discard(pid)
             if not self._templates and self._board_fd >= 0:
@@ -128,7 +131,7 @@ class Remains:
         others = {
             pid
             for slot, pid in enumerate(pids_on(board_fd, MOST_WORKERS))
-            if pid and _is_child(pid) and self.family.note_worker(pid, slot)
+            if self.family.believe_worker(pid, slot)
         }
         others -= self._workers
         self._workers |= others
@@ -137,7 +140,7 @@ class Remains:
     def _retire(self, pids: Iterable[int]) -> None:
         for pid in pids:
             with contextlib.suppress(PermissionError):  # it has become a set-uid program
-                os.kill(pid, RETIRE_SIGNAL)
+                kin.send(pid, RETIRE_SIGNAL)
 
     def _terminate(self) -> None:
         self._haste = _Haste.TERMINATING
@@ -153,10 +156,7 @@ class Remains:
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         try:
-            try:
-                os.killpg(pid, number)
-            except ProcessLookupError:
-                os.kill(pid, number)  # not the leader of a group
+            kin.send_to_group(pid, number)
         except PermissionError:
             log.emit("signal_refused", service=self._service, pid=pid, signal=number.name)
 
@@ -166,14 +166,3 @@ class Remains:
         self._timer = None
         if not self.is_gone:
             self._timer = self._timers.add(self._clock() + seconds, action)
-
-
-def _is_child(pid: int) -> bool:
-    """Tell whether this is a child of ours that has not been collected: its number is its own."""
-    if pid <= 1:
-        return False
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except OSError:
-        return False
-    return True

@@ -144,21 +144,12 @@ class Roster:
         self.wards = [ward for ward in self.wards if not ward.is_finished]
         self._former_crashes += crashes - self.crashes
         staying = set(self.wards)
-        self._by_family = {
-            family: ward for family, ward in self._by_family.items() if ward in staying
-        }
+        for family in [one for one, ward in self._by_family.items() if ward not in staying]:
+            self._forget_family(family)
 
     def attribute(self, pid: int) -> tuple[Ward, Child] | None:
-        """Return whose child it is.
-
-        A worker that has never accepted is known by what it says of itself alone, so all who may
-        have nobody else to speak for them are noted when the first of them is asked for.
-        """
+        """Return whose child it is."""
         child = self._children.find(pid)
-        if child is None:
-            for ward in self.wards:
-                ward.note_all()
-            child = self._children.find(pid)
         if child is None or child.family not in self._by_family:
             return None
         return self._by_family[child.family], child
@@ -168,6 +159,20 @@ class Roster:
         """Return those that may lack a process for which there was no room."""
         lacking = tuple(self._children.lacking)
         return [self._by_family[family] for family in lacking if family in self._by_family]
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended or was stopped, as long as the kernel still knows it.
+
+        A worker that has never accepted may not have been noted. By its session it is known whose
+        it is; one that has a session of its own may be anybody's.
+        """
+        child = self._children.find(pid)
+        family = self._children.family_of(pid) if child is None else child.family
+        own = None if family is None else self._by_family.get(family)
+        for ward in self.wards if own is None else (own,):
+            ward.look_at(pid)
+        if own is not None and self._children.find(pid) is None:
+            own.note_stranger()
 
     def forget_child(self, pid: int) -> None:
         """Forget a child that has been collected."""
@@ -200,5 +205,6 @@ class Roster:
         return family
 
     def _forget_family(self, family: Family) -> None:
+        family.disband()
         del self._by_family[family]
         self._children.lacking.discard(family)

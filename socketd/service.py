@@ -18,6 +18,7 @@ from typing import assert_never
 
 from socketd import log
 from socketd.board import SlotState
+from socketd.claims import Claims
 from socketd.config import ServiceSettings
 from socketd.crew import Crew, CrewState
 from socketd.listeners import Listener
@@ -38,19 +39,16 @@ from socketd.messages import (
     ReportResize,
     RetireWorkers,
     RoomMade,
-    SpawnFailed,
     SpawnWorkers,
     StopRequested,
     TerminateWorkers,
     TimerExpired,
-    WorkerAccepted,
     WorkerExited,
-    WorkerStarted,
 )
 from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.phase import Phase, PoolState
 from socketd.reaper import DeadChild
-from socketd.records import Endings, describe_fault, is_of_shortage, peer_of
+from socketd.records import Endings, describe_fault, is_of_shortage
 from socketd.spawner import Spawner
 from socketd.wheel import Timer, Timers
 
@@ -63,7 +61,6 @@ class ServiceState:
     deadlines: tuple[Deadline, ...]
     crew: CrewState
     timers: dict[PoolTimer, float]
-    seen_idle: tuple[int, ...]
     connections: int
     is_ready: bool
     is_listening: bool
@@ -104,7 +101,9 @@ class Service:
         self._events: deque[Event] = deque()
         self._timers: dict[PoolTimer, Timer] = {}
         self._due: dict[PoolTimer, float] = {}
-        self._seen_idle: set[int] = set()
+        self._claims = Claims(
+            settings.name, str(listener), crew, self._events, wheel, clock, self.work
+        )
         self._is_listening = True
         self._is_draining = False
         self._has_pool_finished = False
@@ -163,7 +162,7 @@ class Service:
         self.work()
         self.settings = settings
         self.crew.employ(spawner, self.next_generation)
-        self._take_all_stillborn()
+        self._claims.take_stillborn()
         self._limit.reload(settings.pool)
         self._carry_out(self._pool.reload(settings.pool, self._clock()))
         self._board.ring_when_idle(wanted=True)
@@ -177,7 +176,6 @@ class Service:
             self._limit.state(),
             self.crew.state(),
             dict(self._due),
-            tuple(self._seen_idle),
             self.connections,
             self.is_ready,
             self._is_listening,
@@ -190,7 +188,8 @@ class Service:
         self.has_begun = True
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
-        self._seen_idle = set(state.seen_idle)
+        if self.crew.is_lied_to:
+            self._claims.suspect()
         self.connections = state.connections
         self.is_ready = state.is_ready
         self._is_listening = state.is_listening
@@ -202,13 +201,20 @@ class Service:
 
     def look(self) -> bool:
         """Read the board, since somebody has rung; tell whether the pool has to hear of it."""
-        if self._board.has_news():
-            for number in self._board.find(SlotState.ACCEPTED):
-                self._take_accepted(number)
-            self._take_all_stillborn()
+        self.connections += self._claims.look()
         if self._board.is_rung_when_idle:
+            self._board.ring_when_idle(wanted=True)  # somebody else may have said no
             self._take_started()
         return bool(self._events)
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended as long as that can be seen: before it is collected."""
+        self.crew.look_at(pid)
+
+    def note_stranger(self) -> None:
+        """Take note that a child of this service has ended whom nobody knew."""
+        if self.crew.ledger.nameless:
+            self._claims.suspect()
 
     def bury_template(self, child: DeadChild) -> bool:
         """Take note of the end of a template; tell whether it was one of this service."""
@@ -216,7 +222,7 @@ class Service:
             return False
         if not self.is_ready and self._is_listening and self.failure is None:
             self.failure = self.crew.trouble
-        self._take_all_stillborn()
+        self._claims.take_stillborn()
         if self._has_pool_finished:
             self._end_if_over()
         return True
@@ -224,14 +230,12 @@ class Service:
     def bury(self, child: DeadChild, number: int) -> bool:
         """Take note of a worker's end; tell whether that may have made room for another."""
         if self._board.state(number) == SlotState.ACCEPTED:
-            self._take_accepted(number)
+            self.connections += self._claims.take_accepted(number, child.pid)
         is_logged = log.is_enabled("connection_closed")
-        record = self._board.record(number) if is_logged or child.status else None
-        if record and self._board.state(number) == SlotState.BUSY:
+        record = self._claims.last_record(number, child.pid) if is_logged or child.status else None
+        if record and self.crew.ledger.is_busy(number):
             self._endings.tell(child, record, self._pool.generation)
-        self.crew.bury(child.pid, number)
-        self._seen_idle.discard(number)
-        self._board.release(number)
+        self.crew.ledger.release(number)
         detail = describe_fault(record) if record else ""
         is_short = record is not None and is_of_shortage(record)
         self._events.append(WorkerExited(number, child.status, detail, is_short))
@@ -276,37 +280,13 @@ class Service:
             is_at_rest and self._pool.is_patient_with_ends
         )
 
-    def _take_accepted(self, number: int) -> None:
-        self._board.set_state(number, SlotState.BUSY)
-        self.connections += 1
-        pid = self.crew.note(number)
-        if log.is_enabled("connection_accepted"):
-            peer = str(peer_of(self._board.record(number)))
-            listener = str(self.listener)
-            log.emit(
-                "connection_accepted", service=self.name, listener=listener, pid=pid, peer=peer
-            )
-        self._events.append(WorkerAccepted(number))
-
-    def _take_all_stillborn(self) -> None:
-        for number in self._board.find(SlotState.STILLBORN):
-            record = self._board.record(number)
-            self._board.release(number)
-            event = SpawnFailed(number, describe_fault(record), is_of_shortage(record))
-            self._events.append(event)
-
     def _take_started(self) -> None:
-        for number in self._board.find(SlotState.IDLE):
-            if number not in self._seen_idle:
-                self._seen_idle.add(number)
-                pid = self._board.pid(number)
-                log.emit("worker_started", service=self.name, worker=number, pid=pid)
-                self._events.append(WorkerStarted(number))
+        self._claims.take_started()
         if not self.is_ready and self._are_first_workers_up():
             self._become_ready()
 
     def _are_first_workers_up(self) -> bool:
-        return len(self._seen_idle) + self.connections >= self.settings.pool.minimum
+        return self.crew.ledger.seen_idle + self.connections >= self.settings.pool.minimum
 
     def _become_ready(self) -> None:
         self.is_ready = True
@@ -373,7 +353,7 @@ class Service:
         self._is_listening = self._is_draining = False
         self.crew.dismiss_spawners()
         self.listener.close()
-        self._take_all_stillborn()
+        self._claims.take_stillborn()
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
@@ -398,7 +378,8 @@ class Service:
             self.is_finished = self.is_patient_with_ends = True
             for timer in list(self._timers):
                 self._disarm(timer)
-            self._board.close()
+            self._claims.close()
+            self.crew.close()
             log.emit("stopped", service=self.name, connections=self.connections)
 
     def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:

@@ -35,7 +35,8 @@ class Spawner(Protocol):
     """Makes workers, as children of the calling process.
 
     The board tells what becomes of each: a slot must have been claimed, it holds the pid before
-    the worker runs its first instruction, and it turns STILLBORN if there could be no worker.
+    the worker runs its first instruction, and it turns STILLBORN if a template could not fork. The
+    ledger is told who will never come, and the pid by whoever forks here.
     """
 
     def spawn(self, workers: Sequence[int]) -> None:
@@ -45,6 +46,11 @@ class Spawner(Protocol):
     @property
     def pids(self) -> tuple[int, ...]:
         """Return the living processes of the spawner's own."""
+        ...
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell whether all who were asked for have been born, or will be in no time."""
         ...
 
     @property

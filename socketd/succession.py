@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from socketd import __version__, log
+from socketd import __version__, kin, log
 from socketd.errors import describe_errno
 from socketd.faults import describe
 from socketd.reaper import DeadChild
@@ -158,7 +158,7 @@ class Successor:
     def _lose_patience(self) -> None:
         self._deadline = None
         if self._pid is not None:
-            os.kill(self._pid, signal.SIGKILL)
+            kin.end(self._pid)
 
     def _fail(self, reason: str) -> None:
         log.emit("reexec_failed", reason=reason)

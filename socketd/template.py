@@ -9,9 +9,7 @@ number that it had been given but had not cloned yet is known by its record, whi
 those are given to its successor. The pipe holds every number there is, so writing never blocks.
 """
 
-import array
 import contextlib
-import errno
 import functools
 import os
 import signal
@@ -19,12 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from socketd import log
-from socketd.board import Board, SlotState, Step
-from socketd.children import Family
+from socketd import kin, log
+from socketd.board import SlotState
 from socketd.errors import SystemFailureError, describe_refusal, is_shortage
 from socketd.holding import Hold
-from socketd.launch import NUMBER, NotHeldError, Template, launch_held, launch_zygote
+from socketd.launch import NotHeldError, Template, launch_held, launch_zygote
+from socketd.ledger import Ledger
 from socketd.pool.template_life import Stage, TemplateLife
 from socketd.pool.template_messages import (
     Abandon,
@@ -56,7 +54,7 @@ from socketd.pool.template_messages import (
     TemplateTimer,
     TimerDue,
 )
-from socketd.privileges import grant
+from socketd.privileges import grant, user_of
 from socketd.products import ZYGOTE
 from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
@@ -75,18 +73,17 @@ class NativeSpawner:
     def __init__(
         self,
         plan: WorkerPlan,
-        board: Board,
+        ledger: Ledger,
         service: str,
         wheel: Timers,
-        family: Family,
         clock: Callable[[], float] = time.monotonic,
         executable: str = ZYGOTE,
     ) -> None:
         self._plan = plan
-        self._board = board
+        self._ledger = ledger
+        self._board = ledger.board
         self._service = service
         self._wheel = wheel
-        self._family = family
         self._clock = clock
         self._executable = executable
         self._life = TemplateLife(plan.settings.readiness, seed=os.getpid())
@@ -98,6 +95,7 @@ class NativeSpawner:
         self._is_used = False
         self._refusal: SystemFailureError | None = None
         self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        ledger.family.uids.add(user_of(self._privileges))
         self._feed(Begun())
         self._refuse_if_absent()
 
@@ -112,6 +110,14 @@ class NativeSpawner:
         """Return the templates: the one that serves, one on its way, and those that leave."""
         present = [one.pid for one in (self._life.serving, self._life.coming) if one is not None]
         return (*present, *self._life.leaving)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell whether there is a template, no other, and it has read what it was given."""
+        serving = self._life.serving
+        if serving is None or self._life.leaving or self._templates[serving.pid].pipe_fd < 0:
+            return self.is_gone
+        return self._templates[serving.pid].has_read_all
 
     @property
     def is_gone(self) -> bool:
@@ -136,10 +142,11 @@ class NativeSpawner:
         serving = self._life.serving
         if serving is None or not workers:
             return
-        pipe_fd = self._templates[serving.pid].pipe_fd
-        if pipe_fd >= 0:
+        template = self._templates[serving.pid]
+        if template.pipe_fd >= 0:
             with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
-                os.write(pipe_fd, array.array(NUMBER, workers).tobytes())
+                if not template.ask_for(workers):
+                    kin.end(serving.pid)  # it does not read
 
     def renew(self) -> None:
         """Take a fresh template; the present one serves until that is ready."""
@@ -175,9 +182,10 @@ class NativeSpawner:
             except NotHeldError as error:
                 self._feed(Refused(str(error)))
         elif pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-        elif self._is_expected_to_stop and self._family.slot_of(pid) is not None:
-            os.kill(pid, signal.SIGCONT)  # it stops where a template would have been held
+            kin.end(pid)
+        elif self._is_expected_to_stop and self._ledger.family.slot_of(pid) is not None:
+            with contextlib.suppress(PermissionError):
+                kin.send(pid, signal.SIGCONT)  # it stops where a template would have been held
 
     @property
     def _is_expected_to_stop(self) -> bool:
@@ -229,7 +237,7 @@ class NativeSpawner:
             why = describe_refusal(number)
             self._refusal = SystemFailureError(f"cannot start {self._executable!r}: {why}")
             if is_shortage(number):
-                self._family.lack()
+                self._ledger.family.lack()
             self._feed(
                 NotLaunched(f"cannot start: {why}", is_final=True, is_short=is_shortage(number))
             )
@@ -239,7 +247,7 @@ class NativeSpawner:
             self._refusal = SystemFailureError(f"--ready {wanted}!: {error}")
             self._feed(NotLaunched(str(error)))
             return
-        self._family.note_template(template.pid)
+        self._ledger.family.note_template(template.pid)
         self._templates[template.pid] = template
         self._hold = Hold(template) if level.is_held else None
         self._feed(Launched(template.pid))
@@ -260,18 +268,16 @@ class NativeSpawner:
         """Let a template end, and its idle copies: the pool will ask for others."""
         self._entrusted = set(self._unborn())
         self._templates.pop(pid).close()
-        for number in self._own(SlotState.STARTING) + self._own(SlotState.IDLE):
+        for number in self._ledger.waiting(self._plan.generation):
             self._board.ask_to_retire(number)
-            worker_pid = self._board.pid(number)
-            if worker_pid:
-                with contextlib.suppress(PermissionError, ProcessLookupError):
-                    os.kill(worker_pid, RETIRE_SIGNAL)
+            if self._board.state(number) != SlotState.ACCEPTED:  # it would hear of it as a program
+                with contextlib.suppress(PermissionError):
+                    kin.send(self._ledger.pid(number), RETIRE_SIGNAL)
 
     def _discard(self, pid: int) -> None:
         """Give up holding a program, and end it with what it has started."""
         self._let_go(pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+        kin.end(pid)
 
     def _let_go(self, pid: int) -> None:
         """Close whatever we have of a template."""
@@ -335,14 +341,7 @@ class NativeSpawner:
         """Return the numbers that were asked for, of us, and have no process."""
         if not self._is_used:  # another one of our generation may be: we were only tried
             return []
-        return [n for n in self._own(SlotState.STARTING) if not self._board.pid(n)]
-
-    def _own(self, state: SlotState) -> list[int]:
-        """Return the numbers of our generation in a state; the board has those of others too."""
-        board, generation = self._board, self._plan.generation
-        return [n for n in board.find(state) if board.generation(n) == generation]
+        return self._ledger.unborn(lambda generation: generation == self._plan.generation)
 
     def _abandon_unborn(self) -> None:
-        for number in self._unborn():
-            self._board.write_failure(number, Step.FORK, errno.ECANCELED)
-            self._board.set_state(number, SlotState.STILLBORN)
+        self._ledger.abandon(self._unborn())

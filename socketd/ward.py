@@ -157,7 +157,7 @@ class Ward:
         service, self._service, self._restart = self._service, None, None
         self._own_timers.cancel_all()
         if service is not None:
-            self._step(service.crew.board.close)
+            self._step(service.crew.close)
 
     def begin(self, spawner: Spawner | None) -> None:
         """Bring up the first workers."""
@@ -222,12 +222,21 @@ class Ward:
             with self._barrier:
                 service.work()
 
-    def note_all(self) -> None:
-        """Keep all workers in mind of whom nobody has told us."""
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended or was stopped, before it is collected."""
         service = self._service
         if service is not None and not service.is_finished:
             with self._barrier:
-                service.crew.note_all()
+                service.look_at(pid)
+        for one in self._remains:
+            self._step(functools.partial(one.look_at, pid))
+
+    def note_stranger(self) -> None:
+        """Take note that a child has ended that has come of the service and that nobody knew."""
+        service = self._service
+        if service is not None and not service.is_finished:
+            with self._barrier:
+                service.note_stranger()
 
     def bury(self, child: DeadChild, whose: Child) -> bool:
         """Take note of the end of a child, of the service or of one that has crashed.

@@ -27,13 +27,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from socketd.board import Board, SlotState, Step
-from socketd.children import Family
 from socketd.doorbell import open_anew
 from socketd.environment import Peer, connection_variables, peer_of
 from socketd.errors import ExitCode, RelayError
 from socketd.keeper import divide, part, stay
+from socketd.ledger import Ledger
 from socketd.piped import PipedProgram, exit_like
-from socketd.privileges import Privileges, apply, apply_late, grant
+from socketd.privileges import Privileges, apply, apply_late, grant, user_of
 from socketd.program import SHELL
 from socketd.readiness import ReadyLevel
 from socketd.reaper import DeadChild
@@ -74,11 +74,11 @@ class PythonSpawner:
     Raises SystemFailureError if workers cannot be confined as the plan has it.
     """
 
-    def __init__(self, plan: WorkerPlan, board: Board, family: Family) -> None:
+    def __init__(self, plan: WorkerPlan, ledger: Ledger) -> None:
         self._plan = plan
-        self._family = family
+        self._ledger = ledger
         self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
-        self._board = board
+        ledger.family.uids.add(user_of(self._privileges))
 
     def spawn(self, workers: Sequence[int]) -> None:
         """Fork a worker for each number, with all signals blocked from its birth."""
@@ -109,6 +109,11 @@ class PythonSpawner:
         """Name no trouble but what the board tells."""
         return None
 
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell the truth: whoever was asked for has been born."""
+        return True
+
     def close(self) -> None:
         """Do nothing: there is no template."""
 
@@ -129,14 +134,13 @@ class PythonSpawner:
         try:
             pid = os.fork()
         except OSError as error:
-            self._board.write_failure(number, Step.FORK, error.errno or 0)
-            self._board.set_state(number, SlotState.STILLBORN)
+            self._ledger.abandon((number,), error.errno or 0)
             _ring_by_pipe(self._plan.doorbell_fd)
             return
         if pid == 0:
-            _live(self._plan, self._privileges, self._board, number)
-        self._board.set_pid(number, pid)
-        self._family.note_worker(pid, number)
+            _live(self._plan, self._privileges, self._ledger.board, number)
+        self._ledger.board.set_pid(number, pid)
+        self._ledger.name(number, pid)
 
 
 def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -> NoReturn:

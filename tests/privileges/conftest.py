@@ -17,6 +17,7 @@ from socketd.children import Children
 from socketd.config import ServiceSettings
 from socketd.confinement import Confinement
 from socketd.doorbell import Doorbell
+from socketd.ledger import Ledger
 from socketd.pool import PoolSettings
 from socketd.products import is_built
 from socketd.program import Program
@@ -59,11 +60,11 @@ class Workers:
             generation=1,
         )
         try:
-            family = Children().found_family()
+            self.ledger = Ledger(self.board, Children().found_family())
             if kind == "python":
-                self.spawner = PythonSpawner(plan, self.board, family)
+                self.spawner = PythonSpawner(plan, self.ledger)
             else:
-                self.spawner = NativeSpawner(plan, self.board, "test", self.wheel, family)
+                self.spawner = NativeSpawner(plan, self.ledger, "test", self.wheel)
         except BaseException:
             self.end()
             raise
@@ -72,7 +73,7 @@ class Workers:
         """Start workers and wait until they wait for connections."""
         assert self.spawner is not None
         for number in numbers:
-            self.board.claim(number, 1)
+            self.ledger.claim(number, 1)
         self.spawner.spawn(numbers)
 
         def are_idle() -> bool:

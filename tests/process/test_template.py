@@ -22,6 +22,7 @@ from socketd.children import Children
 from socketd.config import ServiceSettings
 from socketd.doorbell import Doorbell
 from socketd.errors import SystemFailureError
+from socketd.ledger import Ledger
 from socketd.pool import PoolSettings
 from socketd.products import ZYGOTE, is_built
 from socketd.program import Program
@@ -219,13 +220,12 @@ class Master:
             os.getpid(),
             generation=1,
         )
-        self.children = Children()
+        self.ledger = Ledger(self.board, Children().found_family())
         self.spawner = NativeSpawner(
             plan,
-            self.board,
+            self.ledger,
             "test",
             self.wheel,
-            self.children.found_family(),
             self.read_clock,
             str(self.executable),
         )
@@ -247,7 +247,7 @@ class Master:
     def ask(self, *numbers: int) -> None:
         """Ask for workers."""
         for number in numbers:
-            self.board.claim(number, generation=1)
+            self.ledger.claim(number, generation=1)
         self.spawner.spawn(numbers)
 
     def wait_idle(self, *numbers: int) -> None:
@@ -377,10 +377,9 @@ def test_first_template_that_cannot_be_started_is_an_error(master: Master) -> No
     with pytest.raises(SystemFailureError, match=r"cannot start '.*zygote': No such file"):
         NativeSpawner(
             master.plan,
-            master.board,
+            master.ledger,
             "test",
             master.wheel,
-            master.children.found_family(),
             executable=str(master.executable),
         )
 

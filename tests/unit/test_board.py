@@ -415,3 +415,11 @@ def test_process_ids_are_read_by_the_descriptor_alone() -> None:
     board.close()
 
     assert (len(found), found[0], found[1], found[99]) == (100, 4711, 0, -1)
+
+
+def test_header_is_written_anew_for_each_template(board: Board, memory: mmap.mmap) -> None:
+    """Whoever has scribbled on it does not keep the next template from starting."""
+    memory[:8] = bytes(8)
+    board.write_header()
+
+    assert struct.unpack_from("=II", memory) == (MAGIC, CAPACITY)

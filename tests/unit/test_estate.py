@@ -15,6 +15,7 @@ from socketd.config import ServiceSettings
 from socketd.confinement import Confinement, ResourceLimit
 from socketd.crew import CrewState
 from socketd.errors import SystemFailureError
+from socketd.ledger import Slot
 from socketd.listeners import ListenerState
 from socketd.messages import PoolTimer
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
@@ -39,8 +40,11 @@ def heir(address: Address) -> Heir:
         ListenerState(7, (1, 2)),
         ServiceState(
             first.state(), (Deadline(30.0, 0, is_last=False),),
-            CrewState(1, 8, 4, {17: 0}, (0,), (18,)),
-            {PoolTimer.SHRINK: 9.5}, (0, 1), 12, True, True, False, "SIGTERM",
+            CrewState(
+                1, 8, 4, {17: 0}, (0,), (18,), (16, 18), (0, 65534),
+                {0: Slot(1, 5, 7), 1: Slot(1, 6, is_seen_idle=True)},
+            ),
+            {PoolTimer.SHRINK: 9.5}, 12, True, True, False, "SIGTERM",
         ),
     )  # fmt: skip
 

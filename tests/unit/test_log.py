@@ -79,6 +79,7 @@ def test_list_of_events_is_closed() -> None:
         ),
         "pool_resized": ("info", "busy idle service target"),
         "worker_failed": ("info", "reason service worker"),
+        "worker_distrusted": ("warning", "pid reason service worker"),
         "signal_refused": ("warning", "pid service signal"),
         "command_not_run": ("warning", "service status"),
         "service_crashed": ("error", "delay_s listener reason service step traceback"),

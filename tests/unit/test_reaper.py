@@ -132,3 +132,30 @@ def test_what_a_child_has_used_is_told(start: Start) -> None:
     assert isinstance(child, DeadChild)
     assert child.cpu_seconds >= 0.19
     assert child.max_rss_kib >= 64 << 10
+
+
+def test_each_child_is_shown_before_it_is_collected(start: Start) -> None:
+    """As long as it is there, its process id and its session are nobody else's."""
+    pid = start("true")
+    wait_zombie(pid)
+    seen: list[tuple[int, int]] = []
+
+    [child] = reap(lambda one: seen.append((one, os.getsid(one))))
+
+    assert isinstance(child, DeadChild)
+    assert seen == [(pid, os.getsid(0))]
+
+
+def test_there_is_an_end_to_each_time(start: Start) -> None:
+    """Whoever makes children faster than we collect does not keep us: we are called again."""
+    pids = {start("true") for _ in range(3)}
+    for pid in pids:
+        wait_zombie(pid)
+    calls: list[None] = []
+
+    def collect(most: int) -> set[int]:
+        return {one.pid for one in reap(go_on=lambda: calls.append(None), most=most)}
+
+    first = collect(2)
+    assert (len(first), len(calls)) == (2, 1)
+    assert (first | collect(2), len(calls)) == (pids, 1)

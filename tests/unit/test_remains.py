@@ -20,7 +20,7 @@ POOL = PoolSettings(1, 2, Strategy.EAGER, 30.0, 30.0)
 @pytest.fixture
 def children() -> Iterator[list[int]]:
     """Return two children that end at SIGWINCH never, and at SIGTERM at once."""
-    pids = [os.posix_spawn("/bin/sleep", ["sleep", "60"], {}, setpgroup=0) for _ in range(2)]
+    pids = [os.posix_spawn("/bin/sleep", ["sleep", "60"], {}, setsid=True) for _ in range(2)]
     yield pids
     for pid in pids:
         try:
@@ -38,6 +38,7 @@ def test_nobody_but_children_is_kept(children: list[int]) -> None:
         board.set_pid(slot, pid)
     everybody = Children()
     family = everybody.found_family()
+    family.uids.add(os.getuid())
     family.note_worker(children[0], 0)
     family.note_worker(1, 1)
     remains = Remains("echo", family, board.fd, POOL, Wheel(time.monotonic()))

@@ -1,0 +1,1 @@
+"""Attacks on the board of a running server."""
