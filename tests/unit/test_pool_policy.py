@@ -406,6 +406,13 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
     assert small.is_patient_with_ends
     assert small.patience_seconds == 0.0
 
+    few, more = pool_of(4, 8, Strategy.EAGER), pool_of(8, 9, Strategy.EAGER)
+    assert more.patience_seconds > few.patience_seconds > 0.0
+
+    short = pool_of(4, 8, Strategy.EAGER)
+    short.handle(SpawnFailed(3, "fork", is_shortage=True), 0.5)
+    assert not short.is_patient_with_ends
+
     full = pool_of(1, 1, Strategy.EAGER)
     assert not full.is_patient_with_ends
     assert not pool_of(1, 8, Strategy.INCREMENTAL).is_patient_with_ends
