@@ -67,8 +67,8 @@ void connection_watch(const struct connection *connection, struct pollfd polls[2
 {
     bool is_taken = connection->unread.next == connection->unread.end;
 
-    polls[0] = (struct pollfd){.fd = INPUT_FD};
-    polls[1] = (struct pollfd){.fd = OUTPUT_FD};
+    polls[0] = (struct pollfd){.fd = connection->is_gone ? -1 : INPUT_FD};
+    polls[1] = (struct pollfd){.fd = connection->is_gone ? -1 : OUTPUT_FD};
     if (!connection->has_ended && is_taken)
         polls[0].events = POLLIN;
     else if (connection->is_end_departure)

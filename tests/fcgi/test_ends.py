@@ -107,6 +107,22 @@ def test_who_does_not_heed_an_abort_is_killed(start: Start, script: Script) -> N
     wrapper.wait_no_programs()
 
 
+@pytest.mark.slow
+def test_who_has_gone_is_not_looked_at_until_a_program_has_ended(
+    start: Start, script: Script, family: str
+) -> None:
+    """Nothing is done in the seconds that a program holds out against its end."""
+    wrapper = start(script(f"trap '' TERM; {HEAD}; while :; do sleep 1; done"), family=family)
+    wrapper.peer.send(request())
+    assert wrapper.peer.read_record() is not None
+    wrapper.peer.connection.close()
+    _, status, used = os.wait4(wrapper.pid, 0)
+    wrapper.process.returncode = os.waitstatus_to_exitcode(status)
+
+    assert wrapper.wait() == 0
+    assert used.ru_utime + used.ru_stime < 0.5
+
+
 @pytest.mark.parametrize("when", ["idle", "params", "body", "running", "writing", "dropped"])
 def test_a_web_server_that_goes_away_takes_all_with_it(
     start: Start, script: Script, family: str, when: str
