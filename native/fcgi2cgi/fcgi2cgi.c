@@ -213,6 +213,8 @@ int main(int count, char **words)
 {
     static struct call call = {.service = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000,
                                            .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
+    /* Not on the stack: most of its pages are never touched. */
+    static struct conversation conversation;
     int signal_number;
 
     settle_descriptors();
@@ -220,7 +222,7 @@ int main(int count, char **words)
         reject("no arguments");
     parse(&call, words + 1);
     reset_signals();
-    signal_number = responder_run(&call.service);
+    signal_number = responder_run(&conversation, &call.service);
     if (signal_number < 0)
         fail("wait for the connection");
     if (signal_number) {

@@ -3,7 +3,6 @@
  */
 #include "responder.h"
 
-#include "conversation.h"
 #include "front/farewell.h"
 #include "signals.h"
 
@@ -100,45 +99,43 @@ static bool is_over(const struct conversation *conversation)
     return (conversation->is_closing || connection->has_ended) && !connection_is_unsent(connection);
 }
 
-int responder_run(const struct service *service)
+int responder_run(struct conversation *conversation, const struct service *service)
 {
-    /* Not on the stack: most of its pages are never touched. */
-    static struct conversation conversation;
     sigset_t while_waiting;
 
     signals_note(&while_waiting);
     /* What a program leaves behind becomes our child, and so its end is seen. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    conversation.service = service;
-    conversation.exchange.service = service;
-    conversation.exchange.connection = &conversation.connection;
-    conversation.patience.head_limit_ms = service->head_limit_ms;
-    conversation.patience.keep_limit_ms = service->keep_limit_ms;
-    connection_begin(&conversation.connection);
-    patience_begin(&conversation.patience);
+    conversation->service = service;
+    conversation->exchange.service = service;
+    conversation->exchange.connection = &conversation->connection;
+    conversation->patience.head_limit_ms = service->head_limit_ms;
+    conversation->patience.keep_limit_ms = service->keep_limit_ms;
+    connection_begin(&conversation->connection);
+    patience_begin(&conversation->patience);
     for (;;) {
-        conversation_proceed(&conversation);
-        settle_patience(&conversation);
-        if (patience_left_ms(&conversation.patience) == 0)
-            lose_patience(&conversation);
-        if (is_over(&conversation))
+        conversation_proceed(conversation);
+        settle_patience(conversation);
+        if (patience_left_ms(&conversation->patience) == 0)
+            lose_patience(conversation);
+        if (is_over(conversation))
             break;
-        wait_for_something(&conversation, &while_waiting);
-        if (conversation.failure) {
-            if (conversation.phase == PHASE_CARRIED_OUT)
-                exchange_terminate(&conversation.exchange);
-            errno = conversation.failure;
+        wait_for_something(conversation, &while_waiting);
+        if (conversation->failure) {
+            if (conversation->phase == PHASE_CARRIED_OUT)
+                exchange_terminate(&conversation->exchange);
+            errno = conversation->failure;
             return -1;
         }
-        if (conversation.phase != PHASE_IDLE && is_deserted(&conversation))
-            conversation_give_up(&conversation);
+        if (conversation->phase != PHASE_IDLE && is_deserted(conversation))
+            conversation_give_up(conversation);
     }
     sigprocmask(SIG_SETMASK, &while_waiting, NULL);
     if (!signals_stop())
-        connection_end(&conversation.connection,
-                       conversation.has_body_ended &&
-                           conversation.decoder.place == RECORD_IN_HEAD,
-                       conversation.exchange.has_answered && !conversation.is_given_up
+        connection_end(&conversation->connection,
+                       conversation->has_body_ended &&
+                           conversation->decoder.place == RECORD_IN_HEAD,
+                       conversation->exchange.has_answered && !conversation->is_given_up
                            ? &farewell_answered
                            : &farewell_refused);
     return signals_stop();

@@ -7,10 +7,11 @@
 #ifndef SOCKETD_RESPONDER_H
 #define SOCKETD_RESPONDER_H
 
-#include "service.h"
+#include "conversation.h"
 
-/* Serve the connection on descriptors 0 and 1 to its end. Returns 0, or the number of the signal
- * that has ended it before, or -1 with errno set if the system has. */
-int responder_run(const struct service *service);
+/* Serve the connection on descriptors 0 and 1 to its end, in a conversation that is all zero.
+ * Returns 0, or the number of the signal that has ended it before, or -1 with errno set if the
+ * system has. */
+int responder_run(struct conversation *conversation, const struct service *service);
 
 #endif

@@ -36,6 +36,7 @@ void signals_note(sigset_t *while_waiting)
 {
     sigset_t blocked;
 
+    stopped_by = is_asked_to_finish = 0;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGPIPE);
     *while_waiting = blocked;

@@ -12,6 +12,8 @@ from harness.native import BUILDS, NATIVE, BuildError
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = sorted(path.stem for path in (NATIVE / "fuzz").glob("*.c"))
 RUNS = by_extent(4_000, 20_000)
+# A run of these starts programs.
+FEWER_RUNS = {"fcgi-stream": by_extent(200, 1_000)}
 MOST_CORPUS_BYTES = 200 * 1024
 
 
@@ -30,12 +32,12 @@ def fuzzer(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.slow
-def test_no_input_breaks_a_decoder(fuzzer: Path, tmp_path: Path) -> None:
-    """Nothing is read or written where it may not be, and no cut of the input matters."""
+def test_no_input_breaks_a_rule(fuzzer: Path, tmp_path: Path) -> None:
+    """Nothing is read or written where it may not be, and every rule of the fuzzer holds."""
     corpus = tmp_path / "corpus"
     shutil.copytree(CORPUS / fuzzer.name, corpus)
     done = subprocess.run(
-        [fuzzer, f"-runs={RUNS}", "-seed=1", "-max_len=4096", corpus],
+        [fuzzer, f"-runs={FEWER_RUNS.get(fuzzer.name, RUNS)}", "-seed=1", "-max_len=4096", corpus],
         cwd=tmp_path,
         capture_output=True,
         text=True,
