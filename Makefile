@@ -10,8 +10,9 @@ PORT ?= 7000
 # Tests wait more than they compute.
 JOBS ?= $(shell expr 2 '*' $$(nproc))
 TESTS ?= tests/unit
+FUZZ_SECONDS ?= 600
 
-.PHONY: run test coverage lint types walls tables unit process sanitized bench bench-docs clean
+.PHONY: run test coverage lint types walls tables unit process sanitized fuzz bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -68,6 +69,11 @@ sanitized: $(STAMP)
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
 
+# All fuzzers one after another, each for so many seconds, or those that FUZZERS names.
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZERS)
+
 $(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -75,4 +81,4 @@ $(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .fuzz .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,11 +5,8 @@ the end of a running server.
 """
 
 import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import os
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -94,32 +91,26 @@ def quoted(text: str) -> str:
     return json.dumps(sound, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
-@pytest.fixture(scope="module")
-def file() -> Iterator[Path]:
-    """Return a file that each example writes anew."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder, "services.toml")
-
-
-def read(file: Path, content: bytes) -> list[ServiceSettings]:
+def read(content: bytes) -> list[ServiceSettings]:
     """Return what a file with this content says, nothing for one that is refused as it should."""
-    file.write_bytes(content)
+    fd = os.memfd_create("services.toml")
     try:
-        return load(str(file), AROUND)
+        os.write(fd, content)
+        return load(f"/proc/self/fd/{fd}", AROUND)
     except ConfigurationError as error:
         lines = error.lines
+    finally:
+        os.close(fd)
     assert lines
     assert [line for line in lines if len(line.splitlines()) != 1] == []
     return []
 
 
 @given(documents)
-def test_document_is_settings_or_mistakes(
-    file: Path, document: dict[str, dict[str, object]]
-) -> None:
+def test_document_is_settings_or_mistakes(document: dict[str, dict[str, object]]) -> None:
     """Whatever stands behind a key; and what is understood makes sense."""
     keys: set[str] = set()
-    for settings in read(file, "".join(f"{k} = {toml(v)}\n" for k, v in document.items()).encode()):
+    for settings in read("".join(f"{k} = {toml(v)}\n" for k, v in document.items()).encode()):
         assert settings.key not in keys
         keys.add(settings.key)
         assert 1 <= settings.pool.minimum <= settings.pool.maximum
@@ -128,14 +119,12 @@ def test_document_is_settings_or_mistakes(
 
 
 @given(tables)
-def test_table_that_is_sound_becomes_settings_for_each_address(
-    file: Path, table: dict[str, object]
-) -> None:
+def test_table_that_is_sound_becomes_settings_for_each_address(table: dict[str, object]) -> None:
     """One for each, or none at all."""
     content = (
         f"[service.x]\n{''.join(f'{quoted(k)} = {toml(v)}{chr(10)}' for k, v in table.items())}"
     )
-    found = read(file, content.encode())
+    found = read(content.encode())
 
     assert not found or {one.name for one in found} == {"x"}
     assert len({one.key for one in found}) == len(found)
@@ -157,6 +146,6 @@ def test_table_that_is_sound_becomes_settings_for_each_address(
 @example(f"[{'a.' * 10_000}a]".encode())
 @example(b"\xef\xbb\xbf" + ECHO.encode())
 @example(f'{ECHO}user = "a\\u0000"'.encode())
-def test_text_is_settings_or_mistakes(file: Path, content: bytes) -> None:
+def test_text_is_settings_or_mistakes(content: bytes) -> None:
     """Whatever a file holds."""
-    assert all(settings.name for settings in read(file, content))
+    assert all(settings.name for settings in read(content))
