@@ -12,7 +12,7 @@ JOBS ?= $(shell expr 2 '*' $$(nproc))
 TESTS ?= tests/unit
 FUZZ_SECONDS ?= 600
 
-.PHONY: run test coverage lint types walls tables unit process sanitized fuzz bench bench-docs clean
+.PHONY: run test coverage lint types walls tables unit process sanitized fuzz coverage-native bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -68,6 +68,10 @@ process: $(STAMP)
 sanitized: $(STAMP)
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
+
+# Which lines of native/ the corpora of the fuzzers and the tests of its products reach.
+coverage-native: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m native_coverage --jobs $(JOBS) --html
 
 # All fuzzers one after another, each for so many seconds, or those that FUZZERS names.
 fuzz: $(STAMP)
