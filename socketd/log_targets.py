@@ -8,6 +8,7 @@ before the next that gets through a note says how many were.
 """
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -66,6 +67,11 @@ class Outlet:
         self._target.close()
 
 
+_CANNOT_OPEN = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
+
 class StderrTarget:
     """Standard error, whatever it is, without a change to its flags: others share them.
 
@@ -102,15 +108,25 @@ class StderrTarget:
                 return shared.send(lines, socket.MSG_DONTWAIT)
             finally:
                 shared.detach()
-        if stat.S_ISFIFO(mode):
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-                own = os.open(f"/proc/self/fd/{self.fd}", flags)
-                try:
-                    return os.write(own, lines)
-                finally:
-                    os.close(own)
+        if stat.S_ISFIFO(mode) and (own := self._open_own()) is not None:
+            try:
+                return os.write(own, lines)
+            finally:
+                os.close(own)
         return os.write(self.fd, lines)
+
+    def _open_own(self) -> int | None:
+        """Open the pipe anew, None where that cannot be: without /proc, or without descriptors.
+
+        When those have run out there is something to say: then there was room a moment ago.
+        """
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            return os.open(f"/proc/self/fd/{self.fd}", flags)
+        except OSError as error:
+            if error.errno in _CANNOT_OPEN:
+                return None
+            raise
 
 
 class FileTarget:
