@@ -12,7 +12,7 @@ _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
 _DIGITS = re.compile("[0-9]+")  # int() and isdecimal() take those of any script
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):)?(?P<port>[^:]+)")
+_TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s\0]+)\]|(?P<host>[^\[\]:\s\0]+)):)?(?P<port>[^:]+)")
 LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
 
 

@@ -5,7 +5,9 @@ in the words of the file. Must not know which settings there are, nor what is do
 """
 
 import dataclasses
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +23,12 @@ from socketd.settings.table import FILE, Setting, offered
 from socketd.settings.values import Values
 
 LISTEN = "listen"
+_MOST_BYTES = 2**24
+# A key of 10,000 parts takes tomllib seconds, in which nobody is served.
+_DEEP_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""", re.ASCII
+)
+_BYTE_ORDER_MARK = "\ufeff"  # some editors of other systems put it first
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _NAME = "a name of up to 64 letters, digits and _ . @ -"
 LISTEN_ALLOWED = (
@@ -94,8 +102,10 @@ def parse(path: str, findings: Findings) -> list[ServiceTable]:
 
 def _read_document(path: str) -> dict[str, object]:
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        text = _read_file(path).decode().removeprefix(_BYTE_ORDER_MARK)
+        if _DEEP_KEY.search(text):
+            raise RecursionError
+        return tomllib.loads(text)
     except OSError as error:
         why = describe_errno(error.errno or 0)
         raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
@@ -104,6 +114,24 @@ def _read_document(path: str) -> dict[str, object]:
         raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
     except ValueError as error:  # also a number that is longer than int() reads
         raise ConfigurationError(path, [f"is not TOML: {error}"]) from error
+
+
+def _read_file(path: str) -> bytes:
+    """Return what a file holds. Raises OSError, and ConfigurationError for what is no such file.
+
+    A reload happens in the loop of the master: nothing is read of which nobody knows when it comes,
+    or how much. A FIFO that nobody writes into is not even waited for to open.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ConfigurationError(path, ["cannot be read: it is no regular file"])
+    with open(fd, "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        why = f"it has more than the {_MOST_BYTES} bytes that are read"
+        raise ConfigurationError(path, [f"cannot be read: {why}"])
+    return content
 
 
 def _read_service(name: str, found: object, findings: Findings) -> ServiceTable:

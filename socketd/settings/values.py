@@ -56,7 +56,10 @@ def _named(text: str, name_of: Callable[[str], str]) -> str:
 
 def shown(found: object) -> str:
     """Return a value as it may stand in a line, cut short if it is long."""
-    text = str(found).lower() if isinstance(found, bool) else repr(found)
+    try:
+        text = str(found).lower() if isinstance(found, bool) else repr(found)
+    except ValueError:  # int() and repr() refuse thousands of digits, unless they are hexadecimal
+        text = "a number of thousands of digits"
     return text if len(text) <= _LONGEST_FOUND else text[: _LONGEST_FOUND - 3] + "..."
 
 
