@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import stat
 import typing
 
 import msgspec
@@ -25,6 +26,7 @@ from socketd.succession import ESTATE_VARIABLE, Estate
 from socketd.systemd import PassedSocket
 
 VERSION = 7
+_LAST_STANDARD_FD = 2
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
@@ -88,7 +90,7 @@ def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -
 
 def descriptor_of(text: str) -> int:
     """Return the descriptor that a variable names. Raises SystemFailureError if it names none."""
-    if not _DESCRIPTOR.fullmatch(text):
+    if not _DESCRIPTOR.fullmatch(text) or int(text) <= _LAST_STANDARD_FD:
         raise SystemFailureError(
             f"{ESTATE_VARIABLE}: {text!r} is not the number of a descriptor; unset it"
         )
@@ -105,8 +107,33 @@ def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
     )
 
 
+def check_descriptors(estate: Estate, passed: list[PassedSocket]) -> None:
+    """Raise SystemFailureError if the descriptors of an estate are not what they are said to be."""
+    listeners = [heir.listener.fd for heir in estate.heirs if heir.listener.fd is not None]
+    boards = [heir.state.crew.board_fd for heir in estate.heirs if heir.state is not None]
+    sockets = [*listeners, *(one.fd for one in passed)]
+    kinds = (
+        (sockets, stat.S_ISSOCK, "socket"),
+        (boards, stat.S_ISREG, "board"),
+        (estate.doorbell, stat.S_ISFIFO, "doorbell"),
+    )
+    for fds, is_right, kind in kinds:
+        for fd in fds:
+            try:
+                found = is_right(os.fstat(fd).st_mode)
+            except (OSError, OverflowError):
+                found = False
+            if not found:
+                raise SystemFailureError(
+                    f"{ESTATE_VARIABLE}: descriptor {fd}, which it names as a {kind}, is none; "
+                    "unset it"
+                )
+
+
 def _decode(fd: int) -> tuple[_Testament, list[Heir]]:
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # another file might never end
+            raise ValueError("it is no file in memory")
         with os.fdopen(fd, "rb") as file:
             file.seek(0)
             content = json.loads(file.read())

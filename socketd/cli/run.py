@@ -128,7 +128,9 @@ def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
     """Return what a predecessor has left, or else what a manager has passed."""
     fd = os.environ.pop(ESTATE_VARIABLE, "")
     if fd:
-        return testament.read(testament.descriptor_of(fd))
+        estate, passed, soft_nofile = testament.read(testament.descriptor_of(fd))
+        testament.check_descriptors(estate, passed)
+        return estate, passed, soft_nofile
     return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
 
 

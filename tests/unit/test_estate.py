@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import socket
 
 import pytest
 from fuzz.texts import mixed
@@ -170,3 +171,56 @@ def test_every_field_of_the_settings_is_passed_on(settings: ServiceSettings) -> 
 
     # By their texts: a number that is none is not equal to itself.
     assert repr(testament.read(fd)[0].heirs[0].settings) == repr(settings)
+
+
+def test_service_that_is_put_away_is_passed_on() -> None:
+    """One that has crashed has no state, but settings, a listener and processes that are left."""
+    away = dataclasses.replace(heir(TcpAddress(None, "80")), state=None, remains=(17, 18))
+    fd = os.memfd_create("estate")
+    os.write(fd, testament.write(Estate([away], (3, 4), crashes=2), [], None))
+    estate, _, _ = testament.read(fd)
+
+    assert (estate.heirs, estate.crashes) == ([away], 2)
+
+
+@pytest.mark.parametrize("text", ["0", "1", "2"])
+def test_standard_descriptor_is_no_estate(text: str) -> None:
+    """Whoever sets the variable to one would lose the very stream that says so."""
+    with pytest.raises(SystemFailureError, match="is not the number of a descriptor"):
+        testament.descriptor_of(text)
+
+
+def test_file_without_an_end_is_not_read() -> None:
+    """Only a file in memory is read: /dev/zero never ends, a pipe may never begin."""
+    for fd in (os.open("/dev/zero", os.O_RDONLY), os.pipe()[0], os.open("/", os.O_RDONLY)):
+        with pytest.raises(SystemFailureError, match="holds nothing"):
+            testament.read(fd)
+
+
+def test_descriptors_of_an_estate_are_looked_at() -> None:
+    """What it names must be open, and of the kind that it is named as."""
+    good = heir(TcpAddress(None, "80"))
+    regular = os.memfd_create("board")
+    reading, writing = os.pipe()
+    with socket.socket() as listening:
+        state = good.state
+        assert state is not None
+        sound = dataclasses.replace(
+            good,
+            listener=ListenerState(listening.fileno(), None),
+            state=dataclasses.replace(
+                state, crew=dataclasses.replace(state.crew, board_fd=regular)
+            ),
+        )
+        passed = PassedSocket(listening.fileno(), "web")
+        testament.check_descriptors(Estate([sound], (reading, writing)), [passed])
+        for estate, sockets in (
+            (Estate([sound], (regular, writing)), []),
+            (Estate([sound], (reading, 2**70)), []),
+            (Estate([sound], (reading, writing)), [PassedSocket(regular, "web")]),
+            (Estate([good], (reading, writing)), []),
+        ):
+            with pytest.raises(SystemFailureError, match="which it names as a"):
+                testament.check_descriptors(estate, sockets)
+    for fd in (regular, reading, writing):
+        os.close(fd)
