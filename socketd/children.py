@@ -59,6 +59,12 @@ class Children:
         session = kin.session_of(pid)
         return None if session is None else self._sessions.get(session)
 
+    def dissolve(self, family: "Family") -> None:
+        """Forget the workers of a family, should some be left of whom nobody was collected."""
+        for pid in tuple(family.workers):
+            self.forget(pid)
+        self.lacking.discard(family)
+
     def forget(self, pid: int) -> Child | None:
         """Return what a child was that has been collected: somebody else may get its number."""
         child = self._children.pop(pid, None)

@@ -207,4 +207,4 @@ class Roster:
     def _forget_family(self, family: Family) -> None:
         family.disband()
         del self._by_family[family]
-        self._children.lacking.discard(family)
+        self._children.dissolve(family)

@@ -140,7 +140,7 @@ class Wheel:
 class OwnTimers:
     """The timers of one owner on a wheel: `run` calls their actions, and all can go at once."""
 
-    def __init__(self, wheel: Wheel, run: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, wheel: Wheel, run: Callable[[Callable[[], None]], object]) -> None:
         self._wheel = wheel
         self._run = run
         self._pending: set[Timer] = set()

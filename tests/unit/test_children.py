@@ -221,3 +221,14 @@ def test_sessions_of_a_family_have_a_bound_and_an_end() -> None:
     assert family.sessions[-1] == 1999
     family.disband()
     assert family.sessions == ()
+
+
+def test_family_that_is_dissolved_leaves_nobody() -> None:
+    """Its workers are forgotten, those of others are not."""
+    children = Children()
+    gone, staying = children.found_family(), children.found_family()
+    gone.note_worker(17, 0)
+    staying.note_worker(19, 0)
+    children.dissolve(gone)
+
+    assert (children.find(17), len(children), gone.workers) == (None, 1, {})
