@@ -1,11 +1,11 @@
-"""Users and groups: their names as people write them, and what the databases say of them.
+"""Users and groups: their names as an operator writes them, and the look-up in the databases.
 
-Owns what may be a name, and the look-up. Must not know what becomes of a user.
+Owns what is a valid name, and the look-up. Must not know what a user is for.
 
-An empty name is what an unset variable of a script leaves, `--user "$WHO"`, and to take it for
-"nobody has been named" would run a program as root. So it is a mistake wherever a name stands. A
-number stands for a user or group that no database has to know; the number of all ones does not:
-to setresuid(2) and chown(2) that means "as it is".
+An empty name is what an unset variable of a script leaves, as in `--user "$WHO"`; to take it for
+"no user" would run a program as root. So an empty name is always an error. A number is a user or
+group that need not be in a database. The number with all bits set is refused: setresuid(2) and
+chown(2) read it as "unchanged".
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import re
 
 from socketd.errors import SystemFailureError, UsageError
 
-_NUMBER = re.compile(r"[0-9]{1,10}")  # int() takes digits of any script, and refuses thousands
+_NUMBER = re.compile(r"[0-9]{1,10}")  # int() accepts digits of any script, but not thousands
 _NONE = 2**32 - 1
 
 
@@ -30,7 +30,7 @@ def check_name(name: str, setting: str) -> str:
 
 
 def parse_user(text: str, setting: str) -> tuple[str, str | None]:
-    """Read USER or USER:GROUP. Raises UsageError for an empty name, whichever it is."""
+    """Read USER or USER:GROUP. Raises UsageError if either name is empty."""
     user, colon, group = text.partition(":")
     if not user or (colon and not group):
         raise UsageError(f"{setting}: {text!r} is not USER or USER:GROUP: a name is empty")
@@ -38,9 +38,9 @@ def parse_user(text: str, setting: str) -> tuple[str, str | None]:
 
 
 def find_user(user: str) -> tuple[int, int | None]:
-    """Return the numbers of a user and of its own group, None if no database knows that.
+    """Return the numbers of a user and of its primary group, None if it is in no database.
 
-    Raises SystemFailureError for a name that there is not.
+    Raises SystemFailureError for an unknown name.
     """
     with contextlib.suppress(KeyError, ValueError):  # ValueError: it holds a NUL
         entry = pwd.getpwnam(user)
@@ -58,7 +58,7 @@ def find_user(user: str) -> tuple[int, int | None]:
 
 
 def find_group(group: str) -> int:
-    """Return the number of a group. Raises SystemFailureError for a name that there is not."""
+    """Return the number of a group. Raises SystemFailureError for an unknown name."""
     with contextlib.suppress(KeyError, ValueError):
         return grp.getgrnam(group).gr_gid
     number = _number_of(group)
@@ -70,7 +70,7 @@ def find_group(group: str) -> int:
 
 
 def groups_of(uid: int, gid: int) -> list[int]:
-    """Return all groups of a user of the database, `gid` among them; none for any other."""
+    """Return all groups of a user in the database, including `gid`; none for any other user."""
     try:
         return sorted(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
     except KeyError:
@@ -78,7 +78,7 @@ def groups_of(uid: int, gid: int) -> list[int]:
 
 
 def login_variables(user: str) -> dict[str, str]:
-    """Return what a login sets for a user of the database; nothing for any other."""
+    """Return the variables that a login sets for a user in the database; none for others."""
     with contextlib.suppress(KeyError, ValueError):
         entry = pwd.getpwnam(user)
         return {

@@ -1,4 +1,4 @@
-"""Addresses as people write them, and back.
+"""Addresses from text and to text.
 
 Owns the text forms. Must not know sockets: names are resolved elsewhere.
 """
@@ -10,7 +10,7 @@ from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
-_DIGITS = re.compile("[0-9]+")  # int() and isdecimal() take those of any script
+_DIGITS = re.compile("[0-9]+")  # int() and isdecimal() accept digits of any script
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s\0]+)\]|(?P<host>[^\[\]:\s\0]+)):)?(?P<port>[^:]+)")
 LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
@@ -44,9 +44,9 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class InheritedAddress:
-    """Whatever a service manager has bound, by the name that it gave the descriptor.
+    """A socket that a service manager bound, by the name of its descriptor.
 
-    Several descriptors may have one name: `position` counts them from 0.
+    Several descriptors may have the same name; `position` counts them from 0.
     """
 
     name: str
@@ -63,7 +63,8 @@ Address = TcpAddress | UnixAddress | InheritedAddress
 def parse_operand(text: str, host: str | None) -> Address:
     """Read the last operand of the classic command line: a port, or a path if it has a slash.
 
-    Raises UsageError for an empty text, a port number beyond 65535, and a host beside a path.
+    Raises UsageError for an empty text, a port number beyond 65535, and a host together with a
+    path.
     """
     if "/" in text:
         if host is not None:
@@ -87,13 +88,13 @@ def parse_listen(text: str) -> Address:
         return TcpAddress(found["v6"] or found["host"], found["port"])
     if scheme == "unix" and rest.startswith("/") and "\0" not in rest:
         return UnixAddress(rest)
-    if scheme == "fd" and rest and ":" not in rest:  # which parts names from one another
+    if scheme == "fd" and rest and ":" not in rest:  # which separates names
         return InheritedAddress(rest)
     raise UsageError(f"{text!r} is not {LISTEN_FORMS}")
 
 
 def place_of(address: Address) -> str:
-    """Return the text of an address, which is the same for two exactly if their place is."""
+    """Return the text of an address, the same text exactly for the same place."""
     if isinstance(address, UnixAddress):
         return f"unix:{address.path}"
     if isinstance(address, InheritedAddress):

@@ -1,7 +1,7 @@
 """A connection to a server: by name, by address or by path.
 
-Owns the look-up, the trying of all addresses in turn, the local address, the time limit and the
-waiting for a server that is not there yet. Must not know what the connection is for.
+Owns the look-up, trying all addresses in turn, the local address, the time limit, and waiting until
+a server is there. Must not know what the connection is for.
 
 This module is on the path of client mode, which pays for every import: no dataclasses, no typing.
 """
@@ -20,7 +20,7 @@ _MOST_DIGITS = 9  # int() refuses thousands
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
-# What a server that is about to start looks like from here.
+# The errors that a client gets while a server is still starting.
 _NOT_YET = frozenset(
     {
         errno.EAGAIN,
@@ -44,14 +44,14 @@ def connect_tcp(
 ) -> socket.socket:
     """Connect to the first address of a host that answers, within the limit for all of them.
 
-    Raises UsageError, UnknownServiceError or UnknownHostError for a name that means nothing, and
-    ConnectError with the system's reason, the last address's, when there is no connection.
+    Raises UsageError, UnknownServiceError or UnknownHostError for an unknown name, and ConnectError
+    with the system's reason for the last address if there is no connection.
     """
     number = port_number(port)
     candidates = _look_up(host, number)
     sources = None if local is None else dict(reversed(_look_up(local, 0)))
     deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
-    reason = errno.EADDRNOTAVAIL  # no address of the host is of the local address's family
+    reason = errno.EADDRNOTAVAIL  # no address of the host has the local address's family
     for family, address in candidates:
         if sources is not None and family not in sources:
             continue
@@ -71,11 +71,11 @@ def connect_tcp(
 
 
 def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
-    """Connect to a path. Raises ConnectError with the system's reason when that cannot be."""
+    """Connect to a path. Raises ConnectError with the system's reason."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if limit_seconds is not None:
-            # A full queue refuses a non-blocking connect at once, and lets a blocking one wait.
+            # With a full queue a non-blocking connect fails at once, and a blocking one waits.
             limit = struct.pack("@ll", int(limit_seconds), int(limit_seconds % 1 * 1e6) or 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         connection.connect(path)
@@ -91,7 +91,7 @@ def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
 def wait_for_server(
     connect: Callable[[], socket.socket], on_first_refusal: Callable[[ConnectError], None]
 ) -> socket.socket:
-    """Try again until there is a connection. Raises ConnectError for what waiting cannot cure."""
+    """Try again until there is a connection. Raises ConnectError if waiting cannot help."""
     pause_seconds = _FIRST_PAUSE_SECONDS
     has_told = False
     while True:
@@ -110,7 +110,7 @@ def wait_for_server(
 def port_number(text: str) -> int:
     """Return the number of a port, or of a service's name.
 
-    Raises UsageError for a number that is no port, UnknownServiceError for an unknown name.
+    Raises UsageError for a number out of range, UnknownServiceError for an unknown name.
     """
     if text.isascii() and text.lstrip("-").isdecimal():
         is_short = text.isdecimal() and len(text) <= _MOST_DIGITS
@@ -132,8 +132,8 @@ def port_name(number: int) -> str | None:
 
 
 def _look_up(host: str, port: int) -> list[Candidate]:
-    """Return families and addresses, in the order of preference of this machine."""
-    # Text would be encoded by the idna codec, whose tables cost more than all of our modules.
+    """Return families and addresses, in this machine's order of preference."""
+    # For text Python would load the idna codec, whose tables cost more than all our modules.
     name = host.encode() if host.isascii() else host
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
@@ -158,7 +158,7 @@ def _open(
 
 
 def _number_of(error: OSError) -> int:
-    """Return the errno, also of the two errors that Python makes without one."""
+    """Return the errno, also for the two errors that Python raises without one."""
     if isinstance(error, TimeoutError):
         return errno.ETIMEDOUT
     return error.errno or errno.ENAMETOOLONG  # "AF_UNIX path too long"

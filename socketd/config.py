@@ -1,4 +1,4 @@
-"""What the operator has asked for, checked and frozen.
+"""The settings of a service, checked and frozen.
 
 Owns the settings and their limits. Must not know click, the environment or a clock.
 """
@@ -30,7 +30,7 @@ class WorkerKind(enum.Enum):
 class ServiceSettings:
     """One listener of a service: where it listens, what it runs, how its pool behaves.
 
-    An `is_inner` one is asked by others of the same master alone, and stops when they have.
+    If `is_inner`, only other services of the same master connect to it, and it stops after them.
     `soft_nofile` is the limit of open files to give back to workers, if the master has raised it.
     """
 
@@ -52,7 +52,7 @@ class ServiceSettings:
 
     @property
     def key(self) -> str:
-        """Return what a reload knows it by: the place, with the name where any port will do."""
+        """Return what identifies a listener across reloads: its place, for port 0 also its name."""
         place = place_of(self.address)
         is_any = isinstance(self.address, TcpAddress) and self.address.port == "0"
         return f"{self.name} {place}" if is_any else place
@@ -60,7 +60,7 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between the services that are and those that are wanted, by key."""
+    """The differences between the present and the wanted services, by key."""
 
     added: list[ServiceSettings]
     kept: list[ServiceSettings]
@@ -69,7 +69,7 @@ class Changes:
 
 
 def compare(present: dict[str, ServiceSettings], wanted: list[ServiceSettings]) -> Changes:
-    """Sort what is wanted into what is new and what is there; what nobody wants is removed."""
+    """Divide the wanted services into new and present ones; all others are removed."""
     keys = {settings.key for settings in wanted}
     return Changes(
         added=[settings for settings in wanted if settings.key not in present],

@@ -1,7 +1,7 @@
-"""The configuration file: read whole, every mistake found in one go.
+"""The configuration file: every mistake in it is found in one go.
 
-Owns the way from a file to values, and from there to the settings of services, with every mistake
-in the words of the file. Must not know which settings there are, nor what is done with them.
+Owns the way from a file to values, and from there to the settings of services; mistakes are
+described with the keys of the file. Must not know which settings there are, nor what they are for.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ LISTEN_MEANING = "where to listen"
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """One entry of `listen`: where it stands in the file, an address, and the path's rights."""
+    """One entry of `listen`: its place in the file, the address, and the permissions of a path."""
 
     place: str
     address: str
@@ -73,7 +73,7 @@ def load(path: str, around: Surroundings) -> list[ServiceSettings]:
 
 
 def gather(path: str, around: Surroundings, findings: Findings) -> list[ServiceSettings]:
-    """Return the settings of every listener as far as they make sense, and note what does not.
+    """Return the settings of every listener as far as they are valid, and record the mistakes.
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
@@ -85,7 +85,7 @@ def gather(path: str, around: Surroundings, findings: Findings) -> list[ServiceS
 
 
 def parse(path: str, findings: Findings) -> list[ServiceTable]:
-    """Return the tables of services, and note what does not make sense.
+    """Return the tables of services, and record the mistakes.
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
@@ -112,7 +112,7 @@ def _read_document(path: str) -> dict[str, object]:
     except RecursionError as error:
         why = "lists or tables are nested too deep"
         raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
-    except ValueError as error:  # also a number that is longer than int() reads
+    except ValueError as error:  # also for a number with more digits than int() accepts
         raise ConfigurationError(path, [f"is not TOML: {error}"]) from error
 
 
@@ -163,16 +163,16 @@ def inner_tables() -> list[str]:
 
 
 def settings_in(table: str) -> list[Setting]:
-    """Return the settings whose keys stand in a table, empty for the service's own."""
+    """Return the settings whose keys are in a table; the empty name is the service's own table."""
     return [setting for setting in offered(FILE) if setting.table == table]
 
 
 def _read_table(
     place: str, table: str, found: object, findings: Findings, others: tuple[str, ...]
 ) -> Values:
-    """Return the values of a table; what is wrong with one keeps no other from being read.
+    """Return the values of a table; a mistake in one value does not prevent reading the others.
 
-    `others` are names of the table that are no settings.
+    `others` are keys of the table that are not settings.
     """
     if not isinstance(found, dict):
         findings.add_value(place, found, "a table")

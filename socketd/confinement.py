@@ -1,7 +1,7 @@
-"""What a worker may and may not do: the settings of its process.
+"""The settings of a worker's process: user, limits and the like.
 
-Owns the values as an operator has chosen them. Must not know how they are applied, nor whether
-the users that are named exist.
+Owns the values as the operator gave them. Must not know how they are applied, nor whether the named
+users exist.
 """
 
 import resource
@@ -25,9 +25,9 @@ class ResourceLimit:
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """How a worker's process differs from the master's; None leaves a thing as it is.
+    """How a worker's process differs from the master's; None means unchanged.
 
-    Without `groups` a user has those of the user database.
+    Without `groups` a user gets the groups of the user database.
     """
 
     user: str | None = None

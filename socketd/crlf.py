@@ -1,7 +1,7 @@
 """Line ends: LF on our side, CRLF on the wire.
 
-Owns the two translations of -c as streams: pure, and the same wherever a block happens to end.
-Must not know where bytes come from or go to.
+Owns the two translations of -c as streams: pure, with the same result wherever blocks end. Must not
+know where bytes come from or go to.
 """
 
 CR = b"\r"
@@ -22,7 +22,7 @@ class Unchanged:
 
 
 class ToCrlf(Unchanged):
-    """Towards the socket: each LF becomes CRLF, whatever stands before it."""
+    """Towards the socket: each LF becomes CRLF, also after a CR."""
 
     def feed(self, block: bytes) -> bytes:
         """Return the translation of a block."""
@@ -30,13 +30,13 @@ class ToCrlf(Unchanged):
 
 
 class FromCrlf(Unchanged):
-    """Towards stdout: CRLF becomes LF; a CR that no LF follows stays."""
+    """Towards stdout: CRLF becomes LF; a CR without an LF after it stays."""
 
     def __init__(self) -> None:
         self._kept = b""
 
     def feed(self, block: bytes) -> bytes:
-        """Return the translation of a block; a CR at its end waits for what follows."""
+        """Return the translation of a block; a CR at its end is kept until the next block."""
         text = self._kept + block
         self._kept = CR if text.endswith(CR) else b""
         return text.removesuffix(CR).replace(CRLF, LF)

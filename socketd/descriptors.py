@@ -1,4 +1,4 @@
-"""The descriptors of this process: which are open, and that none of them goes through exec.
+"""The descriptors of this process: which are open, and making them close-on-exec.
 
 Owns the search for them. Must not know what any is for.
 """
@@ -17,7 +17,7 @@ _FOLDER = "/proc/self/fd"
 def copy_above(fd: int, lowest: int) -> int:
     """Return a copy of a descriptor, close-on-exec, with no lower number. Raises OSError.
 
-    Where the limit is too low for such a number fcntl(2) says that an argument is invalid.
+    If the limit is too low for such a number, fcntl(2) fails with EINVAL.
     """
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
@@ -28,17 +28,17 @@ def copy_above(fd: int, lowest: int) -> int:
 
 
 def close_on_exec() -> list[int]:
-    """Have all but 0, 1 and 2 closed at exec, whoever has opened them; return which there are."""
+    """Make all descriptors but 0, 1 and 2 close-on-exec, including inherited ones; return them."""
     found = []
     for fd in _listed() or _probed():
-        with contextlib.suppress(OSError):  # the one that listed them is gone
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed
             os.set_inheritable(fd, False)
             found.append(fd)
     return found
 
 
 def _listed() -> list[int]:
-    """Return what is open above 2, as the kernel lists it; nothing where /proc is not mounted."""
+    """Return the open descriptors above 2 that the kernel lists; none if there is no /proc."""
     try:
         return [fd for name in os.listdir(_FOLDER) if (fd := int(name)) > LAST_STANDARD_FD]
     except FileNotFoundError:

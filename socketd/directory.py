@@ -1,4 +1,4 @@
-"""The working directory: what a relative path begins at.
+"""The working directory: what a relative path is relative to.
 
 Owns the way from a relative path to an absolute one. Must not know what a path is for.
 """
@@ -14,9 +14,9 @@ def absolute(path: str) -> str:
 
 
 def joined(path: str) -> str:
-    """Do the same and leave each ".." as it is: behind a symbolic link it is not what it seems.
+    """Do the same but keep each "..": after a symbolic link it cannot be resolved as text.
 
-    The directory may have been deleted; getcwd(3) says ENOENT then.
+    The directory may have been deleted; then getcwd(3) fails with ENOENT.
     """
     if os.path.isabs(path):
         return path

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them.
+"""Lengths of time as text.
 
 Owns the text form. Must not know what a time is for, nor any clock.
 """
@@ -20,8 +20,8 @@ def parse_duration(text: str, setting: str) -> float:
     """Return the seconds of a duration: `30s`, `5m`, `1.5h`, `250ms`, `2d`.
 
     A bare number means seconds. Raises UsageError for anything else, for more than a year and for
-    less than a millisecond: to one reader 0 means never, to the next at once, and either may be the
-    opposite of what was meant. Where there can be no limit the setting is left out.
+    less than a millisecond: some readers take 0 for "never", others for "at once". To have no
+    limit, the setting is left out.
     """
     found = _DURATION.fullmatch(text)
     seconds = float(found[1]) * _UNIT_SECONDS[found[2] or "s"] if found else math.inf
@@ -34,7 +34,7 @@ def parse_duration(text: str, setting: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return the shortest text that `parse_duration` reads so: `1h`, `90s`, `250ms`."""
+    """Return the shortest text for a duration: `1h`, `90s`, `250ms`."""
     for unit in ("d", "h", "m", "s"):
         count = seconds / _UNIT_SECONDS[unit]
         if count >= 1 and count == int(count):

@@ -1,4 +1,4 @@
-"""The environment of the user's program, in the dialects of every super-server.
+"""The environment of the user's program, with the names that all common super-servers use.
 
 Owns the names of the variables. Must not know how a worker waits or what the pool wants. The
 native worker sets the same names (native/environment.c); a test holds the two against each other.
@@ -50,14 +50,14 @@ _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 
 
 def base_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return what a program inherits: everything but what speaks of a connection or of us."""
+    """Return what a program inherits: all but the variables about a connection or about us."""
     hidden = _PER_CONNECTION | _OURS
     return {name: value for name, value in environment.items() if name not in hidden}
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end; the address is packed, empty for a UNIX socket."""
+    """The peer of a connection; the address is packed, empty for a UNIX socket."""
 
     family: int
     address: bytes = b""
@@ -125,12 +125,12 @@ def connection_variables(connection: socket.socket, peer: Peer) -> dict[str, str
 
 
 def _as_path(name: object) -> str:
-    """Return a UNIX socket's path; an abstract name begins with NUL, which no variable holds."""
+    """Return a UNIX socket's path; not an abstract name, whose NUL cannot be in a variable."""
     return name if isinstance(name, str) else ""
 
 
 def _unmap(family: int, name: tuple[str, int]) -> Peer:
-    """Take an IPv4 address that came mapped into IPv6 for what it is."""
+    """Return an IPv4 address that is mapped into IPv6 as IPv4."""
     packed = socket.inet_pton(family, name[0].partition("%")[0])
     if family == socket.AF_INET6 and packed.startswith(_MAPPED_PREFIX):
         return Peer(socket.AF_INET, packed[len(_MAPPED_PREFIX) :], name[1])

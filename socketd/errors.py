@@ -30,13 +30,13 @@ class SocketdError(Exception):
 
 
 class UsageError(SocketdError):
-    """The command line does not make sense."""
+    """The command line makes no sense."""
 
     exit_code = ExitCode.USAGE
 
 
 class ClassicUsageError(UsageError):
-    """The same, in a line that socket 1.1 prints without its own name before it."""
+    """The same, with a message that socket 1.1 prints without its own name in front."""
 
 
 class UnknownServiceError(SocketdError):
@@ -58,7 +58,7 @@ class ListenError(SocketdError):
 
 
 class ConnectError(SocketdError):
-    """A client has no connection: the exit code is the errno."""
+    """A client cannot connect: the exit code is the errno."""
 
     def __init__(self, number: int, advice: str = "") -> None:
         text = f"client socket: {describe_errno(number)}"
@@ -68,7 +68,7 @@ class ConnectError(SocketdError):
 
 
 class RelayError(SocketdError):
-    """A connection, or what it is relayed to, failed under way: the exit code is the errno."""
+    """A connection, or the other end of its relay, failed: the exit code is the errno."""
 
     def __init__(self, attempt: str, number: int, *, is_of_connection: bool) -> None:
         super().__init__(f"{attempt}: {describe_errno(number)}")
@@ -86,7 +86,7 @@ class ProgramError(SocketdError):
 
 
 class ConfigurationError(SocketdError):
-    """A configuration file does not make sense; `mistakes` is all that is wrong with it."""
+    """A configuration file has mistakes; `mistakes` has all of them."""
 
     exit_code = ExitCode.CONFIGURATION
 
@@ -111,16 +111,16 @@ _SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.ENOBUFS}
 
 
 def is_shortage(error_number: int) -> bool:
-    """Tell whether the system had no room: for processes, memory or open files of all together.
+    """Tell whether the system lacks processes, memory or (in total) open files.
 
-    The end of any process may have made some. A limit of open files (EMFILE) is each process's own,
-    so nobody's end is of use to another.
+    The end of any process may free some. The limit of open files (EMFILE) is per process, so the
+    end of another process does not help.
     """
     return error_number in _SHORTAGES
 
 
 def describe_errno(error_number: int) -> str:
-    """Return the system's text for an errno value, as the classic program prints it."""
+    """Return the system's text for an errno value, as socket 1.1 prints it."""
     return os.strerror(error_number)
 
 
@@ -135,6 +135,6 @@ _WAYS_OUT = {
 
 
 def describe_refusal(error_number: int) -> str:
-    """Return the same for what a limit or the machine refuses us, and what to do about it."""
+    """Return the same text, and for limits and full resources what to do about it."""
     way_out = _WAYS_OUT.get(error_number)
     return describe_errno(error_number) + (f"; {way_out}" if way_out else "")

@@ -1,14 +1,14 @@
-"""How a program is started with chosen descriptors: as we are, or with privileges given up before.
+"""Starting a program with chosen descriptors, with our privileges or with fewer.
 
 Owns the steps from here to the program's first instruction. Must not know what it is started for.
 
-Each gets a session of its own, which all have that come of it, and which they cannot choose: by it
-the kernel tells whose they are. And whoever is in another session than a terminal's cannot type
-into that (TIOCSTI), nor open /dev/tty.
+Each program gets its own session, which its descendants inherit and cannot choose; by it we
+recognize them as ours. And a process outside a terminal's session can neither type into the
+terminal (TIOCSTI) nor open /dev/tty.
 
-Nothing is closed here: every descriptor of ours is close-on-exec, and those that we were given
-ourselves are since our start (descriptors.py). To look at each of them for each program that
-is started would make the start of many services take the square of their number.
+Nothing is closed here: all our descriptors are close-on-exec, and the inherited ones are so since
+our start (descriptors.py). To check every descriptor for every program would make the start of many
+services quadratic.
 """
 
 import errno
@@ -29,9 +29,9 @@ _UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What to exec, in a session of its own; `targets` maps descriptors to their sources.
+    """What to exec, in its own session; `targets` maps descriptors to their sources.
 
-    No source may lie among the targets, and none below the highest of them.
+    Every source descriptor must be greater than every target.
     """
 
     path: str
@@ -58,7 +58,7 @@ def execute(execution: Execution) -> int:
 def execute_confined(
     execution: Execution, privileges: Privileges, soft_nofile: int | None, needed: str
 ) -> int:
-    """Do the same with privileges given up before; `needed` is a file it must be able to read.
+    """Do the same with privileges dropped before; `needed` is a file that it must be able to read.
 
     Raises OSError, as CannotApplyError.
     """
@@ -91,10 +91,10 @@ def _become(
     needed: str,
     writing: int,
 ) -> NoReturn:
-    """Exec the program, or write why not; all signals are blocked since birth."""
+    """Exec the program, or report why not; all signals are blocked since the fork."""
     attempt = f"run {execution.path!r}"
     try:
-        gc.disable()  # a collection would run finalizers of the master's objects
+        gc.disable()  # a garbage collection would run finalizers of the master's objects
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _UNCATCHABLE:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, and how it is said.
+"""The mistakes in a configuration file, and their wording.
 
 Owns the wording of mistakes. Must not know what a file may hold.
 """
@@ -11,7 +11,7 @@ from socketd.settings.values import Problem
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong with a file."""
+    """One mistake in a file."""
 
     key: str
     problem: str
@@ -28,15 +28,15 @@ class Findings:
     mistakes: list[Mistake] = field(default_factory=list)
 
     def add(self, key: str, problem: str) -> None:
-        """Note a mistake in words."""
+        """Record a mistake."""
         self.mistakes.append(Mistake(key, problem))
 
     def add_value(self, key: str, found: object, allowed: str, why: str = "") -> None:
-        """Note a value that is not what it may be."""
+        """Record a value that is not allowed."""
         self.add(key, Problem("", why, found=found, allowed=allowed).in_file())
 
     def add_unknown(self, key: str, name: str, known: list[str]) -> None:
-        """Note a key that there is not, with the nearest that there is."""
+        """Record an unknown key, with the most similar known one."""
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         self.add(key, f"unknown key; {hint}known: {', '.join(known)}")

@@ -1,10 +1,10 @@
 """The front of a service: how a CGI program is put behind a protocol of web servers.
 
-Owns what CGI asks of a service that has one: which program, in which folder, with which variables.
-Must not know workers, nor who reads the settings from a user. native/front/ takes the requests.
+Owns what CGI needs of such a service: which program, in which folder, with which variables. Must
+not know workers, nor who reads the settings from a user. native/front/ takes the requests.
 
-With SCGI the worker takes the head of the request off the connection itself, between accept and
-the program. FastCGI speaks in records all through a connection, so there the program is a wrapper,
+With SCGI the worker itself reads the head of the request from the connection, between accept and
+the program. FastCGI frames the whole connection in records, so there the program is a wrapper,
 which runs the CGI program for each request.
 """
 
@@ -21,7 +21,7 @@ from socketd.errors import ProgramError, SystemFailureError, UsageError
 from socketd.products import FCGI_WRAPPER, SCGI_WRAPPER
 from socketd.program import Program, locate
 
-# In the package, and where its commands are.
+# In the package, and in the folder of its commands.
 _SCGI_WRAPPERS = (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi"))
 HOLD_SCRIPT = os.path.join(os.path.dirname(__file__), "hold.py")
 _REQUEST_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*\*?", re.ASCII)
@@ -29,14 +29,14 @@ _LONGEST_LIST = 4000
 _PREFIX = "SOCKETD_PROGRAM_"
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_HEAD_SECONDS = 30.0
-# The web server is to be the one that closes: what it sends at the moment of our closing is lost to
-# it. nginx keeps connections for 60 s unless told otherwise.
+# The web server should be the one that closes: a request that it sends while we close is lost.
+# nginx keeps connections for 60 s by default.
 DEFAULT_KEEP_SECONDS = 75.0
 _MOST_WRAPPER_SECONDS = 86400.0
 
 
 class FrontKind(enum.Enum):
-    """By which protocol requests come; NONE gives the connection to the program as it is."""
+    """The protocol of requests; NONE gives the connection to the program unchanged."""
 
     NONE = "none"
     SCGI = "scgi"
@@ -45,11 +45,11 @@ class FrontKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What a worker does first with a connection: it takes an SCGI request off it.
+    """What a worker does first with a connection: it reads the head of an SCGI request.
 
-    With `root` the request chooses its program in that folder. `head_seconds` is for the whole
-    head of a request. `request_variables` are the names that it may set, None for all but those
-    that are stopped.
+    With `root` the request names its program in that folder. `head_seconds` is the limit for the
+    whole head. `request_variables` are the names that a request may set, None for all but the
+    refused ones.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
@@ -59,9 +59,9 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a web server may take: for the whole head of a request, and between two of them.
+    """How long a web server may take for the whole head of a request, and between two requests.
 
-    Only FastCGI keeps a connection, so only there is a time between requests.
+    Only FastCGI keeps connections, so only there is a time between requests.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
@@ -90,8 +90,9 @@ def put_behind(
 ) -> CgiProgram:
     """Put a program, or a folder of them, behind a protocol.
 
-    The environment is that of no server: a safe PATH and `own_variables`. A program runs in its own
-    folder (RFC 3875, section 7.2). Raises SystemFailureError if what it takes was not built.
+    Nothing of the server's environment is used: it is a safe PATH and `own_variables`. A program
+    runs in its own folder (RFC 3875, section 7.2). Raises SystemFailureError if the wrapper was not
+    built.
     """
     environment = {"PATH": SAFE_PATH, **own_variables}
     root = chosen if isinstance(chosen, str) else None
@@ -107,7 +108,7 @@ def put_behind(
 
 
 def parse_request_variables(text: str, setting: str) -> tuple[str, ...]:
-    """Read names that a request may set, with commas between them. Raises UsageError."""
+    """Read the names that a request may set, separated by commas. Raises UsageError."""
     names = tuple(text.split(","))
     for name in names:
         check_request_variable(name, setting)
@@ -127,19 +128,19 @@ def check_request_variable(name: str, setting: str) -> str:
 
 
 def _hidden(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the wrapper's own environment, in which that of its programs stands.
+    """Return the wrapper's own environment, which contains that of its programs.
 
-    Arguments are for everybody to see, an environment is not. The names differ, so that nothing of
-    it acts on the wrapper itself, nor gives way to a variable about the connection.
+    Every user can see arguments, but not an environment. The names get a prefix, so that no
+    variable affects the wrapper itself or is replaced by one about the connection.
     """
     return {_PREFIX + name: value for name, value in environment.items()}
 
 
 def unwrap(program: Program) -> Program | str | None:
-    """Return what our SCGI wrapper is called with: a program, or a folder of them; else None.
+    """Return the program or folder that our SCGI wrapper runs; None for any other program.
 
-    A worker with an SCGI front does what the wrapper does and spares an exec. Calls with other
-    options are left to the wrapper, and so are those of programs that cannot be found.
+    A worker with an SCGI front does the same and saves an exec. The wrapper itself is used if there
+    are other options, or if the program cannot be found.
     """
     if not any(_is_same(program.path, place) for place in _SCGI_WRAPPERS):
         return None
@@ -163,13 +164,13 @@ def _is_same(path: str, other: str) -> bool:
 def pass_on(
     place: str, waits: Waits = USUAL_WAITS, request_variables: tuple[str, ...] | None = None
 ) -> CgiProgram:
-    """Have FastCGI requests passed on to a service with an SCGI front, at `unix:/PATH`."""
+    """Return the wrapper that passes FastCGI requests to an SCGI front at `unix:/PATH`."""
     program = _wrapper(*_options(waits, request_variables), "--to", place)
     return CgiProgram(program, None, {"PATH": SAFE_PATH}, "/")
 
 
 def _options(waits: Waits, request_variables: tuple[str, ...] | None) -> list[str]:
-    """Return the options by which the FastCGI wrapper is told how long to wait, and for what."""
+    """Return the options of the FastCGI wrapper for time limits and variables."""
     names = (
         [] if request_variables is None else ["--request-variables", ",".join(request_variables)]
     )

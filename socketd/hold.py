@@ -1,13 +1,13 @@
-"""`python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]`: a script, prepared up to its first line.
+"""`python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]`: prepare a script up to its first line.
 
 Owns the preparation of a script: its imports and its code. Must not know sockets nor templates:
 it stops itself when it is ready, if the process waits for that (`--ready stop`), and each copy
 runs the script from its first line as `__main__`. Anywhere else it just runs the script.
 
-It imports what stands at the script's top level, also within `if` and `try`; a failure to import
-is left for the script to meet. What the script does beside importing is not done ahead.
+It runs the imports at the script's top level, also within `if` and `try`; if an import fails, the
+script will get the error later. Nothing else of the script runs ahead.
 
-With `--cgi` it runs in the script's own folder, as RFC 3875, section 7.2, wants it.
+With `--cgi` it runs in the script's own folder (RFC 3875, section 7.2).
 
 This file also runs by its path, under an interpreter that has no socketd and may be older than
 ours, down to Python 3.7. So it uses nothing but the standard library, and no newer syntax.
@@ -34,7 +34,7 @@ _CANNOT_FLUSH_STATUS = 120  # Python's own, too
 
 
 def _is_waiting() -> bool:
-    """Ask the object that holds this process, if there is one; native/hold/hold.c."""
+    """Tell whether the object of native/hold/ is in this process and waits for a SIGSTOP."""
     with contextlib.suppress(AttributeError):
         return bool(ctypes.PyDLL(None).socketd_hold_waits_for_stop())
     return False
@@ -63,7 +63,7 @@ def _import_ahead(tree: ast.Module) -> None:
         parent, _, attribute = name.rpartition(".")
         if parent in sys.modules and hasattr(sys.modules[parent], attribute):
             continue  # `from module import function`
-        with contextlib.suppress(Exception):  # the script will meet it, and may expect it
+        with contextlib.suppress(Exception):  # the script will get it too, and may expect it
             importlib.import_module(name)
 
 
@@ -77,7 +77,7 @@ def _prepare(path: str) -> CodeType:
 
 
 def main() -> None:
-    """Prepare the script named by the arguments, stop if that is wanted, run it."""
+    """Prepare the script named by the arguments, stop if asked to, run it."""
     words = sys.argv[1:]
     is_cgi = words[:1] == ["--cgi"]
     if is_cgi:
@@ -102,10 +102,10 @@ def main() -> None:
 
 
 def _run_copy(code: CodeType, module: ModuleType) -> None:
-    """Run the script and end as the interpreter does, but for taking itself apart.
+    """Run the script and end like the interpreter, but without its finalization.
 
-    That would touch every object of the template, and copy their pages, which is most of what a
-    short script costs. What the script has made is let go of, and its files are flushed.
+    That would touch every object of the template and copy its pages, which is most of the cost of a
+    short script. The script's own objects are released, and its files flushed.
     """
     status: object = None
     try:
@@ -114,7 +114,7 @@ def _run_copy(code: CodeType, module: ModuleType) -> None:
         status = end.code
     except BaseException as error:  # noqa: BLE001  the interpreter would do the same
         _flush_streams()
-        # Without the frame of this file.
+        # Leave out the frame of this file.
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
         sys.excepthook(type(error), error, error.__traceback__)
         status = 1
@@ -132,9 +132,9 @@ def _run_copy(code: CodeType, module: ModuleType) -> None:
 
 
 def _flush_files() -> None:
-    """Flush what the script has open: in a ring, files would be closed in no certain order.
+    """Flush the script's open files: in a reference cycle they are closed in no defined order.
 
-    What was there before the hold is frozen and not among these objects.
+    Objects from before the hold are frozen and not among these.
     """
     files = gc.get_objects()
     for kinds in ((io.TextIOWrapper,), (io.BufferedWriter, io.BufferedRandom)):

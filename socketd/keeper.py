@@ -1,10 +1,10 @@
-"""A parent that stays behind a program, for the worker in Python; see native/front/keeper.c.
+"""The parent that stays behind a program of the Python worker; see native/front/keeper.c.
 
-Owns its birth, what becomes of signals meanwhile, and the end of the connection. Must not know what
-the program is.
+Owns its fork, the forwarding of signals, and the end of the connection. Must not know what the
+program is.
 
-Closing a socket that has received what nobody has read resets the connection, and so does what
-arrives afterwards; a reset throws away what the peer has not taken yet, which is the answer.
+Closing a socket with unread input resets the connection, and so does input that arrives later; a
+reset discards what the peer has not received yet, which is the answer.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ _EVERY = signal.valid_signals()
 
 
 def divide() -> int:
-    """Return 0 in a child, which is to be the program, and its process id here.
+    """Fork; return 0 in the child, which becomes the program, and its process id in the parent.
 
-    Where there can be no child this process is the program, and nobody stays behind it. All signals
-    are to be blocked, and are so in both.
+    If the fork fails, this process becomes the program, without a parent behind it. All signals
+    must be blocked, and stay so in both.
     """
     own = os.getpid()
     try:
@@ -45,9 +45,9 @@ def divide() -> int:
 
 
 def stay(connection: socket.socket, linger_seconds: float, program: int, sender: int) -> NoReturn:
-    """Stay behind a child to its end, and end as it has.
+    """Wait for the end of the child, and end in the same way.
 
-    What `sender` sends has gone to the whole group.
+    Signals from `sender` went to the whole group.
     """
     try:
         status = _wait_for_end(program, sender)
@@ -58,15 +58,15 @@ def stay(connection: socket.socket, linger_seconds: float, program: int, sender:
 
 
 def part(connection: socket.socket, linger_seconds: float) -> None:
-    """Tell the peer that all is said, and take what it still sends until it is done too.
+    """Shut the sending side down, and read what the peer still sends until it closes.
 
-    Not for longer than that time, and not after a signal that would end a program.
+    Stop after that time, or at a signal that would end a program.
     """
     deadline_seconds = time.monotonic() + linger_seconds
     for number in _ENDING:
         signal.signal(number, lambda *_: None)
     bell, ringing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    # poll() goes on after a handler (PEP 475), and a signal may come just before it.
+    # poll() is restarted after a handler (PEP 475), and a signal may arrive just before it.
     signal.set_wakeup_fd(ringing, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_SETMASK, _EVERY - _ENDING)
     poll = select.poll()

@@ -1,7 +1,7 @@
-"""Addresses that exist on every link, fe80::/10: without an interface they are nowhere.
+"""Link-local addresses, fe80::/10: they exist on every link, so they need an interface.
 
-Owns what makes one, as RFC 4291 (2.5.6) and RFC 4007 have it. Must not know sockets. This module is
-on the path of client mode, which pays for every import.
+Owns the rule for them, by RFC 4291 (2.5.6) and RFC 4007. Must not know sockets. This module is on
+the path of client mode, which pays for every import.
 """
 
 _FIRST_DIGITS = ("fe8", "fe9", "fea", "feb")

@@ -1,19 +1,19 @@
-"""Listening sockets: made, drained and given up.
+"""Listening sockets: created, drained and closed.
 
 Owns bind, socket options and the backlog. Must not know workers. What a UNIX path needs is in
 socketfile.
 
-Draining. Closing a listening socket resets every connection that waits in its queue, so a stop
-first keeps new ones out, then lets the queue run empty. A UNIX path is unlinked: nobody finds the
-socket any more. On a TCP socket a filter drops every SYN, and only those: handshakes under way
-complete, and a new client, hearing nothing, tries again after a second. By then the port either
-refuses it in clear words or belongs to the service's next start, which serves it.
+Draining. Closing a listening socket resets every connection in its queue, so a stop first keeps new
+ones out, then empties the queue. A UNIX path is unlinked, so clients cannot find the socket any
+more. On a TCP socket a filter drops every SYN, and only those: handshakes under way complete, and a
+new client gets no answer and tries again after a second. By then the port either refuses it or
+belongs to the service's next start, which serves it.
 
-A socket that was handed over belongs to its owner, who will hand it to the next process too: it is
-never filtered, emptied or unlinked. A stop just accepts no more, and its queue waits.
+An inherited socket belongs to its owner, who passes it to the next process too: it is never
+filtered, drained or unlinked. A stop just accepts no more, and the queue waits.
 
-Some kernels keep such filters to CAP_NET_ADMIN. Without it the backlog becomes 0: a SYN is then
-dropped as long as one connection waits, which bounds the queue though it does not shut it.
+Some kernels allow such filters only with CAP_NET_ADMIN. Without it the backlog is set to 0: a SYN
+is then dropped while one connection waits, which bounds the queue but does not close it.
 """
 
 import contextlib
@@ -50,14 +50,14 @@ _DROP_SYN = b"".join(
 
 @dataclass(frozen=True, slots=True)
 class ListenerState:
-    """What a process passes on of a listener; it has no descriptor if it has been given up."""
+    """What a re-exec passes on of a listener; there is no descriptor if it is closed."""
 
     fd: int | None
     inode: tuple[int, int] | None
 
 
 class Listener:
-    """A listening socket with what must be undone when it is given up.
+    """A listening socket, and what must be undone when it is closed.
 
     `host` and `port` are the numeric address in use, the path and None for a UNIX socket, whose
     abstract name begins with @. `inode` is that of the file of a UNIX socket.
@@ -98,7 +98,7 @@ class Listener:
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether no client finds the socket: its file has gone, or another is there."""
+        """Tell whether clients cannot find the socket: its file is gone or replaced."""
         return (
             isinstance(self.address, UnixAddress)
             and self._inode is not None
@@ -113,7 +113,7 @@ class Listener:
         return f"tcp:{host}:{self.port}"
 
     def refuse_new(self) -> None:
-        """Keep new connections out; those in the queue stay there to be accepted."""
+        """Keep new connections out; those in the queue can still be accepted."""
         if self.is_inherited:
             return
         if isinstance(self.address, UnixAddress):
@@ -136,7 +136,7 @@ class Listener:
         return not poll.poll(0)
 
     def change(self, address: Address, backlog: int) -> None:
-        """Take over what may differ while the place is the same. Raises ListenError."""
+        """Apply settings that can change while the address stays. Raises ListenError."""
         if not self.is_inherited:
             self.socket.listen(backlog)
         if isinstance(address, UnixAddress) and address != self.address:
@@ -152,7 +152,7 @@ class Listener:
         return ListenerState(None if fd < 0 else fd, self._inode)
 
     def close(self) -> None:
-        """Give up the socket, and its path if it is still ours."""
+        """Close the socket, and remove its path if it is still ours."""
         self._unlink()
         self.socket.close()
 
@@ -163,7 +163,7 @@ class Listener:
 
 
 def listen(address: Address, backlog: int) -> Listener:
-    """Make a listening socket; the kernel caps the backlog at net.core.somaxconn.
+    """Create a listening socket; the kernel caps the backlog at net.core.somaxconn.
 
     Raises UnknownHostError, UnknownServiceError, and ListenError for whatever the system refuses.
     """
@@ -174,12 +174,12 @@ def listen(address: Address, backlog: int) -> Listener:
 
 
 def adopt(fd: int, name: str, position: int = 0) -> Listener:
-    """Take over a listening socket that was handed to this process; its owner keeps it too."""
+    """Use a listening socket that was passed to this process; its owner keeps it too."""
     return Listener(socket.socket(fileno=fd), InheritedAddress(name, position))
 
 
 def resume(state: ListenerState, address: Address) -> Listener:
-    """Take over a listening socket that this process had before it was replaced."""
+    """Use a listening socket that this process had before a re-exec."""
     if state.fd is None:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     else:
@@ -227,7 +227,7 @@ def _port_number(port: str) -> int:
 
 
 def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
-    """Return family and address to bind: IPv4 first, as the classic program would."""
+    """Return family and address to bind: IPv4 first, as in socket 1.1."""
     if host is None:
         return socket.AF_INET6, ("::", port)
     try:
@@ -245,14 +245,14 @@ def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
 def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     path = address.path
     check_unix(address)
-    socketfile.find_owner(address)  # what is not there is said before anything is made
+    socketfile.find_owner(address)  # report unknown names before anything is created
     with contextlib.ExitStack() as undoing:
         try:
             socketfile.clear_stale(path)
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             undoing.callback(listening.close)
             socketfile.make(listening, address)
-            # Before listen(): until then nobody gets in, whoever the owner is.
+            # Before listen(): until then nobody can connect, whoever the owner is.
             listener = Listener(listening, address, socketfile.claim(listening, address))
             undoing.callback(listener.close)
             listening.listen(backlog)
@@ -263,12 +263,12 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
 
 
 def resolve_tcp(address: TcpAddress) -> None:
-    """Look port and host up, and nothing more. Raises as `listen` does."""
+    """Only look up port and host. Raises the errors of `listen`."""
     _resolve(address.host, _port_number(address.port))
 
 
 def check_unix(address: UnixAddress) -> None:
-    """Look at the length of a path, and nothing more. Raises ListenError."""
+    """Only check the length of a path. Raises ListenError."""
     size = len(os.fsencode(address.path))
     if size > _LONGEST_PATH:
         raise ListenError(

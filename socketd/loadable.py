@@ -1,7 +1,6 @@
-"""Whether our object can be loaded into a program: what its file says of itself.
+"""Whether our object can be preloaded into a program, by what its file says.
 
-Owns the reading of ELF headers and of "#!" lines. Must not know why an object is to be loaded,
-nor run anything.
+Owns reading ELF headers and "#!" lines. Must not know what the object is for, nor run anything.
 
 Source: elf(5), ld.so(8) "Secure-execution mode", execve(2) "Interpreter scripts".
 """
@@ -27,9 +26,9 @@ class _Elf:
 
 
 def why_not_loadable(program: str, library: str) -> str | None:
-    """Return why a program cannot have a library preloaded, None if nothing speaks against it.
+    """Return why a program cannot have a library preloaded, None if it can.
 
-    Of a script the interpreter counts, and the interpreter's own interpreter.
+    For a script the interpreter is checked, and in turn the interpreter's own.
     """
     path = program
     try:
