@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,11 +141,26 @@ def _start_backend(one: Combination, programs: Path, folder: str) -> Server:
     return Server(arguments, is_measured=False, is_quiet=False)
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
-def web(request: pytest.FixtureRequest, programs: Path) -> Iterator[Web]:
-    """Run each web server with what we ship for it; nothing of it is left at the end."""
-    with serving(request.param, programs) as served:
-        yield served
+@pytest.fixture(scope="session")
+def webs(programs: Path) -> Iterator[Callable[[Combination], Web]]:
+    """Return a function that runs each web server once; nothing of any is left at the end."""
+    running: dict[Combination, Web] = {}
+    with contextlib.ExitStack() as stack:
+
+        def get(one: Combination) -> Web:
+            if one not in running:
+                running[one] = stack.enter_context(serving(one, programs))
+            return running[one]
+
+        yield get
+
+
+@pytest.fixture(params=COMBINATIONS, ids=str)
+def web(request: pytest.FixtureRequest, webs: Callable[[Combination], Web]) -> Iterator[Web]:
+    """Return each web server in turn with what we ship for it; no program outlives a test."""
+    served = webs(request.param)
+    yield served
+    wait_for(lambda: not served.running(), "every program has ended")
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 one_of_each = pytest.mark.parametrize("web", ONE_OF_EACH, indirect=True, ids=str)
 KEPT = [one for one in COMBINATIONS if (one.kind, one.protocol) == ("nginx", "fastcgi")]
 AT_ONCE = 8
-REQUESTS = 240
+REQUESTS = by_extent(80, 240)
 MIB = 1 << 20
 BODY_MIB = by_extent(10, 100)
 
