@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.boards import BoardView
-from harness.clients import Place
-from harness.processes import MARK_NAME, children_of, kill_marked, marked
+from harness.clients import Place, exchange
+from harness.processes import MARK_NAME, children_of, count_descriptors, kill_marked, marked
 from harness.waiting import CAP_SECONDS, wait_for
 
 SOCKET = str(Path(sys.executable).parent / "socket")
@@ -151,6 +151,17 @@ class Server:
             lambda: (board.idle, board.alive, len(self.workers())) == (idle, idle, idle),
             f"settled at {idle} idle workers",
         )
+
+    def count_at_rest(self, idle: int) -> int:
+        """Return how many descriptors the master has when its start is behind it.
+
+        Workers may be idle before the master has closed what it has passed to their template. It
+        has by the time it tells of a connection.
+        """
+        exchange(self.place, b"")
+        self.wait_statuses(1)
+        self.wait_settled(idle)
+        return count_descriptors(self.pid)
 
     def workers(self) -> list[int]:
         """Return the pids of the master's children that are workers, zombies included."""

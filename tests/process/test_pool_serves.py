@@ -6,12 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from harness.clients import connect, exchange, exchange_at_once, read_all
+from harness.extent import by_extent
 from harness.processes import count_descriptors
 from harness.servers import Server
 from harness.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
+# Sizes are drawn from five, so each comes many times.
+SEQUENCE = by_extent(200, 1_000)
 ServeFixture = Callable[..., Server]
 
 
@@ -24,17 +27,16 @@ def test_command_of_the_readme_keeps_exactly_four_idle_workers(serve: ServeFixtu
     assert server.wait_event("service_ready")["workers"] == 4
 
 
-def test_thousand_connections_one_after_another_come_back_whole(serve: ServeFixture) -> None:
+def test_connections_one_after_another_come_back_whole(serve: ServeFixture) -> None:
     """Connections in sequence are echoed byte for byte and leave the pool as it was."""
     server = serve(
         "-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0", is_measured=False
     )
     place = server.place
-    server.wait_settled(idle=4)
-    descriptors = count_descriptors(server.pid)
+    descriptors = server.count_at_rest(idle=4)
     source = random.Random(1)
 
-    for number in range(1000):
+    for number in range(SEQUENCE):
         payload = source.randbytes(source.choice((0, 1, 64, 4096, 100_000)) if number else 1 << 20)
         assert exchange(place, payload) == payload
 
@@ -48,8 +50,7 @@ def test_three_hundred_connections_at_once_come_back_whole(serve: ServeFixture) 
         "-p", "cat", "-l", "-f", "-W", "4", "-B", "localhost", "-s", "0", is_measured=False
     )
     place = server.place
-    server.wait_settled(idle=4)
-    descriptors = count_descriptors(server.pid)
+    descriptors = server.count_at_rest(idle=4)
     source = random.Random(2)
     payloads = [source.randbytes(source.randint(0, 1 << 20)) for _ in range(300)]
 

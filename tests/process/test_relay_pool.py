@@ -44,8 +44,7 @@ def test_burst_comes_back_whole_and_the_pool_is_as_before(relay: Serve) -> None:
     """A hundred connections at once are relayed byte for byte, and leave nothing behind."""
     server = relay("-p", "cat", "-W", "4", "-c")
     place = server.place
-    server.wait_settled(idle=4)
-    descriptors = count_descriptors(server.pid)
+    descriptors = server.count_at_rest(idle=4)
     payloads = [os.urandom(10_000).replace(b"\n", b"").replace(b"\r", b"") for _ in range(100)]
 
     assert exchange_at_once(place, payloads) == payloads

@@ -30,9 +30,10 @@ def test_connection_that_takes_too_long_is_ended(serve: Serve) -> None:
 
 
 def test_program_that_will_not_end_is_killed(serve: Serve) -> None:
-    """Five seconds after the SIGTERM that it has ignored."""
+    """After --kill-timeout, which begins with the SIGTERM that it has ignored."""
     program = "trap '' TERM; echo up; while :; do sleep 0.1; done"
-    server = serve("--time-limit", "1s", "-p", program, "-W", "1", "-B", "127.0.0.1", "-s", "0")
+    limits = ["--time-limit", "1s", "--kill-timeout", "300ms"]
+    server = serve(*limits, "-p", program, "-W", "1", "-B", "127.0.0.1", "-s", "0")
     with connect(server.place) as connection:
         assert read_all(connection) == b"up\n"
     assert server.wait_event("connection_closed")["status"] == -signal.SIGKILL

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.clients import Place, connect, exchange
+from harness.extent import by_extent
 from harness.managers import passing
 from harness.servers import SOCKET, Server
 
@@ -20,7 +21,8 @@ needs_activate = pytest.mark.skipif(
     ACTIVATE is None, reason="systemd-socket-activate is not installed"
 )
 _CLIENTS = 4
-_RESTARTS = 6
+_RESTARTS = by_extent(3, 6)
+_SERVED = by_extent(30, 100)
 
 
 @needs_activate
@@ -118,18 +120,18 @@ def test_restarts_behind_a_socket_that_stays_lose_no_connection(
         try:
             for _ in range(_RESTARTS):
                 server = _start_activated(listening, worker)
-                clients.wait_served(100)
+                clients.wait_served(_SERVED)
                 assert server.stop() == 0
                 server.close()
             last = _start_activated(listening, worker)
-            clients.wait_served(100)
+            clients.wait_served(_SERVED)
             clients.end()
             last.close()
         finally:
             clients.end()
 
     assert clients.errors == []
-    assert clients.served >= (_RESTARTS + 1) * 100
+    assert clients.served >= (_RESTARTS + 1) * _SERVED
 
 
 def _start_activated(listening: socket.socket, worker: str) -> Server:
