@@ -80,6 +80,11 @@ class Scribbler:
         offset = _RECORDS + number * RECORD_SIZE
         return int(struct.unpack_from("=i", self.memory, offset)[0])
 
+    def has_news(self) -> bool:
+        """Tell whether something on the board waits for the master."""
+        states = self.memory[_STATES : _STATES + _WATCHED]
+        return SlotState.ACCEPTED in states or SlotState.STILLBORN in states
+
     def slot_in(self, state: SlotState) -> int:
         """Wait for a slot in a state, and return its number."""
         wait_for(lambda: state in self.memory[_STATES : _STATES + _WATCHED], f"a slot in {state}")
@@ -172,6 +177,11 @@ class Arena:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.master, signal.SIGCHLD)
 
+    def have_heard(self) -> None:
+        """Have the master look, and wait until it has taken the news off the board, or ended."""
+        self.ring()
+        wait_for(lambda: not self.is_alive() or not self.scribbler.has_news(), "news were taken")
+
     def is_alive(self) -> bool:
         """Tell whether the master is."""
         one = view(self.master)
@@ -253,7 +263,7 @@ def _claim_pid(arena: Arena, pid: int) -> None:
     arena.scribbler.set_pid(number, pid)
     arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", socket.AF_UNIX)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
-    arena.ring()
+    arena.have_heard()
     other = arena.scribbler.slot_in(SlotState.IDLE)
     arena.scribbler.set_pid(other, pid)
     arena.retire_all()
@@ -305,7 +315,7 @@ def pid_of_another_service(arena: Arena) -> None:
     arena.scribbler.set_pid(number, taken)
     arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", socket.AF_UNIX)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
-    arena.ring()
+    arena.have_heard()
 
 
 def step_beyond_all(arena: Arena) -> None:
@@ -320,7 +330,7 @@ def unknown_family(arena: Arena) -> None:
     number = arena.scribbler.slot_in(SlotState.IDLE)
     arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", 99)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
-    arena.ring()
+    arena.have_heard()
 
 
 def absurd_time(arena: Arena) -> None:
@@ -333,19 +343,19 @@ def absurd_time(arena: Arena) -> None:
 def accepts_twice(arena: Arena) -> None:
     """Have a worker with a connection say that it has just got one."""
     arena.scribbler.set_state(arena.scribbler.slot_in(SlotState.BUSY), SlotState.ACCEPTED)
-    arena.ring()
+    arena.have_heard()
 
 
 def stillborn_and_there(arena: Arena) -> None:
     """Have a worker that waits say that it could not be made."""
     arena.scribbler.set_state(arena.scribbler.slot_in(SlotState.IDLE), SlotState.STILLBORN)
-    arena.ring()
+    arena.have_heard()
 
 
 def busy_and_stillborn(arena: Arena) -> None:
     """Have a worker with a connection say that it could not be made."""
     arena.scribbler.set_state(arena.scribbler.slot_in(SlotState.BUSY), SlotState.STILLBORN)
-    arena.ring()
+    arena.have_heard()
 
 
 def news_of_free_slots(arena: Arena) -> None:
@@ -353,21 +363,21 @@ def news_of_free_slots(arena: Arena) -> None:
     for number, state in ((3, SlotState.STILLBORN), (4, SlotState.ACCEPTED), (5, SlotState.IDLE)):
         if arena.scribbler.state(number) == SlotState.FREE:
             arena.scribbler.set_state(number, state)
-    arena.ring()
+    arena.have_heard()
 
 
 def states_beyond_all(arena: Arena) -> None:
     """Write state bytes that mean nothing."""
     for number in range(MOST_WORKERS):
         arena.scribbler.set_state(number, 77)
-    arena.ring()
+    arena.have_heard()
 
 
 def random_bytes(arena: Arena) -> None:
     """Write all of the board, once."""
     size = len(arena.scribbler.memory)
     arena.scribbler.memory[:] = arena.source.randbytes(size)
-    arena.ring()
+    arena.have_heard()
 
 
 def truncated_file(arena: Arena) -> None:
@@ -375,7 +385,7 @@ def truncated_file(arena: Arena) -> None:
     for size in (0, 100, 4096):
         with contextlib.suppress(PermissionError):
             os.ftruncate(arena.scribbler.fd, size)
-    arena.ring()
+    arena.have_heard()
 
 
 def _scribble_once(arena: Arena, pids: list[int]) -> None:
