@@ -3,6 +3,8 @@
  */
 #include "doorbell.h"
 
+#include "pool_signals.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -23,13 +25,13 @@ static void discard_sigpipe(void)
 
 void doorbell_ring(const struct doorbell *doorbell)
 {
-    const char byte = SIGUSR1;
+    const char byte = RING_SIGNAL;
 
     /* All who ring are children of the master. Once it is dead its pid may be anybody's. */
     if (getppid() != doorbell->master)
         return;
     /* Whoever has given up root may not signal a master that has not. */
-    if (kill(doorbell->master, SIGUSR1) == 0 || errno != EPERM)
+    if (kill(doorbell->master, RING_SIGNAL) == 0 || errno != EPERM)
         return;
     /* A full pipe (EAGAIN) rings already. */
     if (write(doorbell->fd, &byte, 1) < 0 && errno == EPIPE)

@@ -9,6 +9,8 @@
  */
 #include "template.h"
 
+#include "exits.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -17,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BATCH_NUMBERS = 1024, EXIT_WRONG_CALL = 100, EXIT_SYSTEM = 111 };
+enum { BATCH_NUMBERS = 1024 };
 
 static _Noreturn void fail(int status, const char *line)
 {

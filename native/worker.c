@@ -15,6 +15,7 @@
 #include "worker.h"
 
 #include "address.h"
+#include "pool_signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -59,9 +60,9 @@ static void prepare(const struct worker *worker)
     setpgid(0, 0);
     prctl(PR_SET_NAME, "socketd-worker");
     retire_fd = worker->listener_fd;
-    if (sigaction(SIGWINCH, &action, NULL) < 0 ||
+    if (sigaction(RETIRE_SIGNAL, &action, NULL) < 0 ||
         (worker->cpu_limit && setrlimit(RLIMIT_CPU, worker->cpu_limit) < 0) ||
-        prctl(PR_SET_PDEATHSIG, SIGWINCH) < 0)
+        prctl(PR_SET_PDEATHSIG, RETIRE_SIGNAL) < 0)
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     /* A master that died before the line above sends nothing. */
     if (getppid() != worker->doorbell.master)
@@ -192,7 +193,7 @@ void worker_leave(struct worker *worker)
     const struct sigaction usual = {.sa_handler = SIG_DFL};
 
     /* The handler first: it closes whatever has the listener's number. */
-    if (sigaction(SIGWINCH, &usual, NULL) < 0)
+    if (sigaction(RETIRE_SIGNAL, &usual, NULL) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     close(worker->listener_fd);
     worker->listener_fd = -1;

@@ -10,11 +10,10 @@
 #include "board.h"
 #include "doorbell.h"
 #include "environment.h"
+#include "exits.h"
 
 #include <stdint.h>
 #include <sys/resource.h>
-
-enum { EXIT_SYSTEM = 111 };
 
 struct worker {
     struct board board;

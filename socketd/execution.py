@@ -22,8 +22,8 @@ from typing import NoReturn
 
 from socketd.descriptors import copy_above
 from socketd.privileges import CannotApplyError, Privileges, apply_to_template
+from socketd.spawner import WORKER_FAILED_STATUS
 
-_FAILED_STATUS = 111
 _UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -112,7 +112,7 @@ def _become(
     except OSError as error:
         os.write(writing, f"{error.errno} {attempt}".encode(errors="replace"))
     finally:
-        os._exit(_FAILED_STATUS)
+        os._exit(WORKER_FAILED_STATUS)
 
 
 def _check_readable(path: str) -> None:

@@ -12,7 +12,6 @@ import array
 import contextlib
 import errno
 import fcntl
-import math
 import os
 import resource
 import signal
@@ -27,9 +26,9 @@ from socketd.descriptors import copy_above
 from socketd.doorbell import open_anew
 from socketd.errors import SocketdError
 from socketd.execution import Execution, execute, execute_confined
-from socketd.front import Front
 from socketd.loadable import why_not_loadable
-from socketd.privileges import CannotApplyError, Privileges, cpu_limit_of
+from socketd.plan import encode, encode_first_call, seal
+from socketd.privileges import CannotApplyError, Privileges
 from socketd.products import HOLD_OBJECT
 from socketd.program import SHELL
 from socketd.readiness import ReadyLevel
@@ -134,23 +133,16 @@ def launch_zygote(
     """Start our own template. Raises OSError."""
     board.write_header()
     is_relaying = plan.settings.readiness.level is ReadyLevel.RELAY
+    level = ReadyLevel.RELAY if is_relaying else ReadyLevel.FORK
     reading, writing = _slots_pipe(board)
-    arguments = [
-        f"socketd: {service}",  # what ps(1) shows first, also of idle workers
-        "--master", str(plan.master_pid),
-        "--stderr", plan.settings.stderr.value,
-        "--path", plan.settings.program.path,
-        *_front_options(plan.settings.front),
-        *(("--linger-ms", str(_linger_ms(plan))) if plan.settings.linger_seconds else ()),
-        *_options(privileges),
-        *(("--ready", ReadyLevel.RELAY.value) if is_relaying else ()),
-        "--", *plan.settings.program.arguments,
-    ]  # fmt: skip
+    arguments = (f"socketd: {service}",)  # what ps(1) shows first, also of idle workers
     try:
         with contextlib.ExitStack() as copies:
             bell_fd = open_anew(plan.doorbell_fd)
             copies.callback(os.close, bell_fd)
-            sources = (board.fd, plan.listener.fileno(), reading, bell_fd)
+            plan_fd = seal(encode(plan, privileges, level))
+            copies.callback(os.close, plan_fd)
+            sources = (board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd)
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
             pid = execute(Execution(executable, arguments, plan.settings.environment, targets))
@@ -164,57 +156,7 @@ def launch_zygote(
         # Before any number is in the pipe: all workers are born with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
-    return Template(pid, writing, ReadyLevel.RELAY if is_relaying else ReadyLevel.FORK)
-
-
-def _front_options(front: Front | None) -> list[str]:
-    """Return the options by which the zygote is told to take requests off connections."""
-    if front is None:
-        return []
-    root = [] if front.root is None else ["--scgi-root", front.root]
-    listed = _request_variables(front)
-    names = ["--scgi-names", listed] if listed else []
-    return ["--scgi-head-ms", str(_head_ms(front)), *root, *names]
-
-
-def _request_variables(front: Front | None) -> str:
-    """Return the list of native/front/names.h, nothing where every name may come."""
-    return "" if front is None else ",".join(front.request_variables or ())
-
-
-def _head_ms(front: Front | None) -> int:
-    return 0 if front is None else _milliseconds(front.head_seconds)
-
-
-def _linger_ms(plan: WorkerPlan) -> int:
-    return _milliseconds(plan.settings.linger_seconds)
-
-
-def _milliseconds(seconds: float) -> int:
-    """Return a duration as the native side counts it: 24 days are as good as a year there."""
-    return min(math.ceil(seconds * 1000), _MOST_MS)
-
-
-def _options(privileges: Privileges) -> list[str]:
-    """Return the options by which the zygote is told what to give up."""
-    options: list[tuple[str, str]] = []
-    if privileges.identity is not None:
-        who = privileges.identity
-        options.append(("--uid", str(who.uid)))
-        options.append(("--gid", str(who.gid)))
-        options.append(("--groups", ",".join(map(str, who.groups))))
-    if privileges.umask is not None:
-        options.append(("--umask", f"{privileges.umask:03o}"))
-    if privileges.directory is not None:
-        options.append(("--directory", privileges.directory))
-    if privileges.nice is not None:
-        options.append(("--nice", str(privileges.nice)))
-    for limit in privileges.limits:
-        soft, hard = ("unlimited" if one is None else one for one in (limit.soft, limit.hard))
-        options.append(("--limit", f"{limit.name}={soft}:{hard}"))
-    if privileges.no_new_privs:
-        options.append(("--no-new-privs", "yes"))
-    return [word for option in options for word in option]
+    return Template(pid, writing, level)
 
 
 def launch_held(
@@ -259,6 +201,8 @@ def _launch_held(
         copies.callback(stand_in.close)
         bell_fd = open_anew(plan.doorbell_fd)
         undo.callback(os.close, bell_fd)
+        plan_fd = seal(encode(plan, privileges, level))
+        undo.callback(os.close, plan_fd)
         connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
         if plan.settings.stderr is StderrTarget.SOCKET:
@@ -270,7 +214,7 @@ def _launch_held(
         pid = _execute_program(plan, level, privileges, targets)
         undo.pop_all()
     # In the order of native/hold/handover.h; the first two stay ours.
-    passed = [reading, bell_fd, capture.detach(), answering]
+    passed = [reading, bell_fd, capture.detach(), answering, plan_fd]
     handover = [board.fd, plan.listener.fileno(), *passed]
     return Template(pid, writing, level, answer_fd, handover, passed)
 
@@ -282,12 +226,7 @@ def _execute_program(
     own = environment.get("LD_PRELOAD")
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
     log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
-    front = plan.settings.front
-    call = [
-        level.value, plan.master_pid, int(HOLD_SIGNAL),
-        _head_ms(front), _linger_ms(plan), _request_variables(front), log,
-    ]  # fmt: skip
-    environment["SOCKETD_HOLD"] = ":".join(map(str, (*call, *(cpu_limit_of(privileges) or ()))))
+    environment["SOCKETD_HOLD"] = encode_first_call(plan, level, HOLD_SIGNAL, log)
     program = plan.settings.program
     try:
         return _start(

@@ -185,14 +185,6 @@ def apply_to_template(privileges: Privileges, check: Callable[[], None]) -> None
     apply_late(privileges)
 
 
-def cpu_limit_of(privileges: Privileges) -> tuple[int, int] | None:
-    """Return the limits on processor time, soft and hard, as the kernel has them."""
-    for limit in privileges.limits:
-        if limit.name in _OF_COPIES:
-            return _values_of(limit)
-    return None
-
-
 def _steps(
     privileges: Privileges, later: frozenset[str]
 ) -> Iterator[tuple[str, Callable[[], object]]]:

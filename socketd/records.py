@@ -9,11 +9,11 @@ import time
 from socketd import log
 from socketd.board import Record, Step
 from socketd.environment import Peer
-from socketd.errors import describe_errno, is_shortage
+from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.reaper import DeadChild
 
 _NS_PER_SECOND = 1_000_000_000
-_NOT_RUN = frozenset({126, 127})
+_NOT_RUN = frozenset({ExitCode.CANNOT_EXECUTE, ExitCode.NOT_FOUND})
 
 
 def peer_of(record: Record) -> Peer:

@@ -4,6 +4,8 @@
  */
 #include "exchange.h"
 
+#include "exits.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +15,6 @@
 
 enum {
     STATUS_REFUSED = 1, /* our own, where no program has ended */
-    STATUS_NOT_STARTED = 126,
     END_SIZE = 8,
     LINE_SIZE = 1024,
     TERMINATE_SECONDS = 5,
@@ -82,7 +83,7 @@ static void refuse_start(struct exchange *exchange, const struct refusal *refuse
              strerror(failure));
     put_line(exchange, line);
     put_refusal(exchange, refused);
-    end(exchange, STATUS_NOT_STARTED);
+    end(exchange, EXIT_NOT_EXECUTABLE);
 }
 
 static void start_pool(struct exchange *exchange, const struct request *request)

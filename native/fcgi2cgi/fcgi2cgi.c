@@ -9,6 +9,7 @@
  *
  * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
  */
+#include "exits.h"
 #include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
@@ -24,8 +25,6 @@
 #include <unistd.h>
 
 enum {
-    EXIT_WRONG_CALL = 100,
-    EXIT_SYSTEM = 111,
     FIRST_FOREIGN_FD = 3,
     USUAL_HEAD_SECONDS = 30,
     /* The web server is to be the one that closes: nobody can tell it whether a request that it

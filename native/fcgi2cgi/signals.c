@@ -4,6 +4,8 @@
  */
 #include "signals.h"
 
+#include "pool_signals.h"
+
 #include <stddef.h>
 
 static volatile sig_atomic_t stopped_by, is_asked_to_finish;
@@ -41,7 +43,7 @@ void signals_note(sigset_t *while_waiting)
     sigaddset(&blocked, SIGPIPE);
     *while_waiting = blocked;
     note(SIGCHLD, note_child, &blocked);
-    note(SIGWINCH, note_request_to_finish, &blocked);
+    note(RETIRE_SIGNAL, note_request_to_finish, &blocked);
     note(SIGHUP, note_stop, &blocked);
     note(SIGINT, note_stop, &blocked);
     note(SIGTERM, note_stop, &blocked);

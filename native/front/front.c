@@ -3,6 +3,7 @@
  */
 #include "front.h"
 
+#include "exits.h"
 #include "farewell.h"
 #include "root.h"
 #include "scgi.h"
@@ -72,9 +73,9 @@ const struct refusal *front_why_not_run(int error)
     }
 }
 
-bool front_prepare(const struct front *front, char *const service_entries[])
+bool front_prepare(char *const service_entries[])
 {
-    return request_begin(&request, service_entries, front->allowed_names) == NULL;
+    return request_begin(&request, service_entries, NULL) == NULL;
 }
 
 struct front_request front_take(const struct front *front, int in, int out)
@@ -83,6 +84,7 @@ struct front_request front_take(const struct front *front, int in, int out)
     const struct refusal *refused;
     sigset_t none, before;
 
+    request.allowed_names = front->allowed_names;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);

@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 
-enum { EXIT_REFUSED = 65 }; /* EX_DATAERR of sysexits.h */
-
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
@@ -32,7 +30,7 @@ struct front_request {
 
 /* Take note of the variables that the service sets, in the template, once for all workers. False
  * if there are too many of them. */
-bool front_prepare(const struct front *front, char *const service_entries[]);
+bool front_prepare(char *const service_entries[]);
 
 /* Read a request from `in`. Returns only if it is to be carried out: the answer to any other has
  * been sent to `out`, and the process has left. Signals are not blocked meanwhile. */

@@ -1,7 +1,7 @@
 /*
  * To others this process is the program: they know its id, and its group is the program's, too. So
  * what they send to it is passed on. What has gone to the whole group is not: the master's signals
- * but for SIGWINCH, by which it asks this process alone to take on nothing more, and the terminal's.
+ * but for the retire signal, by which it asks this process alone to take on nothing more, and the terminal's.
  *
  * The program does not outlive it. As without a keeper, SIGKILL for the process that the master knows
  * is the end of the program (PR_SET_PDEATHSIG).
@@ -9,6 +9,7 @@
 #include "keeper.h"
 
 #include "clock.h"
+#include "pool_signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -41,7 +42,7 @@ static bool is_for_program(const struct keeper *keeper, const siginfo_t *came)
 {
     if (came->si_signo == SIGCHLD || came->si_code > 0) /* SI_KERNEL among others */
         return false;
-    return came->si_signo == SIGWINCH || !keeper->group_sender ||
+    return came->si_signo == RETIRE_SIGNAL || !keeper->group_sender ||
            came->si_pid != keeper->group_sender;
 }
 

@@ -18,6 +18,14 @@ struct keeper {
     pid_t group_sender; /* what this process sends has gone to the program as well; or 0 */
 };
 
+/* What the zygote is called as to be a keeper, and what it then reads. */
+#define KEEPER_NAME "socketd-keeper"
+struct keeper_order {
+    pid_t program;
+    pid_t group_sender;
+    struct farewell farewell;
+};
+
 /*
  * Divide this process: returns 0 in the child, which is to be the program, and the child's id in
  * the parent. Where there can be no child, this process is the program, and nobody stays behind it.

@@ -6,8 +6,6 @@
  */
 #include "call.h"
 
-#include "front/names.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,56 +25,28 @@ static bool starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* In memory of our own: the program may write over the strings that it was started with, to show
- * another title. Returns where they end, or NULL if they are none. */
-static char *take_names(char *text)
+static int digit_value(char digit)
 {
-    static char names[NAMES_LIST_SIZE];
-    size_t length = strcspn(text, ":");
-
-    if (length >= sizeof names)
-        return NULL;
-    memcpy(names, text, length);
-    if (length > 0 && !names_is_list(names))
-        return NULL;
-    call.allowed_names = length > 0 ? names : NULL;
-    return text + length;
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-static bool parse(const char *text)
+static bool decode(const char *text, struct first_call *first)
 {
-    static const char *const names[] = {"load:", "read:", "stop:"};
-    char *end;
+    unsigned char *bytes = (unsigned char *)first;
 
-    for (enum level level = LEVEL_LOAD; level <= LEVEL_STOP; level++)
-        if (starts_with(text, names[level - LEVEL_LOAD]))
-            call.level = level;
-    if (call.level == LEVEL_NONE)
+    if (strlen(text) != 2 * sizeof *first)
         return false;
-    call.master = (pid_t)strtol(text + strlen("load:"), &end, 10);
-    if (*end != ':')
-        return false;
-    call.signal = (int)strtol(end + 1, &end, 10);
-    if (*end != ':')
-        return false;
-    call.head_limit_ms = (int)strtol(end + 1, &end, 10);
-    if (*end != ':')
-        return false;
-    call.linger_ms = (int)strtol(end + 1, &end, 10);
-    if (*end != ':')
-        return false;
-    end = take_names(end + 1);
-    if (!end || *end != ':')
-        return false;
-    call.log_inode = strtoul(end + 1, &end, 10);
-    if (*end == '\0')
-        return true;
-    call.has_cpu_limit = true;
-    call.cpu_limit.rlim_cur = strtoull(end + 1, &end, 10);
-    if (*end != ':')
-        return false;
-    call.cpu_limit.rlim_max = strtoull(end + 1, &end, 10);
-    return *end == '\0';
+    for (size_t i = 0; i < sizeof *first; i++) {
+        int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    return first->magic == FIRST_CALL_MAGIC && first->level >= LEVEL_LOAD &&
+           first->level <= LEVEL_STOP;
 }
 
 /* Now, because a program may write over its own strings. */
@@ -131,16 +101,14 @@ bool call_take(void)
     hide();
     call.process = getpid();
     find_keeper(preload_entry + strlen(preload_name));
-    if (!parse(call_entry + strlen(call_name)) || getppid() != call.master) {
-        call.level = LEVEL_NONE;
-        return false;
-    }
-    return true;
+    call.is_open =
+        decode(call_entry + strlen(call_name), &call.first) && getppid() == call.first.master;
+    return call.is_open;
 }
 
 bool call_is_waiting(void)
 {
-    return call.level != LEVEL_NONE && getpid() == call.process;
+    return call.is_open && getpid() == call.process;
 }
 
 static size_t count_entries(char *const base[])

@@ -4,35 +4,44 @@
  * Owns the variables LD_PRELOAD and SOCKETD_HOLD: reading them, hiding them, handing them on to
  * what the program execs before it is held. Must not know how a program is held.
  *
- *     SOCKETD_HOLD=LEVEL:MASTER:SIGNAL:HEAD:LINGER:NAMES:LOG[:SOFT:HARD]
- *         load|read|stop, process id, number, milliseconds for the head of an SCGI
- *         request or 0 without a front, milliseconds for which somebody stays behind a copy or
- *         0, the names that a request may set (front/names.h) or nothing for all, inode of the
- *         socket that leads to the system's log or 0, limits of a copy on processor time
+ *     SOCKETD_HOLD=the bytes of a struct first_call, each as two hexadecimal digits
  *     LD_PRELOAD=OBJECT[:WHAT WAS THERE BEFORE]
  */
 #ifndef SOCKETD_CALL_H
 #define SOCKETD_CALL_H
 
+#include "plan.h"
+
 #include <limits.h>
 #include <stdbool.h>
-#include <sys/resource.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-enum level { LEVEL_NONE, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP };
+#define FIRST_CALL_MAGIC UINT32_C(0x736B6801)
+
+/* What has to be known before the program is held; the rest comes with the descriptors, in the plan.
+ * socketd/plan.py has the layout, too. */
+struct first_call {
+    uint32_t magic;
+    uint32_t level;
+    int32_t master;
+    int32_t signal;
+    uint32_t has_front;
+    uint32_t reserved;
+    uint64_t log_inode; /* of standard error, if that is the system's log; 0 if not */
+};
+
+static_assert(offsetof(struct first_call, level) == 4 && offsetof(struct first_call, master) == 8 &&
+                  offsetof(struct first_call, signal) == 12 &&
+                  offsetof(struct first_call, has_front) == 16 &&
+                  offsetof(struct first_call, log_inode) == 24 && sizeof(struct first_call) == 32,
+              "the master writes it so");
 
 struct call {
-    enum level level; /* NONE: this process is not to be held, or has been */
-    pid_t process;    /* the one that is meant, not a child of it */
-    pid_t master;
-    int signal;
-    int head_limit_ms;
-    int linger_ms;
+    bool is_open;  /* this process is to be held, and is not yet */
+    pid_t process; /* the one that is meant, not a child of it */
+    struct first_call first;
     char keeper[PATH_MAX]; /* the program that stays behind a copy: it lies beside our object */
-    const char *allowed_names;
-    ino_t log_inode; /* of standard error, if that is the system's log; 0 if not */
-    bool has_cpu_limit;
-    struct rlimit cpu_limit;
 };
 
 extern struct call call;

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -67,14 +66,25 @@ static void close_all_but_input(void)
         close(fd);
 }
 
-/* Go on in a child. snprintf() and execve() are called in a process that never gets back into the
- * program. */
+/* Put it where the keeper reads it, into a pipe that holds it: no descriptor but 0 is open. */
+static void write_order(const struct keeper_order *order)
+{
+    int ends[2];
+
+    if (pipe(ends) < 0)
+        return;
+    dup2(ends[0], STDOUT_FILENO);
+    if (write(ends[1], order, sizeof *order) < 0)
+        close(STDOUT_FILENO); /* the program is called in vain, and says so */
+    close(ends[1]);
+}
+
+/* Go on in a child. execve() is called in a process that never gets back into the program. */
 static void leave_keeper(const struct farewell *farewell, pid_t master)
 {
     const struct keeper keeper = {
         .connection = STDIN_FILENO, .farewell = farewell, .group_sender = master};
-    char order[64];
-    char *const words[] = {(char *)"socketd-keeper", (char *)"--keep", order, NULL};
+    char *const words[] = {(char *)KEEPER_NAME, NULL};
     char *const environment[] = {NULL};
     int status;
     pid_t program = keeper_divide();
@@ -85,8 +95,7 @@ static void leave_keeper(const struct farewell *farewell, pid_t master)
     /* An exec costs more than all else of it. Who is done soon is spared that. */
     if (keeper_watch(&keeper, program, BRIEF_MS, &status))
         keeper_part(&keeper, status);
-    snprintf(order, sizeof order, "%d:%d:%d:%d", program, master, farewell->limit_ms,
-             farewell->silence_ms);
+    write_order(&(struct keeper_order){program, master, *farewell});
     fcntl(STDIN_FILENO, F_SETFD, 0);
     syscall(SYS_execve, call.keeper, words, environment);
     keeper_stay(&keeper, program); /* with its memory, then */

@@ -7,6 +7,8 @@
  */
 #include "dispositions.h"
 
+#include "pool_signals.h"
+
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -57,8 +59,8 @@ void dispositions_put_aside(int own)
 
 void dispositions_give_back(void)
 {
-    /* Setting SIGWINCH to its default, which is to be ignored, discards one that waits. */
-    set(SIGWINCH, usual, NULL);
+    /* Setting the retire signal to its default, which is to be ignored, discards one that waits. */
+    set(RETIRE_SIGNAL, usual, NULL);
     for (int i = 0; i < changes; i++)
         set(changed[i].number, changed[i].bytes, NULL);
 }

@@ -64,7 +64,7 @@ static bool is_master(int channel)
     socklen_t size = sizeof peer;
 
     return getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           peer.pid == call.master;
+           peer.pid == call.first.master;
 }
 
 static int accept_master(int listener)

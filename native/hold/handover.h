@@ -7,7 +7,7 @@
 #ifndef SOCKETD_HANDOVER_H
 #define SOCKETD_HANDOVER_H
 
-enum handed { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, ANSWER, HANDED };
+enum handed { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, ANSWER, PLAN, HANDED };
 
 /* Wait until the master has handed over its descriptors. Nobody may be able to look into this process
  * who is not to have them. */

@@ -30,8 +30,10 @@
 #include "files.h"
 #include "front/farewell.h"
 #include "front/front.h"
+#include "front/names.h"
 #include "handover.h"
 #include "place.h"
+#include "plan.h"
 #include "python.h"
 #include "share.h"
 #include "template.h"
@@ -58,7 +60,9 @@ extern char **environ;
 static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
+static struct front front;     /* of the plan, as the next two */
 static struct farewell linger; /* all zero: nobody stays behind a copy */
+static struct rlimit cpu_limit;
 static int received[HANDED];
 static const char *obstacle; /* why this program cannot be held, found before anybody could be told */
 
@@ -67,7 +71,7 @@ VISIBLE int socketd_hold_waits_for_stop(void);
 
 int socketd_hold_waits_for_stop(void)
 {
-    return call_is_waiting() && call.level == LEVEL_STOP;
+    return call_is_waiting() && call.first.level == LEVEL_STOP;
 }
 
 static void find_twins(struct twins *twins, const struct stat *one)
@@ -99,8 +103,8 @@ static void find_wired(void)
         return;
     }
     find_twins(&original.wired, &pair);
-    for (int fd = 0; call.log_inode && fd <= HIGHEST_WIRED; fd++)
-        if (fstat(fd, &log) == 0 && S_ISSOCK(log.st_mode) && log.st_ino == call.log_inode) {
+    for (int fd = 0; call.first.log_inode && fd <= HIGHEST_WIRED; fd++)
+        if (fstat(fd, &log) == 0 && S_ISSOCK(log.st_mode) && log.st_ino == call.first.log_inode) {
             find_twins(&original.logging, &log);
             return;
         }
@@ -141,20 +145,35 @@ static pid_t *find_thread_id(void)
 static void forbid_tracing(void)
 {
     original.dumpable = prctl(PR_GET_DUMPABLE);
-    if (kill(call.master, 0) < 0 && errno == EPERM)
+    if (kill(call.first.master, 0) < 0 && errno == EPERM)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
-static struct front front_of_call(void)
+/* Keep what copies have to know. Nothing else of the plan stays in the program. */
+static void take_plan(struct worker *worker)
 {
-    return (struct front){.head_limit_ms = call.head_limit_ms, .allowed_names = call.allowed_names};
+    static char names[NAMES_LIST_SIZE];
+    const char *wrong, *request_variables;
+    const struct plan *plan = plan_read(received[PLAN], &wrong);
+
+    if (!plan || plan->master != call.first.master || plan->level != call.first.level ||
+        (plan->head_limit_ms != 0) != (call.first.has_front != 0))
+        handover_give_up(plan ? "the plan is for another program" : wrong);
+    close(received[PLAN]);
+    request_variables = plan_text(plan, plan->request_variables);
+    if (request_variables)
+        strcpy(names, request_variables); /* a list of names, which is not longer */
+    front.head_limit_ms = plan->head_limit_ms;
+    front.allowed_names = request_variables ? names : NULL;
+    linger.limit_ms = linger.silence_ms = plan->linger_ms;
+    worker->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
+    plan_forget(plan);
 }
 
 /* Wait for a connection and for what the program has to know of it, and say who is to stay behind
  * the program then. */
 static int wait_connection(struct worker *worker, char ***entries, const struct farewell **farewell)
 {
-    const struct front front = front_of_call();
     struct front_request request;
     int connection;
 
@@ -176,7 +195,7 @@ static int wait_connection(struct worker *worker, char ***entries, const struct 
 static void hold(void)
 {
     struct template template;
-    struct worker worker;
+    struct worker worker = {0};
     const struct farewell *farewell;
     char **entries;
     int connection;
@@ -187,24 +206,21 @@ static void hold(void)
     handover_receive(received);
     if (obstacle)
         handover_give_up(obstacle);
-    template.doorbell = (struct doorbell){.master = call.master, .fd = received[DOORBELL]};
+    template.doorbell = (struct doorbell){.master = call.first.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
     template.thread_id = find_thread_id();
     if (!share_map(&template.board, received[BOARD]))
         handover_give_up("cannot map the board");
     close(received[BOARD]);
+    take_plan(&worker);
     take_greeting();
     prctl(PR_SET_NAME, "socketd-held");
-    dispositions_put_aside(call.level == LEVEL_LOAD ? 0 : call.signal);
+    dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
     handover_confirm();
-    call.level = LEVEL_NONE;
-    linger = (struct farewell){.limit_ms = call.linger_ms, .silence_ms = call.linger_ms};
-    worker = (struct worker){
-        .board = template.board,
-        .doorbell = template.doorbell,
-        .listener_fd = received[LISTENER],
-        .cpu_limit = call.has_cpu_limit ? &call.cpu_limit : NULL,
-    };
+    call.is_open = false;
+    worker.board = template.board;
+    worker.doorbell = template.doorbell;
+    worker.listener_fd = received[LISTENER];
     files_find();
     python_prepare();
     worker.number = template_run(&template);
@@ -226,9 +242,10 @@ static void handle(int signal_number, siginfo_t *information, void *context)
 
     (void)signal_number;
     /* The kernel lets nobody lie about who has called kill(), as it does for sigqueue(). */
-    if (information->si_code != SI_USER || information->si_pid != call.master || !call_is_waiting())
+    if (information->si_code != SI_USER || information->si_pid != call.first.master ||
+        !call_is_waiting())
         return;
-    if (call.level == LEVEL_READ) {
+    if (call.first.level == LEVEL_READ) {
         enum place place = place_find(context);
 
         /* A poll fails with EINTR. Whether the program takes that as it should is tried first. */
@@ -247,29 +264,27 @@ static void wait_for_signal(void)
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART};
 
     sigfillset(&action.sa_mask);
-    if (sigaction(call.signal, &action, NULL) < 0)
+    if (sigaction(call.first.signal, &action, NULL) < 0)
         _exit(EXIT_SYSTEM);
 }
 
 static __attribute__((constructor)) void begin(void)
 {
-    struct front front;
     sigset_t all, before;
 
     if (!call_take())
         return;
     /* Without a master nobody would ever ask for a copy. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != call.master)
+    if (getppid() != call.first.master)
         _exit(0);
     dispositions_reset_reserved();
     bind_functions();
     python_find();
-    front = front_of_call();
-    if (front.head_limit_ms && !front_prepare(&front, environ))
+    if (call.first.has_front && !front_prepare(environ))
         obstacle = "its environment has too many variables for a front";
-    variables_make_room(front.head_limit_ms ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
-    if (call.level != LEVEL_LOAD) {
+    variables_make_room(call.first.has_front ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
+    if (call.first.level != LEVEL_LOAD) {
         wait_for_signal();
         return;
     }

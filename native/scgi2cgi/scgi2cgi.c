@@ -8,6 +8,7 @@
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
  * environment and working directory alike.
  */
+#include "exits.h"
 #include "front/executable.h"
 #include "front/front.h"
 #include "front/keeper.h"
@@ -25,7 +26,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_WRONG_CALL = 100 };
 enum { USUAL_HEAD_SECONDS = 30 };
 
 static const char usage[] =
@@ -158,7 +158,7 @@ int main(int count, char **words)
 
     parse(&call, words + (count > 0));
     accept_or_reject(own_complete(&call.variables));
-    if (!front_prepare(&call.front, call.variables.entries))
+    if (!front_prepare(call.variables.entries))
         reject("--env: too many variables");
     if (is_connection(STDERR_FILENO))
         move_stderr();

@@ -3,19 +3,16 @@
  */
 #include "program.h"
 
+#include "exits.h"
 #include "front/front.h"
 #include "front/syslog.h"
+#include "pool_signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-enum {
-    EXIT_NOT_EXECUTABLE = 126,
-    EXIT_NOT_FOUND = 127,
-};
 
 int program_open_stderr(const struct program *program, int output)
 {
@@ -80,9 +77,9 @@ _Noreturn void program_become(const struct program *program, const struct worker
     if (last < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     wire(worker, connection, last);
-    /* A busy worker outlives the master. The default of SIGWINCH is to be ignored, and setting
+    /* A busy worker outlives the master. The default of the retire signal is to be ignored, and setting
      * it discards one that waits; any other signal that came meanwhile is acted on below. */
-    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(SIGWINCH, &usual, NULL) < 0)
+    if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(RETIRE_SIGNAL, &usual, NULL) < 0)
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
     if (program->farewell)
         leave_keeper(program->farewell, worker);

@@ -8,11 +8,10 @@
 
 #include "front/executable.h"
 #include "front/keeper.h"
+#include "plan.h"
 #include "worker.h"
 
 #include <stdbool.h>
-
-enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL };
 
 struct program {
     struct executable executable;

@@ -1,27 +1,21 @@
 /*
  * socketd-zygote: the template whose workers exec the program.
  *
- *     socketd-zygote --master PID --stderr socket|inherit|syslog|null --path FILE
- *         [--uid UID] [--gid GID] [--groups GID,...] [--umask OCTAL] [--directory PATH]
- *         [--nice N] [--limit NAME=SOFT:HARD]... [--no-new-privs yes]
- *         [--linger-ms MILLISECONDS]
- *         [--scgi-head-ms MILLISECONDS [--scgi-root FOLDER] [--scgi-names LIST] | --ready relay] -- ARG0 [ARG...]
- *     socketd-zygote --keep PID:SENDER:LIMIT:SILENCE
+ * Owns the call: the descriptors below, of which one leads to the plan, and the state of the process
+ * that workers inherit. Its one argument is what ps(1) shows. The environment is the program's, less
+ * the variables of a connection. Must not know what the loop and the worker do with it all.
  *
- * Owns the call: arguments, the descriptors below, the state of the process that workers inherit.
- * The environment is the program's, less the variables of a connection. Must not know what the
- * loop and the worker do with it all.
- *
- * Called in the second way it is the keeper of a child that it has already: of a copy of a held
- * program, which hands on its place as a parent with nothing of its memory. Descriptor 0 is the
- * connection. See hold/copy.c.
+ * Called socketd-keeper it is the keeper of a child that it has already: of a copy of a held program,
+ * which hands on its place as a parent with nothing of its memory. Descriptor 0 is the connection,
+ * and from 1 it reads the rest; see front/keeper.h and hold/copy.c.
  *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
+#include "exits.h"
 #include "front/front.h"
 #include "front/keeper.h"
-#include "front/names.h"
 #include "instance.h"
+#include "plan.h"
 #include "privileges.h"
 #include "program.h"
 #include "template.h"
@@ -29,7 +23,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,7 +45,8 @@ enum {
     LISTENER_FD = 4,
     SLOTS_FD = 5,
     DOORBELL_FD = 6,
-    FIRST_FOREIGN_FD = 7,
+    PLAN_FD = 7,
+    FIRST_FOREIGN_FD = 8,
 };
 
 #ifndef MADV_POPULATE_READ
@@ -61,20 +55,7 @@ enum {
 
 enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
 
-enum { EXIT_WRONG_CALL = 100 };
-
 extern char **environ;
-
-struct call {
-    pid_t master;
-    const char *stderr_mode;
-    const char *path;
-    char **arguments;
-    struct front front;
-    struct privileges privileges;
-    struct farewell linger; /* all zero: nobody stays behind the program */
-    bool is_relaying;
-};
 
 static _Noreturn void reject(const char *reason)
 {
@@ -88,107 +69,19 @@ static _Noreturn void fail(const char *attempt)
     _exit(EXIT_SYSTEM);
 }
 
-static pid_t parse_pid(const char *text)
+static const struct plan *take_plan(void)
 {
-    char *end;
-    long pid;
+    const char *wrong;
+    const struct plan *plan = plan_read(PLAN_FD, &wrong);
 
-    errno = 0;
-    pid = strtol(text, &end, 10);
-    if (errno || end == text || *end || pid <= 0 || pid != (pid_t)pid)
-        reject("--master is not a process id");
-    return (pid_t)pid;
-}
-
-static int parse_milliseconds(const char *text, const char *complaint)
-{
-    char *end;
-    long number;
-
-    errno = 0;
-    number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number <= 0 || number > INT_MAX)
-        reject(complaint);
-    return (int)number;
-}
-
-static const char *parse_names(const char *text)
-{
-    if (!names_is_list(text))
-        reject("--scgi-names is not a list of names");
-    return text;
-}
-
-static void parse_privilege(struct privileges *privileges, char **words)
-{
-    const char *complaint = privileges_take(privileges, words[0], words[1]);
-
-    if (complaint)
-        reject(*complaint ? complaint : "unknown option");
-}
-
-static enum stderr_target parse_stderr(const char *mode)
-{
-    static const char *const names[] = {
-        [STDERR_SOCKET] = "socket",
-        [STDERR_INHERIT] = "inherit",
-        [STDERR_SYSLOG] = "syslog",
-        [STDERR_NULL] = "null",
-    };
-
-    for (enum stderr_target target = STDERR_SOCKET; target <= STDERR_NULL; target++)
-        if (strcmp(mode, names[target]) == 0)
-            return target;
-    reject("--stderr is not one of socket, inherit, syslog, null");
-}
-
-static bool parse_ready(const char *level)
-{
-    if (strcmp(level, "relay") != 0)
-        reject("--ready is not relay");
-    return true;
-}
-
-static void parse(struct call *call, char **words)
-{
-    const char *master = NULL;
-
-    for (; *words && strcmp(*words, "--") != 0; words += 2) {
-        if (!words[1])
-            reject("an option lacks its value");
-        if (strcmp(*words, "--master") == 0)
-            master = words[1];
-        else if (strcmp(*words, "--stderr") == 0)
-            call->stderr_mode = words[1];
-        else if (strcmp(*words, "--path") == 0)
-            call->path = words[1];
-        else if (strcmp(*words, "--scgi-head-ms") == 0)
-            call->front.head_limit_ms =
-                parse_milliseconds(words[1], "--scgi-head-ms is not a number of milliseconds");
-        else if (strcmp(*words, "--linger-ms") == 0)
-            call->linger.limit_ms = call->linger.silence_ms =
-                parse_milliseconds(words[1], "--linger-ms is not a number of milliseconds");
-        else if (strcmp(*words, "--scgi-root") == 0)
-            call->front.root = words[1];
-        else if (strcmp(*words, "--scgi-names") == 0)
-            call->front.allowed_names = parse_names(words[1]);
-        else if (strcmp(*words, "--ready") == 0)
-            call->is_relaying = parse_ready(words[1]);
-        else
-            parse_privilege(&call->privileges, words);
-    }
-    if (!master || !call->stderr_mode || !call->path)
-        reject("--master, --stderr and --path are all needed");
-    if (!words[0] || !words[1])
-        reject("no arguments for the program after --");
-    if (call->path[0] != '/')
-        reject("--path is not absolute");
-    if ((call->front.root || call->front.allowed_names) && !call->front.head_limit_ms)
-        reject("--scgi-root or --scgi-names without --scgi-head-ms");
-    call->master = parse_pid(master);
-    if (getppid() != call->master)
-        reject("the parent is not the process named by --master");
-    call->arguments = words + 1;
+    if (!plan)
+        reject(wrong);
+    close(PLAN_FD);
+    if (plan->level != LEVEL_FORK && plan->level != LEVEL_RELAY)
+        reject("the plan is for a program that is held");
+    if (getppid() != plan->master)
+        reject("the parent is not the master of the plan");
+    return plan;
 }
 
 static void check_descriptors(void)
@@ -198,9 +91,9 @@ static void check_descriptors(void)
     socklen_t size = sizeof listening;
     int flags;
 
-    for (int fd = 0; fd <= DOORBELL_FD; fd++)
+    for (int fd = 0; fd <= PLAN_FD; fd++)
         if (fcntl(fd, F_GETFD) < 0)
-            reject("descriptors 0 to 6 are not all open");
+            reject("descriptors 0 to 7 are not all open");
     if (getsockopt(LISTENER_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
         reject("descriptor 4 is not a listening socket");
     if (fstat(SLOTS_FD, &slots) < 0 || !S_ISFIFO(slots.st_mode))
@@ -321,69 +214,92 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
     program_become(program, worker, connection, request.entries);
 }
 
-static _Noreturn void keep(const char *text)
+static _Noreturn void keep(void)
 {
+    struct keeper_order order;
     struct farewell farewell;
     struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell};
-    char *end;
-    pid_t program = (pid_t)strtol(text, &end, 10);
 
-    keeper.group_sender = (pid_t)strtol(end + (*end == ':'), &end, 10);
-    farewell.limit_ms = (int)strtol(end + (*end == ':'), &end, 10);
-    farewell.silence_ms = (int)strtol(end + (*end == ':'), &end, 10);
     /* Whoever else calls it so has no such child. */
-    if (*end || program <= 0)
+    if (read(STDOUT_FILENO, &order, sizeof order) != sizeof order || order.program <= 0)
         _exit(EXIT_WRONG_CALL);
-    keeper_stay(&keeper, program);
+    close(STDOUT_FILENO);
+    keeper.group_sender = order.group_sender;
+    farewell = order.farewell;
+    keeper_stay(&keeper, order.program);
+}
+
+/* The program's call, with room for the two words that may come before its other arguments. */
+static struct executable read_program(const struct plan *plan)
+{
+    static char **words; /* as long as the process */
+    const size_t count = plan->arguments.count;
+
+    words = calloc(count + 2, sizeof *words);
+    if (!words)
+        fail("allocate the arguments");
+    for (size_t i = 0; i < count; i++)
+        words[i + 1] = (char *)plan_argument(plan, i);
+    return (struct executable){plan_text(plan, plan->path), NULL, words[1], words};
+}
+
+static struct front read_front(const struct plan *plan)
+{
+    return (struct front){
+        .head_limit_ms = plan->head_limit_ms,
+        .allowed_names = plan_text(plan, plan->request_variables),
+        .root = plan_text(plan, plan->root),
+    };
 }
 
 int main(int count, char **words)
 {
     /* Workers write into it: not on the stack, of which each of them touches little. */
     static struct environment environment;
-    static struct call call;
+    static struct rlimit cpu_limit;
+    const struct plan *plan;
     const char *refused;
+    struct front front;
+    struct farewell linger;
     struct template template;
     struct worker worker;
     struct program program = {0};
 
-    if (count < 1)
-        reject("no arguments");
-    if (count == 3 && strcmp(words[1], "--keep") == 0)
-        keep(words[2]);
-    parse(&call, words + 1);
+    if (count == 1 && strcmp(words[0], KEEPER_NAME) == 0)
+        keep();
     check_descriptors();
+    plan = take_plan();
     close_descriptors_on_exec();
     reset_signals();
-    refused = privileges_apply(&call.privileges);
+    refused = privileges_apply(plan);
     if (refused)
         fail(refused);
     prctl(PR_SET_NAME, "socketd-zygote");
     map_board(&template.board);
-    template.doorbell = (struct doorbell){.master = call.master, .fd = DOORBELL_FD};
+    template.doorbell = (struct doorbell){.master = plan->master, .fd = DOORBELL_FD};
     template.slots_fd = SLOTS_FD;
     template.thread_id = NULL;
-    /* Before the arguments there is "--", in the place of which the shell may stand. */
-    program.executable =
-        (struct executable){call.path, NULL, call.arguments[0], call.arguments - 1};
-    program.stderr_target = parse_stderr(call.stderr_mode);
-    if (call.linger.limit_ms)
-        program.farewell = &call.linger;
+    program.executable = read_program(plan);
+    program.stderr_target = plan->stderr_target;
+    linger = (struct farewell){.limit_ms = plan->linger_ms, .silence_ms = plan->linger_ms};
+    if (linger.limit_ms)
+        program.farewell = &linger;
     if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
         fail("allocate the environment");
-    if (call.front.head_limit_ms && !front_prepare(&call.front, environ))
+    front = read_front(plan);
+    if (front.head_limit_ms && !front_prepare(environ))
         reject("too many variables in the environment");
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = LISTENER_FD;
     unregister_rseq();
     dl_iterate_phdr(keep_pages_through_fork, NULL);
-    worker.cpu_limit = privileges_cpu_limit(&call.privileges);
+    worker.cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     worker.end_idle = NULL;
     worker.number = template_run(&template);
-    if (call.front.head_limit_ms)
-        serve_request(&call.front, &program, &worker, worker_wait(&worker, NULL));
-    if (call.is_relaying)
+    if (front.head_limit_ms)
+        serve_request(&front, &program, &worker, worker_wait(&worker, NULL));
+    if (plan->level == LEVEL_RELAY)
         instance_live(&program, &worker, &environment);
     program_become(&program, &worker, worker_wait(&worker, &environment), environment.entries);
 }

@@ -49,17 +49,22 @@ def run() -> Iterator[Run]:
         server.close()
 
 
-def arguments_of_tree(root: int) -> list[bytes]:
-    """Return the arguments of a process and all that descend from it."""
+def descendants(root: int) -> set[int]:
+    """Return a process and all that descend from it."""
     parents = {one.pid: one.parent for one in all_processes()}
-    found = []
+    found = set()
     for pid in parents:
         ancestor = pid
         while ancestor in parents and ancestor != root:
             ancestor = parents[ancestor]
         if ancestor == root:
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+            found.add(pid)
     return found
+
+
+def arguments_of_tree(root: int) -> list[bytes]:
+    """Return the arguments of a process and all that descend from it."""
+    return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(root)]
 
 
 def look(server: Server, place: Place, protocol: str) -> tuple[bytes, list[bytes]]:
@@ -137,3 +142,22 @@ def test_value_may_come_from_the_environment(
 
     assert SECRET.encode() in said
     assert not any(SECRET.encode() in one for one in arguments)
+
+
+@pytest.mark.parametrize("ready", ["fork", "relay!"])
+def test_arguments_of_a_program_are_in_no_arguments_of_ours(
+    run: Run, tmp_path: Path, ready: str
+) -> None:
+    """Of a template and of workers that wait, everybody sees the name of the service alone."""
+    file = tmp_path / "services.toml"
+    file.write_text(
+        f'[service.web]\nlisten = ["unix:{tmp_path}/s"]\nready = "{ready}"\nworker = "native"\n'
+        f'program = ["/bin/cat", "-", "{SECRET}"]\nenvironment = {{ TOKEN = "{SECRET}" }}\n'
+    )
+    server = run("run", str(file))
+    server.wait_event("service_ready")
+
+    ours = {one.pid for one in all_processes() if one.name in ("socketd-zygote", "socketd-worker")}
+    shown = {Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours & descendants(server.pid)}
+
+    assert shown == {b"socketd: web\0"}

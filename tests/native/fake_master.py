@@ -16,7 +16,12 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+from harness.plans import NOBODY_S_PRIVILEGES, encoded, worker_plan
 from socketd.board import Board, SlotState
+from socketd.front import Front
+from socketd.plan import seal
+from socketd.privileges import Privileges
+from socketd.readiness import ReadyLevel
 
 CAP_SECONDS = 20.0
 _STEP_SECONDS = 0.002
@@ -117,22 +122,24 @@ class FakeMaster:
         stderr: str = "socket",
         launcher: Sequence[str] = (),
         blocked: Iterable[signal.Signals] = (),
-        options: Sequence[str] = (),
+        front: Front | None = None,
+        privileges: Privileges = NOBODY_S_PRIVILEGES,
+        level: ReadyLevel = ReadyLevel.FORK,
     ) -> None:
         """Start the template; `program` is its path, then its arguments from the zeroth on."""
-        path, *arguments = program
-        call = ["--master", str(os.getpid()), "--stderr", stderr, "--path", path]
         fds = {4: listener if isinstance(listener, int) else listener.fileno()}
-        self.start_raw([*call, *options, "--", *arguments], fds, launcher, blocked)
+        content = encoded(worker_plan(program, stderr, front=front), privileges, level)
+        self.start_raw(content, fds, launcher, blocked)
 
     def start_raw(
         self,
-        words: Sequence[str],
+        content: bytes,
         fds: dict[int, int],
         launcher: Sequence[str] = (),
         blocked: Iterable[signal.Signals] = (),
     ) -> None:
-        """Start the template with any arguments; a descriptor of -1 is closed there."""
+        """Start the template with these bytes for a plan; a descriptor of -1 is closed there."""
+        plan_fd = seal(content)
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         wanted = {
             0: null_fd,
@@ -141,6 +148,7 @@ class FakeMaster:
             3: self.board.fd,
             5: self.slots_read_fd,
             6: self.doorbell_fd,
+            7: plan_fd,
             **fds,
         }
         # Each goes out of the way first: one may stand where another is to be put.
@@ -153,7 +161,7 @@ class FakeMaster:
             (os.POSIX_SPAWN_DUP2, fd, target) for target, fd in spare.items()
         ]
         actions += [(os.POSIX_SPAWN_CLOSE, target) for target, fd in wanted.items() if fd < 0]
-        command = [*launcher, str(self.zygote), *words]
+        command = [*launcher, str(self.zygote)]
         self.zygote_pid = os.posix_spawn(
             command[0],
             command,
@@ -162,7 +170,7 @@ class FakeMaster:
             setpgroup=0,
             setsigmask=blocked,
         )
-        for fd in (null_fd, *spare.values()):
+        for fd in (null_fd, plan_fd, *spare.values()):
             os.close(fd)
 
     def spawn(self, *numbers: int) -> None:

@@ -4,7 +4,10 @@ import functools
 import socket
 from collections.abc import Sequence
 
+from harness.plans import NOBODY_S_PRIVILEGES
 from harness.processes import ProcessView, children_of, view
+from socketd.privileges import Privileges
+from socketd.readiness import ReadyLevel
 
 from .fake_master import FakeMaster, wait_until
 
@@ -14,10 +17,10 @@ def start_relaying(
     listener: socket.socket,
     program: Sequence[str] = ("/bin/cat", "cat"),
     stderr: str = "socket",
-    options: Sequence[str] = (),
+    privileges: Privileges = NOBODY_S_PRIVILEGES,
 ) -> None:
     """Start a template whose workers start the program before their connection."""
-    master.start(listener, program, stderr, options=["--ready", "relay", *options])
+    master.start(listener, program, stderr, privileges=privileges, level=ReadyLevel.RELAY)
 
 
 def shell(script: str) -> tuple[str, ...]:

@@ -2,14 +2,14 @@
 
 import os
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness.native import NATIVE
 from socketd import board
 from socketd.board import Board, SlotState, Step
+
+from .evaluate import evaluate
 
 _FIELDS = {
     "pid": board.PID_OFFSET,
@@ -38,18 +38,7 @@ def _evaluate(
     compiler: str, folder: Path, expressions: list[str], functions: str = ""
 ) -> list[int]:
     """Let the compiler evaluate expressions over the header, and over functions of a test."""
-    prints = "".join(f'printf("%lu\\n", (unsigned long)({text}));' for text in expressions)
-    source = folder / "print.c"
-    source.write_text(
-        f'#include "board.h"\n#include <stdio.h>\n{functions}\nint main(void){{{prints}}}\n'
-    )
-    program = folder / "print"
-    subprocess.run(
-        [compiler, f"@{NATIVE / 'flags'}", "-Werror", f"-I{NATIVE}", "-o", program, source],
-        check=True,
-    )
-    printed = subprocess.run([program], capture_output=True, check=True).stdout
-    return [int(line) for line in printed.split()]
+    return evaluate(compiler, folder, "board.h", expressions, functions)
 
 
 def test_record_fields_stand_at_the_same_offsets(compiler: str, evaluate_folder: Path) -> None:

@@ -1,21 +1,23 @@
 """A worker of the native template that takes requests off its connections."""
 
-import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from harness import scgi
 from socketd.board import SlotState
+from socketd.front import Front
 
 from .fake_master import FakeMaster
 
 
-def start(master: FakeMaster, listener: socket.socket, *words: str) -> None:
+def start(
+    master: FakeMaster, listener: socket.socket, program: Sequence[str], root: str | None = None
+) -> None:
     """Start the template with a front and one worker."""
-    call = ["--master", str(os.getpid()), "--stderr", "socket", *words]
-    master.start_raw(call, {4: listener.fileno()})
+    master.start(listener, program, front=Front(10.0, root))
     master.spawn(0)
 
 
@@ -28,8 +30,7 @@ def ask(listener: socket.socket, whole: bytes) -> bytes:
 @pytest.mark.parametrize("body", [b"", b"the body"])
 def test_program_gets_its_request(master: FakeMaster, listener: socket.socket, body: bytes) -> None:
     """Its environment is the template's and the request's, with nothing of the connection."""
-    program = ["--path", "/bin/sh", "--", "sh", "-c", "env; head -c $CONTENT_LENGTH; echo ."]
-    start(master, listener, "--scgi-head-ms", "10000", *program)
+    start(master, listener, ("/bin/sh", "sh", "-c", "env; head -c $CONTENT_LENGTH; echo ."))
 
     answer = ask(listener, scgi.request(body, REMOTE_ADDR="192.0.2.7")).decode()
 
@@ -43,7 +44,7 @@ def test_program_gets_its_request(master: FakeMaster, listener: socket.socket, b
 
 def test_refusal_is_an_answer_and_a_status(master: FakeMaster, listener: socket.socket) -> None:
     """The worker leaves with 65, and no failure is on its record."""
-    start(master, listener, "--scgi-head-ms", "10000", "--path", "/bin/cat", "--", "cat")
+    start(master, listener, ("/bin/cat", "cat"))
 
     assert ask(listener, b"GET / HTTP/1.0\r\n\r\n........").startswith(b"Status: 400 ")
     assert master.wait_worker_exit(0) == 65
@@ -58,30 +59,9 @@ def test_request_chooses_its_program(
     program = tmp_path / "here"
     program.write_text('echo "$SCRIPT_NAME in $(pwd)"\n')
     program.chmod(0o755)
-    root = ("--scgi-root", str(tmp_path), "--path", str(tmp_path), "--", str(tmp_path))
-    start(master, listener, "--scgi-head-ms", "10000", *root)
+    start(master, listener, (str(tmp_path), str(tmp_path)), root=str(tmp_path))
     master.spawn(1)
 
     assert ask(listener, scgi.request(PATH_INFO="/here/x")) == b"/here in %s\n" % bytes(tmp_path)
     assert ask(listener, scgi.request(PATH_INFO="/there")).startswith(b"Status: 404 ")
     assert sorted(master.wait_worker_exit(number) for number in (0, 1)) == [0, 65]
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (["--scgi-head-ms", "0"], b"--scgi-head-ms is not a number of milliseconds"),
-        (["--scgi-head-ms", "x"], b"--scgi-head-ms is not a number of milliseconds"),
-        (["--scgi-root", "/bin"], b"--scgi-root or --scgi-names without --scgi-head-ms"),
-        (["--linger-ms", "0"], b"--linger-ms is not a number of milliseconds"),
-    ],
-)
-def test_wrong_call_is_refused(
-    master: FakeMaster, listener: socket.socket, words: list[str], complaint: bytes
-) -> None:
-    """The template says what is wrong and ends with 100."""
-    call = ["--master", str(os.getpid()), "--stderr", "socket", "--path", "/bin/cat", *words]
-    master.start_raw([*call, "--", "cat"], {4: listener.fileno()})
-
-    assert master.wait_exit(master.zygote_pid) == 100
-    assert complaint in master.wait_output()

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.plans import encoded, worker_plan
 from harness.waiting import wait_for
 from socketd.board import Board
+from socketd.front import Front
 from socketd.launch import HOLD_SIGNAL
+from socketd.plan import encode_first_call, seal
 from socketd.products import HOLD_OBJECT
+from socketd.readiness import ReadyLevel
 
 from .fake_master import wait_readable
 
@@ -25,7 +29,7 @@ import socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
     one.connect("\0" + sys.argv[1])
     try:
-        socket.send_fds(one, [b"\0"], [0] * 6)
+        socket.send_fds(one, [b"\0"], [0] * 7)
         print("shown out" if one.recv(1) == b"" else "taken")
     except (BrokenPipeError, ConnectionResetError):
         print("shown out")
@@ -68,7 +72,10 @@ def held() -> Iterator[Held]:
             for fd in pair:
                 stack.callback(os.close, fd)
         (slots, _), (_, bell), (answer_fd, answering) = pipes
-        call = f"load:{os.getpid()}:{int(HOLD_SIGNAL)}:0:0"
+        plan = worker_plan()
+        plan_fd = seal(encoded(plan, level=ReadyLevel.LOAD))
+        stack.callback(os.close, plan_fd)
+        call = encode_first_call(plan, ReadyLevel.LOAD, HOLD_SIGNAL, 0)
         process = subprocess.Popen(
             ["cat"],
             stdin=stand_in.fileno(),
@@ -80,7 +87,8 @@ def held() -> Iterator[Held]:
         name = Path(f"/proc/{process.pid}/comm")
         wait_for(lambda: name.read_text().startswith(_INVITATION), "it says where it listens")
         address = name.read_text().strip().removeprefix(_INVITATION)
-        handover = [board.fd, listener.fileno(), slots, bell, capture.fileno(), answering]
+        ours = [slots, bell, capture.fileno(), answering, plan_fd]
+        handover = [board.fd, listener.fileno(), *ours]
         yield Held(process, address, handover, answer_fd)
 
 
@@ -98,7 +106,7 @@ def test_who_is_not_the_master_is_shown_out(held: Held) -> None:
     assert held.process.poll() is None
 
 
-@pytest.mark.parametrize("count", [0, 1, 5, 7])
+@pytest.mark.parametrize("count", [0, 1, 6, 8])
 def test_a_handover_that_is_none_ends_the_program(held: Held, count: int) -> None:
     """With too few descriptors or too many it would be a template that cannot work."""
     with held.connect() as channel:
@@ -119,3 +127,47 @@ def test_a_board_that_is_none_is_said(held: Held) -> None:
 
         assert held.answer() == b"cannot map the board"
         assert held.process.wait(10) == 111
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"x" * 200, b"the plan is none"),
+        (encoded(), b"the plan is for another program"),
+        (
+            encoded(worker_plan(master_pid=1), level=ReadyLevel.LOAD),
+            b"the plan is for another program",
+        ),
+        (
+            encoded(worker_plan(front=Front()), level=ReadyLevel.LOAD),
+            b"the plan is for another program",
+        ),
+    ],
+)
+def test_a_plan_that_is_none_is_said(held: Held, content: bytes, reason: bytes) -> None:
+    """One of another level, master or front, too: the program was started for something else."""
+    plan_fd = seal(content)
+    held.handover[-1] = plan_fd
+    with held.connect() as channel:
+        socket.send_fds(channel, [b"\0"], held.handover)
+        os.close(plan_fd)
+
+        assert held.answer() == reason
+        assert held.process.wait(10) == 111
+
+
+def test_a_first_call_that_is_none_is_not_heard() -> None:
+    """The program runs as if nobody had wanted to hold it: nobody would talk to it."""
+    if not os.access(HOLD_OBJECT, os.R_OK):
+        pytest.skip("the native worker was not built: no C compiler")
+    whole = encode_first_call(worker_plan(), ReadyLevel.LOAD, HOLD_SIGNAL, 0)
+    for call in ("", "load:1:2", whole[:-2], whole + "00", "x" + whole[1:], whole.upper()):
+        done = subprocess.run(
+            ["printenv"],
+            env={"PATH": os.defpath, "LD_PRELOAD": HOLD_OBJECT, "SOCKETD_HOLD": call},
+            capture_output=True,
+            check=True,
+            timeout=20,
+        )
+
+        assert done.stdout == f"PATH={os.defpath}\n".encode()

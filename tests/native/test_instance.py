@@ -15,6 +15,8 @@ import pytest
 
 from harness.processes import children_of
 from socketd.board import SlotState, Step
+from socketd.confinement import ResourceLimit
+from socketd.privileges import Privileges
 
 from .fake_master import FakeMaster, exchange, read_to_end, wait_until
 from .relaying import instance_of, shell, start_relaying, wait_gone
@@ -74,8 +76,9 @@ def test_the_program_has_two_pipes_and_nothing_of_ours(
     path = tmp_path / "look"
     path.write_text(_LOOK)
     path.chmod(0o755)
-    options = ["--directory", "/usr", "--umask", "027", "--limit", "cpu=1000:2000"]
-    start_relaying(master, listener, (str(path), "look"), options=options)
+    limits = (ResourceLimit("cpu", 1000, 2000),)
+    privileges = Privileges(directory="/usr", umask=0o27, limits=limits)
+    start_relaying(master, listener, (str(path), "look"), privileges=privileges)
     master.spawn(0)
     flags = fcntl.fcntl(listener, fcntl.F_GETFL)
 

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from socketd.front import Front
+
 from .fake_master import BASE_ENVIRONMENT, FakeMaster, read_to_end
 
 PROGRAMS = Path(__file__).parents[2] / "native" / "fuzz" / "programs"
@@ -98,8 +100,7 @@ def serving(
     program = tmp_path_factory.mktemp("programs") / "view"
     subprocess.run([compiler, "-O2", "-o", program, PROGRAMS / "view.c"], check=True)
     with socket.create_server(("127.0.0.1", 0)) as listener, FakeMaster(zygote) as master:
-        options = ["--scgi-head-ms", "60000"]
-        master.start(listener, (str(program), "view"), options=options)
+        master.start(listener, (str(program), "view"), front=Front(60.0))
         yield Serving(master, listener)
 
 

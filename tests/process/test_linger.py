@@ -159,10 +159,12 @@ def test_parent_is_small_and_has_the_connection_only(serve: Serve, worker_kind: 
         connection.sendall(b"\n")
         assert connection.recv(100) == b"up\n"
         proc = Path("/proc") / str(server.wait_event("connection_accepted")["pid"])
-        files = {os.readlink(one) for one in (proc / "fd").iterdir()}
         most_kib = 10_000 if worker_kind == "python" else 400
         if worker_kind in ("load", "read", "stop") and not IS_WANTED:
             wait_for(lambda: os.readlink(proc / "exe") == EXECUTABLE, "it is our own program")
+            assert (proc / "cmdline").read_bytes() == b"socketd-keeper\0"
+            wait_for(lambda: len(os.listdir(proc / "fd")) == 1, "it has read what it is for")
+        files = {os.readlink(one) for one in (proc / "fd").iterdir()}
         wait_for(lambda: private_kib(proc) < most_kib, "it has little memory of its own")
         os.kill(int(proc.name), signal.SIGKILL)
 
