@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from socketd.address import LISTEN_FORMS
 from socketd.cli.options import Option, help_of, own_options, setting_options
-from socketd.configfile import LISTEN_ALLOWED, LISTEN_MEANING, inner_tables, settings_in
+from socketd.config.file import LISTEN_ALLOWED, LISTEN_MEANING, inner_tables, settings_in
+from socketd.settings.address import LISTEN_FORMS
 from socketd.settings.table import CGI, Setting, offered
 
 ROOT = Path(__file__).parent.parent

@@ -1,7 +1,7 @@
 /*
  * The board: what every worker says of itself, in memory shared with the master.
  *
- * Owns the layout, which socketd/board.py has too (a test holds the two against each other), and
+ * Owns the layout, which socketd/workers/board.py has too (a test holds the two against each other), and
  * the order in which its bytes are written. Must not know who reads them, nor what a state is
  * good for.
  *

@@ -2,7 +2,7 @@
  * The exit codes that are ours, of every native program and of a worker that does not get to its
  * program; docs/exit-codes.md says what follows from each.
  *
- * socketd/errors.py and socketd/spawner.py have those that the master has to know, and a test holds
+ * socketd/errors.py and socketd/workers/spawner.py have those that the master has to know, and a test holds
  * them against each other.
  */
 #ifndef SOCKETD_EXITS_H

@@ -1,12 +1,12 @@
 /*
  * The plan: all that the native side has to know of a service, in one structure.
  *
- * Owns the layout, which socketd/plan.py has too (a test holds the two against each other), and the
+ * Owns the layout, which socketd/workers/plan.py has too (a test holds the two against each other), and the
  * check of what is said to be a plan. Must not know what is done with it.
  *
  * The master writes it into a memory file and seals that, so it is checked once and cannot change
  * afterwards. Behind the fields come tables and texts, each of which a span leads to. To add a field,
- * add it here and in socketd/plan.py, count PLAN_VERSION up in both, and have plan_check() look
+ * add it here and in socketd/workers/plan.py, count PLAN_VERSION up in both, and have plan_check() look
  * at it.
  */
 #ifndef SOCKETD_PLAN_H
@@ -21,7 +21,7 @@
 #define PLAN_MAGIC UINT32_C(0x736B7001)
 #define PLAN_VERSION 1U
 
-/* How far the process has got that workers are forked from, as in socketd/readiness.py. */
+/* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
 
 enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL };

@@ -23,6 +23,9 @@ class ExitCode(enum.IntEnum):
     NOT_FOUND = 127
 
 
+WORKER_FAILED_STATUS = 111  # of a worker, never of a command; docs/exit-codes.md
+
+
 class SocketdError(Exception):
     """Base of every error that is reported in one line and ends the command."""
 

@@ -20,7 +20,7 @@
 #define FIRST_CALL_MAGIC UINT32_C(0x736B6801)
 
 /* What has to be known before the program is held; the rest comes with the descriptors, in the plan.
- * socketd/plan.py has the layout, too. */
+ * socketd/workers/plan.py has the layout, too. */
 struct first_call {
     uint32_t magic;
     uint32_t level;

@@ -22,7 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* socketd/holding.py has it, too. What follows are the five digits of an autobound address, unix(7). */
+/* socketd/workers/holding.py has it, too. What follows are the five digits of an autobound address, unix(7). */
 #define INVITATION "socketd@"
 enum { NAME_DIGITS = 5, MOST_WAITING = 4096 };
 

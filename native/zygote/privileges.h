@@ -1,7 +1,7 @@
 /*
  * What the template gives up before its first worker.
  *
- * Owns the order of the system calls, which socketd/privileges.py has too. Must not know users by
+ * Owns the order of the system calls, which socketd/programs/privileges.py has too. Must not know users by
  * name: whoever has written the plan has looked them up.
  */
 #ifndef SOCKETD_PRIVILEGES_H

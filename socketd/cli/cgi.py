@@ -15,18 +15,18 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from socketd import estate
-from socketd.address import Address, UnixAddress, parse_listen, place_of
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
-from socketd.config import ServiceSettings
+from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
+from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode, SystemFailureError, UsageError
-from socketd.front import FrontKind, pass_on
-from socketd.program import Program, locate
-from socketd.readiness import AT_FORK, ReadyLevel
-from socketd.settings.build import USUAL_MODE, Builder, Surroundings, with_rights
+from socketd.master import snapshot as estate
+from socketd.programs.cgi import FrontKind, pass_on
+from socketd.programs.cgi_start import best_start
+from socketd.programs.command import Program, locate
+from socketd.settings.address import Address, UnixAddress, parse_listen, place_of
+from socketd.settings.readiness import AT_FORK, ReadyLevel
 from socketd.settings.values import Values
-from socketd.start import best_start
 
 _FOLDER_VARIABLE = "SOCKETD_CGI_FOLDER"  # for the next version of ourselves
 _SOCKET_NAME = "requests.sock"

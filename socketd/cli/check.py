@@ -10,11 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from socketd import estate
-from socketd.accounts import find_group, find_user
-from socketd.address import TcpAddress, UnixAddress
-from socketd.config import ServiceSettings
-from socketd.configfile import (
+from socketd.config.build import USUAL_MODE, Builder, Surroundings
+from socketd.config.file import (
     Findings,
     Listening,
     ServiceTable,
@@ -24,13 +21,16 @@ from socketd.configfile import (
     parse,
     settings_in,
 )
+from socketd.config.services import ServiceSettings
 from socketd.errors import ConfigurationError, SocketdError
-from socketd.listeners import check_unix, resolve_tcp
-from socketd.privileges import look_up
-from socketd.settings.build import USUAL_MODE, Builder, Surroundings
+from socketd.loop.listeners import check_unix, resolve_tcp
+from socketd.loop.socketfile import find_owner
+from socketd.master import snapshot as estate
+from socketd.programs.privileges import look_up
+from socketd.settings.address import TcpAddress, UnixAddress
 from socketd.settings.table import Setting
 from socketd.settings.values import Values
-from socketd.socketfile import find_owner
+from socketd.system.accounts import find_group, find_user
 
 _Input = TypeVar("_Input")
 

@@ -9,9 +9,9 @@ import socket
 
 from socketd.cli import console
 from socketd.cli.options import CommandLine
-from socketd.client import connect_tcp, connect_unix, port_name, wait_for_server
 from socketd.errors import ConnectError, ExitCode, RelayError, UsageError
-from socketd.relay import Relay, RelaySettings, Sink, Source
+from socketd.relay.client import connect_tcp, connect_unix, port_name, wait_for_server
+from socketd.relay.relay import Relay, RelaySettings, Sink, Source
 
 
 def relay_settings(line: CommandLine) -> RelaySettings:
@@ -96,7 +96,7 @@ def _limit_seconds(line: CommandLine) -> float | None:
     text = line.values.get("connect-timeout")
     if text is None:
         return None
-    from socketd.duration import LONGEST_WAIT_SECONDS, parse_duration
+    from socketd.settings.duration import LONGEST_WAIT_SECONDS, parse_duration
 
     return min(parse_duration(text, "--connect-timeout"), LONGEST_WAIT_SECONDS)
 
@@ -104,9 +104,9 @@ def _limit_seconds(line: CommandLine) -> float | None:
 def _run_with_program(line: CommandLine) -> int:
     """Put a program in the place of our stdin and stdout; return its exit code."""
     from socketd.cli.choices import choice
-    from socketd.piped import PipedProgram, start_program
-    from socketd.program import ShellUse, resolve
-    from socketd.stderr import StderrTarget
+    from socketd.programs.command import ShellUse, resolve
+    from socketd.programs.piped import PipedProgram, start_program
+    from socketd.settings.stderr import StderrTarget
 
     settings = relay_settings(line)
     environment = dict(os.environ)

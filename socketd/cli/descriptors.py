@@ -6,7 +6,7 @@ Owns what is true of them before anything is opened. Must not know what will be.
 import resource
 
 from socketd.cli.console import open_standard_descriptors
-from socketd.descriptors import close_on_exec
+from socketd.system.descriptors import close_on_exec
 
 
 def settle_descriptors() -> list[int]:

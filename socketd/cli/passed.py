@@ -8,8 +8,8 @@ from collections.abc import MutableMapping
 
 from socketd.cli.options import CommandLine
 from socketd.errors import ListenError, UsageError
-from socketd.listeners import Listener, adopt
-from socketd.systemd import take_passed_sockets
+from socketd.loop.listeners import Listener, adopt
+from socketd.operator.systemd import take_passed_sockets
 
 
 def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -> list[Listener]:

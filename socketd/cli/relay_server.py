@@ -10,16 +10,13 @@ import os
 import signal
 import socket
 
-from socketd.address import Address, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.client import be_quiet, carry_own_streams
 from socketd.cli.given import given
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config import DEFAULT_BACKLOG
-from socketd.directory import absolute
-from socketd.environment import peer_of
+from socketd.config.services import DEFAULT_BACKLOG
 from socketd.errors import (
     ExitCode,
     ListenError,
@@ -28,8 +25,11 @@ from socketd.errors import (
     describe_errno,
     describe_refusal,
 )
-from socketd.listeners import Listener, listen
-from socketd.pidfile import PidFile
+from socketd.loop.listeners import Listener, listen
+from socketd.operator.pidfile import PidFile
+from socketd.programs.environment import peer_of
+from socketd.settings.address import Address, UnixAddress, parse_operand
+from socketd.system.directory import absolute
 
 # accept(2): the connection that was about to be accepted has failed, not the listener.
 _TRANSIENT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH})

@@ -14,21 +14,21 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from socketd import estate as testament
-from socketd import log
-from socketd.address import InheritedAddress
 from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.cli.invocation import command
-from socketd.config import ServiceSettings
-from socketd.configfile import load
-from socketd.directory import absolute
+from socketd.config.build import Surroundings
+from socketd.config.file import load
+from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode, ListenError, UsageError
-from socketd.listeners import Listener, adopt, listen
-from socketd.master import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
-from socketd.settings.build import Surroundings
-from socketd.succession import ESTATE_VARIABLE, Estate, Successor, Will
-from socketd.systemd import PassedSocket, find_manager, take_passed_sockets
+from socketd.loop.listeners import Listener, adopt, listen
+from socketd.master import snapshot as testament
+from socketd.master.loop import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
+from socketd.master.reexec import ESTATE_VARIABLE, Estate, Successor, Will
+from socketd.operator import log
+from socketd.operator.systemd import PassedSocket, find_manager, take_passed_sockets
+from socketd.settings.address import InheritedAddress
+from socketd.system.directory import absolute
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ import dataclasses
 import os
 import signal
 
-from socketd import log
-from socketd.address import Address, InheritedAddress, UnixAddress, parse_operand
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.choices import choice
@@ -17,20 +15,22 @@ from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.given import given, refuse
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config import ServiceSettings
-from socketd.directory import absolute
+from socketd.config.build import Builder, Surroundings, behind, why_no_front, with_rights
+from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode
-from socketd.front import FrontKind, put_behind, unwrap
-from socketd.listeners import Listener, listen
-from socketd.master import STOP_SIGNALS, Master
-from socketd.pidfile import PidFile
+from socketd.loop.listeners import Listener, listen
+from socketd.master.loop import STOP_SIGNALS, Master
+from socketd.operator import log
+from socketd.operator.pidfile import PidFile
+from socketd.operator.systemd import find_manager
 from socketd.pool import PoolSettings, Strategy
-from socketd.products import is_built
-from socketd.program import Program
-from socketd.settings.build import Builder, Surroundings, behind, why_no_front, with_rights
+from socketd.programs.cgi import FrontKind, put_behind, unwrap
+from socketd.programs.command import Program
+from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
+from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Values
-from socketd.stderr import StderrTarget
-from socketd.systemd import find_manager
+from socketd.system.directory import absolute
+from socketd.system.products import is_built
 
 _CLASSIC_NAMES = {
     signal.SIGTERM: "Termination signal",

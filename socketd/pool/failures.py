@@ -8,7 +8,7 @@ part in that. An exit status is the program's own, which may be 126, 127 or anyt
 client may be able to choose it: were it a failure, one client could have all others wait.
 """
 
-from socketd.messages import WorkerExited
+from socketd.pool.messages import WorkerExited
 from socketd.pool.states import WorkerState
 
 

@@ -25,7 +25,9 @@ Most programs know nothing of that, and go on to the end of it.
 
 from typing import assert_never
 
-from socketd.messages import (
+from socketd.pool.backoff import Restraint
+from socketd.pool.failures import describe_exit, is_failure
+from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
     CloseListener,
@@ -51,8 +53,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.backoff import Restraint
-from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.phase import Phase as Phase
 from socketd.pool.phase import PoolState
 from socketd.pool.register import Register

@@ -50,7 +50,7 @@ from socketd.pool.template_messages import (
     TemplateTimer,
     TimerDue,
 )
-from socketd.readiness import Readiness, ReadyLevel
+from socketd.settings.readiness import Readiness, ReadyLevel
 
 _STEADY_SECONDS = 1.0
 _FIRST_LOOK_SECONDS = 0.001

@@ -6,7 +6,7 @@ Owns the values alone. Must not know who makes or runs them. A template is named
 import enum
 from dataclasses import dataclass
 
-from socketd.readiness import ReadyLevel
+from socketd.settings.readiness import ReadyLevel
 
 
 class TemplateTimer(enum.Enum):

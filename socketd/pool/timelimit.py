@@ -12,7 +12,7 @@ reload changes is that of the connections which come afterwards.
 import heapq
 from dataclasses import dataclass
 
-from socketd.messages import (
+from socketd.pool.messages import (
     ArmTimer,
     Command,
     DisarmTimer,

@@ -10,21 +10,18 @@ and `cgi` (socketd cgi). If one is missing, a comment on the row says why. Clien
 module and pays for every import; see kinds.py.
 """
 
+from socketd.settings.compound import Command, Limits, RequestVariables, Variables
 from socketd.settings.kinds import (
     Account,
     Accounts,
     Choice,
-    Command,
     Count,
     Duration,
     Kind,
-    Limits,
     Octal,
     Path,
-    RequestVariables,
     Switch,
     User,
-    Variables,
 )
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids

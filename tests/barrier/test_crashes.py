@@ -25,9 +25,9 @@ VARIANTS = {
 }
 # So that a test which has come to try nothing is noticed.
 _AT_LEAST = {
-    "": ("Service.look", "Service.state", "Crew.distrust", "Board.find", "Pool.handle"),
+    "": ("Service.look", "Service.state", "Crew.on_stopped", "Board.find", "Pool.handle"),
     "PythonSpawner.": ("spawn",),
-    "NativeSpawner.": ("bury", "spawn"),
+    "NativeSpawner.": ("on_exit", "spawn"),
     "Hold.": ("look",),
 }
 

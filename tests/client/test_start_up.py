@@ -35,11 +35,13 @@ OURS = {
     "socketd.cli.options",
     "socketd.cli.report",
     "socketd.cli.socket",
-    "socketd.client",
-    "socketd.crlf",
+    "socketd.relay.client",
+    "socketd.relay.crlf",
     "socketd.errors",
-    "socketd.linklocal",
     "socketd.relay",
+    "socketd.system",
+    "socketd.system.linklocal",
+    "socketd.relay.relay",
 }
 
 # What these load themselves differs from one version of Python to the next; the weight is here.

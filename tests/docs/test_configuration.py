@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from socketd.configfile import load
-from socketd.settings.build import Surroundings
+from socketd.config.build import Surroundings
+from socketd.config.file import load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

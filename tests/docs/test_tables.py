@@ -12,8 +12,8 @@ from socketd.cli import clicked
 from socketd.cli.completion import script
 from socketd.cli.given import given
 from socketd.cli.options import help_text, parse, usage
-from socketd.configfile import Findings
-from socketd.configfile import parse as parse_file
+from socketd.config.file import Findings
+from socketd.config.file import parse as parse_file
 from socketd.settings import table
 from socketd.settings.kinds import Choice
 

@@ -12,7 +12,7 @@ from harness import scgi
 from harness.clients import connect, dribbling, read_all
 from harness.fastcgi import Peer, Record, Type, begin, encode, encode_pairs, request, stream
 from harness.servers import Server
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 from .conftest import Script, Start
 from .wrappers import HEAD, end_of

@@ -8,7 +8,7 @@ import pytest
 
 from harness.native import build_variant
 from harness.servers import Server
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 # What a program answers that shows what it has been given.
 SHOW = """#!/bin/sh

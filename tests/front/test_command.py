@@ -13,7 +13,7 @@ from harness.clients import Place, connect
 from harness.servers import Server
 from harness.supervisors import SOCKETD, run_socketd
 from harness.waiting import wait_for
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 from .conftest import Script
 
@@ -101,7 +101,7 @@ def test_python_script_is_prepared_ahead(start: Start, script: Script) -> None:
 
 def test_static_program_falls_back_by_itself(start: Start) -> None:
     """What nothing can be preloaded into is executed for each request, and a warning says so."""
-    from socketd.products import ZYGOTE as EXECUTABLE
+    from socketd.system.products import ZYGOTE as EXECUTABLE
 
     server = start("--scgi", "127.0.0.1:0", EXECUTABLE, is_quiet=False)
 

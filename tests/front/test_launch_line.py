@@ -14,9 +14,9 @@ from harness import scgi
 from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
-from socketd.front import unwrap
-from socketd.products import is_built
-from socketd.program import Program
+from socketd.programs.cgi import unwrap
+from socketd.programs.command import Program
+from socketd.system.products import is_built
 
 from .conftest import Script
 

@@ -17,8 +17,7 @@ from harness.processes import marked
 from harness.servers import run_socket
 from harness.supervisors import Supervisor
 from harness.waiting import wait_for
-from socketd.front import HOLD_SCRIPT
-from socketd.products import is_built
+from socketd.system.products import HOLD_SCRIPT, is_built
 
 from .conftest import SHOW, Script, Start
 

@@ -11,7 +11,7 @@ from harness.clients import Place, connect, read_all
 from harness.processes import all_processes
 from harness.servers import Server
 from harness.supervisors import SOCKETD
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 from .conftest import Script
 

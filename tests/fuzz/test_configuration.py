@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzz.texts import LONG_NUMBER, ODD, mixed
-from socketd.config import ServiceSettings
-from socketd.configfile import load
+from socketd.config.build import Surroundings
+from socketd.config.file import load
+from socketd.config.services import ServiceSettings
 from socketd.errors import ConfigurationError
-from socketd.settings.build import Surroundings
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin"}, {"web": 2})
 ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'

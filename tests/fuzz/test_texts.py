@@ -13,8 +13,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzz.texts import LONG_NUMBER, mixed, words
-from socketd.accounts import check_name, parse_user
-from socketd.address import (
+from socketd.cli import options
+from socketd.cli.serve import settings_of
+from socketd.errors import (
+    ListenError,
+    ProgramError,
+    SocketdError,
+    SystemFailureError,
+    UsageError,
+)
+from socketd.operator.systemd import find_manager, take_passed_sockets
+from socketd.programs.command import ShellUse, resolve
+from socketd.settings.address import (
     Address,
     InheritedAddress,
     TcpAddress,
@@ -23,20 +33,10 @@ from socketd.address import (
     parse_operand,
     place_of,
 )
-from socketd.cli import options
-from socketd.cli.serve import settings_of
-from socketd.duration import parse_duration
-from socketd.errors import (
-    ListenError,
-    ProgramError,
-    SocketdError,
-    SystemFailureError,
-    UsageError,
-)
-from socketd.filemode import parse_mode
-from socketd.program import ShellUse, resolve
+from socketd.settings.duration import parse_duration
+from socketd.settings.filemode import parse_mode
 from socketd.settings.kinds import BadValueError, Count
-from socketd.systemd import find_manager, take_passed_sockets
+from socketd.system.accounts import check_name, parse_user
 
 ADDRESS_PARTS = ("tcp:", "unix:", "fd:", "/", ":", "[", "]", "::1", "localhost", "web", "#1", "-")
 # What a manager may call a socket, see sd_listen_fds(3).

@@ -14,19 +14,19 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from socketd.board import Board
-from socketd.crew import Crew
-from socketd.doorbell import Doorbell
-from socketd.holding import Hold
-from socketd.launch import Template
-from socketd.listeners import Listener
+from socketd.loop.doorbell import Doorbell
+from socketd.loop.listeners import Listener
+from socketd.master.endpoint import Service
+from socketd.master.ward import Ward
+from socketd.operator.title import Title
 from socketd.pool import Pool, TimeLimit
 from socketd.pool.template_life import TemplateLife
-from socketd.service import Service
-from socketd.template import NativeSpawner
-from socketd.title import Title
-from socketd.ward import Ward
-from socketd.worker import PythonSpawner
+from socketd.workers.board import Board
+from socketd.workers.holding import Hold
+from socketd.workers.launch import Template
+from socketd.workers.processes import Crew
+from socketd.workers.python_worker import PythonSpawner
+from socketd.workers.templates import NativeSpawner
 
 SERVICE_VARIABLE = "SOCKETD_TEST_SERVICE"
 SERVICE = os.environ.get(SERVICE_VARIABLE, "broken")

@@ -9,16 +9,16 @@ import socket
 from collections.abc import Sequence
 from typing import cast
 
-from socketd.address import InheritedAddress
-from socketd.config import ServiceSettings
-from socketd.front import Front
-from socketd.plan import FIELDS, GROUP, HEADER, LIMIT, SPAN, encode
+from socketd.config.services import ServiceSettings
 from socketd.pool import PoolSettings
-from socketd.privileges import Privileges
-from socketd.program import Program
-from socketd.readiness import ReadyLevel
-from socketd.spawner import WorkerPlan
-from socketd.stderr import StderrTarget
+from socketd.programs.cgi import Front
+from socketd.programs.command import Program
+from socketd.programs.privileges import Privileges
+from socketd.settings.address import InheritedAddress
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.stderr import StderrTarget
+from socketd.workers.plan import FIELDS, GROUP, HEADER, LIMIT, SPAN, encode
+from socketd.workers.spawner import WorkerPlan
 
 NOBODY_S_PRIVILEGES = Privileges()
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.native import BUILDS
 from harness.servers import Server
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 ADDRESSES = "sanitize-hold-address"
 # Set by `make sanitized`: every program that a test holds is held by an object that checks itself.
@@ -18,8 +18,8 @@ IS_WANTED = bool(os.environ.get("SOCKETD_SANITIZE_HOLD"))
 # The server, with another object than that of the package.
 _CALL = """
 import sys
-import socketd.launch
-socketd.launch.HOLD_OBJECT = {path!r}
+import socketd.workers.launch
+socketd.workers.launch.HOLD_OBJECT = {path!r}
 from socketd.cli.socket import main
 sys.argv = sys.argv[1:]
 sys.exit(main())

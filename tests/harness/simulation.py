@@ -7,7 +7,9 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from socketd.messages import (
+from socketd.loop.wheel import Timer, Wheel
+from socketd.pool import Pool, PoolSettings
+from socketd.pool.messages import (
     ArmTimer,
     Command,
     DisarmTimer,
@@ -22,8 +24,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings
-from socketd.wheel import Timer, Wheel
 
 EXIT_SECONDS = 0.0005
 

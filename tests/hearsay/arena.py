@@ -27,9 +27,9 @@ from harness.clients import connect, exchange  # noqa: E402
 from harness.processes import ProcessView, children_of, view  # noqa: E402
 from harness.supervisors import Supervisor  # noqa: E402
 from harness.waiting import wait_for  # noqa: E402
-from socketd import board as layout  # noqa: E402
-from socketd.board import RECORD_SIZE, SlotState  # noqa: E402
 from socketd.settings.table import MOST_WORKERS  # noqa: E402
+from socketd.workers import board as layout  # noqa: E402
+from socketd.workers.board import RECORD_SIZE, SlotState  # noqa: E402
 
 _STATES = 64
 _RECORDS = _STATES + MOST_WORKERS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hearsay.arena import ATTACKS
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 pytestmark = [
     pytest.mark.slow,

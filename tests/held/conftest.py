@@ -11,7 +11,7 @@ import pytest
 
 from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 Start = Callable[..., Server]
 Compile = Callable[..., str]

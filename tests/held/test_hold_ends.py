@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.clients import exchange
-from socketd.front import HOLD_SCRIPT
+from socketd.system.products import HOLD_SCRIPT
 
 from .conftest import Start
 

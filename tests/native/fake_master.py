@@ -17,11 +17,11 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from harness.plans import NOBODY_S_PRIVILEGES, encoded, worker_plan
-from socketd.board import Board, SlotState
-from socketd.front import Front
-from socketd.plan import seal
-from socketd.privileges import Privileges
-from socketd.readiness import ReadyLevel
+from socketd.programs.cgi import Front
+from socketd.programs.privileges import Privileges
+from socketd.settings.readiness import ReadyLevel
+from socketd.workers.board import Board, SlotState
+from socketd.workers.plan import seal
 
 CAP_SECONDS = 20.0
 _STEP_SECONDS = 0.002

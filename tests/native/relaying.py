@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from harness.plans import NOBODY_S_PRIVILEGES
 from harness.processes import ProcessView, children_of, view
-from socketd.privileges import Privileges
-from socketd.readiness import ReadyLevel
+from socketd.programs.privileges import Privileges
+from socketd.settings.readiness import ReadyLevel
 
 from .fake_master import FakeMaster, wait_until
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from socketd import board
-from socketd.board import Board, SlotState, Step
+from socketd.workers import board
+from socketd.workers.board import Board, SlotState, Step
 
 from .evaluate import evaluate
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness import scgi
-from socketd.board import SlotState
-from socketd.front import Front
+from socketd.programs.cgi import Front
+from socketd.workers.board import SlotState
 
 from .fake_master import FakeMaster
 

@@ -13,12 +13,12 @@ import pytest
 
 from harness.plans import encoded, worker_plan
 from harness.waiting import wait_for
-from socketd.board import Board
-from socketd.front import Front
-from socketd.launch import HOLD_SIGNAL
-from socketd.plan import encode_first_call, seal
-from socketd.products import HOLD_OBJECT
-from socketd.readiness import ReadyLevel
+from socketd.programs.cgi import Front
+from socketd.settings.readiness import ReadyLevel
+from socketd.system.products import HOLD_OBJECT
+from socketd.workers.board import Board
+from socketd.workers.launch import HOLD_SIGNAL
+from socketd.workers.plan import encode_first_call, seal
 
 from .fake_master import wait_readable
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.extent import by_extent
 from harness.variables import SENT_BY_SERVERS, STOPPED
 from socketd.errors import UsageError
-from socketd.front import parse_request_variables
+from socketd.settings.request_variables import parse_request_variables
 
 pytestmark = pytest.mark.slow
 

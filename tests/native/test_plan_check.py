@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from harness.native import NATIVE
 from harness.plans import encoded, offset_of, worker_plan
-from socketd.confinement import ResourceLimit
-from socketd.front import Front
-from socketd.plan import FIELDS, HEADER
-from socketd.privileges import Identity, Privileges
-from socketd.readiness import ReadyLevel
+from socketd.programs.cgi import Front
+from socketd.programs.privileges import Identity, Privileges
+from socketd.settings.confinement import ResourceLimit
+from socketd.settings.readiness import ReadyLevel
+from socketd.workers.plan import FIELDS, HEADER
 
 CORPUS = NATIVE.parent / "tests" / "fuzz" / "corpus" / "plan"
 _SPAN = struct.Struct("=II")

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from harness.plans import offset_of
-from socketd import plan
-from socketd.errors import ExitCode
-from socketd.spawner import WORKER_FAILED_STATUS
-from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.errors import WORKER_FAILED_STATUS, ExitCode
+from socketd.workers import plan
+from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL
 
 from .evaluate import evaluate
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socketd.front import Front
+from socketd.programs.cgi import Front
 
 from .fake_master import BASE_ENVIRONMENT, FakeMaster, read_to_end
 

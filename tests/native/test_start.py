@@ -6,10 +6,10 @@ import socket
 import pytest
 
 from harness.plans import encoded, worker_plan
-from socketd.board import Board
-from socketd.confinement import ResourceLimit
-from socketd.privileges import Privileges
-from socketd.readiness import ReadyLevel
+from socketd.programs.privileges import Privileges
+from socketd.settings.confinement import ResourceLimit
+from socketd.settings.readiness import ReadyLevel
+from socketd.workers.board import Board
 
 from .fake_master import FakeMaster
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.board import SlotState, Step
+from socketd.workers.board import SlotState, Step
 
 from .fake_master import CAP_SECONDS, FakeMaster, exchange, read_to_end, wait_readable
 
@@ -26,7 +26,7 @@ _DYING_MASTER = """
 import signal, sys
 from pathlib import Path
 from native.fake_master import FakeMaster
-from socketd.board import SlotState
+from socketd.workers.board import SlotState
 
 with FakeMaster(Path(sys.argv[1])) as master:
     master.start(int(sys.argv[2]))

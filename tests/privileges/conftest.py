@@ -11,22 +11,22 @@ import pytest
 
 from harness.clients import TIMEOUT_SECONDS, read_all
 from harness.waiting import wait_for
-from socketd.address import InheritedAddress
-from socketd.board import Board, SlotState
-from socketd.children import Children
-from socketd.config import ServiceSettings
-from socketd.confinement import Confinement
-from socketd.doorbell import Doorbell
-from socketd.ledger import Ledger
+from socketd.config.services import ServiceSettings
+from socketd.loop.doorbell import Doorbell
+from socketd.loop.reaper import reap
+from socketd.loop.wheel import Wheel
 from socketd.pool import PoolSettings
-from socketd.products import is_built
-from socketd.program import Program
-from socketd.readiness import AT_FORK, Readiness, ReadyLevel
-from socketd.reaper import reap
-from socketd.spawner import Spawner, WorkerPlan
-from socketd.template import NativeSpawner
-from socketd.wheel import Wheel
-from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
+from socketd.programs.command import Program
+from socketd.settings.address import InheritedAddress
+from socketd.settings.confinement import Confinement
+from socketd.settings.readiness import AT_FORK, Readiness, ReadyLevel
+from socketd.system.products import is_built
+from socketd.workers.board import Board, SlotState
+from socketd.workers.children import Children
+from socketd.workers.ledger import Ledger
+from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
+from socketd.workers.spawner import Spawner, WorkerPlan
+from socketd.workers.templates import NativeSpawner
 
 CAPACITY = 4
 LEVELS = ("load", "read")
@@ -102,7 +102,7 @@ class Workers:
         def is_over() -> bool:
             for child in reap():
                 if self.spawner is not None:
-                    self.spawner.bury(child)  # type: ignore[arg-type]  # nobody is stopped here
+                    self.spawner.on_exit(child)  # type: ignore[arg-type]  # nobody is stopped here
             try:
                 os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from socketd.accounts import login_variables
-from socketd.confinement import Confinement, ResourceLimit
 from socketd.errors import ExitCode, SystemFailureError
-from socketd.privileges import Privileges, grant, look_up
+from socketd.programs.privileges import Privileges, grant, look_up
+from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.system.accounts import login_variables
 
 from .conftest import StartWorkers
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from socketd import socketfile
-from socketd.address import UnixAddress
 from socketd.errors import ListenError
-from socketd.listeners import Listener, listen
-from socketd.ownfile import inode_at
+from socketd.loop import socketfile
+from socketd.loop.listeners import Listener, listen
+from socketd.settings.address import UnixAddress
+from socketd.system.ownfile import inode_at
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change user")
 
@@ -26,7 +26,7 @@ OPEN_TO_ALL = 0o666
 # In a child that lacks it: who may change owners need not be able to ask for a socket's file.
 _WITHOUT_NET_ADMIN = """
 import ctypes, sys
-from socketd import socketfile
+from socketd.loop import socketfile
 CAP_NET_ADMIN, HEADER = 12, (ctypes.c_uint32 * 2)(0x20080522, 0)
 sets = (ctypes.c_uint32 * 6)()
 libc = ctypes.CDLL(None)
@@ -137,7 +137,7 @@ def test_it_is_not_given_away_without_the_right_to_ask(
     """Where the kernel does not say which file the socket has, what lies there is looked at."""
     script = (
         _WITHOUT_NET_ADMIN
-        + "import os, socket\nfrom socketd.address import UnixAddress\n"
+        + "import os, socket\nfrom socketd.settings.address import UnixAddress\n"
         + "from socketd.errors import ListenError\n"
         + f"there = {address(path)!r}\n"
         + "listening = socket.socket(socket.AF_UNIX)\n"
@@ -165,9 +165,8 @@ def test_it_is_not_given_away_without_the_right_to_ask(
 def test_it_is_given_away_without_the_right_to_ask(path: Path) -> None:
     """The socket that was bound is recognized by its kind and owner."""
     script = (
-        _WITHOUT_NET_ADMIN
-        + "from socketd.address import UnixAddress\nfrom socketd.listeners import listen\n"
-        + f"listen({address(path)!r}, 4)\n"
+        _WITHOUT_NET_ADMIN + "from socketd.settings.address import UnixAddress\n"
+        "from socketd.loop.listeners import listen\n" + f"listen({address(path)!r}, 4)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -202,7 +201,8 @@ def test_change_reaches_the_file(path: Path) -> None:
 def test_change_needs_no_proc(path: Path) -> None:
     """Where none is mounted a newer system call does the same."""
     script = (
-        "from socketd.address import UnixAddress\nfrom socketd.listeners import listen\n"
+        "from socketd.settings.address import UnixAddress\n"
+        "from socketd.loop.listeners import listen\n"
         f"listener = listen(UnixAddress({str(path)!r}, 0o600), 4)\n"
         f"listener.change({address(path)!r}, 4)\n"
     )
@@ -225,7 +225,8 @@ def test_refused_owner_leaves_nothing_behind(path: Path) -> None:
     """Who may not give files away is told so, and the path is free again."""
     limited = ["setpriv", "--bounding-set", "-chown", "--inh-caps", "-chown"]
     script = (
-        "from socketd.address import UnixAddress\nfrom socketd.listeners import listen\n"
+        "from socketd.settings.address import UnixAddress\n"
+        "from socketd.loop.listeners import listen\n"
         f"listen({address(path)!r}, 4)\n"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ from harness.clients import exchange
 from harness.processes import kill_marked, marked
 from harness.servers import SOCKET, clean_environment
 from harness.waiting import wait_for
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,8 +12,8 @@ import pytest
 
 from harness.processes import view
 from harness.waiting import wait_for
-from socketd.board import SlotState
-from socketd.confinement import RESOURCES, Confinement, ResourceLimit
+from socketd.settings.confinement import RESOURCES, Confinement, ResourceLimit
+from socketd.workers.board import SlotState
 
 from .conftest import StartWorkers
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 KINDS = ("native", "python")
 STOP_LEVEL = "stop"

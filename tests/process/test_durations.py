@@ -9,9 +9,9 @@ from harness.scgi import request
 from harness.servers import Server, run_socket
 from harness.supervisors import run_socketd
 from socketd.cli.options import all_options
-from socketd.products import is_built
 from socketd.settings.kinds import Duration
 from socketd.settings.table import CGI, FILE, offered
+from socketd.system.products import is_built
 
 SERVE = ("-s", "-l", "-f", "-p", "cat", "-B", "127.0.0.1", "0")
 # What an option needs beside it to be understood at all.

@@ -15,7 +15,7 @@ from harness.processes import marked
 from harness.sanitized import IS_WANTED
 from harness.servers import Server
 from harness.waiting import wait_for
-from socketd.products import ZYGOTE as EXECUTABLE
+from socketd.system.products import ZYGOTE as EXECUTABLE
 
 pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 

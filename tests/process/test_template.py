@@ -16,21 +16,21 @@ from harness.clients import connect, exchange, read_all
 from harness.processes import children_of
 from harness.servers import Line, Server
 from harness.waiting import wait_for
-from socketd.address import InheritedAddress
-from socketd.board import Board, SlotState, Step
-from socketd.children import Children
-from socketd.config import ServiceSettings
-from socketd.doorbell import Doorbell
+from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
-from socketd.ledger import Ledger
+from socketd.loop.doorbell import Doorbell
+from socketd.loop.reaper import DeadChild, reap
+from socketd.loop.wheel import Wheel
 from socketd.pool import PoolSettings
-from socketd.products import ZYGOTE, is_built
-from socketd.program import Program
-from socketd.reaper import DeadChild, reap
-from socketd.spawner import WorkerPlan
-from socketd.template import NativeSpawner
-from socketd.wheel import Wheel
-from socketd.worker import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.programs.command import Program
+from socketd.settings.address import InheritedAddress
+from socketd.system.products import ZYGOTE, is_built
+from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.children import Children
+from socketd.workers.ledger import Ledger
+from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.spawner import WorkerPlan
+from socketd.workers.templates import NativeSpawner
 
 pytestmark = [
     pytest.mark.slow,
@@ -265,7 +265,7 @@ class Master:
         def is_gone() -> bool:
             for child in reap():
                 assert isinstance(child, DeadChild)
-                self.spawner.bury(child)
+                self.spawner.on_exit(child)
             return self.spawner.is_gone
 
         wait_for(is_gone, "the template is buried")
@@ -389,8 +389,8 @@ def test_strangers_are_not_the_template(master: Master) -> None:
     """A child that is not the template is left to others, dead or stopped."""
     [pid] = templates(os.getpid())
 
-    assert not master.spawner.bury(DeadChild(pid + 1, 0, 0.0, 0))
-    master.spawner.distrust(pid + 1)
+    assert not master.spawner.on_exit(DeadChild(pid + 1, 0, 0.0, 0))
+    master.spawner.on_stopped(pid + 1)
 
     master.ask(0)
     master.wait_idle(0)

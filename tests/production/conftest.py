@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.supervisors import Supervisor
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 
 @pytest.fixture(params=["native", "python"])

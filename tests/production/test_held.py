@@ -13,7 +13,7 @@ from harness.clients import connect, exchange, read_all
 from harness.processes import children_of
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.products import is_built
+from socketd.system.products import is_built
 
 pytestmark = [
     pytest.mark.slow,

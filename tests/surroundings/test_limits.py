@@ -12,7 +12,7 @@ from harness.clients import exchange
 from harness.commands import StartCommand
 from harness.servers import SOCKET, Server
 from harness.supervisors import SOCKETD
-from socketd.products import is_built
+from socketd.system.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
 Serve = Callable[..., Server]

@@ -9,7 +9,7 @@ import pytest
 from harness.clients import exchange
 from harness.servers import Server
 from harness.supervisors import SOCKETD
-from socketd.products import is_built
+from socketd.system.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
 Serve = Callable[..., Server]

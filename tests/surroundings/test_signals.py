@@ -14,7 +14,7 @@ from harness.commands import StartCommand
 from harness.servers import SOCKET, Server
 from harness.supervisors import SOCKETD
 from harness.terminals import BackgroundJob
-from socketd.products import is_built
+from socketd.system.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
 Serve = Callable[..., Server]

@@ -11,7 +11,7 @@ from harness.clients import exchange
 from harness.servers import Server
 from harness.supervisors import SOCKETD
 from harness.waiting import wait_for
-from socketd.products import is_built
+from socketd.system.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
 Serve = Callable[..., Server]

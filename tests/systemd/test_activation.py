@@ -16,8 +16,8 @@ from harness.processes import count_descriptors
 from harness.servers import Line, Server
 from harness.waiting import wait_for
 from socketd.errors import ListenError
-from socketd.listeners import Listener, adopt
-from socketd.systemd import take_passed_sockets
+from socketd.loop.listeners import Listener, adopt
+from socketd.operator.systemd import take_passed_sockets
 
 _PID = 4711
 

@@ -14,8 +14,8 @@ from harness.clients import connect, exchange
 from harness.managers import NotifySocket
 from harness.servers import Server, run_socket
 from socketd.errors import SystemFailureError
-from socketd.systemd import Notifier, ServiceManager, find_manager
-from socketd.wheel import Wheel
+from socketd.loop.wheel import Wheel
+from socketd.operator.systemd import Notifier, ServiceManager, find_manager
 
 _WATCHDOG_USEC = 400_000
 

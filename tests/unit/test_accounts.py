@@ -5,8 +5,8 @@ import pwd
 
 import pytest
 
-from socketd.accounts import check_name, find_group, find_user, groups_of, parse_user
 from socketd.errors import SystemFailureError, UsageError
+from socketd.system.accounts import check_name, find_group, find_user, groups_of, parse_user
 
 # What the kernel takes for "leave it", by whatever way it might be written; and what is no number.
 NOBODY_AT_ALL = [

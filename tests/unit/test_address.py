@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketd.address import TcpAddress, UnixAddress, parse_operand
 from socketd.errors import ExitCode, UsageError
+from socketd.settings.address import TcpAddress, UnixAddress, parse_operand
 
 
 @pytest.mark.parametrize("text", ["/run/s", "./s", "a/b", "s/", "/"])

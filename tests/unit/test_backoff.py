@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.simulation import Simulation
-from socketd.messages import (
+from socketd.pool import Pool, PoolSettings, Strategy
+from socketd.pool.backoff import BackOff
+from socketd.pool.messages import (
     ArmTimer,
     Command,
     PoolTimer,
@@ -21,8 +23,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings, Strategy
-from socketd.pool.backoff import BackOff
 from socketd.pool.strategies import Size
 
 RETRY_DUE = TimerExpired(PoolTimer.RETRY)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketd import board as layout
-from socketd.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step, pids_on
-from socketd.records import describe_fault, peer_of
+from socketd.workers import board as layout
+from socketd.workers.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step, pids_on
+from socketd.workers.records import describe_fault, peer_of
 
 CAPACITY = 70
 STATES = 64

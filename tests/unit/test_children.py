@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from socketd.children import Child, Children
+from socketd.workers.children import Child, Children
 
 Start = Callable[..., int]
 

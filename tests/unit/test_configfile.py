@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from socketd.address import TcpAddress, UnixAddress
 from socketd.cli.check import check, show
-from socketd.config import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
-from socketd.configfile import load
-from socketd.confinement import Confinement, ResourceLimit
+from socketd.config.build import Surroundings
+from socketd.config.file import load
+from socketd.config.services import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
 from socketd.errors import ConfigurationError
-from socketd.front import Front
 from socketd.pool import PoolSettings, Strategy
-from socketd.program import Program
-from socketd.settings.build import Surroundings
-from socketd.stderr import StderrTarget
+from socketd.programs.cgi import Front
+from socketd.programs.command import Program
+from socketd.settings.address import TcpAddress, UnixAddress
+from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.settings.stderr import StderrTarget
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/x"})
 ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'

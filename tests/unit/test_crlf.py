@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketd.crlf import FromCrlf, ToCrlf, Unchanged
+from socketd.relay.crlf import FromCrlf, ToCrlf, Unchanged
 
 TEXTS = st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\0", b"\r\n", b"\xff"])).map(b"".join)
 CUTS = st.lists(st.integers(0, 40))

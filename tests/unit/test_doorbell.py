@@ -12,7 +12,7 @@ from types import FrameType
 
 import pytest
 
-from socketd.doorbell import Doorbell, open_anew
+from socketd.loop.doorbell import Doorbell, open_anew
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _DEFERRABLE = frozenset({signal.SIGUSR2})
@@ -164,7 +164,7 @@ def test_who_may_write_may_not_read(doorbell: Doorbell) -> None:
 
 def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
     """What is held back merges and is told to whoever asks; the other signals wake as ever."""
-    doorbell.muffle(_DEFERRABLE)
+    doorbell.hold_back(_DEFERRABLE)
     for _ in range(3):
         signal.raise_signal(signal.SIGUSR2)
 
@@ -178,8 +178,8 @@ def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
 
 def test_others_than_the_muffled_wake(doorbell: Doorbell) -> None:
     """What is held back is exactly what was said last."""
-    doorbell.muffle(frozenset({signal.SIGUSR1}))
-    doorbell.muffle(frozenset({signal.SIGUSR2}))
+    doorbell.hold_back(frozenset({signal.SIGUSR1}))
+    doorbell.hold_back(frozenset({signal.SIGUSR2}))
     signal.raise_signal(signal.SIGUSR2)
     assert not is_rung(doorbell)
 
@@ -190,10 +190,10 @@ def test_others_than_the_muffled_wake(doorbell: Doorbell) -> None:
 
 def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
     """What was held back wakes as soon as it is let through, and so does what comes later."""
-    doorbell.muffle(_DEFERRABLE)
+    doorbell.hold_back(_DEFERRABLE)
     signal.raise_signal(signal.SIGUSR2)
 
-    doorbell.unmuffle()
+    doorbell.let_through()
 
     for _ in range(2):
         assert is_rung(doorbell)
@@ -203,10 +203,10 @@ def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
 
 def test_muffling_twice_is_muffling_once(doorbell: Doorbell) -> None:
     """One unmuffling is enough, and one too many is harmless."""
-    doorbell.muffle(_DEFERRABLE)
-    doorbell.muffle(_DEFERRABLE)
-    doorbell.unmuffle()
-    doorbell.unmuffle()
+    doorbell.hold_back(_DEFERRABLE)
+    doorbell.hold_back(_DEFERRABLE)
+    doorbell.let_through()
+    doorbell.let_through()
 
     signal.raise_signal(signal.SIGUSR2)
 
@@ -217,7 +217,7 @@ def test_hanging_up_leaves_no_signal_blocked() -> None:
     """A doorbell that ends muffled leaves the mask as it found it, and no signal for later."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with Doorbell(_SIGNALS) as doorbell:
-        doorbell.muffle(_DEFERRABLE)
+        doorbell.hold_back(_DEFERRABLE)
         signal.raise_signal(signal.SIGUSR2)
 
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.environment import Peer, base_environment, connection_variables, peer_of
+from socketd.programs.environment import Peer, base_environment, connection_variables, peer_of
 
 _HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 Pair = tuple[socket.socket, socket.socket, object]

@@ -10,21 +10,21 @@ from fuzz.texts import mixed
 from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
-from socketd import estate as testament
-from socketd.address import Address, InheritedAddress, TcpAddress, UnixAddress
-from socketd.config import ServiceSettings
-from socketd.confinement import Confinement, ResourceLimit
-from socketd.crew import CrewState
+from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
-from socketd.ledger import Slot
-from socketd.listeners import ListenerState
-from socketd.messages import PoolTimer
+from socketd.loop.listeners import ListenerState
+from socketd.master import snapshot as testament
+from socketd.master.endpoint import ServiceState
+from socketd.master.endpoints import Heir
+from socketd.master.reexec import Estate
+from socketd.operator.systemd import PassedSocket
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
-from socketd.program import Program
-from socketd.roster import Heir
-from socketd.service import ServiceState
-from socketd.succession import Estate
-from socketd.systemd import PassedSocket
+from socketd.pool.messages import PoolTimer
+from socketd.programs.command import Program
+from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
+from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.workers.ledger import Slot
+from socketd.workers.processes import CrewState
 
 
 def heir(address: Address) -> Heir:

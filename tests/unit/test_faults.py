@@ -2,7 +2,7 @@
 
 import pytest
 
-from socketd.faults import describe, trace
+from socketd.master.faults import describe, trace
 
 
 class UnprintableError(Exception):

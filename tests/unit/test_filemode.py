@@ -5,7 +5,7 @@ import re
 import pytest
 
 from socketd.errors import UsageError
-from socketd.filemode import parse_mode
+from socketd.settings.filemode import parse_mode
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 import socketd
 from harness.waiting import wait_for
-from socketd import kin
+from socketd.workers import kin
 
 PACKAGE = Path(socketd.__file__).parent
 NOBODY = (-(2**31), -2, -1, 0, 1, 2**31 - 1, 2**31, 2**63)

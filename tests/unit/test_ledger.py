@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketd.board import Board, SlotState, Step
-from socketd.children import Children
-from socketd.ledger import Ledger, Slot
+from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.children import Children
+from socketd.workers.ledger import Ledger, Slot
 
 CAPACITY = 8
 

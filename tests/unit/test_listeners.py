@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.waiting import wait_for
-from socketd.address import Address, TcpAddress, UnixAddress
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError
-from socketd.listeners import Listener, listen
+from socketd.loop.listeners import Listener, listen
+from socketd.settings.address import Address, TcpAddress, UnixAddress
 
 Open = Callable[..., Listener]
 

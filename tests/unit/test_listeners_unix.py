@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from socketd.address import UnixAddress
 from socketd.errors import ExitCode, ListenError
-from socketd.listeners import listen
+from socketd.loop.listeners import listen
+from socketd.settings.address import UnixAddress
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.loadable import why_not_loadable
+from socketd.programs.loadable import why_not_loadable
 
 CAT = shutil.which("cat") or "/bin/cat"
 MACHINE_OFFSET = 18

@@ -13,10 +13,10 @@ from typing import NoReturn
 
 import pytest
 
-from socketd import log
 from socketd.errors import SystemFailureError
-from socketd.log import EVENTS, LogFormat, LogLevel
-from socketd.log_targets import (
+from socketd.operator import log
+from socketd.operator.log import EVENTS, LogFormat, LogLevel
+from socketd.operator.log_targets import (
     FileTarget,
     JournalTarget,
     Outlet,

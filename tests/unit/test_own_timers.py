@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from socketd.wheel import OwnTimers, Wheel
+from socketd.loop.wheel import OwnTimers, Wheel
 
 
 def direct(action: Callable[[], None]) -> None:

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.plans import decode, encoded, worker_plan
-from socketd import plan as module
-from socketd.config import ServiceSettings
-from socketd.confinement import RESOURCES, ResourceLimit
-from socketd.front import Front
-from socketd.plan import encode, encode_first_call, seal
-from socketd.privileges import Identity, Privileges
-from socketd.program import Program
-from socketd.readiness import ReadyLevel
-from socketd.spawner import WorkerPlan
-from socketd.stderr import StderrTarget
+from socketd.config.services import ServiceSettings
+from socketd.programs.cgi import Front
+from socketd.programs.command import Program
+from socketd.programs.privileges import Identity, Privileges
+from socketd.settings.confinement import RESOURCES, ResourceLimit
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.stderr import StderrTarget
+from socketd.workers import plan as module
+from socketd.workers.plan import encode, encode_first_call, seal
+from socketd.workers.spawner import WorkerPlan
 
 # How else the native side gets them, or why it does not need them.
 NOT_IN_PLAN = {

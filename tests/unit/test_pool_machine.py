@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from socketd.messages import (
+from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
+from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
     CloseListener,
@@ -33,7 +34,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.policy import Phase
 from socketd.pool.strategies import Size
 

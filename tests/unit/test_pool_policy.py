@@ -2,7 +2,8 @@
 
 import pytest
 
-from socketd.messages import (
+from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
+from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
     CloseListener,
@@ -25,7 +26,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.policy import Phase
 from socketd.pool.settings import KILL_SECONDS
 from socketd.pool.states import ImpossibleMoveError

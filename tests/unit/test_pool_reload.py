@@ -1,6 +1,7 @@
 """A reload: the new generation comes up before the old one leaves, within the maximum."""
 
-from socketd.messages import (
+from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
+from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
     Command,
@@ -14,7 +15,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.policy import Phase
 from socketd.pool.strategies import Size
 

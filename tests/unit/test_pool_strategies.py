@@ -2,7 +2,8 @@
 
 import pytest
 
-from socketd.messages import (
+from socketd.pool import Pool, PoolSettings, Strategy
+from socketd.pool.messages import (
     ArmTimer,
     Command,
     PoolTimer,
@@ -14,7 +15,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import Pool, PoolSettings, Strategy
 from socketd.pool.strategies import Size, rule_for
 
 QUIET = 30.0

@@ -6,9 +6,9 @@ import socket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from socketd import procfs
-from socketd.holding import is_in_set, is_polled
-from socketd.procfs import Call, Status, legible, parse_call, parse_children, parse_status
+from socketd.system import procfs
+from socketd.system.procfs import Call, Status, legible, parse_call, parse_children, parse_status
+from socketd.workers.holding import is_in_set, is_polled
 
 NUMBERS = st.integers(0, 2**64 - 1)
 OWN = os.getpid()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from socketd.errors import ExitCode, ProgramError
-from socketd.program import SHELL, Program, ShellUse, resolve
+from socketd.programs.command import SHELL, Program, ShellUse, resolve
 
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LC_ALL": "C"}
 # Programs that print what they are given and change nothing; then what a shell treats specially.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.waiting import wait_for
-from socketd.reaper import DeadChild, StoppedChild, reap
+from socketd.loop.reaper import DeadChild, StoppedChild, reap
 
 Start = Callable[..., int]
 

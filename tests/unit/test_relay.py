@@ -10,7 +10,7 @@ import pytest
 
 from harness.waiting import wait_for
 from socketd.errors import RelayError
-from socketd.relay import Relay, RelaySettings, Sink, Source
+from socketd.relay.relay import Relay, RelaySettings, Sink, Source
 
 LARGE = bytes(range(256)) * 8192  # 2 MiB: more than every buffer on the way
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketd.board import Board
-from socketd.children import Children
+from socketd.loop.wheel import Wheel
+from socketd.master.remains import Remains
 from socketd.pool import PoolSettings, Strategy
-from socketd.remains import Remains
 from socketd.settings.table import MOST_WORKERS
-from socketd.wheel import Wheel
+from socketd.workers.board import Board
+from socketd.workers.children import Children
 
 POOL = PoolSettings(1, 2, Strategy.EAGER, 30.0, 30.0)
 
@@ -74,7 +74,7 @@ def test_stop_has_the_steps_of_any_other(children: list[int]) -> None:
 
     for pid in children:
         assert os.waitpid(pid, 0) == (pid, signal.SIGTERM)
-        remains.bury(pid)
+        remains.on_exit(pid)
     assert remains.is_gone
     assert wheel.next_due() is None
 

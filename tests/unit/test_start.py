@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from socketd.front import HOLD_SCRIPT
-from socketd.program import Program
-from socketd.readiness import ReadyLevel
-from socketd.start import best_start
+from socketd.programs.cgi_start import best_start
+from socketd.programs.command import Program
+from socketd.settings.readiness import ReadyLevel
+from socketd.system.products import HOLD_SCRIPT
 
 
 def start_of(folder: Path, first_line: str) -> tuple[Program, Program, ReadyLevel]:

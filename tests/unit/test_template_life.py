@@ -35,7 +35,7 @@ from socketd.pool.template_messages import (
     TemplateTimer,
     TimerDue,
 )
-from socketd.readiness import Readiness, ReadyLevel
+from socketd.settings.readiness import Readiness, ReadyLevel
 
 AT_READ = Readiness(ReadyLevel.READ)
 

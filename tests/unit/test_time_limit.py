@@ -2,7 +2,8 @@
 
 import pytest
 
-from socketd.messages import (
+from socketd.pool import PoolSettings, TimeLimit
+from socketd.pool.messages import (
     ArmTimer,
     Command,
     DisarmTimer,
@@ -14,7 +15,6 @@ from socketd.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool import PoolSettings, TimeLimit
 
 EXPIRED = TimerExpired(PoolTimer.LIMIT)
 

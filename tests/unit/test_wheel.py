@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from socketd.wheel import Timer, Wheel
+from socketd.loop.wheel import Timer, Wheel
 
 LEVELS = 7
 SLOTS = 64

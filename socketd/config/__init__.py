@@ -1,0 +1,1 @@
+"""From what an operator has written to the settings of services."""

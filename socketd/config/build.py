@@ -1,0 +1,323 @@
+"""From what an operator has set to the settings of a service: one way for every front end.
+
+Owns the rules between settings. Must not know how a value was read, nor how a problem is worded:
+problems are noted, and whoever asked for the settings looks whether there are any.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.errors import ExitCode, ProgramError
+from socketd.pool import PoolSettings, Strategy
+from socketd.programs.cgi import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
+from socketd.programs.command import Program, ShellUse, locate, resolve
+from socketd.programs.environment import base_environment
+from socketd.relay.relay import RelaySettings
+from socketd.settings.address import Address, InheritedAddress, UnixAddress
+from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.settings.readiness import Readiness, ReadyLevel
+from socketd.settings.stderr import StderrTarget
+from socketd.settings.values import Problem, Values
+from socketd.system.accounts import login_variables, parse_user
+from socketd.system.products import NOT_BUILT, is_built
+
+DEFAULT_MAXIMUM = 256
+USUAL_MODE = 0o660  # of a UNIX socket's path, where the front end does not leave it to the umask
+_NOWHERE = Program("/", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What settings are read against: the server's environment, and what it has.
+
+    `passed` counts the sockets of each name that were handed over; None means that nobody knows, as
+    in a check. `soft_nofile` is the limit of open files that workers get back, if the server has
+    raised its own. With `relay` bytes pass through the workers.
+    """
+
+    environment: dict[str, str]
+    passed: Mapping[str, int] | None = None
+    soft_nofile: int | None = None
+    relay: RelaySettings | None = None
+
+
+@dataclass(slots=True)
+class Builder:
+    """Makes the settings of one service; `problems` holds what is wrong with them.
+
+    `found` is a program that was found already, and goes in place of what the values say.
+    """
+
+    values: Values
+    around: Surroundings
+    found: Program | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    def service(self, name: str) -> ServiceSettings:
+        """Return the settings, with an address that stands for none."""
+        values = self.values
+        kind = values.member("front", FrontKind, FrontKind.NONE)
+        worker = self.worker()
+        readiness = self.readiness(worker)
+        inherited = base_environment(self.around.environment) | self.own_variables()
+        chosen = self.program(inherited)
+        confinement = self.confinement()
+        settings = ServiceSettings(
+            name=name,
+            address=InheritedAddress(""),
+            program=_NOWHERE if isinstance(chosen, str) else chosen,
+            environment=inherited,
+            pool=self.pool(),
+            backlog=values.number("backlog") or 0,
+            stderr=values.member("stderr", StderrTarget, usual_stderr(kind)),
+            worker=worker,
+            relay=self.around.relay,
+            confinement=confinement,
+            soft_nofile=None if "nofile" in values.mapping("limits") else self.around.soft_nofile,
+            readiness=readiness,
+            linger_seconds=values.limit_seconds("linger") or 0.0,
+        )
+        if self.may_have_front(kind, worker, readiness.level):
+            cgi = put_behind(
+                kind,
+                chosen,
+                self.own_variables(),
+                self.waits(),
+                values.names("request_variables"),
+            )
+            settings = behind(settings, cgi)
+        return settings
+
+    def waits(self) -> Waits:
+        """Return how long a web server may take."""
+        kept = self.values.limit_seconds("keep_timeout")
+        head_seconds = self.values.seconds("head_timeout")
+        return Waits(head_seconds, DEFAULT_KEEP_SECONDS if kept is None else kept)
+
+    def user(self) -> tuple[str | None, str | None]:
+        """Return the user, and the group that was named with it."""
+        text = self.values.text("user")
+        return (None, None) if text is None else parse_user(text, "user")
+
+    def own_variables(self) -> dict[str, str]:
+        """Return the variables of the program that are not the server's."""
+        user, _ = self.user()
+        own = {name: str(value) for name, value in self.values.mapping("environment").items()}
+        return ({} if user is None else login_variables(user)) | own
+
+    def program(self, environment: dict[str, str]) -> Program | str:
+        """Return the program, or the folder of programs."""
+        command, root = self.values.get("program"), self.values.text("root")
+        shell = self.values.member("shell", ShellUse, ShellUse.AUTO)
+        if root is not None:
+            if command is not None:
+                self._break_rule("root", "replaces {program}: give only one of the two")
+            elif not os.path.isdir(root):
+                self._break_rule("root", f"{root!r} is not a directory")
+            return root
+        if self.found is not None:
+            return self.found
+        try:
+            if isinstance(command, tuple):
+                if shell is ShellUse.ALWAYS:
+                    self._break_rule(
+                        "program", "is a list, which is never run by a shell; see {shell}"
+                    )
+                return locate(command, environment)
+            if command is None:
+                if not self.values.wrong & {"program", "root"}:
+                    self._break_rule("program", "is missing: nothing says what to run")
+                return _NOWHERE
+            assert isinstance(command, str)
+            return resolve(command, shell, environment)
+        except ProgramError as error:
+            allowed = "a program that can be run"
+            self.problems.append(
+                Problem("program", str(error), found=command, allowed=allowed, cause=error)
+            )
+            return _NOWHERE
+
+    def may_have_front(self, kind: FrontKind, worker: WorkerKind, level: ReadyLevel) -> bool:
+        """Tell whether requests are taken off connections; what speaks against it is noted."""
+        values = self.values
+        if kind is not FrontKind.FCGI and values.has("keep_timeout"):
+            self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
+        if kind is FrontKind.NONE:
+            for key in ("root", "request_variables"):
+                if values.has(key):
+                    self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
+            return False
+        has_root = values.text("root") is not None
+        reason = why_no_front(kind, level, worker, has_root=has_root)
+        if self.around.relay is not None:
+            reason = "-c, -r and -w would change a request's bytes"
+        if reason is None and not is_built():
+            reason = NOT_BUILT
+        if reason is not None:
+            if level is ReadyLevel.FORK or worker is WorkerKind.PYTHON:
+                self._break_rule("front", reason, kind.value, _code_of(reason))
+            else:
+                self._break_rule("ready", reason, values.text("ready") or "")
+        is_known = not values.wrong & {"program", "root"}
+        return reason is None and is_known and not self.problems
+
+    def worker(self) -> WorkerKind:
+        """Return what workers are made by."""
+        kind = self.values.member("worker", WorkerKind, WorkerKind.AUTO)
+        if self.around.relay is not None:
+            if kind is WorkerKind.NATIVE:
+                self._break_rule(
+                    "worker",
+                    "cannot relay, which -c, -r and -w need; use python or leave it out",
+                    "native",
+                )
+            return WorkerKind.PYTHON
+        if kind is WorkerKind.NATIVE and not is_built():
+            self._break_rule("worker", NOT_BUILT, "native", ExitCode.SYSTEM)
+        return kind
+
+    def readiness(self, worker: WorkerKind) -> Readiness:
+        """Return how far the program is started ahead."""
+        word = self.values.text("ready") or ReadyLevel.FORK.value
+        level, is_strict = ReadyLevel(word.removesuffix("!")), word.endswith("!")
+        if level is not ReadyLevel.FORK:
+            if self.around.relay is not None:
+                self._break_rule("ready", "-c, -r and -w need a process that relays", word)
+            elif worker is WorkerKind.PYTHON:
+                self._break_rule("ready", "{worker} python has no template", word)
+            elif is_strict and not is_built():
+                self._break_rule("ready", NOT_BUILT, word, ExitCode.SYSTEM)
+        return Readiness(
+            level,
+            is_strict,
+            self.values.seconds("hold_timeout"),
+            self.values.seconds("renew_after"),
+        )
+
+    def pool(self) -> PoolSettings:
+        """Return the size of the pool, and how it changes."""
+        values = self.values
+        minimum = values.number("workers.min")
+        # Who has said how many are to wait gets so many; who has not leaves it to the load.
+        usual = Strategy.ADAPTIVE if minimum is None else Strategy.EAGER
+        strategy = values.member("workers.strategy", Strategy, usual)
+        least, most = self._size(strategy, minimum, values.number("workers.max"))
+        return PoolSettings(
+            least,
+            most,
+            strategy,
+            values.seconds("workers.idle_timeout"),
+            values.seconds("timeouts.drain"),
+            kill_seconds=values.seconds("timeouts.kill"),
+            limit_seconds=values.limit_seconds("timeouts.connection"),
+        )
+
+    def _size(
+        self, strategy: Strategy, minimum: int | None, maximum: int | None
+    ) -> tuple[int, int]:
+        least = 1 if minimum is None else minimum
+        if strategy is Strategy.FIXED:
+            if maximum is not None and maximum != least:
+                self._break_rule(
+                    "workers.max",
+                    "a fixed pool has exactly as many workers as {workers.min} says "
+                    f"({least}), not {maximum}; leave it out or change {{workers.strategy}}",
+                )
+            return least, least
+        most = max(DEFAULT_MAXIMUM, least) if maximum is None else maximum
+        if most < least:
+            why = f"{most} is less than the {least} of {{workers.min}}"
+            self._break_rule("workers.max", why)
+            return least, least
+        return least, most
+
+    def confinement(self) -> Confinement:
+        """Return what the program's process may and may not do."""
+        values = self.values
+        user, group = self.user()
+        groups = values.names("groups")
+        if groups is not None and user is None:
+            self._break_rule("groups", "needs {user}")
+        if group is not None:
+            if groups is not None:
+                self._break_rule("groups", "replaces the group in {user}: give only one of the two")
+            groups = (group,)
+        limits = []
+        for name, both in values.mapping("limits").items():
+            assert isinstance(both, tuple)
+            limits.append(ResourceLimit(name, *both))
+        return Confinement(
+            user,
+            groups,
+            values.text("directory"),
+            values.number("umask"),
+            tuple(limits),
+            values.number("nice"),
+            values.is_on("no_new_privs"),
+        )
+
+    def _break_rule(
+        self, key: str, why: str, value: str = "", exit_code: ExitCode = ExitCode.USAGE
+    ) -> None:
+        self.problems.append(Problem(key, why, value, exit_code=exit_code))
+
+
+def _code_of(reason: str) -> ExitCode:
+    return ExitCode.SYSTEM if reason is NOT_BUILT else ExitCode.USAGE
+
+
+def behind(settings: ServiceSettings, cgi: CgiProgram) -> ServiceSettings:
+    """Return the settings of a service whose program is a CGI program."""
+    confinement = settings.confinement
+    directory = confinement.directory or cgi.directory
+    return dataclasses.replace(
+        settings,
+        program=cgi.program,
+        front=cgi.front,
+        environment=cgi.environment,
+        confinement=dataclasses.replace(confinement, directory=directory),
+    )
+
+
+def with_rights(address: Address, values: Values, usual_mode: int | None) -> Address:
+    """Return an address whose UNIX path has the rights that were set."""
+    if not isinstance(address, UnixAddress):
+        return address
+    mode = values.number("listen.mode")
+    return dataclasses.replace(
+        address,
+        mode=usual_mode if mode is None else mode,
+        owner=values.text("listen.owner"),
+        group=values.text("listen.group"),
+    )
+
+
+def usual_stderr(front: FrontKind) -> StderrTarget:
+    """Return where standard error goes if nobody says: not into the answer of a CGI program."""
+    return StderrTarget.SOCKET if front is FrontKind.NONE else StderrTarget.INHERIT
+
+
+def why_no_front(
+    front: FrontKind, level: ReadyLevel, worker: WorkerKind, *, has_root: bool
+) -> str | None:
+    """Tell what speaks against a front with these settings, None if nothing does."""
+    if worker is WorkerKind.PYTHON and front is FrontKind.SCGI:
+        return "only native workers read requests"
+    if level is ReadyLevel.FORK:
+        return None
+    if front is FrontKind.FCGI:
+        return (
+            "the program is started for each request, so only fork is possible; for another level "
+            "use fcgi2cgi --to and a service with the front scgi"
+        )
+    if has_root:
+        return "a request names the program, so only fork is possible"
+    if level not in (ReadyLevel.LOAD, ReadyLevel.STOP):
+        return (
+            f"at the level {level.value} the program reads its variables before there is a request;"
+            " use load or stop"
+        )
+    return None

@@ -1,0 +1,268 @@
+"""The configuration file: every mistake in it is found in one go.
+
+Owns the way from a file to values, and from there to the settings of services; mistakes are
+described with the keys of the file. Must not know which settings there are, nor what they are for.
+"""
+
+import dataclasses
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
+from socketd.config.findings import Findings as Findings
+from socketd.config.findings import quoted
+from socketd.config.services import ServiceSettings
+from socketd.errors import ConfigurationError, UsageError, describe_errno
+from socketd.settings.address import (
+    LISTEN_FORMS,
+    Address,
+    InheritedAddress,
+    UnixAddress,
+    parse_listen,
+)
+from socketd.settings.kinds import BadValueError
+from socketd.settings.table import FILE, Setting, offered
+from socketd.settings.values import Values
+
+LISTEN = "listen"
+_MOST_BYTES = 2**24
+# A key of 10,000 parts takes tomllib seconds, in which nobody is served.
+_DEEP_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""", re.ASCII
+)
+_BYTE_ORDER_MARK = "\ufeff"  # some editors of other systems put it first
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+_NAME = "a name of up to 64 letters, digits and _ . @ -"
+LISTEN_ALLOWED = (
+    f"a list of at least one of {LISTEN_FORMS}; or tables with address, mode, owner, group"
+)
+LISTEN_MEANING = "where to listen"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One entry of `listen`: its place in the file, the address, and the permissions of a path."""
+
+    place: str
+    address: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    """A table [service.NAME] as it was read."""
+
+    name: str
+    values: Values
+    listeners: tuple[Listening, ...]
+
+    @property
+    def place(self) -> str:
+        """Return the name of the table."""
+        return f"service.{quoted(self.name)}"
+
+
+def load(path: str, around: Surroundings) -> list[ServiceSettings]:
+    """Return the settings of every listener of every service.
+
+    Raises ConfigurationError with every mistake there is.
+    """
+    findings = Findings()
+    settings = gather(path, around, findings)
+    if findings.mistakes:
+        raise ConfigurationError(path, [str(mistake) for mistake in findings.mistakes])
+    return settings
+
+
+def gather(path: str, around: Surroundings, findings: Findings) -> list[ServiceSettings]:
+    """Return the settings of every listener as far as they are valid, and record the mistakes.
+
+    Raises ConfigurationError for a file that cannot be read or is no TOML.
+    """
+    settings = []
+    for table in parse(path, findings):
+        settings += _settings_of(table, around, findings)
+    _find_duplicates(settings, findings)
+    return settings
+
+
+def parse(path: str, findings: Findings) -> list[ServiceTable]:
+    """Return the tables of services, and record the mistakes.
+
+    Raises ConfigurationError for a file that cannot be read or is no TOML.
+    """
+    document = _read_document(path)
+    for name in document:
+        if name != "service":
+            findings.add_unknown(name, name, ["service"])
+    tables = document.get("service", {})
+    if not isinstance(tables, dict) or not tables:
+        findings.add_value("service", tables, "at least one table [service.NAME]")
+        return []
+    return [_read_service(name, table, findings) for name, table in tables.items()]
+
+
+def _read_document(path: str) -> dict[str, object]:
+    try:
+        text = _read_file(path).decode().removeprefix(_BYTE_ORDER_MARK)
+        if _DEEP_KEY.search(text):
+            raise RecursionError
+        return tomllib.loads(text)
+    except OSError as error:
+        why = describe_errno(error.errno or 0)
+        raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
+    except RecursionError as error:
+        why = "lists or tables are nested too deep"
+        raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
+    except ValueError as error:  # also for a number with more digits than int() accepts
+        raise ConfigurationError(path, [f"is not TOML: {error}"]) from error
+
+
+def _read_file(path: str) -> bytes:
+    """Return what a file holds. Raises OSError, and ConfigurationError for what is no such file.
+
+    A reload happens in the loop of the master: nothing is read of which nobody knows when it comes,
+    or how much. A FIFO that nobody writes into is not even waited for to open.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ConfigurationError(path, ["cannot be read: it is no regular file"])
+    with open(fd, "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        why = f"it has more than the {_MOST_BYTES} bytes that are read"
+        raise ConfigurationError(path, [f"cannot be read: {why}"])
+    return content
+
+
+def _read_service(name: str, found: object, findings: Findings) -> ServiceTable:
+    place = f"service.{quoted(name)}"
+    if not _NAME_PATTERN.fullmatch(name):
+        findings.add_value(place, name, _NAME)
+    listeners: list[Listening] = []
+    if not isinstance(found, dict):
+        findings.add_value(place, found, "a table")
+        return ServiceTable(name, Values({}), ())
+    rest = dict(found)
+    if LISTEN in rest:
+        listeners = _read_listeners(f"{place}.{LISTEN}", rest.pop(LISTEN), findings)
+    else:
+        findings.add(f"{place}.{LISTEN}", f"is missing; allowed: {LISTEN_ALLOWED}")
+    tables = inner_tables()
+    within = {inner: rest.pop(inner) for inner in tables if inner in rest}
+    values = _read_table(place, "", rest, findings, (LISTEN, *tables))
+    for inner, table in within.items():
+        more = _read_table(f"{place}.{inner}", inner, table, findings, ())
+        values = Values({**values.given, **more.given}, values.wrong | more.wrong)
+    return ServiceTable(name, values, tuple(listeners))
+
+
+def inner_tables() -> list[str]:
+    """Return the names of the tables within a service's."""
+    tables = dict.fromkeys(setting.table for setting in offered(FILE))
+    return [table for table in tables if table not in ("", LISTEN)]
+
+
+def settings_in(table: str) -> list[Setting]:
+    """Return the settings whose keys are in a table; the empty name is the service's own table."""
+    return [setting for setting in offered(FILE) if setting.table == table]
+
+
+def _read_table(
+    place: str, table: str, found: object, findings: Findings, others: tuple[str, ...]
+) -> Values:
+    """Return the values of a table; a mistake in one value does not prevent reading the others.
+
+    `others` are keys of the table that are not settings.
+    """
+    if not isinstance(found, dict):
+        findings.add_value(place, found, "a table")
+        return Values({})
+    settings = {setting.name: setting for setting in settings_in(table)}
+    given, bad = {}, set()
+    for name, value in found.items():
+        setting = settings.get(name)
+        if setting is None:
+            known = [*others[:1], *settings, *others[1:]]
+            findings.add_unknown(f"{place}.{quoted(name)}", name, known)
+            continue
+        try:
+            given[setting.key] = setting.kind.take(value)
+        except BadValueError as error:
+            bad.add(setting.key)
+            wrong = error.inner or (("", value, setting.kind.allowed, str(error)),)
+            for inner, part, allowed, why in wrong:
+                key = f"{name}.{quoted(inner)}" if inner else name
+                findings.add_value(f"{place}.{key}", part, allowed, why)
+    return Values(given, frozenset(bad))
+
+
+def _read_listeners(place: str, found: object, findings: Findings) -> list[Listening]:
+    if not isinstance(found, list) or not found:
+        findings.add_value(place, found, LISTEN_ALLOWED)
+        return []
+    read = (_read_listener(f"{place}[{i}]", one, findings) for i, one in enumerate(found))
+    return [one for one in read if one is not None]
+
+
+def _read_listener(place: str, found: object, findings: Findings) -> Listening | None:
+    rest = dict(found) if isinstance(found, dict) else {"address": found}
+    if "address" not in rest:
+        findings.add(f"{place}.address", f"is missing; allowed: {LISTEN_FORMS}")
+    text = rest.pop("address", None)
+    values = _read_table(place, LISTEN, rest, findings, ("address",))
+    if not isinstance(text, str):
+        if text is not None:
+            findings.add_value(place, text, LISTEN_FORMS)
+        return None
+    try:
+        address = parse_listen(text)
+    except UsageError:
+        findings.add_value(place, text, LISTEN_FORMS)
+        return None
+    if rest and not isinstance(address, UnixAddress):
+        findings.add_value(place, text, "mode, owner and group with unix:/PATH only")
+    return Listening(place, text, values)
+
+
+def _settings_of(
+    table: ServiceTable, around: Surroundings, findings: Findings
+) -> list[ServiceSettings]:
+    builder = Builder(table.values, around)
+    settings = builder.service(table.name)
+    for problem in builder.problems:
+        findings.add(f"{table.place}.{problem.key}", problem.in_file())
+    return [
+        dataclasses.replace(settings, address=with_rights(address, listening.values, USUAL_MODE))
+        for listening in table.listeners
+        for address in _addresses_of(listening, around, findings)
+    ]
+
+
+def _addresses_of(
+    listening: Listening, around: Surroundings, findings: Findings
+) -> Sequence[Address]:
+    address = parse_listen(listening.address)
+    if not isinstance(address, InheritedAddress) or around.passed is None:
+        return [address]
+    count = around.passed.get(address.name, 0)
+    if count == 0:
+        names = ", ".join(map(repr, around.passed)) or "none at all"
+        allowed = f"the names of sockets that were passed: {names}"
+        findings.add_value(listening.place, listening.address, allowed)
+    return [InheritedAddress(address.name, position) for position in range(count)]
+
+
+def _find_duplicates(settings: list[ServiceSettings], findings: Findings) -> None:
+    owners: dict[str, str] = {}
+    for one in settings:
+        place = f"service.{quoted(one.name)}"
+        if one.key in owners:
+            why = f"which {owners[one.key]} has too"
+            findings.add_value(f"{place}.{LISTEN}", one.key, "each address once", why)
+        owners.setdefault(one.key, place)

@@ -1,0 +1,1 @@
+"""What wakes the master: timers, signals, ends of children, listening sockets."""

@@ -1,0 +1,128 @@
+"""The doorbell: pipes that signals and workers ring.
+
+Owns the pipes and the signal handlers, and puts back what was there before. Must not know what a
+signal means.
+
+Signals are noted in a set by their Python handlers and a pipe only wakes the loop, so a full
+pipe loses nothing and merged signals are harmless. The kernel runs signal.set_wakeup_fd's C
+handler at once; the Python handler runs in the main thread before the next bytecode, so by the
+time that select() has returned and the pipe is drained, the set is up to date.
+
+Others hold the write end of a second pipe: a worker that has given up its privileges may not
+signal a master that runs as root, and rings by writing a byte. Who shares an open file description
+shares its flags too: with that of the first pipe somebody could clear O_NONBLOCK, fill the pipe,
+and have us wait for ourselves in a signal handler. So nobody gets it, and each template and each
+worker opens the second pipe anew. However much is written there, a turn of ours reads a bounded
+part.
+
+A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
+nohup(1) asks for that, and so does a shell that starts a job in the background.
+
+Some signals may be muffled for a while, that is, blocked: they merge in the kernel instead of
+waking anybody, and are noted all at once when the time is over.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import Self
+
+_DRAIN_BYTES = 65536
+_OF_A_TERMINAL = frozenset({signal.SIGHUP, signal.SIGINT})
+
+
+def open_anew(write_fd: int) -> int:
+    """Open the write end that others ring with as a description of its own; raises OSError.
+
+    Without /proc it is the one that all share.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(f"/proc/self/fd/{write_fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return fcntl.fcntl(write_fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+class Doorbell:
+    """A context in which the given signals wake whoever waits for one of `fds`.
+
+    Any of them can be muffled. Others ring by a byte into `write_fd`, which is read at `read_fd`;
+    `pipe` is one that they have already, `bell` the signal that a byte stands for.
+    """
+
+    def __init__(
+        self,
+        signals: Iterable[signal.Signals],
+        pipe: tuple[int, int] | None = None,
+        bell: signal.Signals | None = None,
+    ) -> None:
+        self._bell = bell
+        self._signals = tuple(signals)
+        self._muffled: frozenset[signal.Signals] = frozenset()
+        self._rung: set[int] = set()
+        self._previous: dict[signal.Signals, signal.Handlers] = {}
+        self._previous_fd = -1
+        self._previous_mask: set[int] = set()
+        self._signal_fds = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.read_fd, self.write_fd = pipe or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for fd in pipe or ():
+            os.set_inheritable(fd, False)
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """Return the descriptors that have something to read when somebody has rung."""
+        return self._signal_fds[0], self.read_fd
+
+    def __enter__(self) -> Self:
+        """Install the handlers, then let through what may have been blocked until now."""
+        self._previous_fd = signal.set_wakeup_fd(self._signal_fds[1], warn_on_full_buffer=False)
+        for number in self._signals:
+            if number in _OF_A_TERMINAL and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            self._previous[number] = signal.signal(number, self._note)  # type: ignore[assignment]  # typeshed: any callable or int
+        self._previous_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the former mask and handlers back and close the pipe."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._previous_mask)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        for fd in (*self._signal_fds, self.read_fd, self.write_fd):
+            os.close(fd)
+
+    def hold_back(self, signals: frozenset[signal.Signals]) -> None:
+        """Hold these back, and none but these; they wake nobody until they are let through."""
+        if signals != self._muffled:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._muffled - signals)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+            self._muffled = signals
+
+    def let_through(self) -> None:
+        """Let through what was held back, and all that comes from now on."""
+        self.hold_back(frozenset())
+
+    def answer(self) -> set[int]:
+        """Return the signals since the last time, held back ones included, and be silent.
+
+        If others have written so much that some is left, they have rung again.
+        """
+        for fd in self.fds:
+            with contextlib.suppress(BlockingIOError):
+                if os.read(fd, _DRAIN_BYTES) and fd == self.read_fd and self._bell is not None:
+                    self._rung.add(self._bell)
+        if self._muffled:
+            while held_back := signal.sigtimedwait(self._muffled, 0):
+                self._rung.add(held_back.si_signo)
+        rung, self._rung = self._rung, set()
+        return rung
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal.signal's signature
+        self._rung.add(number)

@@ -1,0 +1,1 @@
+"""One loop, many endpoints, and the next version of itself."""

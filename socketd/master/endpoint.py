@@ -1,0 +1,395 @@
+"""One listener of a service at work: facts become events, commands become calls.
+
+Owns the listener, the crew and the pool, and holds them together. Must not know any number or
+rule of the pool, nor other services, nor where facts come from: the master tells it when to look.
+
+A service with several listeners is several of these under one name, each with a pool of its own,
+because a worker waits in the accept() of one socket. That wait is what makes a worker cheap and
+its retirement safe: the kernel wakes one worker for a connection, and closing one descriptor is
+all it takes to let a worker go.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from socketd.config.services import ServiceSettings
+from socketd.loop.listeners import Listener
+from socketd.loop.reaper import DeadChild
+from socketd.loop.wheel import Timer, Timers
+from socketd.operator import log
+from socketd.pool import Deadline, Pool, TimeLimit
+from socketd.pool.messages import (
+    ArmTimer,
+    AskToFinish,
+    CloseListener,
+    Command,
+    DisarmTimer,
+    Event,
+    Finish,
+    KillWorkers,
+    PoolTimer,
+    QueueDrained,
+    RefuseConnections,
+    ReportBackOff,
+    ReportFailure,
+    ReportResize,
+    RetireWorkers,
+    RoomMade,
+    SpawnWorkers,
+    StopRequested,
+    TerminateWorkers,
+    TimerExpired,
+    WorkerExited,
+)
+from socketd.pool.phase import Phase, PoolState
+from socketd.workers.board import SlotState
+from socketd.workers.claims import Claims
+from socketd.workers.processes import Crew, CrewState
+from socketd.workers.records import Endings, describe_fault, is_of_shortage
+from socketd.workers.spawner import Spawner
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What a service must be told to go on where another has stopped."""
+
+    pool: PoolState
+    deadlines: tuple[Deadline, ...]
+    crew: CrewState
+    timers: dict[PoolTimer, float]
+    connections: int
+    is_ready: bool
+    is_listening: bool
+    is_draining: bool
+    stop_reason: str
+
+
+class Service:
+    """A service from its first worker to its last.
+
+    `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
+    failed before every first worker was ready. `is_patient_with_ends` tells whether the ends of
+    workers may wait; all services are asked that in each turn of the master, so it is no search.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        listener: Listener,
+        crew: Crew,
+        wheel: Timers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.listener = listener
+        self.crew = crew
+        self.connections = 0
+        self.has_begun = False
+        self.is_ready = False
+        self.is_finished = False
+        self.is_patient_with_ends = False
+        self.failure: str | None = None
+        self._board = crew.board
+        self._wheel = wheel
+        self._clock = clock
+        self._pool = Pool(settings.pool, seed=os.getpid())
+        self._limit = TimeLimit(settings.pool)
+        self._events: deque[Event] = deque()
+        self._timers: dict[PoolTimer, Timer] = {}
+        self._due: dict[PoolTimer, float] = {}
+        self._claims = Claims(
+            settings.name, str(listener), crew, self._events, wheel, clock, self.work
+        )
+        self._is_listening = True
+        self._is_draining = False
+        self._has_pool_finished = False
+        self._stop_reason = ""
+        self._endings = Endings(settings.name)
+
+    @property
+    def name(self) -> str:
+        """Return the name, which listeners of one service share."""
+        return self.settings.name
+
+    @property
+    def is_listening(self) -> bool:
+        """Tell whether the listener has not been given up."""
+        return self._is_listening
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether the service is on its way to its end."""
+        return bool(self._stop_reason) or not self._is_listening
+
+    @property
+    def next_generation(self) -> int:
+        """Return the generation that a reload would begin."""
+        return self._pool.generation + 1
+
+    @property
+    def patience_seconds(self) -> float:
+        """Return for how long news of workers may wait; 0 means that they may not.
+
+        They may while at least half of the workers that wait in a quiet time do, by what the
+        board says. A log line about a connection's end tells its duration, so it cannot be late.
+        """
+        if not self.is_ready or self.is_finished or log.is_enabled("connection_closed"):
+            return 0.0
+        if self._board.count(SlotState.IDLE) * 2 < self.settings.pool.minimum:
+            return 0.0
+        return self._pool.patience_seconds
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Return the workers that wait, those at work, and the connections since the start."""
+        size = self._pool.size
+        return size.idle, size.busy, self.connections
+
+    def start(self, spawner: Spawner) -> None:
+        """Bring up the first workers."""
+        self.has_begun = True
+        self.crew.employ(spawner, self._pool.generation)
+        self._board.ring_when_idle(wanted=True)
+        self._carry_out(self._pool.start(self._clock()))
+        self.work()
+
+    def reload(self, settings: ServiceSettings, spawner: Spawner) -> None:
+        """Have a new generation of workers made; see the pool for when the old one leaves."""
+        self.work()
+        self.settings = settings
+        self.crew.employ(spawner, self.next_generation)
+        self._claims.take_stillborn()
+        self._limit.reload(settings.pool)
+        self._carry_out(self._pool.reload(settings.pool, self._clock()))
+        self._board.ring_when_idle(wanted=True)
+        self.work()
+
+    def state(self) -> ServiceState:
+        """Return all that `resume` wants to know, with nothing left to be done."""
+        self.work()
+        return ServiceState(
+            self._pool.state(),
+            self._limit.state(),
+            self.crew.state(),
+            dict(self._due),
+            self.connections,
+            self.is_ready,
+            self._is_listening,
+            self._is_draining,
+            self._stop_reason,
+        )
+
+    def resume(self, state: ServiceState) -> None:
+        """Go on where another has stopped; only for a new one."""
+        self.has_begun = True
+        self._pool.restore(state.pool)
+        self._limit.restore(state.deadlines)
+        if self.crew.is_lied_to:
+            self._claims.suspect()
+        self.connections = state.connections
+        self.is_ready = state.is_ready
+        self._is_listening = state.is_listening
+        self._is_draining = state.is_draining
+        self._stop_reason = state.stop_reason
+        self._has_pool_finished = state.pool.phase is Phase.FINISHED
+        for timer, due_seconds in state.timers.items():
+            self._arm(timer, due_seconds)
+
+    def look(self) -> bool:
+        """Read the board, since somebody has rung; tell whether the pool has to hear of it."""
+        self.connections += self._claims.look()
+        if self._board.is_rung_when_idle:
+            self._board.ring_when_idle(wanted=True)  # somebody else may have said no
+            self._take_started()
+        return bool(self._events)
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended as long as that can be seen: before it is collected."""
+        self.crew.look_at(pid)
+
+    def note_stranger(self) -> None:
+        """Take note that a child of this service has ended whom nobody knew."""
+        if self.crew.ledger.nameless:
+            self._claims.suspect()
+
+    def on_template_exit(self, child: DeadChild) -> bool:
+        """Take note of the end of a template; tell whether it was one of this service."""
+        if not self.crew.on_template_exit(child):
+            return False
+        if not self.is_ready and self._is_listening and self.failure is None:
+            self.failure = self.crew.trouble
+        self._claims.take_stillborn()
+        if self._has_pool_finished:
+            self._end_if_over()
+        return True
+
+    def on_exit(self, child: DeadChild, number: int) -> bool:
+        """Take note of a worker's end; tell whether that may have made room for another."""
+        if self._board.state(number) == SlotState.ACCEPTED:
+            self.connections += self._claims.take_accepted(number, child.pid)
+        is_logged = log.is_enabled("connection_closed")
+        record = self._claims.last_record(number, child.pid) if is_logged or child.status else None
+        if record and self.crew.ledger.is_busy(number):
+            self._endings.tell(child, record, self._pool.generation)
+        self.crew.ledger.release(number)
+        detail = describe_fault(record) if record else ""
+        is_short = record is not None and is_of_shortage(record)
+        self._events.append(WorkerExited(number, child.status, detail, is_short))
+        return not is_short
+
+    def find_room(self, ended: int) -> None:
+        """Start whom there was no room for: so many workers of any service have ended."""
+        self.crew.family.lack_no_more()
+        self.crew.find_room()
+        if self._pool.is_short and not self.is_finished:
+            self.crew.family.lack()
+            self._events.extend([RoomMade()] * ended)
+
+    def on_stopped(self, pid: int) -> None:
+        """Take note that somebody has stopped a child."""
+        self.crew.on_stopped(pid)
+
+    def stop(self, reason: str) -> None:
+        """Begin to stop, or stop with more haste."""
+        self._stop_reason = reason
+        self._events.append(StopRequested())
+        self.work()
+
+    def work(self) -> None:
+        """Feed the pool with all that has happened, including what its commands cause."""
+        while self._events:
+            event, now = self._events.popleft(), self._clock()
+            self._carry_out(self._pool.handle(event, now) + self._limit.handle(event, now))
+            if not self._events and self._is_draining and self.listener.is_queue_empty():
+                self._is_draining = False
+                self._events.append(QueueDrained())
+        self.crew.ask_for_unborn()
+        if self.is_ready and self._board.is_rung_when_idle and not self._pool.is_renewing:
+            self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
+        if self._has_pool_finished:
+            self._end_if_over()
+        if self._pool.is_short:
+            self.crew.family.lack()
+        # A log line about a connection's end tells its duration, so it cannot be late.
+        is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
+        self.is_patient_with_ends = self.is_finished or (
+            is_at_rest and self._pool.is_patient_with_ends
+        )
+
+    def _take_started(self) -> None:
+        self._claims.take_started()
+        if not self.is_ready and self._are_first_workers_up():
+            self._become_ready()
+
+    def _are_first_workers_up(self) -> bool:
+        return self.crew.ledger.seen_idle + self.connections >= self.settings.pool.minimum
+
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
+        log.emit(
+            "service_ready",
+            service=self.name,
+            listener=str(self.listener),
+            address=self.listener.host,
+            port=self.listener.port,
+            port_name=self.listener.port_name,
+            workers=self.settings.pool.minimum,
+            ready=self.crew.level.value,
+        )
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case SpawnWorkers(workers, generation):
+                    self.crew.claim(workers, generation)
+                case ArmTimer(timer, due_seconds):
+                    self._arm(timer, due_seconds)
+                case DisarmTimer(timer):
+                    self._disarm(timer)
+                case RetireWorkers() | AskToFinish() | TerminateWorkers() | KillWorkers():
+                    self._signal(command)
+                case RefuseConnections():
+                    self._refuse_connections()
+                case CloseListener():
+                    self._close_listener()
+                case Finish():
+                    self._has_pool_finished = True
+                case ReportResize() | ReportFailure() | ReportBackOff():
+                    self._report(command)
+                case _:
+                    assert_never(command)
+
+    def _signal(
+        self, command: RetireWorkers | AskToFinish | TerminateWorkers | KillWorkers
+    ) -> None:
+        match command:
+            case RetireWorkers(workers):
+                self.crew.retire(workers)
+            case AskToFinish(workers):
+                self.crew.ask_to_finish(workers)
+            case TerminateWorkers(workers):
+                self.crew.terminate(workers)
+            case KillWorkers(workers):
+                self.crew.kill(workers)
+
+    def _refuse_connections(self) -> None:
+        self.listener.refuse_new()
+        self._is_draining = True
+        size = self._pool.size
+        log.emit(
+            "stopping",
+            service=self.name,
+            signal=self._stop_reason,
+            idle=size.idle,
+            busy=size.busy,
+        )
+
+    def _close_listener(self) -> None:
+        self._is_listening = self._is_draining = False
+        self.crew.dismiss_spawners()
+        self.listener.close()
+        self._claims.take_stillborn()
+
+    def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
+        self._disarm(timer)
+
+        def expire() -> None:
+            del self._timers[timer], self._due[timer]
+            self._events.append(TimerExpired(timer))
+            self.work()
+
+        self._timers[timer] = self._wheel.add(due_seconds, expire)
+        self._due[timer] = due_seconds
+
+    def _disarm(self, timer: PoolTimer) -> None:
+        pending = self._timers.pop(timer, None)
+        if pending is not None:
+            del self._due[timer]
+            self._wheel.cancel(pending)
+
+    def _end_if_over(self) -> None:
+        """Forget the service once its pool has finished and its template is gone."""
+        if self.crew.is_gone and not self.is_finished:
+            self.is_finished = self.is_patient_with_ends = True
+            for timer in list(self._timers):
+                self._disarm(timer)
+            self._claims.close()
+            self.crew.close()
+            log.emit("stopped", service=self.name, connections=self.connections)
+
+    def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
+        match command:
+            case ReportResize(idle, busy, target):
+                log.emit("pool_resized", service=self.name, idle=idle, busy=busy, target=target)
+            case ReportFailure(worker, reason):
+                if not self.is_ready and self._is_listening and self.failure is None:
+                    self.failure = reason
+                log.emit("worker_failed", service=self.name, worker=worker, reason=reason)
+            case ReportBackOff(delay_seconds, step, reason):
+                delay = round(delay_seconds, 3)
+                log.emit("backing_off", service=self.name, delay_s=delay, step=step, reason=reason)

@@ -1,0 +1,210 @@
+"""All services of a master: founded together, changed together, passed on together.
+
+Owns the services by their key, and those on their way out. Must not know signals, the loop, or
+where settings come from.
+
+A change happens whole or not at all: everything that can fail is done first (sockets are bound,
+templates started), and undone if anything fails; what then follows only makes use of it.
+
+A UNIX socket whose file has gone, or has made place for another, is found by no client any more.
+A change binds it anew, for a service of its own, as if it were a new one; the former one is
+stopped like one that nobody wants, with those served that wait in its queue.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from socketd.config.services import Changes, ServiceSettings, compare
+from socketd.loop.listeners import Listener, ListenerState, resume
+from socketd.loop.wheel import Wheel
+from socketd.master.endpoint import ServiceState
+from socketd.master.ward import Ground, Ward
+from socketd.operator import log
+from socketd.workers.children import Child, Children, Family
+
+OpenListener = Callable[[ServiceSettings], Listener]
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """A service as a process passes it on to its successor.
+
+    One that has crashed has no state, and `remains` are the processes that are left of it.
+    """
+
+    settings: ServiceSettings
+    listener: ListenerState
+    state: ServiceState | None
+    remains: tuple[int, ...] = ()
+
+
+class Roster:
+    """The services, each on its own ground behind a barrier: see socketd/master/ward.py."""
+
+    def __init__(self, wheel: Wheel, doorbell_fd: int, crashes: int = 0) -> None:
+        self.wards: list[Ward] = []
+        self._children = Children()
+        self._by_family: dict[Family, Ward] = {}
+        self._ground = Ground(wheel, doorbell_fd, self._found_family, self._forget_family)
+        self._former_crashes = crashes
+        self._stop_reason = ""
+
+    @property
+    def staying(self) -> dict[str, Ward]:
+        """Return the services that are not on their way to their end, by key."""
+        return {one.settings.key: one for one in self.wards if not one.is_stopping}
+
+    @property
+    def crashes(self) -> int:
+        """Return how many services have crashed, in this process and its predecessors."""
+        return self._former_crashes + sum(one.crashes for one in self.wards)
+
+    def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
+        """Found services and bring up the first workers of each. Raises SocketdError."""
+        for settings, listener in services:
+            ward = Ward(settings, listener, self._ground, is_first=True)
+            self.wards.append(ward)
+            ward.found()
+        spawners = [ward.prepare(ward.settings) for ward in self.wards]
+        for ward, spawner in zip(self.wards, spawners, strict=True):
+            ward.begin(spawner)
+
+    def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
+        """Make the services those that are wanted, and begin a new generation in each.
+
+        Raises SocketdError or OSError if that cannot be, with everything as it was.
+        """
+        staying = self.staying
+        lost = [ward for ward in staying.values() if ward.listener.is_lost]
+        present = {key: one for key, one in staying.items() if one not in lost}
+        changes = compare({key: one.settings for key, one in present.items()}, wanted)
+        with contextlib.ExitStack() as undoing:
+            listeners = []
+            for settings in changes.added:
+                listeners.append(open_listener(settings))
+                undoing.callback(listeners[-1].close)
+            spawners = []
+            for settings in changes.kept:
+                ward = present[settings.key]
+                spawners.append(ward.prepare(settings))
+                undoing.callback(ward.discard, spawners[-1])
+            for settings in changes.kept:
+                ward = present[settings.key]
+                undoing.callback(ward.listener.change, ward.settings.address, ward.settings.backlog)
+                ward.listener.change(settings.address, settings.backlog)
+            founded = []
+            for settings, listener in zip(changes.added, listeners, strict=True):
+                ward = Ward(settings, listener, self._ground)
+                undoing.callback(self._abandon, ward)
+                ward.found()
+                founded.append(ward)
+            first_spawners = []
+            for ward in founded:
+                first_spawners.append(ward.prepare(ward.settings))
+                undoing.callback(ward.discard, first_spawners[-1])
+            undoing.pop_all()
+        self.wards += founded
+        for ward in lost:
+            log.emit("listener_lost", service=ward.settings.name, listener=str(ward.listener))
+            ward.stop("reload")
+        for key in changes.removed:
+            present[key].stop("reload")
+        for settings, spawner in zip(changes.kept, spawners, strict=True):
+            present[settings.key].reload(settings, spawner)
+        for ward, spawner in zip(founded, first_spawners, strict=True):
+            ward.begin(spawner)
+        return changes
+
+    def stop(self, reason: str) -> None:
+        """Stop all services, or with more haste; those that others ask are the last."""
+        self._stop_reason = reason
+        living = [one for one in self.wards if not one.is_finished]
+        outer = [one for one in living if not one.settings.is_inner]
+        for ward in outer or living:
+            ward.stop(reason)
+
+    def stop_inner(self) -> None:
+        """Stop those that others ask once there are no others any more."""
+        if self._stop_reason and all(
+            one.is_finished or (one.settings.is_inner and not one.is_stopping) for one in self.wards
+        ):
+            for ward in self.wards:
+                if not ward.is_finished:
+                    ward.stop(self._stop_reason)
+
+    def give_up(self) -> None:
+        """Let all workers go, without a look at what becomes of them."""
+        for ward in self.wards:
+            ward.give_up()
+
+    def forget_finished(self) -> None:
+        """Forget the services whose last worker is gone."""
+        crashes = self.crashes
+        self.wards = [ward for ward in self.wards if not ward.is_finished]
+        self._former_crashes += crashes - self.crashes
+        staying = set(self.wards)
+        for family in [one for one, ward in self._by_family.items() if ward not in staying]:
+            self._forget_family(family)
+
+    def attribute(self, pid: int) -> tuple[Ward, Child] | None:
+        """Return whose child it is."""
+        child = self._children.find(pid)
+        if child is None or child.family not in self._by_family:
+            return None
+        return self._by_family[child.family], child
+
+    @property
+    def lacking(self) -> list[Ward]:
+        """Return those that may lack a process for which there was no room."""
+        lacking = tuple(self._children.lacking)
+        return [self._by_family[family] for family in lacking if family in self._by_family]
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended or was stopped, as long as the kernel still knows it.
+
+        A worker that has never accepted may not have been noted. By its session it is known whose
+        it is; one that has a session of its own may be anybody's.
+        """
+        child = self._children.find(pid)
+        family = self._children.family_of(pid) if child is None else child.family
+        own = None if family is None else self._by_family.get(family)
+        for ward in self.wards if own is None else (own,):
+            ward.look_at(pid)
+        if own is not None and self._children.find(pid) is None:
+            own.note_stranger()
+
+    def forget_child(self, pid: int) -> None:
+        """Forget a child that has been collected."""
+        self._children.forget(pid)
+
+    def bequeath(self) -> list[Heir]:
+        """Return all that a successor needs to go on."""
+        heirs = []
+        for ward in self.wards:
+            state, remains = ward.state()  # first: a crash may give up the listener
+            heirs.append(Heir(ward.settings, ward.listener.state(), state, remains))
+        return heirs
+
+    def inherit(self, heirs: list[Heir]) -> None:
+        """Go on where a predecessor has stopped, with a new generation of workers in each."""
+        for heir in heirs:
+            ward = Ward(heir.settings, resume(heir.listener, heir.settings.address), self._ground)
+            self.wards.append(ward)
+            ward.resume(heir.state, heir.remains)
+        for ward in self.wards:
+            ward.renew()
+
+    def _abandon(self, ward: Ward) -> None:
+        ward.abandon()
+        self._former_crashes += ward.crashes
+
+    def _found_family(self, ward: Ward) -> Family:
+        family = self._children.found_family()
+        self._by_family[family] = ward
+        return family
+
+    def _forget_family(self, family: Family) -> None:
+        family.disband()
+        del self._by_family[family]
+        self._children.dissolve(family)

@@ -1,0 +1,376 @@
+"""The master: one loop that waits for signals and timers, and serves services.
+
+Owns the loop, the doorbell, the wheel and the order of a turn. Must not know any number or rule
+of the pool, nor what a service runs, nor where its settings come from. It never accepts, never
+touches a connection's bytes, and while nothing happens and no timer is pending it sleeps in one
+system call without a time-out.
+
+The order of a turn matters: the board is read before children are collected, so that a worker
+which accepted and ended in between is known to have accepted first.
+"""
+
+import contextlib
+import functools
+import gc
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+
+from socketd import __version__
+from socketd.config.services import ServiceSettings
+from socketd.errors import BugError, SocketdError
+from socketd.loop.doorbell import Doorbell
+from socketd.loop.listeners import Listener
+from socketd.loop.reaper import DeadChild, reap
+from socketd.loop.wheel import OwnTimers, Timer, Wheel
+from socketd.master.endpoints import Heir, OpenListener, Roster
+from socketd.master.faults import describe, trace
+from socketd.master.reexec import Estate, Successor
+from socketd.master.ward import Ward
+from socketd.operator import log
+from socketd.operator.systemd import Notifier, ServiceManager
+from socketd.operator.title import Title
+from socketd.settings.duration import LONGEST_WAIT_SECONDS
+from socketd.workers.python_worker import RING_SIGNAL
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
+_ENDS = frozenset({signal.SIGCHLD})
+_DOZE_SECONDS = 0.01
+RELOAD_SIGNAL = signal.SIGHUP
+REPLACE_SIGNAL = signal.SIGUSR2
+# What the master does for itself, as the log names it when that fails.
+_NOTIFY = "notify the service manager"
+_SUCCEED = "become the new version"
+
+ReadSettings = Callable[[], list[ServiceSettings]]
+
+
+class Master:
+    """Serves services until each of them has finished.
+
+    `on_ready` is called once, when every service has its first workers waiting. `manager` hears
+    of each step. With `read` a reload does what that returns; without it, SIGHUP stops.
+    With `successor` this process can be replaced by the next version of the program.
+    """
+
+    def __init__(
+        self,
+        on_ready: Callable[[], None],
+        manager: ServiceManager | None = None,
+        read: ReadSettings | None = None,
+        open_listener: OpenListener | None = None,
+        successor: Successor | None = None,
+        set_title: Callable[[str], None] | None = None,
+    ) -> None:
+        self.stop_signal: signal.Signals | None = None
+        self._on_ready = on_ready
+        self._read = read
+        self._open_listener = open_listener
+        self._successor = successor
+        self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
+        self._is_ready = False
+        self._failure: SocketdError | None = None
+        self._faults: set[str] = set()
+        self._is_reload_wanted = False
+        self._is_replacement_wanted = False
+        self._wheel = Wheel(time.monotonic())
+        self._roster: Roster
+        self._unanswered: set[int] = set()
+        self._rest: Timer | None = None
+        self._is_dozing = False
+        self._notifier = Notifier(
+            manager or ServiceManager(),
+            OwnTimers(self._wheel, functools.partial(self._tolerate, _NOTIFY)),
+            self._describe,
+            lambda reason: log.emit("notification_failed", reason=reason),
+        )
+        titling = OwnTimers(self._wheel, functools.partial(self._tolerate, "set the title"))
+        self._title = Title(set_title, titling, self._describe)
+
+    def run(
+        self, services: list[tuple[ServiceSettings, Listener]], estate: Estate | None = None
+    ) -> None:
+        """Serve; return when the last worker of the last service is gone.
+
+        With `estate` go on where a predecessor has stopped. Raises SocketdError if a service could
+        not come up, after everything is undone, and BugError at the end if one has crashed.
+        """
+        signals = {*WORKER_SIGNALS, *self._stop_signals}
+        if self._read is not None:
+            signals.add(RELOAD_SIGNAL)
+        if self._successor is not None:
+            signals.add(REPLACE_SIGNAL)
+        with (
+            # A worker without the right to signal us rings by a byte.
+            Doorbell(signals, estate.doorbell if estate else None, RING_SIGNAL) as doorbell,
+            selectors.DefaultSelector() as selector,
+        ):
+            for fd in doorbell.fds:
+                selector.register(fd, selectors.EVENT_READ)
+            gc.collect()
+            gc.freeze()  # what exists now is never traversed, so workers share its pages longer
+            self._roster = Roster(
+                self._wheel, doorbell.write_fd, estate.crashes if estate is not None else 0
+            )
+            try:
+                self._serve(services, estate, doorbell, selector)
+            except SocketdError:
+                raise
+            except Exception as error:
+                self._report_fault("serve", error)
+                self._roster.give_up()
+                raise BugError(
+                    f"the master has crashed: {describe(error)}; this is a bug in socketd: please "
+                    "report it with the traceback in the log"
+                ) from error
+            finally:
+                self._tolerate(_NOTIFY, self._notifier.close)
+                if self._successor is not None:
+                    self._tolerate(_SUCCEED, self._successor.close)
+        if self._failure is not None:
+            raise self._failure
+        if self._roster.crashes or self._faults:
+            count = self._roster.crashes + len(self._faults)
+            raise BugError(
+                f"stopped after {count} faults that are bugs in socketd: please report them with "
+                "the tracebacks in the log"
+            )
+
+    def _serve(
+        self,
+        services: list[tuple[ServiceSettings, Listener]],
+        estate: Estate | None,
+        doorbell: Doorbell,
+        selector: selectors.BaseSelector,
+    ) -> None:
+        if estate is None:
+            self._roster.start(services)
+            self._stop_if_one_failed()
+        else:
+            self._take_over(estate.heirs, estate.version)
+        _give_way()  # not before: each template that is started would cost a wait in the queue
+        while not self._is_over():
+            if selector.select(self._rest_seconds()):
+                self._answer(doorbell)
+            self._wheel.advance(time.monotonic())
+
+    def _rest_seconds(self) -> float | None:
+        """Return for how long there is nothing to do, None for ever."""
+        due = self._wheel.next_due()
+        if due is None:
+            return None
+        return min(max(0.0, due - time.monotonic()), LONGEST_WAIT_SECONDS)
+
+    def _is_over(self) -> bool:
+        return all(ward.is_finished for ward in self._roster.wards)
+
+    def _tolerate(self, attempt: str, action: Callable[[], None]) -> None:
+        """Do what nobody's service depends on."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  services go on without it
+            self._report_fault(attempt, error)
+
+    def _report_fault(self, attempt: str, error: Exception) -> None:
+        """Say, once for each attempt, what has failed in the master that nobody has foreseen."""
+        if attempt not in self._faults:
+            self._faults.add(attempt)
+            log.emit(
+                "master_fault", attempt=attempt, reason=describe(error), traceback=trace(error)
+            )
+
+    def _take_over(self, heirs: list[Heir], former: str) -> None:
+        """Go on where the predecessor has stopped: any signal may have been missed."""
+        self._is_ready = True
+        self._roster.inherit(heirs)
+        self._turn(set(WORKER_SIGNALS))
+        if not self._is_as_wanted():
+            self._reload()
+        log.emit("reexec_done", services=len(heirs), former=former, version=__version__)
+
+    def _is_as_wanted(self) -> bool:
+        """Tell whether the services are those that are to be; not if nobody can tell."""
+        assert self._read is not None
+        try:
+            wanted = {settings.key: settings for settings in self._read()}
+        except Exception:  # noqa: BLE001  the reload that follows says what is wrong
+            return False
+        return wanted == {key: one.settings for key, one in self._roster.staying.items()}
+
+    def _answer(self, doorbell: Doorbell) -> None:
+        """Take a turn, or first a rest if only workers have rung and none of them is urgent.
+
+        A turn right after accept would run beside the very exec that the client waits for, and
+        with many clients each connection would cost a turn of its own. So the news of some
+        milliseconds is taken together, as long as there is any. Where too few workers wait for
+        that, at least the ends of others are: nobody waits for them.
+        """
+        self._unanswered |= doorbell.answer()
+        if (
+            not self._unanswered <= WORKER_SIGNALS
+            or (self._rest is None and not self._begin_batch(doorbell))
+            or (self._is_dozing and not self._unanswered <= _ENDS)
+        ):
+            self._end_batch(doorbell)
+
+    def _begin_batch(self, doorbell: Doorbell) -> bool:
+        """Begin a rest, or a doze in which only ends of workers wait; tell whether one began."""
+        seconds = self._patience_seconds()
+        self._is_dozing = seconds <= 0
+        if self._is_dozing:
+            if not self._unanswered <= _ENDS or not all(
+                ward.is_patient_with_ends for ward in self._roster.wards
+            ):
+                return False
+            seconds = _DOZE_SECONDS
+        doorbell.hold_back(_ENDS if self._is_dozing else WORKER_SIGNALS)
+        self._rest = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
+        return True
+
+    def _patience_seconds(self) -> float:
+        """Return for how long news of workers may wait, by the least patient service."""
+        shortest = float("inf")
+        for ward in self._roster.wards:
+            if ward.is_finished:
+                continue
+            seconds = ward.patience_seconds
+            if seconds <= 0:
+                return 0.0
+            shortest = min(shortest, seconds)
+        return shortest
+
+    def _end_batch(self, doorbell: Doorbell) -> None:
+        """Take a turn with everything that has come; rest again after one with news of workers."""
+        if self._rest is not None:
+            self._wheel.cancel(self._rest)
+            self._rest = None
+            self._unanswered |= doorbell.answer()
+        rung, self._unanswered = self._unanswered, set()
+        if rung:
+            self._turn(rung)
+            self._follow_orders(rung, doorbell)
+        if not rung or self._is_over() or not self._begin_batch(doorbell):
+            doorbell.let_through()
+
+    def _turn(self, rung: set[int]) -> None:
+        at_work: dict[Ward, None] = {}
+        if not rung <= _ENDS:  # whoever has news rings, and who has ended is looked at by itself
+            at_work = dict.fromkeys(ward for ward in self._roster.wards if ward.look())
+        if signal.SIGCHLD in rung:
+            self._reap(at_work)
+        for ward in at_work:
+            ward.work()
+        self._roster.stop_inner()
+        self._tolerate(_NOTIFY, self._notifier.note_change)
+        self._title.note_change()
+
+    def _follow_orders(self, rung: set[int], doorbell: Doorbell) -> None:
+        for number in self._stop_signals & rung:
+            self.stop_signal = self.stop_signal or signal.Signals(number)
+            self._stop(signal.Signals(number).name)
+        if not self._is_ready:
+            self._stop_if_one_failed()
+            if all(ward.is_ready for ward in self._roster.wards):
+                self._is_ready = True
+                self._tolerate(_NOTIFY, self._notifier.tell_ready)
+                self._on_ready()
+        self._is_reload_wanted |= self._read is not None and RELOAD_SIGNAL in rung
+        if self._is_reload_wanted and self._is_ready:
+            self._is_reload_wanted = False
+            self._reload()
+        self._is_replacement_wanted |= REPLACE_SIGNAL in rung
+        if self._successor is not None and self._is_ready and self.stop_signal is None:
+            if self._is_replacement_wanted:
+                self._is_replacement_wanted = False
+                self._tolerate(_SUCCEED, functools.partial(self._successor.prove, self._wheel))
+            if self._successor.is_proven:
+                settle = functools.partial(self._settle_estate, doorbell)
+                self._tolerate(_SUCCEED, functools.partial(self._successor.replace, settle))
+
+    def _settle_estate(self, doorbell: Doorbell) -> Estate:
+        for number in doorbell.answer() - WORKER_SIGNALS:
+            os.kill(os.getpid(), number)  # all are blocked: it is pending for the successor
+        heirs = self._roster.bequeath()
+        crashes = self._roster.crashes + len(self._faults)
+        return Estate(heirs, (doorbell.read_fd, doorbell.write_fd), crashes)
+
+    def _reload(self) -> None:
+        """Make the services those that are wanted now; whatever is wrong, go on as before."""
+        if self.stop_signal is not None or self._read is None:
+            return
+        self._tolerate(_NOTIFY, self._notifier.tell_reloading)
+        try:
+            wanted = self._read()
+            self._roster.forget_finished()
+            assert self._open_listener is not None
+            changes = self._roster.change(wanted, self._open_listener)
+        except (SocketdError, OSError) as error:  # OSError: descriptors or memory have run out
+            log.emit("reload_failed", reason=str(error))
+        except Exception as error:  # noqa: BLE001  the services that are there need no reload
+            self._report_fault("reload", error)
+            log.emit("reload_failed", reason=f"a bug in socketd: {describe(error)}")
+        else:
+            log.emit(
+                "reloaded",
+                added=len(changes.added),
+                changed=changes.changed,
+                removed=len(changes.removed),
+                services=len(wanted),
+            )
+        self._tolerate(_NOTIFY, self._notifier.tell_ready)
+
+    def _reap(self, at_work: dict[Ward, None]) -> None:
+        """Bury all children that have ended; add whoever has to do something about it."""
+        room = 0
+        for child in reap(self._roster.look_at, lambda: signal.raise_signal(signal.SIGCHLD)):
+            if isinstance(child, DeadChild):
+                room += self._bury(child, at_work)
+            elif (known := self._roster.attribute(child.pid)) is not None:
+                ward, _ = known
+                ward.on_stopped(child.pid)
+        for ward in self._roster.lacking if room else ():
+            ward.find_room(room)
+            at_work[ward] = None
+
+    def _bury(self, child: DeadChild, at_work: dict[Ward, None]) -> bool:
+        """Tell whoever it belonged to; its process id may be another's from now on."""
+        if self._successor is not None and self._successor.is_candidate(child.pid):
+            self._tolerate(_SUCCEED, functools.partial(self._successor.on_exit, child))
+            return False
+        known = self._roster.attribute(child.pid)
+        self._roster.forget_child(child.pid)
+        if known is None:
+            return False
+        ward, whose = known
+        at_work[ward] = None
+        return ward.on_exit(child, whose)
+
+    def _stop_if_one_failed(self) -> None:
+        failures = [one.failure for one in self._roster.wards if one.failure is not None]
+        if failures:
+            self._failure = failures[0]
+            self._is_ready = True  # it never will be: do not come here again
+            self._stop("start failed")
+            self._stop("start failed")
+
+    def _describe(self) -> str:
+        counts = [ward.counts for ward in self._roster.wards]
+        idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
+        return f"{idle} idle, {busy} busy, {connections} connections so far"
+
+    def _stop(self, reason: str) -> None:
+        self._tolerate(_NOTIFY, self._notifier.tell_stopping)
+        self._roster.stop(reason)
+
+
+def _give_way() -> None:
+    """Never preempt a worker: it rings on its way to exec, and the client waits for it, not for us.
+
+    Children have the usual policy. Source: sched(7), SCHED_BATCH and SCHED_RESET_ON_FORK.
+    """
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; then we are a little slower
+        policy = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(0))

@@ -1,0 +1,123 @@
+"""What is left where services have crashed, and how one is cleared away.
+
+Owns the steps of putting a service away, and the remains of each crash on one listener until the
+last is gone. Must not know why a service has crashed, nor whether another one follows.
+
+Nobody can tell what of a service that has crashed still works. So it is asked for little, and each
+step may fail: that is logged, and keeps no other from being taken.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable
+
+from socketd.loop.wheel import OwnTimers, Wheel
+from socketd.master.faults import describe, trace
+from socketd.master.remains import Remains
+from socketd.operator import log
+from socketd.pool import PoolSettings
+from socketd.workers.children import Child, Family
+from socketd.workers.processes import Crew
+
+
+class Wreckage:
+    """The remains of all crashes of the services on one listener.
+
+    `forget` is called with each family that has nobody left.
+    """
+
+    def __init__(self, service: str, wheel: Wheel, forget: Callable[[Family], None]) -> None:
+        self._service = service
+        self._forget = forget
+        self._timers = OwnTimers(wheel, self.step)
+        self._remains: list[Remains] = []
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether nobody is left."""
+        return not self._remains
+
+    @property
+    def workers(self) -> int:
+        """Return how many workers are left: after an instant only the busy."""
+        return sum(one.workers for one in self._remains)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return whoever is left."""
+        return tuple(pid for one in self._remains for pid in one.pids)
+
+    def step(self, step: Callable[[], object]) -> bool:
+        """Do one thing that is not to keep others from being done; tell whether it was done."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  nothing may go further
+            with contextlib.suppress(Exception):
+                log.emit(
+                    "put_away_failed",
+                    service=self._service,
+                    reason=describe(error),
+                    traceback=trace(error),
+                )
+            return False
+        return True
+
+    def clear_away(self, crew: Crew, pool: PoolSettings, *, is_stopping: bool) -> None:
+        """End what can be ended of the processes of a service, and keep the rest in mind."""
+        is_asked = self.step(crew.leave_word) & self.step(crew.dismiss_spawners)
+        self.step(
+            lambda: self._keep(
+                crew.family, crew.board.fd, pool, is_asked=is_asked, is_stopping=is_stopping
+            )
+        )
+        self.step(crew.board.close)
+
+    def take_over(self, family: Family, pids: Iterable[int], pool: PoolSettings) -> None:
+        """Keep those in mind who were left when another process was in our place."""
+        family.restore({pid: place for place, pid in enumerate(pids)}, ())
+        self.step(lambda: self._keep(family, -1, pool, is_asked=True, is_stopping=False))
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended, before it is collected."""
+        for one in self._remains:
+            self.step(functools.partial(one.look_at, pid))
+
+    def on_exit(self, pid: int, whose: Child) -> bool:
+        """Forget a child that has been collected; tell whether it was a worker of these."""
+        for one in self._remains:
+            if one.family is whose.family:
+                self.step(functools.partial(one.on_exit, pid))
+                if one.is_gone:
+                    self._remains.remove(one)
+                    self._forget(one.family)
+                return whose.slot is not None
+        return False
+
+    def on_stopped(self, pid: int) -> None:
+        """Take note that somebody has stopped a child."""
+        for one in self._remains:
+            self.step(functools.partial(one.on_stopped, pid))
+
+    def stop(self) -> None:
+        """Begin to stop, or stop with more haste."""
+        for one in self._remains:
+            self.step(one.stop)
+
+    def _keep(
+        self,
+        family: Family,
+        board_fd: int,
+        pool: PoolSettings,
+        *,
+        is_asked: bool,
+        is_stopping: bool,
+    ) -> None:
+        remains = Remains(self._service, family, board_fd, pool, self._timers)
+        if not is_asked:
+            remains.kill_templates()
+        if remains.is_gone:
+            self._forget(family)
+            return
+        self._remains.append(remains)
+        if is_stopping:
+            remains.stop()

@@ -1,0 +1,1 @@
+"""What the operator sees: the log, the service manager, the title in ps, the pid file."""

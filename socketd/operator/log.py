@@ -1,0 +1,328 @@
+"""What socketd tells its operator: structlog and the closed list of events.
+
+Owns the event names, their keys and levels, and how a line looks. Knows nothing else of the
+package.
+
+Three formats. `console` prints the classic program's messages and, for what that program never had
+to say, `socket: warning: event key=value`; below a warning such lines need the debug level, since
+scripts read the classic ones. A file has no such readers: there each event is a line with its time.
+`json` prints every event as one object a line, `journal` sends it with its keys as fields.
+
+structlog is imported with the first line that is printed. It brings asyncio and more along, which
+takes longer than all that a server does before it listens, and eight megabytes; most servers print
+nothing as long as all is well.
+"""
+
+import enum
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from socketd.operator.log_targets import (
+    JOURNAL_SOCKET,
+    FileTarget,
+    JournalTarget,
+    Outlet,
+    StderrTarget,
+    Target,
+    encode_fields,
+    is_journal,
+)
+
+_STDERR_FD = 2
+# syslog(3)
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
+
+
+class LogFormat(enum.Enum):
+    """How a line looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    JOURNAL = "journal"
+
+
+class LogLevel(enum.Enum):
+    """The least important level that is printed."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """Return how important it is: the more, the higher."""
+        return list(LogLevel).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One entry of the closed list: level, and exactly the keys that a line carries."""
+
+    level: LogLevel
+    keys: frozenset[str]
+
+
+def _kind(level: LogLevel, keys: str) -> EventKind:
+    return EventKind(level, frozenset(keys.split()))
+
+
+EVENTS: Mapping[str, EventKind] = {
+    "service_ready": _kind(LogLevel.INFO, "service listener address port port_name workers ready"),
+    "template_started": _kind(LogLevel.DEBUG, "service pid ready descriptors"),
+    "template_fell_back": _kind(LogLevel.WARNING, "service wanted ready reason"),
+    "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),
+    "native_worker_missing": _kind(LogLevel.INFO, "service"),
+    "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
+    "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
+    "connection_closed": _kind(
+        LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib"
+    ),
+    "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
+    "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
+    "command_not_run": _kind(LogLevel.WARNING, "service status"),
+    "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
+    "service_crashed": _kind(LogLevel.ERROR, "service listener reason delay_s step traceback"),
+    "restart_failed": _kind(LogLevel.WARNING, "service listener reason delay_s step"),
+    "put_away_failed": _kind(LogLevel.ERROR, "service reason traceback"),
+    "master_fault": _kind(LogLevel.ERROR, "attempt reason traceback"),
+    "worker_distrusted": _kind(LogLevel.WARNING, "service worker pid reason"),
+    "signal_refused": _kind(LogLevel.WARNING, "service pid signal"),
+    "notification_failed": _kind(LogLevel.WARNING, "reason"),
+    "reload_unavailable": _kind(LogLevel.INFO, "reason"),
+    "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
+    "reload_failed": _kind(LogLevel.ERROR, "reason"),
+    "listener_lost": _kind(LogLevel.WARNING, "service listener"),
+    "reexec_started": _kind(LogLevel.INFO, "command"),
+    "reexec_done": _kind(LogLevel.INFO, "services former version"),
+    "reexec_failed": _kind(LogLevel.ERROR, "reason"),
+    "log_lines_dropped": _kind(LogLevel.WARNING, "count"),
+    "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
+    "stopped": _kind(LogLevel.INFO, "service connections"),
+}
+
+_Line = MutableMapping[str, Any]
+
+_enabled: frozenset[str] = frozenset()
+_outlet: Outlet | None = None
+_finish: Callable[[_Line], bytes | None] | None = None
+_logger: Any = None  # structlog's, once there has been a line
+
+
+def usual_format(environment: Mapping[str, str], journal_socket: str = JOURNAL_SOCKET) -> LogFormat:
+    """Return the format for an operator who names none: the journal's if stderr leads there."""
+    if is_journal(environment) and os.access(journal_socket, os.W_OK):
+        return LogFormat.JOURNAL
+    return LogFormat.CONSOLE
+
+
+def configure(
+    log_format: LogFormat,
+    level: LogLevel,
+    program: str,
+    log_file: str | None = None,
+    journal_socket: str = JOURNAL_SOCKET,
+) -> None:
+    """Print events from `level` up, console lines named for `program`.
+
+    They go to the file if there is one, else to the journal in its format, else to standard error.
+    Raises SystemFailureError if that cannot be opened.
+    """
+    global _enabled, _finish, _logger, _outlet
+    target: Target = _terminal
+    if log_file is not None:
+        target = FileTarget(log_file)
+    elif log_format is LogFormat.JOURNAL:
+        target = JournalTarget(journal_socket)
+    _enabled = frozenset(event for event, kind in EVENTS.items() if kind.level.rank >= level.rank)
+    render: Callable[[_Line], str | bytes | None]
+    match log_format:
+        case LogFormat.JSON:
+            render = _render_json
+        case LogFormat.JOURNAL if log_file is None:
+            render = _JournalRenderer(program)
+        case LogFormat.CONSOLE | LogFormat.JOURNAL:
+            render = _ConsoleRenderer(
+                program,
+                everything=level is LogLevel.DEBUG or log_file is not None,
+                has_time=log_file is not None,
+                has_colour=log_file is None and os.isatty(_STDERR_FD),
+            )
+
+    def finish(line: _Line) -> bytes | None:
+        rendered = render(line)
+        return rendered.encode(errors="replace") if isinstance(rendered, str) else rendered
+
+    def note(dropped: int) -> bytes:
+        event = "log_lines_dropped"
+        line: _Line = {"event": event, "count": dropped, "level": EVENTS[event].level.value}
+        return finish(line) or b""
+
+    if _outlet is not None:
+        _outlet.close()
+    _outlet, _finish, _logger = Outlet(target, note), finish, None
+
+
+def is_enabled(event: str) -> bool:
+    """Tell whether an event would be printed, to spare the making of its keys."""
+    return event in _enabled
+
+
+def emit(event: str, **keys: object) -> None:
+    """Print an event of the closed list with exactly its keys."""
+    kind = EVENTS[event]
+    if kind.keys != keys.keys():
+        raise KeyError(f"{event} has the keys {sorted(kind.keys)}, not {sorted(keys)}")
+    if event in _enabled:
+        _print(kind.level, event, keys)
+
+
+def _print(level: LogLevel, event: str, keys: dict[str, object]) -> None:
+    global _logger
+    if _outlet is None or _finish is None:
+        return
+    if _logger is None:
+        try:
+            _logger = _make_logger(_finish, _outlet)
+        except (ImportError, OSError, MemoryError):
+            # Descriptors have run out, say: the line matters more than who makes it.
+            record = _finish({"event": event, **keys, "level": level.value})
+            if record is not None:
+                _outlet.msg(record)
+            return
+    getattr(_logger, level.value)(event, **keys)
+
+
+def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any:  # noqa: ANN401  structlog's type depends on the configuration
+    import structlog
+
+    def render(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
+        record = finish(line)
+        if record is None:
+            raise structlog.DropEvent
+        return record
+
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, render],
+        wrapper_class=structlog.make_filtering_bound_logger(0),  # `emit` has looked at the level
+        logger_factory=lambda *_: outlet,
+        cache_logger_on_first_use=True,
+    )
+    return structlog.get_logger()
+
+
+def say(line: str) -> None:
+    """Print a line that is no event to standard error: dropped rather than waited for."""
+    _stderr.msg(line.encode(errors="replace"))
+
+
+def speak_to(fd: int) -> None:
+    """Print to another descriptor than standard error from now on."""
+    _terminal.fd = fd
+
+
+_terminal = StderrTarget()
+_stderr = Outlet(_terminal, lambda dropped: _dropped_text(dropped).encode())
+
+
+def _dropped_text(dropped: int) -> str:
+    return f"({dropped} log lines dropped)"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _render_json(line: _Line) -> str:
+    import json
+
+    return json.dumps({**line, "timestamp": _now()}, default=repr)
+
+
+def _pairs(line: Mapping[str, Any]) -> str:
+    return "".join(f" {key}={_quoted(value)}" for key, value in line.items())
+
+
+class _JournalRenderer:
+    """Turns events into the journal's fields: SOCKETD_EVENT, and one for each key."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def __call__(self, line: _Line) -> bytes:
+        """Return the record to send."""
+        event, level = line.pop("event"), line.pop("level")
+        fields = [
+            ("MESSAGE", f"{event}{_pairs(line)}"),
+            ("PRIORITY", str(_PRIORITIES[level])),
+            ("SYSLOG_IDENTIFIER", self._program),
+            ("SOCKETD_EVENT", event),
+        ]
+        values = ((key, "" if value is None else str(value)) for key, value in line.items())
+        return encode_fields([*fields, *((f"SOCKETD_{key.upper()}", text) for key, text in values)])
+
+
+class _ConsoleRenderer:
+    """Turns events into the classic program's messages."""
+
+    def __init__(self, program: str, *, everything: bool, has_time: bool, has_colour: bool) -> None:
+        self._program = program
+        self._everything = everything
+        self._has_time = has_time
+        self._colour = "\x1b[33m{}\x1b[0m" if has_colour else "{}"
+
+    def __call__(self, line: _Line) -> str | None:
+        """Return the line to print; None for an event that is not for people."""
+        text = self._render(line)
+        return f"{_now()} {text}" if text and self._has_time else text
+
+    def _render(self, line: _Line) -> str | None:
+        event, level = line.pop("event"), line.pop("level")
+        if not self._has_time and (classic := _classic_message(event, line)) is not None:
+            return _visible(classic)
+        is_warning = level in ("warning", "error")
+        if not is_warning and not self._everything:
+            return None
+        text = f"{self._program}: {level}: {event}{_pairs(line)}"
+        return self._colour.format(text) if is_warning else text
+
+
+def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
+    """Return what socket 1.1 prints with -v at such a moment."""
+    match event:
+        case "service_ready" if line["port"] is None:
+            return f"unix: bound to {line['address']}{_level(line)}"
+        case "service_ready":
+            name = f" ({line['port_name']})" if line["port_name"] else ""
+            return f"inet: listening on port {line['port']}{name}{_level(line)}"
+        case "connection_accepted" if line["listener"].startswith("unix:"):
+            return f"unix: connection from {line['listener'].removeprefix('unix:')}"
+        case "connection_accepted":
+            peer = line["peer"].rpartition(":")[0] or line["peer"]  # "unknown" has no port
+            return f"inet: connection from {peer.strip('[]')}"
+        case "connection_closed":
+            return "connection closed"
+        case "log_lines_dropped":
+            return _dropped_text(line["count"])
+        case _:
+            return None
+
+
+def _level(line: Mapping[str, Any]) -> str:
+    """Return how far a program has got; nothing where it has not, as ever."""
+    return "" if line["ready"] == "fork" else f", ready at {line['ready']}"
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return repr(text) if " " in text else _visible(text)
+
+
+def _visible(text: str) -> str:
+    """Escape what does not print: a path may hold a newline, an event is one line."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -1,0 +1,179 @@
+"""The front of a service: how a CGI program is put behind a protocol of web servers.
+
+Owns what CGI needs of such a service: which program, in which folder, with which variables. Must
+not know workers, nor who reads the settings from a user. native/front/ takes the requests.
+
+With SCGI the worker itself reads the head of the request from the connection, between accept and
+the program. FastCGI frames the whole connection in records, so there the program is a wrapper,
+which runs the CGI program for each request.
+"""
+
+import contextlib
+import enum
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from socketd.errors import ProgramError, SystemFailureError, UsageError
+from socketd.programs.command import Program, locate
+from socketd.system.directory import absolute
+from socketd.system.products import FCGI_WRAPPER, SCGI_WRAPPER
+
+# In the package, and in the folder of its commands.
+_SCGI_WRAPPERS = (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi"))
+_PREFIX = "SOCKETD_PROGRAM_"
+SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
+DEFAULT_HEAD_SECONDS = 30.0
+# The web server should be the one that closes: a request that it sends while we close is lost.
+# nginx keeps connections for 60 s by default.
+DEFAULT_KEEP_SECONDS = 75.0
+_MOST_WRAPPER_SECONDS = 86400.0
+
+
+class FrontKind(enum.Enum):
+    """The protocol of requests; NONE gives the connection to the program unchanged."""
+
+    NONE = "none"
+    SCGI = "scgi"
+    FCGI = "fcgi"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a worker does first with a connection: it reads the head of an SCGI request.
+
+    With `root` the request names its program in that folder. `head_seconds` is the limit for the
+    whole head. `request_variables` are the names that a request may set, None for all but the
+    refused ones.
+    """
+
+    head_seconds: float = DEFAULT_HEAD_SECONDS
+    root: str | None = None
+    request_variables: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a web server may take for the whole head of a request, and between two requests.
+
+    Only FastCGI keeps connections, so only there is a time between requests.
+    """
+
+    head_seconds: float = DEFAULT_HEAD_SECONDS
+    keep_seconds: float = DEFAULT_KEEP_SECONDS
+
+
+USUAL_WAITS = Waits()
+
+
+@dataclass(frozen=True, slots=True)
+class CgiProgram:
+    """A CGI program as a service runs it; the front is None if the program brings its own."""
+
+    program: Program
+    front: Front | None
+    environment: dict[str, str]
+    directory: str
+
+
+def put_behind(
+    kind: FrontKind,
+    chosen: Program | str,
+    own_variables: Mapping[str, str],
+    waits: Waits = USUAL_WAITS,
+    request_variables: tuple[str, ...] | None = None,
+) -> CgiProgram:
+    """Put a program, or a folder of them, behind a protocol.
+
+    Nothing of the server's environment is used: it is a safe PATH and `own_variables`. A program
+    runs in its own folder (RFC 3875, section 7.2). Raises SystemFailureError if the wrapper was not
+    built.
+    """
+    environment = {"PATH": SAFE_PATH, **own_variables}
+    root = chosen if isinstance(chosen, str) else None
+    program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
+    directory = root if root is not None else os.path.dirname(program.path)
+    if kind is FrontKind.SCGI:
+        front = Front(waits.head_seconds, root, request_variables)
+        return CgiProgram(program, front, environment, directory)
+    what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
+    options = _options(waits, request_variables)
+    wrapper = _wrapper(*options, "--env-prefix", _PREFIX, *what)
+    return CgiProgram(wrapper, None, _hidden(environment), directory)
+
+
+def _hidden(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the wrapper's own environment, which contains that of its programs.
+
+    Every user can see arguments, but not an environment. The names get a prefix, so that no
+    variable affects the wrapper itself or is replaced by one about the connection.
+    """
+    return {_PREFIX + name: value for name, value in environment.items()}
+
+
+def unwrap(program: Program) -> Program | str | None:
+    """Return the program or folder that our SCGI wrapper runs; None for any other program.
+
+    A worker with an SCGI front does the same and saves an exec. The wrapper itself is used if there
+    are other options, or if the program cannot be found.
+    """
+    if not any(_is_same(program.path, place) for place in _SCGI_WRAPPERS):
+        return None
+    match program.arguments[1:]:
+        case ("--root", folder):
+            return folder if os.path.isabs(folder) and os.path.isdir(folder) else None
+        case (name, *_) if not name.startswith("-"):
+            with contextlib.suppress(ProgramError):
+                return locate(program.arguments[1:], dict(os.environ))
+            return None
+        case _:
+            return None
+
+
+def _is_same(path: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return False
+
+
+def pass_on(
+    place: str, waits: Waits = USUAL_WAITS, request_variables: tuple[str, ...] | None = None
+) -> CgiProgram:
+    """Return the wrapper that passes FastCGI requests to an SCGI front at `unix:/PATH`."""
+    program = _wrapper(*_options(waits, request_variables), "--to", place)
+    return CgiProgram(program, None, {"PATH": SAFE_PATH}, "/")
+
+
+def _options(waits: Waits, request_variables: tuple[str, ...] | None) -> list[str]:
+    """Return the options of the FastCGI wrapper for time limits and variables."""
+    names = (
+        [] if request_variables is None else ["--request-variables", ",".join(request_variables)]
+    )
+    return [
+        "--head-timeout", _wrapper_seconds(waits.head_seconds),
+        "--keep-timeout", _wrapper_seconds(waits.keep_seconds),
+        *names,
+    ]  # fmt: skip
+
+
+def _wrapper_seconds(seconds: float) -> str:
+    return f"{min(max(seconds, 0.001), _MOST_WRAPPER_SECONDS):.3f}"
+
+
+def _wrapper(*arguments: str) -> Program:
+    """Return the FastCGI wrapper. Raises SystemFailureError if it was not built."""
+    if not os.access(FCGI_WRAPPER, os.X_OK):
+        raise SystemFailureError(
+            "FastCGI: fcgi2cgi was not built when socketd was installed; install a C compiler and "
+            "install socketd again"
+        )
+    return Program(FCGI_WRAPPER, ("fcgi2cgi", *arguments))
+
+
+def check_root(folder: str) -> str:
+    """Return the absolute path of a folder of programs. Raises UsageError if it is none."""
+    path = absolute(folder)
+    if not os.path.isdir(path):
+        raise UsageError(f"--root: {folder!r} is not a directory")
+    return path

@@ -1,0 +1,51 @@
+"""How a CGI program is best started ahead, by what its file says.
+
+Owns the reading of a script's first line, and the choice of a level. Must not know templates.
+
+A script in Python is prepared up to its first line and stopped there; see socketd/hold.py. Anything
+else is loaded up to main(), which every dynamically linked program bears; what is linked
+statically falls back to fork by itself.
+"""
+
+import os
+import re
+
+from socketd.errors import ProgramError
+from socketd.programs.cgi import SAFE_PATH
+from socketd.programs.command import Program, locate
+from socketd.settings.readiness import ReadyLevel
+from socketd.system.products import HOLD_SCRIPT
+
+_LONGEST_FIRST_LINE = 256  # as far as the kernel looks, binfmt_script
+# Behind its symbolic links, since it may be called `python`; hold.py wants 3.7.
+_PYTHON = re.compile(r"python3(?:\.(?:[7-9]|\d\d+))?")
+
+
+def best_start(program: Program) -> tuple[Program, ReadyLevel]:
+    """Return what to start, and the level at which to hold it."""
+    interpreter = _interpreter_of(program.path)
+    if interpreter is None:
+        return program, ReadyLevel.LOAD
+    words = (*interpreter, HOLD_SCRIPT, "--cgi", program.path, *program.arguments[1:])
+    try:
+        prepared = locate(words, {"PATH": SAFE_PATH})
+    except ProgramError:  # as each request will find out
+        return program, ReadyLevel.LOAD
+    if not _PYTHON.fullmatch(os.path.basename(os.path.realpath(prepared.path))):
+        return program, ReadyLevel.LOAD
+    return prepared, ReadyLevel.STOP
+
+
+def _interpreter_of(path: str) -> tuple[str, ...] | None:
+    """Return the words that run a script, None for what is none; execve(2), env(1)."""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(_LONGEST_FIRST_LINE)
+    except OSError:
+        return None
+    if not first.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first[2:]).split()
+    if words and os.path.basename(words[0]) == "env":
+        words = words[2:] if words[1:2] == ["-S"] else words[1:]
+    return tuple(words) or None

@@ -1,0 +1,136 @@
+"""The user's command: what to exec for it.
+
+Owns the decision between direct exec and the shell, and the search on PATH. Must not know
+workers or sockets.
+
+A shell costs more per connection than everything else together, so a command of plain words is
+exec'd directly. "Plain" errs on the side of the shell: no character that any POSIX shell treats
+specially but quotes around text that is as it stands, no assignment first, no builtin or reserved
+word first, so that the result is the same.
+"""
+
+import enum
+import os
+import re
+import stat
+from dataclasses import dataclass
+
+from socketd.errors import ExitCode, ProgramError
+from socketd.system.directory import joined
+
+SHELL = "/bin/sh"
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+# Between double quotes an interactive shell might even expand a "!", so that is left to the shell.
+_PART = re.compile(
+    r"""(?P<gap>[ \t]+)|[\w@%+:,./=-]+|'[ -&(-~\t\n]*'|"[ #%-[\]-_a-~\t\n]*\"""", re.ASCII
+)
+
+# POSIX.1-2017, sections 2.4 and 2.14 and "Command Search and Execution", with what dash, bash,
+# ksh, mksh and busybox sh add. A builtin that also exists as a program may answer differently.
+_SHELL_WORDS = frozenset(
+    "! . : [ [[ ]] alias autoload bg bind break builtin caller case cd chdir command compgen "
+    "complete compopt continue coproc declare dirs disown do done echo elif else enable esac eval "
+    "exec exit export false fc fg fi for function getopts hash help history if in jobs kill let "
+    "local logout mapfile newgrp popd printf print pushd pwd read readarray readonly return "
+    "select set shift shopt source stop suspend test then time times trap true type typeset "
+    "ulimit umask unalias unset until wait whence while".split()
+)
+
+
+class ShellUse(enum.Enum):
+    """When a command goes through /bin/sh."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A file to exec and its arguments; `path` is absolute."""
+
+    path: str
+    arguments: tuple[str, ...]
+
+
+def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Program:
+    """Decide what to exec for a command, looking for a program as the shell would.
+
+    Raises ProgramError if a command that needs no shell names nothing that can be run.
+    """
+    if not command.strip():
+        raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
+    if shell is ShellUse.ALWAYS or (shell is ShellUse.AUTO and not _is_plain(command)):
+        return Program(SHELL, ("sh", "-c", command))
+    words = command.split() if shell is ShellUse.NEVER else _split(command)
+    return Program(_find(words[0], environment), tuple(words))
+
+
+def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
+    """Return what to exec for a list of words, the first of which is looked for on PATH.
+
+    Raises ProgramError if that is nothing that can be run.
+    """
+    return Program(_find(words[0], environment), words)
+
+
+def _split(command: str) -> list[str]:
+    """Return the words of a command that has no shell syntax but quotes; none for any other."""
+    words: list[str] = []
+    is_within_word = False
+    end = 0
+    for part in _PART.finditer(command):
+        if part.start() != end:
+            return []
+        end = part.end()
+        is_gap = part["gap"] is not None
+        if not is_gap:
+            text = part[0][1:-1] if part[0][0] in "'\"" else part[0]
+            if is_within_word:
+                words[-1] += text
+            else:
+                words.append(text)
+        is_within_word = not is_gap
+    return words if end == len(command) else []
+
+
+def _is_plain(command: str) -> bool:
+    words = _split(command)
+    return (
+        bool(words)
+        and bool(words[0])
+        and "=" not in words[0]
+        and not words[0].startswith("%")
+        and words[0] not in _SHELL_WORDS
+    )
+
+
+def _find(name: str, environment: dict[str, str]) -> str:
+    """Return the absolute path of the program a shell would run for `name`."""
+    if not name:
+        raise ProgramError(f"cannot run {name!r}: it names no program", ExitCode.NOT_FOUND)
+    if "/" in name:
+        candidates = [name]
+    else:
+        folders = environment.get("PATH", _DEFAULT_PATH).split(":")
+        candidates = [os.path.join(folder or ".", name) for folder in folders]
+    refused = None
+    for candidate in candidates:
+        try:
+            mode = os.stat(candidate).st_mode
+        except OSError:
+            continue
+        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
+            # Not absolute(): behind a symbolic link ".." is not what the text suggests.
+            return joined(candidate.removeprefix("./"))
+        refused = refused or (candidate, mode)
+    if refused is None:
+        where = "there is no such file" if "/" in name else "it is not on PATH"
+        raise ProgramError(f"cannot run {name!r}: {where}", ExitCode.NOT_FOUND)
+    path, mode = refused
+    if stat.S_ISDIR(mode):
+        raise ProgramError(f"cannot run {path!r}: it is a directory", ExitCode.CANNOT_EXECUTE)
+    raise ProgramError(
+        f"cannot run {path!r}: it is not executable (try: chmod +x {path})",
+        ExitCode.CANNOT_EXECUTE,
+    )

@@ -1,0 +1,141 @@
+"""A program on two pipes, for the connections that need a relay in between.
+
+Owns the start of such a program, its pipes and its end. Must not know what is relayed.
+"""
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+from typing import NoReturn
+
+from socketd.errors import ExitCode, ProgramError, SystemFailureError, describe_errno
+from socketd.programs.command import SHELL, Program
+from socketd.relay.relay import RelaySettings, Sink, Source
+from socketd.settings.stderr import StderrTarget, open_stderr
+
+_OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, a program expects not
+
+
+class PipedProgram:
+    """A running program, in our process group, with what its relay reads and writes.
+
+    With -w its stdin is empty, with -r its output goes nowhere: then there is no pipe. Its stderr,
+    when it is to go to the socket, goes where its stdout does. Raises OSError if it cannot run.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        environment: dict[str, str],
+        settings: RelaySettings,
+        stderr: StderrTarget,
+    ) -> None:
+        self.source: Source | None = None
+        self.sink: Sink | None = None
+        self._status: int | None = None
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        theirs = [null]
+        try:
+            stdin, stdout = null, null
+            if not settings.write_only:
+                stdin, ours = os.pipe2(os.O_CLOEXEC)
+                theirs.append(stdin)
+                os.set_blocking(ours, False)
+                self.sink = Sink(ours, "program")
+            if not settings.read_only:
+                ours, stdout = os.pipe2(os.O_CLOEXEC)
+                theirs.append(stdout)
+                os.set_blocking(ours, False)
+                self.source = Source(ours, "program")
+            wiring = {0: stdin, 1: stdout}
+            if stderr is StderrTarget.SOCKET:
+                wiring[2] = stdout
+            elif stderr is not StderrTarget.INHERIT:
+                theirs.append(open_stderr(stderr))
+                wiring[2] = theirs[-1]
+            self.pid = _spawn(program, environment, wiring)
+        except BaseException:
+            self.close_stdin()
+            self.close_stdout()
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+
+    def close_stdin(self) -> None:
+        """Let the program read the end of its input."""
+        if self.sink is not None:
+            os.close(self.sink.fd)
+            self.sink = None
+
+    def close_stdout(self) -> None:
+        """Read no more of what it prints: the next time that it does, it gets SIGPIPE."""
+        if self.source is not None:
+            os.close(self.source.fd)
+            self.source = None
+
+    def terminate(self, number: int = signal.SIGTERM) -> None:
+        """Send the program a signal unless it has ended."""
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Close the pipes, wait for the program's end; return its status or minus its signal."""
+        self.close_stdin()
+        self.close_stdout()
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._status
+
+
+def start_program(
+    program: Program, environment: dict[str, str], settings: RelaySettings, stderr: StderrTarget
+) -> PipedProgram:
+    """Start a program. Raises ProgramError or SystemFailureError if it cannot run."""
+    try:
+        return PipedProgram(program, environment, settings, stderr)
+    except OSError as error:
+        text = f"cannot run {program.path!r}: {describe_errno(error.errno or 0)}"
+        if isinstance(error, FileNotFoundError):
+            raise ProgramError(text, ExitCode.NOT_FOUND) from error
+        if isinstance(error, PermissionError):
+            raise ProgramError(text, ExitCode.CANNOT_EXECUTE) from error
+        raise SystemFailureError(text) from error
+
+
+def exit_like(status: int) -> NoReturn:
+    """End this process as the program has ended: with its exit code, or by its signal."""
+    if status < 0:
+        number = -status
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core, the program's, is enough
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        os.kill(os.getpid(), number)
+        status = 128 + number
+    os._exit(status)
+
+
+def _spawn(program: Program, environment: dict[str, str], wiring: dict[int, int]) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in wiring.items()]
+
+    def spawn(path: str, arguments: tuple[str, ...]) -> int:
+        return os.posix_spawn(
+            path,
+            arguments,
+            environment,
+            file_actions=actions,
+            setsigdef=_OURS_IGNORED,
+            setsigmask=(),
+        )
+
+    try:
+        return spawn(program.path, program.arguments)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without a "#!" line: the shell's and execvp(3)'s rule.
+    return spawn(SHELL, ("sh", program.path, *program.arguments[1:]))

@@ -1,0 +1,306 @@
+"""What a worker's process may do, applied for good.
+
+Owns the way from an operator's words to system calls, and their order. Must not know workers.
+The native template does the same in the same order (native/zygote/privileges.c).
+
+Limits and niceness come first, since root may raise them; then groups before the user, who could
+not change them any more; then the capabilities that the change of user may have left; then umask
+and directory, so that the directory is one that the user can enter. After a change of user the
+process is not dumpable until it execs, so that a program cannot trace the workers that wait under
+the same user, nor write the board through them. That is forbidden at once, for a system may be set
+to let everybody be traced (fs.suid_dumpable), and to enter a directory may take long. A change of
+user also clears PR_SET_PDEATHSIG: who wants that asks for it afterwards.
+
+The bounding set stays: a set-uid program works as it would in a shell, unless no_new_privs says
+otherwise.
+"""
+
+import ctypes
+import errno
+import functools
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from socketd.errors import SystemFailureError, describe_errno
+from socketd.settings.confinement import RESOURCES, Confinement, ResourceLimit
+from socketd.system.accounts import find_group, find_user, groups_of
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x20080522
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# These would hit a worker in Python itself, which needs far more memory than most programs: only
+# their hard limits are raised early, the rest is done right before exec.
+_LATE = frozenset({"as", "data"})
+# A template lives long; what each of its copies may use of a processor is for the copy to set.
+_OF_COPIES = frozenset({"cpu"})
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user as the kernel sees one; `name` is for error lines."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """What is to be applied to a process; None leaves a thing as it is."""
+
+    identity: Identity | None = None
+    directory: str | None = None
+    umask: int | None = None
+    limits: tuple[ResourceLimit, ...] = ()
+    nice: int | None = None
+    no_new_privs: bool = False
+
+
+class CannotApplyError(OSError):
+    """The system refuses; `attempt` says what, as in "cannot {attempt}"."""
+
+    def __init__(self, attempt: str, number: int) -> None:
+        super().__init__(number, describe_errno(number))
+        self.attempt = attempt
+
+
+def grant(confinement: Confinement, program: str) -> Privileges:
+    """Look up what is asked for and prove that it can be applied, and the program run, by trying.
+
+    Raises SystemFailureError if a user or group does not exist, or the system refuses.
+    """
+    privileges = look_up(confinement)
+    if _may_be_refused(privileges):
+        prove(privileges, program)
+    return privileges
+
+
+def look_up(confinement: Confinement) -> Privileges:
+    """Find users and groups. Raises SystemFailureError for one that there is not."""
+    for limit in confinement.limits:
+        _check_limit(limit)
+    return Privileges(
+        _identity(confinement.user, confinement.groups),
+        confinement.directory,
+        confinement.umask,
+        confinement.limits,
+        confinement.nice,
+        confinement.no_new_privs,
+    )
+
+
+def _may_be_refused(privileges: Privileges) -> bool:
+    """Tell whether there is anything that the system does not grant everybody."""
+    return (
+        privileges.identity is not None
+        or privileges.directory is not None
+        or privileges.nice is not None
+        or any(_is_raised(limit) for limit in privileges.limits)
+    )
+
+
+def prove(privileges: Privileges, program: str) -> None:
+    """Try everything in a child that does nothing else. Raises SystemFailureError if it fails."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _try_out(privileges, program, writing)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(writing)
+    with open(reading, "rb") as answer:
+        number, _, attempt = answer.read().decode(errors="replace").partition(" ")
+    os.waitpid(pid, 0)
+    if not number:
+        raise SystemFailureError("cannot try out the privileges of workers: the attempt died")
+    if attempt:
+        raise SystemFailureError(
+            f"cannot {attempt}: {describe_errno(int(number))}{_advice(int(number))}"
+        )
+
+
+def _advice(number: int) -> str:
+    if number != errno.EPERM:
+        return ""
+    if os.geteuid() != 0:
+        return "; this needs root"
+    return "; root lacks that capability here"
+
+
+def _try_out(privileges: Privileges, program: str, writing: int) -> None:
+    """Apply, write the outcome, and end the process whatever happens."""
+    try:
+        answer = "0 "
+        try:
+            apply(privileges)
+            apply_late(privileges)
+            if not os.access(program, os.X_OK):
+                who = privileges.identity
+                by = f" as user {who.name!r}" if who else ""
+                raise CannotApplyError(f"run {program!r}{by}", errno.EACCES)
+        except CannotApplyError as error:
+            answer = f"{error.errno} {error.attempt}"
+        os.write(writing, answer.encode(errors="replace"))
+    finally:
+        os._exit(0)
+
+
+def apply(privileges: Privileges, later: frozenset[str] = _LATE) -> None:
+    """Give up what this process shall not have, but for the limits that are set later.
+
+    Raises CannotApplyError where that is refused.
+    """
+    for attempt, step in _steps(privileges, later):
+        try:
+            step()
+        except OSError as error:
+            raise CannotApplyError(attempt, error.errno or 0) from error
+
+
+def apply_late(privileges: Privileges) -> None:
+    """Set the limits that this process is not to feel before it execs; raises as `apply` does."""
+    for limit in privileges.limits:
+        if limit.name in _LATE:
+            try:
+                _set_limit(limit)
+            except OSError as error:
+                raise CannotApplyError(_attempt_of(limit), error.errno or 0) from error
+
+
+def apply_to_template(privileges: Privileges, check: Callable[[], None]) -> None:
+    """Give up what a process shall not have that is about to exec a program to be held.
+
+    `check` is called when nothing but limits is left to do. Raises as `apply` does.
+    """
+    apply(privileges, _LATE | _OF_COPIES)
+    check()
+    apply_late(privileges)
+
+
+def _steps(
+    privileges: Privileges, later: frozenset[str]
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    for limit in privileges.limits:
+        set_one = _raise_hard_limit if limit.name in later else _set_limit
+        yield _attempt_of(limit), functools.partial(set_one, limit)
+    nice = privileges.nice
+    if nice is not None:
+        yield f"set the niceness to {nice}", lambda: _set_nice(nice)
+    who = privileges.identity
+    if who is not None:
+        yield f"set the groups of user {who.name!r}", lambda: os.setgroups(who.groups)
+        yield f"set group {who.gid}", lambda: os.setresgid(who.gid, who.gid, who.gid)
+        yield f"become user {who.name!r}", lambda: os.setresuid(who.uid, who.uid, who.uid)
+        yield "forbid tracing", lambda: _prctl(_PR_SET_DUMPABLE, 0)
+        if who.uid != 0:
+            yield "drop all capabilities", _drop_capabilities
+    umask, directory = privileges.umask, privileges.directory
+    if umask is not None:
+        yield "set the umask", lambda: os.umask(umask)
+    if directory is not None:
+        yield f"enter the directory {directory!r}", lambda: os.chdir(directory)
+    if privileges.no_new_privs:
+        yield "set no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def user_of(privileges: Privileges) -> int:
+    """Return the user that a process is with these: the real one."""
+    return os.getuid() if privileges.identity is None else privileges.identity.uid
+
+
+def _identity(user: str | None, groups: tuple[str, ...] | None) -> Identity | None:
+    """Return whom to become, None for whom we are already."""
+    if user is None and groups is None:
+        return None
+    uid, own_gid = (os.geteuid(), os.getegid()) if user is None else find_user(user)
+    if groups:
+        gids = tuple(find_group(group) for group in groups)
+    elif own_gid is None:
+        raise SystemFailureError(
+            f"user {user!r} is not in the user database and so has no group: name one"
+        )
+    elif groups is None and user is not None:
+        gids = (own_gid, *groups_of(uid, own_gid))
+    else:
+        gids = (own_gid,)
+    wanted = Identity(user or str(uid), uid, gids[0], tuple(dict.fromkeys(gids)))
+    return None if uid != 0 and _is_ours(wanted) else wanted
+
+
+def _is_ours(wanted: Identity) -> bool:
+    """Tell whether an ordinary user asks for nothing new."""
+    return (
+        os.getresuid() == (wanted.uid,) * 3
+        and os.getresgid() == (wanted.gid,) * 3
+        and {*os.getgroups(), wanted.gid} == set(wanted.groups)
+    )
+
+
+def _check_limit(limit: ResourceLimit) -> None:
+    if limit.name not in RESOURCES:
+        raise SystemFailureError(
+            f"unknown limit {limit.name!r}: this system has {', '.join(sorted(RESOURCES))}"
+        )
+    if limit.hard is not None and (limit.soft is None or limit.soft > limit.hard):
+        raise SystemFailureError(f"limit {limit.name!r}: the soft limit is above the hard one")
+
+
+def _attempt_of(limit: ResourceLimit) -> str:
+    soft, hard = ("unlimited" if one is None else one for one in (limit.soft, limit.hard))
+    return f"set the limit {limit.name} to {soft}:{hard}"
+
+
+def _values_of(limit: ResourceLimit) -> tuple[int, int]:
+    unlimited = resource.RLIM_INFINITY
+    return (
+        unlimited if limit.soft is None else limit.soft,
+        unlimited if limit.hard is None else limit.hard,
+    )
+
+
+def _set_limit(limit: ResourceLimit) -> None:
+    # Not setrlimit(), which tells of a refusal by a ValueError.
+    resource.prlimit(0, RESOURCES[limit.name], _values_of(limit))
+
+
+def _raise_hard_limit(limit: ResourceLimit) -> None:
+    if _is_raised(limit):
+        soft, _ = resource.getrlimit(RESOURCES[limit.name])
+        hard = resource.RLIM_INFINITY if limit.hard is None else limit.hard
+        resource.prlimit(0, RESOURCES[limit.name], (soft, hard))
+
+
+def _is_raised(limit: ResourceLimit) -> bool:
+    """Tell whether a hard limit is to be higher than it is."""
+    _, hard = resource.getrlimit(RESOURCES[limit.name])
+    return hard != resource.RLIM_INFINITY and (limit.hard is None or limit.hard > hard)
+
+
+def _set_nice(nice: int) -> None:
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except PermissionError as error:
+        raise PermissionError(errno.EPERM, error.strerror) from error  # setpriority(2): EACCES
+
+
+def _drop_capabilities() -> None:
+    """Clear the permitted, effective and inheritable set, and thereby the ambient one."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _check(_LIBC.capset(header, (ctypes.c_uint32 * 6)()))
+
+
+def _prctl(option: int, value: int) -> None:
+    _check(_LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,0 +1,1 @@
+"""Bytes between a connection and two descriptors, and the client."""

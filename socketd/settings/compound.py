@@ -1,0 +1,192 @@
+"""The kinds of values that have parts: commands, variables, limits.
+
+Owns the way to one plain value and back for each; see kinds.py, whose rule on imports holds here
+too.
+"""
+
+import os
+
+from socketd.settings.kinds import BadValueError, Kind
+
+_MOST_DIGITS = 18  # int() refuses thousands, and no limit of ours needs more
+
+
+class RequestVariables(Kind):
+    """Names that a request may set, with commas between them on a command line."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the names."""
+        return self.take(word.split(","))
+
+    def take(self, found: object) -> object:
+        """Return the names, of which there is at least one."""
+        from socketd.errors import UsageError
+        from socketd.settings.request_variables import parse_request_variables
+
+        if not isinstance(found, list) or not found:
+            raise BadValueError
+        for name in found:
+            if not isinstance(name, str) or "," in name:
+                raise BadValueError
+        try:
+            return parse_request_variables(",".join(found), "")
+        except UsageError as error:
+            raise BadValueError(str(error).removeprefix(": "), is_whole=True) from None
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
+
+
+class Command(Kind):
+    """A command as for a shell, or in a file a list of a program and its arguments."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("a command as for a shell, or a list of a program and its arguments")
+
+    def read(self, word: str) -> object:
+        """Return the command; an empty one is found out when its program is looked for."""
+        if "\0" in word:
+            raise BadValueError
+        return word
+
+    def take(self, found: object) -> object:
+        """Return the command, a tuple where it is a list."""
+        if not isinstance(found, list):
+            return super().take(found or None)
+        if not found or not found[0]:
+            raise BadValueError("it names no program")
+        for word in found:
+            if not isinstance(word, str) or "\0" in word:
+                raise BadValueError
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return the text or the list."""
+        return list(value) if isinstance(value, tuple) else value
+
+
+class Variables(Kind):
+    """Names and texts of environment variables."""
+
+    __slots__ = ()
+
+    repeats = True
+
+    def __init__(self) -> None:
+        super().__init__("a table of names and texts", "NAME=VALUE or NAME")
+
+    def read(self, word: str) -> object:
+        """Return one variable of NAME=VALUE, or of NAME, which stands in our environment.
+
+        A value that is typed is for everybody to see, among the arguments.
+        """
+        name, sign, value = word.partition("=")
+        if not sign:
+            if name not in os.environ:
+                raise BadValueError("it is given no value, and the environment has none")
+            value = os.environ[name]
+        return self.take({name: value})
+
+    def take(self, found: object) -> object:
+        """Return the variables."""
+        if not isinstance(found, dict):
+            raise BadValueError
+        allowed = "names without = and texts without NUL"
+        inner = tuple(
+            (name, name, allowed, "")
+            for name, value in found.items()
+            if not name or "=" in name or not isinstance(value, str) or "\0" in name + value
+        )
+        if inner:
+            raise BadValueError(inner=inner)
+        return dict(found)
+
+    def join(self, present: object, more: object) -> object:
+        """Return both, the later one of a name."""
+        assert isinstance(present, dict)
+        assert isinstance(more, dict)
+        return {**present, **more}
+
+
+class Limits(Kind):
+    """Resource limits: each name with (soft, hard), None for no limit."""
+
+    __slots__ = ()
+
+    repeats = True
+    _HIGHEST = 2**63 - 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a table of resources of setrlimit(2) in lower case; each a number, 'unlimited', or a "
+            "list of both limits, the soft one first",
+            "NAME=LIMIT or NAME=SOFT:HARD",
+        )
+
+    def read(self, word: str) -> object:
+        """Return one limit of NAME=LIMIT or NAME=SOFT:HARD."""
+        name, sign, text = word.partition("=")
+        if not sign:
+            raise BadValueError
+        numbers = []
+        for part in text.split(":"):
+            digits = part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS
+            numbers.append(int(part) if digits else part)
+        return self.take({name: numbers if len(numbers) > 1 else numbers[0]})
+
+    def take(self, found: object) -> object:
+        """Return the limits."""
+        from socketd.settings.confinement import RESOURCES
+
+        if not isinstance(found, dict):
+            raise BadValueError
+        limits, inner = {}, []
+        for name, value in found.items():
+            allowed = self._why_not(value)
+            if name not in RESOURCES:
+                allowed = f"one of {', '.join(sorted(RESOURCES))}"
+            if allowed:
+                inner.append((name, value, allowed, ""))
+                continue
+            both = value if isinstance(value, list) else [value, value]
+            limits[name] = tuple(None if one == "unlimited" else one for one in both)
+        if inner:
+            raise BadValueError(inner=tuple(inner))
+        return limits
+
+    def _why_not(self, value: object) -> str:
+        """Return what would be allowed in place of a value, nothing if it is a limit."""
+        both = value if isinstance(value, list) else [value, value]
+        numbers = [self._number(one) for one in both]
+        if len(numbers) != 2 or min(numbers) < 0:
+            return "a number, 'unlimited', or a list of two of these"
+        return "" if numbers[0] <= numbers[1] else "a soft limit within the hard one"
+
+    def _number(self, found: object) -> int:
+        """Return a limit as a number, which is beyond all others for none; -1 if it is no limit."""
+        if found == "unlimited":
+            return self._HIGHEST + 1
+        if isinstance(found, bool) or not isinstance(found, int):
+            return -1
+        return found if 0 <= found <= self._HIGHEST else -1
+
+    def show(self, value: object) -> object:
+        """Return a table with a number for each name, or a list where the two limits differ."""
+        assert isinstance(value, dict)
+        shown: dict[str, object] = {}
+        for name, both in value.items():
+            soft, hard = ("unlimited" if one is None else one for one in both)
+            shown[name] = soft if soft == hard else [soft, hard]
+        return shown
+
+    def join(self, present: object, more: object) -> object:
+        """Return both, the later one of a name."""
+        assert isinstance(present, dict)
+        assert isinstance(more, dict)
+        return {**present, **more}

@@ -1,0 +1,1 @@
+"""What the operating system gives: accounts, descriptors, files of our own, /proc."""

@@ -1,0 +1,299 @@
+"""The workers of one service as processes: their slots, their process ids, who makes them.
+
+Owns the spawners of a service and what is known of its slots (ledger.py), and has the signals sent.
+Must not know the pool, nor why anybody is wanted, let go or ended.
+
+A reload brings another spawner. The former one is closed and may still bring forth what it had
+been given; all of them stand on one board, which is made for the largest pool there may be: slots
+that nobody has used cost no memory.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.loop.listeners import Listener
+from socketd.loop.reaper import DeadChild
+from socketd.loop.wheel import Timers
+from socketd.operator import log
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.table import MOST_WORKERS
+from socketd.system.products import is_built
+from socketd.workers import kin
+from socketd.workers.board import Board
+from socketd.workers.children import Family
+from socketd.workers.ledger import Ledger, Slot
+from socketd.workers.python_worker import RETIRE_SIGNAL, PythonSpawner
+from socketd.workers.spawner import Spawner, WorkerPlan
+from socketd.workers.templates import NativeSpawner
+
+
+@dataclass(frozen=True, slots=True)
+class CrewState:
+    """What a crew must be told to go on where another has stopped.
+
+    `templates` are the process ids of spawners, of this generation or older, that the successor
+    cannot talk to; they end when they have made what they had been asked for. `sessions` are theirs
+    and those of the templates before, `uids` the users of the service.
+    """
+
+    generation: int
+    board_fd: int
+    watched: int
+    pids: dict[int, int]
+    terminated: tuple[int, ...]
+    templates: tuple[int, ...]
+    sessions: tuple[int, ...] = ()
+    uids: tuple[int, ...] = ()
+    slots: dict[int, Slot] = field(default_factory=dict)
+
+
+class Crew:
+    """The processes of one service, from the first to the last."""
+
+    def __init__(
+        self,
+        service: str,
+        most: int,
+        doorbell_fd: int,
+        wheel: Timers,
+        family: Family,
+        state: CrewState | None = None,
+    ) -> None:
+        self.service = service
+        self.family = family
+        self._doorbell_fd = doorbell_fd
+        self._wheel = wheel
+        self._spawners: list[Spawner] = []
+        self._terminated: set[int] = set()
+        self._generation = 0
+        self._former: set[int] = set()
+        self._former_generation = -1
+        self._unborn: list[int] = []
+        self.is_lied_to = False
+        # Who was nameless at the last sweep, since when, if they had all been asked for.
+        self._missed: dict[int, int] = {}
+        self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
+        self.board.watch(most)
+        self.ledger = Ledger(self.board, family)
+        if state is not None:
+            self.board.watch(max(most, state.watched))
+            family.restore(state.pids, state.templates, state.sessions)
+            family.uids.update(state.uids)
+            self.ledger.restore(state.slots)
+            self.is_lied_to = any(slot.is_doubted for slot in state.slots.values())
+            self._terminated = set(state.terminated)
+            self._former = set(state.templates)
+            self._former_generation = self._generation = state.generation
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process but workers is left."""
+        return not self._former and all(spawner.is_gone for spawner in self._spawners)
+
+    @property
+    def template_pids(self) -> tuple[int, ...]:
+        """Return the processes that make workers or have made some."""
+        pids = {pid for spawner in self._spawners for pid in spawner.pids}
+        return tuple(pids | self._former)
+
+    @property
+    def has_unborn(self) -> bool:
+        """Tell whether workers have been claimed and not been asked for."""
+        return bool(self._unborn)
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return how far the process has got that workers are forked from now."""
+        return self._spawners[-1].level
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come, None as long as one may."""
+        return self._spawners[-1].trouble if self._spawners else None
+
+    def make_spawner(
+        self, settings: ServiceSettings, listener: Listener, generation: int
+    ) -> Spawner:
+        """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
+        plan = WorkerPlan(settings, listener.socket, self._doorbell_fd, os.getpid(), generation)
+        most = max(self.board.watched, settings.pool.maximum)
+        self.board.watch(most)
+        if settings.worker is WorkerKind.PYTHON:
+            return PythonSpawner(plan, self.ledger)
+        if settings.worker is WorkerKind.NATIVE or is_built():
+            return NativeSpawner(plan, self.ledger, settings.name, self._wheel)
+        log.emit("native_worker_missing", service=settings.name)
+        if settings.readiness.level is not ReadyLevel.FORK:
+            log.emit(
+                "template_fell_back",
+                service=settings.name,
+                wanted=settings.readiness.level.value,
+                ready=ReadyLevel.FORK.value,
+                reason="the native template was not built when socketd was installed",
+            )
+        return PythonSpawner(plan, self.ledger)
+
+    def employ(self, spawner: Spawner, generation: int) -> None:
+        """Have this one make workers from now on, and no other."""
+        self.ask_for_unborn()
+        self._generation = generation
+        self.dismiss_spawners()
+        self._spawners = [one for one in self._spawners if not one.is_gone]
+        self._spawners.append(spawner)
+
+    def discard(self, spawner: Spawner) -> None:
+        """Take back a spawner that was never employed."""
+        spawner.close()
+        self._spawners.insert(0, spawner)
+
+    def dismiss_spawners(self) -> None:
+        """Have nobody make workers any more."""
+        for spawner in self._spawners:
+            spawner.close()
+
+    def leave_word(self) -> None:
+        """Have those leave at once who are not born yet."""
+        for number in self.ledger.nameless:
+            self.board.ask_to_retire(number)
+
+    def claim(self, workers: Iterable[int], generation: int) -> None:
+        """Take slots for workers that are to be asked for."""
+        for number in workers:
+            self.ledger.claim(number, generation)
+            self._unborn.append(number)
+
+    def ask_for_unborn(self) -> None:
+        """Have the claimed workers made."""
+        if self._unborn:
+            unborn, self._unborn = self._unborn, []
+            self._spawners[-1].spawn(unborn)
+
+    def look_at(self, pid: int) -> None:
+        """Find out who has ended before it is collected, and end what it leaves behind.
+
+        That is for those who were terminated: their group has no other number as long as they are
+        there, and may be anybody's afterwards.
+        """
+        number = self.family.slot_of(pid)
+        if number is None:
+            self.ledger.name_all()
+            number = self.family.slot_of(pid)
+        if number in self._terminated:
+            self._terminated.discard(number)
+            kin.end(pid)
+
+    def on_template_exit(self, child: DeadChild) -> bool:
+        """Take note of the end of a spawner's process; tell whether it was one."""
+        if child.pid in self._former:
+            self._former.discard(child.pid)
+            if not self._former:
+                self._abandon_unborn_of_former()
+            return True
+        return any(spawner.on_exit(child) for spawner in self._spawners)
+
+    def find_room(self) -> None:
+        """Take note that a process has ended: there may be room for a template that had none."""
+        if self._spawners:
+            self._spawners[-1].find_room()
+
+    def on_stopped(self, pid: int) -> None:
+        """Take note that somebody has stopped a child."""
+        for spawner in self._spawners:
+            spawner.on_stopped(pid)
+
+    def note_lie(self) -> None:
+        """Take note that the board has said what cannot be: there may be workers unknown to us."""
+        self.is_lied_to = True
+
+    def sweep(self) -> tuple[list[int], bool]:
+        """Find out who is there after the board has lied, not by what it says.
+
+        Children of this service that nobody knows are ended. Returns the slots in which nobody is
+        known to be and nobody can come any more, and whether to sweep again after a while: a worker
+        may be on its way.
+        """
+        self.ledger.name_all()
+        self._end_strangers()
+        is_all_asked_for = not self._unborn and all(one.is_caught_up for one in self._spawners)
+        lost, missed = [], {}
+        for number in self.ledger.nameless:
+            slot = self.ledger.find(number)
+            assert slot is not None  # it is claimed
+            if slot.is_doubted or self._missed.get(number) == slot.claimed_ns:
+                lost.append(number)
+            elif is_all_asked_for:
+                missed[number] = slot.claimed_ns
+        self._missed = missed
+        return lost, bool(self.ledger.nameless) and len(lost) < len(self.ledger.nameless)
+
+    def close(self) -> None:
+        """Forget the service: whoever is still there that we do not know is ended."""
+        self._end_strangers()
+        self.family.disband()
+        self.board.close()
+
+    def retire(self, workers: Iterable[int]) -> None:
+        """Ask workers to leave, those that are not born yet in writing."""
+        for number in workers:
+            self.board.ask_to_retire(number)
+            with contextlib.suppress(PermissionError):  # it has become a set-uid program
+                kin.send(self.ledger.pid(number), RETIRE_SIGNAL)
+
+    def ask_to_finish(self, workers: Iterable[int]) -> None:
+        """Tell workers, by the signal that an idle one retires at and most programs ignore."""
+        for number in workers:
+            with contextlib.suppress(PermissionError):
+                kin.send(self.ledger.pid(number), RETIRE_SIGNAL)
+
+    def terminate(self, workers: Iterable[int]) -> None:
+        """Send SIGTERM to the process groups of workers."""
+        self._terminated.update(workers)
+        self._signal(workers, signal.SIGTERM)
+
+    def kill(self, workers: Iterable[int]) -> None:
+        """Send SIGKILL to the process groups of workers."""
+        self._signal(workers, signal.SIGKILL)
+
+    def state(self) -> CrewState:
+        """Return all that a successor wants to know; it takes over when nobody is left here."""
+        self.ask_for_unborn()
+        for spawner in self._spawners:
+            spawner.give_up_coming()
+        return CrewState(
+            self._generation,
+            self.board.fd,
+            self.board.watched,
+            dict(self.family.workers),
+            tuple(self._terminated),
+            self.template_pids,
+            self.family.sessions,
+            tuple(self.family.uids),
+            self.ledger.state(),
+        )
+
+    def _abandon_unborn_of_former(self) -> None:
+        self.ledger.abandon(self.ledger.unborn(lambda one: one <= self._former_generation))
+
+    def _end_strangers(self) -> None:
+        """End children of this service that nobody knows, if somebody has lied about some.
+
+        Otherwise they are what programs have left behind, if we are who gets that.
+        """
+        if not self.is_lied_to:
+            return
+        for pid in kin.children():
+            if not self.family.is_known(pid) and self.family.is_of_session(pid):
+                kin.end(pid)
+
+    def _signal(self, workers: Iterable[int], number: signal.Signals) -> None:
+        for worker in workers:
+            self.board.ask_to_retire(worker)
+            pid = self.ledger.pid(worker)
+            try:
+                kin.send_to_group(pid, number)
+            except PermissionError:
+                log.emit("signal_refused", service=self.service, pid=pid, signal=number.name)

@@ -1,0 +1,359 @@
+"""The pure-Python worker: forked by the master, waits in accept(), becomes the program.
+
+Owns a worker's life from birth to exec. Must not know why a worker is wanted. This is the
+readable reference; native/worker.c does the same, step by step, ten times as fast.
+
+Retiring is SIGWINCH, whose default action is to be ignored: a program that has just been exec'd
+does not die of it. The handler must close the listening descriptor at the very instant of the
+signal. A Python handler cannot: it runs between two bytecodes, so a signal in the last moment
+before accept() blocks would be noticed only after the next connection. So the handler is libc's
+own close(), which is async-signal-safe. A handler is called with the number of its signal, and
+therefore the listener stands at the descriptor of that number. Whatever the moment, an accept()
+that has not returned fails with EBADF, and one that has returned holds a connection and serves it.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from socketd.errors import WORKER_FAILED_STATUS, ExitCode, RelayError
+from socketd.loop.doorbell import open_anew
+from socketd.loop.reaper import DeadChild
+from socketd.programs.command import SHELL
+from socketd.programs.environment import Peer, connection_variables, peer_of
+from socketd.programs.keeper import divide, part, stay
+from socketd.programs.piped import PipedProgram, exit_like
+from socketd.programs.privileges import Privileges, apply, apply_late, grant, user_of
+from socketd.relay.relay import Relay, RelaySettings
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.stderr import StderrTarget, open_stderr
+from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.ledger import Ledger
+from socketd.workers.spawner import WorkerPlan
+
+RETIRE_SIGNAL = signal.SIGWINCH
+RING_SIGNAL = signal.SIGUSR1
+
+_LISTENER_FD = int(RETIRE_SIGNAL)
+_FIRST_OWN_FD = 3
+_MOST_FDS = 2**20  # the kernel's default for fs.nr_open
+_CONNECTION_FD = 3  # of a relay, which has no other left
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# accept(2): errors of the connection that was about to be accepted, not of the listener.
+_TRANSIENT = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPROTO,
+    }
+)
+_NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+class PythonSpawner:
+    """Forks workers from the calling process; see Spawner for the promises.
+
+    Raises SystemFailureError if workers cannot be confined as the plan has it.
+    """
+
+    def __init__(self, plan: WorkerPlan, ledger: Ledger) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        ledger.family.uids.add(user_of(self._privileges))
+
+    def spawn(self, workers: Sequence[int]) -> None:
+        """Fork a worker for each number, with all signals blocked from its birth."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            for number in workers:
+                self._fork(number)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return nobody: there is no process but the workers."""
+        return ()
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell the truth: there is no process but the workers."""
+        return True
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return the only level that there is without a template."""
+        return ReadyLevel.FORK
+
+    @property
+    def trouble(self) -> str | None:
+        """Name no trouble but what the board tells."""
+        return None
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell the truth: whoever was asked for has been born."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: there is no template."""
+
+    def give_up_coming(self) -> None:
+        """Do nothing: nothing is on its way."""
+
+    def on_exit(self, child: DeadChild) -> bool:  # noqa: ARG002  no child is a template
+        """Disown every child."""
+        return False
+
+    def find_room(self) -> None:
+        """Do nothing: the board tells whom there was no room for."""
+
+    def on_stopped(self, pid: int) -> None:
+        """Do nothing: a stopped worker is its program's affair."""
+
+    def _fork(self, number: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._ledger.abandon((number,), error.errno or 0)
+            _ring_by_pipe(self._plan.doorbell_fd)
+            return
+        if pid == 0:
+            _live(self._plan, self._privileges, self._ledger.board, number)
+        self._ledger.board.set_pid(number, pid)
+        self._ledger.name(number, pid)
+
+
+def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -> NoReturn:
+    """Run a worker's whole life; nothing that happens here may reach the master's code."""
+    step = Step.PREPARE
+    status = WORKER_FAILED_STATUS
+    try:
+        gc.disable()  # a collection would run finalizers of the master's objects
+        board.set_pid(number, os.getpid())
+        listener, doorbell_fd = _prepare(plan, privileges)
+        board.set_state(number, SlotState.IDLE)
+        if board.is_ringing_when_idle():
+            _ring(plan.master_pid, doorbell_fd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if board.is_asked_to_retire(number):
+            os._exit(ExitCode.DONE)
+
+        step = Step.ACCEPT
+        accepted = _accept(listener)
+        if accepted is None:
+            os._exit(ExitCode.DONE)
+        connection, peer = accepted
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        credentials = (peer.pid, peer.uid)
+        board.write_accepted(
+            number, time.monotonic_ns(), peer.family, peer.address, peer.port, credentials
+        )
+        _ring(plan.master_pid, doorbell_fd)
+
+        step = Step.WIRE
+        environment = plan.settings.environment | connection_variables(connection, peer)
+        if plan.settings.relay is not None:
+            connection = _leave_pool(connection)
+            apply_late(privileges)
+            step = Step.EXEC
+            status = ExitCode.CANNOT_EXECUTE
+            _carry(plan, plan.settings.relay, connection, environment)
+        _wire(connection, plan.settings.stderr)
+        apply_late(privileges)
+        _forget_master()
+        if plan.settings.linger_seconds:
+            _leave_keeper(plan, connection)
+
+        step = Step.EXEC
+        status = ExitCode.CANNOT_EXECUTE
+        _become(plan, environment)
+    except OSError as error:
+        board.write_failure(number, step, error.errno or 0)
+        if step is Step.EXEC and error.errno in _NOT_FOUND:
+            status = ExitCode.NOT_FOUND
+    finally:
+        os._exit(status)
+
+
+def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, int]:
+    """Do everything that can be done before a connection; return listener and doorbell.
+
+    All other descriptors are closed at once: a worker must not keep up the sockets of services
+    that the master gives up, and a low limit on descriptors counts those of the master too. A
+    session of its own keeps it from the terminal, see socketd/programs/execution.py.
+    """
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    if plan.settings.soft_nofile is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
+        raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
+    own_fd = open_anew(plan.doorbell_fd)
+    doorbell_fd = fcntl.fcntl(own_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
+    listener = plan.listener
+    os.dup2(listener.fileno(), _LISTENER_FD, inheritable=False)
+    waiting = socket.socket(listener.family, listener.type, listener.proto, fileno=_LISTENER_FD)
+    _close_all_but(_LISTENER_FD, doorbell_fd)
+    _LIBC.signal(_LISTENER_FD, ctypes.cast(_LIBC.close, ctypes.c_void_p))
+    apply(privileges)
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(RETIRE_SIGNAL), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != plan.master_pid:
+        os._exit(ExitCode.DONE)  # the master died before the kernel knew whom to tell
+    return waiting, doorbell_fd
+
+
+def _close_all_but(low: int, high: int) -> None:
+    """Close every descriptor above the standard ones but two."""
+    os.closerange(_FIRST_OWN_FD, low)
+    os.closerange(low + 1, high)
+    _close_from(high + 1)
+
+
+def _close_from(fd: int) -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(fd, _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS))
+
+
+def _ring(master_pid: int, doorbell_fd: int) -> None:
+    """Wake the master; if its privileges forbid the signal, through the pipe.
+
+    All signals are blocked: a pipe that nobody reads any more leaves a SIGPIPE, which must not
+    wait for the program.
+    """
+    if os.getppid() != master_pid:
+        return
+    try:
+        os.kill(master_pid, RING_SIGNAL)
+    except PermissionError:
+        _ring_by_pipe(doorbell_fd)
+
+
+def _ring_by_pipe(doorbell_fd: int) -> None:
+    try:
+        os.write(doorbell_fd, bytes((RING_SIGNAL,)))
+    except BlockingIOError:
+        pass  # a full pipe wakes as well
+    except BrokenPipeError:
+        signal.sigtimedwait({signal.SIGPIPE}, 0)
+
+
+def _accept(listener: socket.socket) -> tuple[socket.socket, Peer] | None:
+    """Wait for a connection; None when asked to leave instead."""
+    while True:
+        try:
+            connection, name = listener.accept()
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return None
+            if error.errno == errno.EAGAIN:  # an inherited listener may be non-blocking
+                _wait_readable(listener)
+            elif error.errno not in _TRANSIENT:
+                raise
+        else:
+            return connection, peer_of(connection, name)
+
+
+def _wait_readable(listener: socket.socket) -> None:
+    """Wait for a connection, or for the retire handler, after which poll() says POLLNVAL."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.poll()
+
+
+def _wire(connection: socket.socket, stderr: StderrTarget) -> None:
+    """Put the connection onto stdin and stdout; every other descriptor closes at exec."""
+    os.dup2(connection.fileno(), 0)
+    os.dup2(connection.fileno(), 1)
+    match stderr:
+        case StderrTarget.SOCKET:
+            os.dup2(connection.fileno(), 2)
+        case StderrTarget.NULL | StderrTarget.SYSLOG:
+            os.dup2(open_stderr(stderr), 2)
+        case StderrTarget.INHERIT:
+            pass
+
+
+def _leave_pool(connection: socket.socket) -> socket.socket:
+    """Close what would close at exec, the listener above all; return the connection."""
+    fd = connection.detach()
+    if fd != _CONNECTION_FD:
+        os.dup2(fd, _CONNECTION_FD, inheritable=False)
+    _close_from(_CONNECTION_FD + 1)
+    return socket.socket(fileno=_CONNECTION_FD)
+
+
+def _carry(
+    plan: WorkerPlan,
+    settings: RelaySettings,
+    connection: socket.socket,
+    environment: dict[str, str],
+) -> NoReturn:
+    """Run the program on two pipes and relay; end as it does. Raises OSError if it cannot run.
+
+    The program is in this process's group, so that a signal to the group reaches both.
+    """
+    _forget_master()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the relay wants the error, not the signal
+    piped = PipedProgram(plan.settings.program, environment, settings, plan.settings.stderr)
+    kept = connection.dup() if plan.settings.linger_seconds else None
+    relay = Relay(connection, piped.source, piped.sink, settings, lambda _: None, piped.close_stdin)
+    # The client has gone, in whatever way: the program was run, and the status is its own.
+    with contextlib.suppress(RelayError, OSError):
+        relay.run()
+    status = piped.wait()
+    if kept is not None:
+        part(kept, plan.settings.linger_seconds)
+    exit_like(status)
+
+
+def _leave_keeper(plan: WorkerPlan, connection: socket.socket) -> None:
+    """Go on in a child, if there can be one; this process stays behind it."""
+    program = divide()
+    if program:
+        _close_all_but(connection.fileno(), connection.fileno())
+        stay(connection, plan.settings.linger_seconds, program, plan.master_pid)
+
+
+def _forget_master() -> None:
+    """Take back what only a waiting worker needs."""
+    signal.signal(RETIRE_SIGNAL, signal.SIG_DFL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(0), 0, 0, 0)
+
+
+def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
+    """Exec the program. Raises OSError if that cannot be."""
+    program = plan.settings.program
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execve(program.path, program.arguments, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without a "#!" line: the shell's and execvp(3)'s rule.
+    os.execve(SHELL, ("sh", program.path, *program.arguments[1:]), environment)

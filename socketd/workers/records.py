@@ -1,0 +1,69 @@
+"""What a worker has written on the board, for people.
+
+Owns the reading of a record, and the lines about a connection's end. Must not know whose worker it
+was.
+"""
+
+import time
+
+from socketd.errors import ExitCode, describe_errno, is_shortage
+from socketd.loop.reaper import DeadChild
+from socketd.operator import log
+from socketd.programs.environment import Peer
+from socketd.workers.board import Record, Step
+
+_NS_PER_SECOND = 1_000_000_000
+_NOT_RUN = frozenset({ExitCode.CANNOT_EXECUTE, ExitCode.NOT_FOUND})
+
+
+def peer_of(record: Record) -> Peer:
+    """Return who was at the other end."""
+    return Peer(
+        record.family, record.peer_address, record.peer_port, record.peer_pid, record.peer_uid
+    )
+
+
+def describe_fault(record: Record) -> str:
+    """Say at which step a worker failed, and why; nothing if it did not."""
+    if record.step is Step.NONE:
+        return ""
+    if record.step is Step.PROGRAM:
+        return f"its program has ended with status {record.error}"
+    return f"{record.step.name.lower()}: {describe_errno(record.error)}"
+
+
+def is_of_shortage(record: Record) -> bool:
+    """Tell whether a worker failed because there was no room for it."""
+    return record.step is not Step.NONE and is_shortage(record.error)
+
+
+class Endings:
+    """The lines about the ends of a service's connections.
+
+    A shell's 126 or 127, by which it says that its command could not be run or found, cannot be
+    told from a program's own, which a client may be able to bring about. So nothing follows from it
+    but a line, and that once for each generation.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._told_generation = -1
+
+    def tell(self, child: DeadChild, record: Record, generation: int) -> None:
+        """Print how a connection has ended."""
+        if log.is_enabled("connection_closed"):
+            duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
+            log.emit(
+                "connection_closed",
+                service=self._service,
+                pid=child.pid,
+                peer=str(peer_of(record)),
+                status=child.status,
+                duration_s=round(duration, 6),
+                cpu_s=round(child.cpu_seconds, 6),
+                max_rss_kib=child.max_rss_kib,
+            )
+        was_executed = record.step is Step.NONE
+        if was_executed and child.status in _NOT_RUN and generation != self._told_generation:
+            self._told_generation = generation
+            log.emit("command_not_run", service=self._service, status=child.status)

@@ -1,0 +1,87 @@
+"""What makes workers: the interface of the two spawners and what both need to know.
+
+Owns the plan of a worker. Must not know why a worker is wanted, nor how one is made.
+"""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from socketd.config.services import ServiceSettings
+from socketd.loop.reaper import DeadChild
+from socketd.settings.readiness import ReadyLevel
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """Everything that a worker needs from its birth to exec.
+
+    With a relay in the settings a worker does not become the program but starts it, and relays.
+    With a front it takes a request off the connection before. All workers of a spawner are of one
+    generation.
+    """
+
+    settings: ServiceSettings
+    listener: socket.socket
+    doorbell_fd: int
+    master_pid: int
+    generation: int = 0
+
+
+class Spawner(Protocol):
+    """Makes workers, as children of the calling process.
+
+    The board tells what becomes of each: a slot must have been claimed, it holds the pid before
+    the worker runs its first instruction, and it turns STILLBORN if a template could not fork. The
+    ledger is told who will never come, and the pid by whoever forks here.
+    """
+
+    def spawn(self, workers: Sequence[int]) -> None:
+        """Start a worker for each number."""
+        ...
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the living processes of the spawner's own."""
+        ...
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell whether all who were asked for have been born, or will be in no time."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process of the spawner's own, beside the workers, is left."""
+        ...
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return how far the process has got that workers are forked from now."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come, None as long as one may."""
+        ...
+
+    def close(self) -> None:
+        """Start no more workers; those that exist are left alone."""
+        ...
+
+    def give_up_coming(self) -> None:
+        """Drop what is not ready to make workers yet; go on as before if there is no successor."""
+        ...
+
+    def on_exit(self, child: DeadChild) -> bool:
+        """Take note of the end of a process of the spawner's own; tell whether it was one."""
+        ...
+
+    def find_room(self) -> None:
+        """Try again what could not be started for want of room: a process has ended."""
+        ...
+
+    def on_stopped(self, pid: int) -> None:
+        """Take note that somebody has stopped a process, which may be the spawner's own."""
+        ...

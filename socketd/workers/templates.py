@@ -1,0 +1,348 @@
+"""The native template: a process held still, from which workers are forked.
+
+Owns the processes of a service's templates, and carries out what their life commands
+(socketd/pool/template_life.py). Must not know why a worker is wanted, nor when a template is
+renewed or given up. native/template.c is the other side.
+
+A template clones with CLONE_PARENT, so workers are children of the master and outlive it. A
+number that it had been given but had not cloned yet is known by its record, which holds no pid;
+those are given to its successor. The pipe holds every number there is, so writing never blocks.
+"""
+
+import contextlib
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from socketd.errors import SystemFailureError, describe_refusal, is_shortage
+from socketd.loop.reaper import DeadChild
+from socketd.loop.wheel import Timer, Timers
+from socketd.operator import log
+from socketd.pool.template_life import Stage, TemplateLife
+from socketd.pool.template_messages import (
+    Abandon,
+    Adopt,
+    Arm,
+    AskAgain,
+    AskForLost,
+    Begun,
+    Closed,
+    ComingGivenUp,
+    Disarm,
+    Discard,
+    Dismiss,
+    Forget,
+    Held,
+    Launch,
+    Launched,
+    LetEnd,
+    Look,
+    NotLaunched,
+    Refused,
+    RenewalWanted,
+    ReportFailed,
+    ReportServing,
+    RoomFound,
+    TemplateCommand,
+    TemplateEnded,
+    TemplateEvent,
+    TemplateTimer,
+    TimerDue,
+)
+from socketd.programs.privileges import grant, user_of
+from socketd.settings.readiness import ReadyLevel
+from socketd.system.products import ZYGOTE
+from socketd.workers import kin
+from socketd.workers.board import SlotState
+from socketd.workers.holding import Hold
+from socketd.workers.launch import NotHeldError, Template, launch_held, launch_zygote
+from socketd.workers.ledger import Ledger
+from socketd.workers.python_worker import RETIRE_SIGNAL
+from socketd.workers.spawner import WorkerPlan
+
+
+class NativeSpawner:
+    """Has workers forked by the native template; see Spawner for the promises.
+
+    Raises SystemFailureError if the first template cannot be started, or workers cannot be
+    confined as the plan has it.
+    """
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        ledger: Ledger,
+        service: str,
+        wheel: Timers,
+        clock: Callable[[], float] = time.monotonic,
+        executable: str = ZYGOTE,
+    ) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._board = ledger.board
+        self._service = service
+        self._wheel = wheel
+        self._clock = clock
+        self._executable = executable
+        self._life = TemplateLife(plan.settings.readiness, seed=os.getpid())
+        self._templates: dict[int, Template] = {}
+        self._hold: Hold | None = None
+        # Numbers that a leaving template was given, should it die before they are born.
+        self._entrusted: set[int] = set()
+        self._timers: dict[TemplateTimer, Timer] = {}
+        self._is_used = False
+        self._refusal: SystemFailureError | None = None
+        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        ledger.family.uids.add(user_of(self._privileges))
+        self._feed(Begun())
+        self._refuse_if_absent()
+
+    def _refuse_if_absent(self) -> None:
+        """Raise why no template could be started; there is nothing to be undone."""
+        if self._life.stage is Stage.ABSENT and self._refusal is not None:
+            self._feed(Closed())
+            raise self._refusal
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the templates: the one that serves, one on its way, and those that leave."""
+        present = [one.pid for one in (self._life.serving, self._life.coming) if one is not None]
+        return (*present, *self._life.leaving)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell whether there is a template, no other, and it has read what it was given."""
+        serving = self._life.serving
+        if serving is None or self._life.leaving or self._templates[serving.pid].pipe_fd < 0:
+            return self.is_gone
+        return self._templates[serving.pid].has_read_all
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether no process of this spawner's own is left."""
+        return self._life.is_gone
+
+    @property
+    def level(self) -> ReadyLevel:
+        """Return the level of the template that serves, or that is wanted as long as none does."""
+        return self._life.level
+
+    @property
+    def trouble(self) -> str | None:
+        """Tell why no first worker may come: the template's end, or what forbids to hold it."""
+        return self._life.trouble
+
+    def spawn(self, workers: Sequence[int]) -> None:
+        """Hand the numbers to the template, or to its successor if there is none now."""
+        self._is_used |= bool(workers)
+        if self._entrusted:
+            self._entrusted.difference_update(workers)
+        serving = self._life.serving
+        if serving is None or not workers:
+            return
+        template = self._templates[serving.pid]
+        if template.pipe_fd >= 0:
+            with contextlib.suppress(BrokenPipeError):  # it has died; its end is being reported
+                if not template.ask_for(workers):
+                    kin.end(serving.pid)  # it does not read
+
+    def renew(self) -> None:
+        """Take a fresh template; the present one serves until that is ready."""
+        self._feed(RenewalWanted())
+
+    def close(self) -> None:
+        """Let the template end; what it was not given in time is stillborn."""
+        self._feed(Closed())
+
+    def give_up_coming(self) -> None:
+        """Let no program be on its way to be held: after a re-exec nobody could speak to it."""
+        self._feed(ComingGivenUp())
+
+    def on_exit(self, child: DeadChild) -> bool:
+        """Take note of a template's end; tell whether the child was one."""
+        if child.pid not in self.pids:
+            return False
+        words = ""
+        if self._hold is not None and self._hold.template.pid == child.pid:
+            words = self._hold.last_words(child.status)
+        self._feed(TemplateEnded(child.pid, child.status, words))
+        return True
+
+    def find_room(self) -> None:
+        """Start the template at once that the machine had no room for."""
+        self._feed(RoomFound())
+
+    def on_stopped(self, pid: int) -> None:
+        """End the template if it is the one that was stopped, unless it has to stop."""
+        if self._hold is not None and pid == self._hold.template.pid:
+            try:
+                self._hold.take_stop()
+            except NotHeldError as error:
+                self._feed(Refused(str(error)))
+        elif pid in self.pids:
+            kin.end(pid)
+        elif self._is_expected_to_stop and self._ledger.family.slot_of(pid) is not None:
+            with contextlib.suppress(PermissionError):
+                kin.send(pid, signal.SIGCONT)  # it stops where a template would have been held
+
+    @property
+    def _is_expected_to_stop(self) -> bool:
+        """Tell whether workers run a program that stops itself, since it could not be held."""
+        is_wanted = self._plan.settings.readiness.level is ReadyLevel.STOP
+        serving = self._life.serving
+        return is_wanted and not (serving is not None and serving.level is ReadyLevel.STOP)
+
+    def _feed(self, event: TemplateEvent) -> None:
+        for command in self._life.handle(event, self._clock()):
+            self._carry_out(command)
+
+    def _carry_out(self, command: TemplateCommand) -> None:
+        match command:
+            case Launch(level):
+                self._launch(level)
+            case Look():
+                self._look()
+            case Adopt(pid):
+                self._hold = None
+                self._templates[pid].settle()
+            case Dismiss(pid):
+                self._dismiss(pid)
+            case Discard(pid):
+                self._discard(pid)
+            case Forget(pid):
+                self._let_go(pid)
+            case LetEnd(pid):
+                self._templates[pid].close()
+            case Arm() | Disarm():
+                self._set(command)
+            case AskAgain() | AskForLost() | Abandon():
+                self._care_for_unborn(command)
+            case ReportServing() | ReportFailed():
+                self._report(command)
+            case _:
+                assert_never(command)
+
+    def _launch(self, level: ReadyLevel) -> None:
+        """Start a process at a level, and say what came of it."""
+        plan, board, privileges = self._plan, self._board, self._privileges
+        try:
+            if level.is_held:
+                template = launch_held(plan, board, level, privileges)
+            else:
+                template = launch_zygote(plan, board, self._executable, privileges, self._service)
+        except OSError as error:
+            number = error.errno or 0
+            why = describe_refusal(number)
+            self._refusal = SystemFailureError(f"cannot start {self._executable!r}: {why}")
+            if is_shortage(number):
+                self._ledger.family.lack()
+            self._feed(
+                NotLaunched(f"cannot start: {why}", is_final=True, is_short=is_shortage(number))
+            )
+            return
+        except NotHeldError as error:
+            wanted = plan.settings.readiness.level.value
+            self._refusal = SystemFailureError(f"--ready {wanted}!: {error}")
+            self._feed(NotLaunched(str(error)))
+            return
+        self._ledger.family.note_template(template.pid)
+        self._templates[template.pid] = template
+        self._hold = Hold(template) if level.is_held else None
+        self._feed(Launched(template.pid))
+
+    def _look(self) -> None:
+        """See how far the program has got that is to be held."""
+        assert self._hold is not None  # nothing is armed otherwise
+        try:
+            is_held = self._hold.look()
+        except NotHeldError as error:
+            self._feed(Refused(str(error)))
+            return
+        if is_held:
+            self._hold.end()
+            self._feed(Held())
+
+    def _dismiss(self, pid: int) -> None:
+        """Let a template end, and its idle copies: the pool will ask for others."""
+        self._entrusted = set(self._unborn())
+        self._templates.pop(pid).close()
+        for number in self._ledger.waiting(self._plan.generation):
+            self._board.ask_to_retire(number)
+            if self._board.state(number) != SlotState.ACCEPTED:  # it would hear of it as a program
+                with contextlib.suppress(PermissionError):
+                    kin.send(self._ledger.pid(number), RETIRE_SIGNAL)
+
+    def _discard(self, pid: int) -> None:
+        """Give up holding a program, and end it with what it has started."""
+        self._let_go(pid)
+        kin.end(pid)
+
+    def _let_go(self, pid: int) -> None:
+        """Close whatever we have of a template."""
+        if self._hold is not None and self._hold.template.pid == pid:
+            self._hold.end()
+            self._hold = None
+        self._templates.pop(pid).close()
+
+    def _care_for_unborn(self, command: AskAgain | AskForLost | Abandon) -> None:
+        match command:
+            case AskAgain():
+                self.spawn(self._unborn())
+            case AskForLost():
+                self.spawn(sorted(self._entrusted.intersection(self._unborn())))
+            case Abandon():
+                self._abandon_unborn()
+
+    def _report(self, command: ReportServing | ReportFailed) -> None:
+        match command:
+            case ReportServing(pid, level, reasons):
+                if reasons:
+                    log.emit(
+                        "template_fell_back",
+                        service=self._service,
+                        wanted=self._plan.settings.readiness.level.value,
+                        ready=level.value,
+                        reason="; ".join(reasons),
+                    )
+                log.emit(
+                    "template_started",
+                    service=self._service,
+                    pid=pid,
+                    ready=level.value,
+                    descriptors=self._templates[pid].descriptors,
+                )
+            case ReportFailed(reason, delay_seconds, step):
+                log.emit(
+                    "template_failed",
+                    service=self._service,
+                    reason=reason,
+                    delay_s=round(delay_seconds, 3),
+                    step=step,
+                )
+
+    def _set(self, command: Arm | Disarm) -> None:
+        """Set a timer, or stop it."""
+        timer = command.timer
+        pending = self._timers.pop(timer, None)
+        if pending is not None:
+            self._wheel.cancel(pending)
+        if isinstance(command, Arm):
+            expire = functools.partial(self._expire, timer)
+            self._timers[timer] = self._wheel.add(command.due_seconds, expire)
+
+    def _expire(self, timer: TemplateTimer) -> None:
+        del self._timers[timer]
+        overdue = "" if self._hold is None else self._hold.overdue
+        self._feed(TimerDue(timer, overdue))
+
+    def _unborn(self) -> list[int]:
+        """Return the numbers that were asked for, of us, and have no process."""
+        if not self._is_used:  # another one of our generation may be: we were only tried
+            return []
+        return self._ledger.unborn(lambda generation: generation == self._plan.generation)
+
+    def _abandon_unborn(self) -> None:
+        self._ledger.abandon(self._unborn())
