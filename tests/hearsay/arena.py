@@ -173,9 +173,13 @@ class Arena:
         return found
 
     def ring(self) -> None:
-        """Have the master look, by a signal that is harmless when its handlers have gone."""
+        """Have the master look.
+
+        While it is to stop, only when it looks for ends, by a signal that is harmless when its
+        handlers have gone.
+        """
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.master, signal.SIGCHLD)
+            os.kill(self.master, signal.SIGCHLD if self.is_to_stop else signal.SIGUSR1)
 
     def have_heard(self) -> None:
         """Have the master look, and wait until it has taken the news off the board, or ended."""
