@@ -164,7 +164,7 @@ def test_levels_that_make_no_sense_are_found(tmp_path: Path, more: str) -> None:
 
     key = "ready" if "worker" in more else "hold_timeout"
     assert outcome.status != 0
-    assert f"service.held.{key}: found" in outcome.stdout + outcome.stderr
+    assert f"service.held.{key}: " in outcome.stdout + outcome.stderr
 
 
 @needs_root
