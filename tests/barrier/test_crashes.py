@@ -53,13 +53,17 @@ def test_crash_in_any_call_is_survived(start_pair: Start, variant: str) -> None:
     keys, kinds = VARIANTS[variant]
     pair = start_pair(keys)
     tried: set[str] = set()
+    wanted = {f"{kind}{name}" for kind in kinds for name in _AT_LEAST.get(kind, ())}
     with witness(pair):
         for occasion in OCCASIONS:
             pair.take_calls()
             occasion(pair)
             pair.wait_answer()
             called = {one for one in pair.take_calls() if one.startswith(kinds)}
-            for position, method in enumerate(sorted(called - tried)):
+            # Once more, if it was not called: a template may still have been on its way.
+            for position, method in enumerate([*sorted(called - tried), *sorted(called & wanted)]):
+                if method in tried:
+                    continue
                 before = pair.faults
                 pair.arm(method, ("RuntimeError", "MemoryError")[position % 2])
                 occasion(pair)
@@ -71,7 +75,7 @@ def test_crash_in_any_call_is_survived(start_pair: Start, variant: str) -> None:
                     tried.add(method)
 
     assert pair.server.stop() == 70
-    assert tried >= {f"{kind}{name}" for kind in kinds for name in _AT_LEAST.get(kind, ())}
+    assert tried >= wanted
 
 
 @pytest.mark.slow
