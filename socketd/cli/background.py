@@ -1,4 +1,4 @@
-"""Going to the background: the command returns when the service is up, or says why it is not.
+"""Going to the background: the command returns when the service is up, or prints why it is not.
 
 Owns the fork, the new session and the pipe between the two processes. Must not know services.
 """
@@ -19,14 +19,15 @@ def detach(
 ) -> Callable[[], None]:
     """Continue in a child that is the leader of a new session, in the root directory.
 
-    Returns, in the child, what it must call once it is up: that lets go of the user's end and makes
-    the parent exit 0. Until then the child's own errors appear there, and nobody else's: what it
-    starts has /dev/null already. Should it end first, the parent ends with the same status.
-    Each of `speakers` is told to which descriptor its lines go. Does not return in the parent.
+    In the child, returns a function to call once the service is up: it closes the terminal and
+    makes the parent exit with 0. Until then the child's own errors appear on the terminal; programs
+    that it starts already have /dev/null. If the child ends first, the parent ends with the same
+    status. Each of `speakers` is called with the descriptor for its lines. Does not return in the
+    parent.
 
-    Who has started us may wait for the end of a pipe or of a socket (ssh, make, a shell that
-    collects our output), so these are let go of as a terminal is, and `given`, other descriptors
-    that we were started with, are closed. A server that `relays` its stdin and stdout keeps those.
+    The caller may wait for the end of a pipe or a socket (ssh, make, a shell that collects our
+    output), so these are replaced like a terminal, and other inherited descriptors (`given`) are
+    closed. A server that `relays` its stdin and stdout keeps those.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -43,7 +44,7 @@ def detach(
     for speak_to in speakers:
         speak_to(terminal)
     for fd in given:
-        with contextlib.suppress(OSError):  # it was closed since
+        with contextlib.suppress(OSError):  # it has been closed meanwhile
             os.close(fd)
     _let_go(relays=relays)
 
@@ -59,7 +60,7 @@ def detach(
 
 
 def _let_go(*, relays: bool) -> None:
-    """Point stdin, stdout and stderr to /dev/null, but files: a log in one is meant to be kept."""
+    """Point stdin, stdout and stderr to /dev/null, except files, which may hold a log."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for fd in (console.STDIN_FD, console.STDOUT_FD, console.STDERR_FD):
         is_data = relays and fd != console.STDERR_FD

@@ -1,9 +1,9 @@
-"""`socketd cgi`: CGI programs behind a web server, with everything chosen that can be.
+"""`socketd cgi`: CGI programs behind a web server, with the best settings chosen automatically.
 
-Owns the way from that command line to the settings of services. Must not know how they are served.
+Owns the way from the command line to the settings of services. Must not know how they are served.
 
-FastCGI in front of a program that is held takes two services: workers of the one speak FastCGI and
-pass each request on to the other, whose workers are copies of the program.
+FastCGI in front of a held program takes two services: workers of the first speak FastCGI and pass
+each request to the second, whose workers are copies of the program.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _EVERYBODY_MAY_ENTER = 0o711
 
 @dataclass(frozen=True, slots=True)
 class CgiOptions:
-    """What the command line says, addresses as they were typed.
+    """The command line, with addresses as they were typed.
 
     `words` are the program and its arguments, none with a folder of programs.
     """
@@ -50,7 +50,7 @@ class CgiOptions:
 def cgi(options: CgiOptions, run_options: RunOptions, estate_version: int | None) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin.
 
-    With `estate_version` only say whether this version could go on where that one has stopped.
+    With `estate_version` only check whether this version can read the state of that format.
     """
     if estate_version is not None:
         estate.check_version(estate_version)
@@ -66,7 +66,7 @@ def cgi(options: CgiOptions, run_options: RunOptions, estate_version: int | None
 
 @contextlib.contextmanager
 def _folder() -> Iterator[str]:
-    """Have a folder for a socket of our own; the next version of ourselves takes it over."""
+    """Create a folder for an internal socket; after a re-exec the next version uses it."""
     folder = os.environ.pop(_FOLDER_VARIABLE, None)
     if folder is None:
         try:
@@ -81,12 +81,12 @@ def _folder() -> Iterator[str]:
     try:
         yield folder
     finally:
-        with contextlib.suppress(OSError):  # somebody else has put something there
+        with contextlib.suppress(OSError):  # another process has put a file there
             os.rmdir(folder)
 
 
 def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[ServiceSettings]:
-    """Return the settings of every service; `folder` is for a socket of our own."""
+    """Return the settings of every service; `folder` is for an internal socket."""
     _check(options)
     found, values = _start(options)
     make = functools.partial(_make, around, found)
@@ -94,7 +94,7 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     services = [_at(_address(text, options), scgi) for text in options.scgi]
     if not options.fcgi:
         return services
-    # A limit on a connection that the web server keeps would be none on a request.
+    # The web server keeps this connection, so the limit would not apply to a request.
     endless = _without(values, "timeouts.connection")
     if scgi.readiness.level is ReadyLevel.FORK and scgi.pool.limit_seconds is None:
         fcgi = make(endless, FrontKind.FCGI)
@@ -111,7 +111,7 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
             front=None,
             environment=passing.environment,
             readiness=AT_FORK,
-            linger_seconds=0.0,  # what speaks FastCGI reads all that comes, to the end
+            linger_seconds=0.0,  # fcgi2cgi reads all input to the end
         )
     return services + [_at(_address(text, options), fcgi) for text in options.fcgi]
 
@@ -139,7 +139,7 @@ def _check(options: CgiOptions) -> None:
 
 
 def _start(options: CgiOptions) -> tuple[Program | None, Values]:
-    """Return the program, and the values with the level at which it is best started ahead."""
+    """Return the program, and the values including the best level for it."""
     if not options.words:
         return None, options.values
     program = locate(options.words, dict(os.environ))

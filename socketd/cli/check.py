@@ -1,6 +1,6 @@
-"""`socketd check` and `socketd show`: what a configuration file says, without serving.
+"""`socketd check` and `socketd show`: read a configuration file without serving.
 
-Owns what can be tried without harm, and the form in which settings are shown.
+Owns what can be tested without side effects, and how settings are shown.
 """
 
 import dataclasses
@@ -38,14 +38,14 @@ _Input = TypeVar("_Input")
 def check(path: str, estate_version: int | None) -> None:
     """Raise SocketdError if the services of a file would not come up, as far as can be tried.
 
-    Nothing is bound and nothing started. With `estate_version` also tell whether this program
-    could go on where one has stopped that writes this version.
+    No socket is bound and no program started. With `estate_version` also check whether this program
+    can read the state of that format.
     """
     if estate_version is not None:
         estate.check_version(estate_version)
     findings = Findings()
     services = gather(path, Surroundings(dict(os.environ)), findings)
-    # A mistake in the file does not keep us from looking for the rest: all are told at once.
+    # Continue after mistakes in the file, so that all are reported at once.
     mistakes = [str(mistake) for mistake in findings.mistakes]
     for settings in services:
         mistakes += [f"service.{settings.name}: {one}" for one in _try(settings)]
@@ -54,7 +54,7 @@ def check(path: str, estate_version: int | None) -> None:
 
 
 def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
-    """Try what does no harm; yield everything that would fail."""
+    """Test what has no side effects; yield everything that would fail."""
     address = settings.address
     if isinstance(address, TcpAddress):
         yield from _failure(resolve_tcp, address)
@@ -68,7 +68,7 @@ def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
     unknown = [] if confinement.user is None else [*_failure(find_user, confinement.user)]
     for group in confinement.groups or ():
         unknown += _failure(find_group, group)
-    # What the names mean together can be said only if each is known.
+    # Check the names together only if each of them is known.
     yield from unknown or _failure(look_up, confinement)
     directory = confinement.directory
     if directory is not None and not os.path.isdir(directory):
@@ -95,7 +95,7 @@ def show(path: str) -> str:
 
 
 def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:
-    """Yield a service's table and the tables in it; what is not set has no value in TOML."""
+    """Yield a service's table and its inner tables; TOML has no value for "not set"."""
     place = f"service.{_toml_key(table.name)}"
     values = _with_derived(table, around)
     yield f"[{place}]"

@@ -1,6 +1,6 @@
-"""Options whose value is one of a few.
+"""Options whose value is one of a few words.
 
-Owns the way from a text to a member of an enumeration, and the complaint when there is none.
+Owns the way from a word to a member of an enumeration, and the error for unknown words.
 """
 
 import enum

@@ -33,7 +33,7 @@ class _KindType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> object:
-        """Return the value of a word; click converts a value of ours once more."""
+        """Return the value of a word; click may pass a value that is already converted."""
         kind = self._setting.kind
         if not isinstance(value, str):
             return value

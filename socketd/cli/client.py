@@ -1,7 +1,7 @@
 """`socket host port` and `socket /path`: from the command line to a connection and its end.
 
-Owns the order of a client's life. This module is on the path of client mode, which pays for every
-import: what only -p or a time limit needs is imported when they are given.
+Owns the order of a client's life. Client mode pays for every import, so modules for -p or a time
+limit are imported only when these are given.
 """
 
 import os
@@ -86,7 +86,7 @@ def _connected_line(connection: socket.socket, line: CommandLine) -> str:
         return f"unix: connected to {line.operands[0]}"
     try:
         host, port = connection.getpeername()[:2]
-    except OSError:  # it has gone already; reading will tell
+    except OSError:  # it is gone already; reading will report it
         return f"inet: connected to {line.operands[0]} port {line.operands[1]}"
     name = port_name(port)
     return f"inet: connected to {host} port {port}" + (f" ({name})" if name else "")
@@ -102,7 +102,7 @@ def _limit_seconds(line: CommandLine) -> float | None:
 
 
 def _run_with_program(line: CommandLine) -> int:
-    """Put a program in the place of our stdin and stdout; return its exit code."""
+    """Run a program instead of our stdin and stdout; return its exit code."""
     from socketd.cli.choices import choice
     from socketd.programs.command import ShellUse, resolve
     from socketd.programs.piped import PipedProgram, start_program
@@ -117,7 +117,7 @@ def _run_with_program(line: CommandLine) -> int:
     connection = _connect(line)
     piped: PipedProgram | None = None
     try:
-        with console.signals_held():  # or one could come before we know whom to end
+        with console.signals_held():  # one must not arrive before we know which process to end
             piped = start_program(program, environment, settings, stderr)
         say = console.say if line.has("verbose") else be_quiet
         try:

@@ -1,7 +1,7 @@
-"""The user's end of the command: lines on stderr, the descriptors 0 to 2, and Ctrl-C.
+"""The user's side of the command: lines on stderr, descriptors 0 to 2, and Ctrl-C.
 
-Owns the classic program's answer to signals. Must not know what the command does. Nothing here
-may fail: there is nobody left to tell.
+Owns the reaction to signals as in socket 1.1. Must not know what the command does. Nothing here may
+fail, because the error could not be reported.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _voice_fd = STDERR_FD
 
 
 def say(line: str) -> None:
-    """Print a line on stderr, if anybody listens there."""
+    """Print a line on stderr, if possible."""
     with contextlib.suppress(OSError):
         os.write(_voice_fd, f"{line}\n".encode(errors="surrogateescape"))
 
@@ -35,7 +35,7 @@ def speak_to(fd: int) -> None:
 
 
 def show(text: str, program: str) -> bool:
-    """Print what was asked for on stdout; tell whether it could be written."""
+    """Print the requested text on stdout; tell whether it could be written."""
     rest = memoryview(f"{text}\n".encode(errors="surrogateescape"))
     try:
         while rest:
@@ -47,7 +47,7 @@ def show(text: str, program: str) -> bool:
 
 
 def open_standard_descriptors() -> None:
-    """Point those of 0, 1 and 2 that are closed to /dev/null, lest a connection gets there."""
+    """Open /dev/null on closed ones of 0, 1 and 2, or a connection could get that number."""
     for fd in (STDIN_FD, STDOUT_FD, STDERR_FD):
         try:
             os.fstat(fd)
@@ -57,11 +57,11 @@ def open_standard_descriptors() -> None:
 
 
 def answer_signals() -> None:
-    """From now on end on SIGTERM, SIGINT and SIGHUP as socket 1.1 does.
+    """From now on end on SIGTERM, SIGINT and SIGHUP like socket 1.1.
 
-    SystemExit unwinds, so whatever must be undone is. A signal that is ignored on entry (nohup, a
-    shell's background job) stays ignored. One that was blocked on entry comes through: whoever has
-    started us did not mean to make us deaf. SIGCHLD, ignored, would hide how our children end.
+    SystemExit unwinds the stack, so cleanup runs. A signal that is ignored on entry (nohup, a
+    shell's background job) stays ignored. One that is blocked on entry is unblocked: the caller
+    hardly intended us to ignore it. With SIGCHLD ignored we could not see how our children end.
     """
     for number in SIGNAL_NAMES:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -72,16 +72,16 @@ def answer_signals() -> None:
 
 
 def stay_running() -> None:
-    """Let no terminal stop a server: its log may go to one whose background jobs may not write.
+    """Let no terminal stop a server: it may log to a terminal with `stty tostop`.
 
-    Other servers take SIGTTIN and SIGTTOU for orders; here they mean nothing, and do no harm.
+    Other servers use SIGTTIN and SIGTTOU as commands; here they have no effect.
     """
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
 
 def answer_by_default() -> None:
-    """In a child, die of what `answer_signals` answers; what is ignored stays ignored."""
+    """In a child, restore the default actions for these signals; ignored ones stay ignored."""
     for number in SIGNAL_NAMES:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -89,7 +89,7 @@ def answer_by_default() -> None:
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Answer signals that come in here afterwards."""
+    """Block signals within this context; they are handled after it."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNAL_NAMES)
     try:
         yield
@@ -98,14 +98,14 @@ def signals_held() -> Iterator[None]:
 
 
 def end(code: int) -> None:
-    """End the process, also where Python would wait for a person then: PYTHONINSPECT, -i."""
+    """End the process, even if Python would then start its prompt: PYTHONINSPECT, -i."""
     if sys.flags.inspect:
         os._exit(code)
     raise SystemExit(code)
 
 
 def ignore_signals() -> None:
-    """Do not answer any more: the command is ending, and nothing may come in between."""
+    """Ignore signals: the command is ending and must not be interrupted."""
     for number in SIGNAL_NAMES:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,6 +1,6 @@
-"""The descriptors that the command was started with, and how many it may have.
+"""The descriptors that the command was started with, and their limit.
 
-Owns what is true of them before anything is opened. Must not know what will be.
+Owns their state before anything is opened. Must not know what will be opened.
 """
 
 import resource
@@ -10,16 +10,16 @@ from socketd.system.descriptors import close_on_exec
 
 
 def settle_descriptors() -> list[int]:
-    """Make sure that 0, 1 and 2 are open and that a program gets no other that we were given.
+    """Make sure that 0, 1 and 2 are open, and make all other descriptors close-on-exec.
 
-    Returns which others we were given.
+    Returns those others.
     """
     open_standard_descriptors()
     return close_on_exec()
 
 
 def raise_limit() -> int | None:
-    """Allow this process as many descriptors as it may have; return the former limit.
+    """Raise the limit of descriptors to the hard limit; return the former limit.
 
     Each listener takes four. Programs get the former limit back: select(2) fails beyond 1024, and
     some programs close every descriptor that there may be. Returns None if nothing has changed.

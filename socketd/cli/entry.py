@@ -1,7 +1,7 @@
-"""The first lines of both commands: a Ctrl-C while the rest is imported ends them quietly.
+"""The entry points of both commands: a Ctrl-C while modules are imported ends them quietly.
 
-Python answers SIGINT with an exception from its very start, which would print a traceback. Once
-its modules are there, a command answers signals itself. A signal that is ignored stays so.
+From its start Python turns SIGINT into an exception, which would print a traceback. Once its
+modules are imported, a command handles signals itself. An ignored signal stays ignored.
 """
 
 import signal

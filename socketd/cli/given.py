@@ -1,4 +1,4 @@
-"""The settings on a command line: from words to values, and problems back to words.
+"""The settings on a command line of `socket`: from words to values, and from problems to messages.
 
 Owns how `socket` reads and names settings. Must not know what they are for.
 """
@@ -13,7 +13,7 @@ from socketd.settings.values import Problem, Values
 
 
 def given(line: CommandLine) -> Values:
-    """Return what the operator has set. Raises UsageError for a value that is none of its kind."""
+    """Return what the operator has set. Raises UsageError for an invalid value."""
     values: dict[str, object] = {}
     for setting in offered(SOCKET):
         for word in line.words.get(setting.option, ()):
@@ -42,7 +42,7 @@ def option_of(key: str) -> str:
 
 
 def worded(problem: Problem) -> SocketdError:
-    """Return a problem as an error with its exit code, in the words of a command line."""
+    """Return a problem as an error with its exit code, with the names of a command line."""
     if problem.cause is not None:
         return problem.cause
     name = next(setting.option for setting in SETTINGS if setting.key == problem.key)

@@ -1,10 +1,10 @@
-"""How this command was called: what is to be executed for the installed version to come about.
+"""How this command was called: the words to execute to get the installed version.
 
-Owns the words before our arguments. Must not know what is executed for.
+Owns the words before our arguments. Must not know what they are executed for.
 
-A script that begins with "#!" was found by its path, and the interpreter by what stands in it: when
-a link on the path leads to another installation, the same path is another script with another
-interpreter. So the path is what we were called by, and the interpreter only if it was named. The
+A script that begins with "#!" is found by its path, and names its interpreter. When a link on the
+path leads to another installation, the same path is another script with another interpreter. So we
+execute the path by which we were called, and the interpreter only if it was named explicitly. The
 kernel keeps the path that it was told to execute; see getauxval(3), AT_EXECFN.
 """
 
@@ -19,8 +19,8 @@ _SHELL_LINE = b"#!/bin/sh"
 def command() -> tuple[str, ...]:
     """Return the words by which we were called, without our arguments.
 
-    A relative path is one from the directory in which we were called, as the user sees that: with
-    the links that led there.
+    A relative path is resolved from the directory in which we were called, by $PWD if possible,
+    which keeps symbolic links.
     """
     words = sys.orig_argv[: len(sys.orig_argv) - (len(sys.argv) - 1)]
     executed = _executed() or sys.executable
@@ -39,7 +39,7 @@ def _executed() -> str:
 
 
 def _runs_python_itself(path: str) -> bool:
-    """Tell whether a file is a script of the shell that then becomes Python, as long paths need."""
+    """Tell whether a file is a shell script that execs Python, as pip writes it for long paths."""
     try:
         with open(path, "rb") as file:
             return os.access(path, os.X_OK) and file.readline().rstrip() == _SHELL_LINE
@@ -54,5 +54,5 @@ def _as_seen(path: str) -> str:
         seen = os.environ.get("PWD", "")
         is_here = os.path.isabs(seen) and os.path.samefile(seen, ".")
         return os.path.join(seen if is_here else os.getcwd(), path)
-    except OSError:  # the directory is gone: whoever executes this will find out
+    except OSError:  # the directory is gone: executing the path will fail with an error
         return path

@@ -19,7 +19,7 @@ _HELP_COLUMN = 30
 class Option:
     """One option; `metavar` is empty for a flag, `letter` for one that has only a long name.
 
-    `choices` are all values that there are, for an option that takes one of a few.
+    `choices` are all possible values, for an option that takes one of a few.
     """
 
     __slots__ = ("choices", "help", "letter", "metavar", "name")
@@ -88,7 +88,7 @@ def own_options() -> list[Option]:
 def setting_options() -> list[Option]:
     """Return the options for the settings of the service.
 
-    A client is mostly called without one, so the table is imported when it is asked for.
+    A client is mostly called without them, so the table is imported only when needed.
     """
     from socketd.settings.table import SOCKET, offered
 
@@ -106,7 +106,7 @@ def _option_of(setting: "Setting") -> Option:
 
 
 def help_of(setting: "Setting") -> str:
-    """Return what a setting means, its choices and its default, for a command line."""
+    """Return the help text of a setting: meaning, choices and default."""
     choices = setting.kind.choices
     notes = [_listed(choices)] if choices else []
     usual = setting.usual
@@ -137,9 +137,9 @@ def spelling(setting: "Setting") -> str:
 
 
 class CommandLine:
-    """What was typed: values by long name, an empty one for a flag, and the operands.
+    """A parsed command line: values by long name, an empty one for a flag, and the operands.
 
-    `words` are all values of each option, for those that may be given often.
+    `words` are all values of each option, for those that can be repeated.
     """
 
     __slots__ = ("operands", "values", "words")
@@ -160,7 +160,7 @@ class CommandLine:
 
     @property
     def has_program(self) -> bool:
-        """Tell whether connections are given to programs, not to our own stdin and stdout."""
+        """Tell whether connections go to programs, not to our own stdin and stdout."""
         return "program" in self.values or "root" in self.values
 
     @property
@@ -170,7 +170,7 @@ class CommandLine:
 
 
 def parse(arguments: list[str]) -> CommandLine:
-    """Split a command line. Raises UsageError for what getopt cannot make sense of."""
+    """Split a command line. Raises UsageError for what getopt would refuse."""
     line = CommandLine()
     coming = list(reversed(arguments))
     while coming:
@@ -250,7 +250,7 @@ def _find_names(name: str) -> list[Option]:
 
 
 def wrong_operands() -> UsageError:
-    """Return the error for too many or too few operands: the usage alone, as ever."""
+    """Return the error for too many or too few operands: only the usage, as in socket 1.1."""
     return ClassicUsageError(usage())
 
 

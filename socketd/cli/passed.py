@@ -1,4 +1,4 @@
-"""`socket -s` without a port: the listening sockets that a service manager has passed.
+"""`socket -s` without a port: the listening sockets that a service manager passed.
 
 Owns what that means for the command line. Must not know the protocol.
 """
@@ -13,10 +13,10 @@ from socketd.operator.systemd import take_passed_sockets
 
 
 def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -> list[Listener]:
-    """Return all that was passed; none if the command line says where to listen.
+    """Return all passed sockets; none if the command line has an address.
 
-    The activation variables are gone afterwards. Raises ListenError if nothing was passed that
-    can be served, UsageError for an address without a port.
+    Removes the activation variables. Raises ListenError if no usable socket was passed, UsageError
+    for -B without a port.
     """
     if line.operands:
         return []
@@ -29,5 +29,5 @@ def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -
             f"no port is given, and the sockets of LISTEN_FDS are for process {owner}, not for "
             f"this one ({os.getpid()}); give a port, or have the manager exec socket directly"
         )
-    # Several may have one name, and none may have any: their position tells them apart.
+    # Several may have the same name, or none: their position identifies them.
     return [adopt(one.fd, one.name, position) for position, one in enumerate(passed)]

@@ -1,7 +1,7 @@
 """`socket -s` without a program: connections to our own stdin and stdout.
 
-Owns the order of such a server's life. One connection, with -l one after another, with -l and -f
-each in a process of its own: they share our stdin and stdout then, as in socket 1.1.
+Owns the life of such a server. It serves one connection, with -l one after another, with -l and -f
+each in its own process; they share our stdin and stdout then, as in socket 1.1.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from socketd.programs.environment import peer_of
 from socketd.settings.address import Address, UnixAddress, parse_operand
 from socketd.system.directory import absolute
 
-# accept(2): the connection that was about to be accepted has failed, not the listener.
+# accept(2): the connection failed before it was accepted, not the listener.
 _TRANSIENT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH})
 
 
@@ -62,7 +62,7 @@ def serve_own_streams(line: CommandLine) -> int:
 
 def _address(line: CommandLine) -> Address:
     address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
+    if isinstance(address, UnixAddress) and line.has("background"):  # which changes the directory
         address = UnixAddress(absolute(address.path))
     return address
 
@@ -72,7 +72,7 @@ def _serve(listener: Listener, line: CommandLine) -> int:
         carry_own_streams(_accept(listener, line), line)
         return ExitCode.DONE
     if line.has("fork"):
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel discards ended children
     while True:
         connection = _accept(listener, line)
         if not line.has("fork"):
@@ -83,7 +83,7 @@ def _serve(listener: Listener, line: CommandLine) -> int:
 
 
 def _fork_for(listener: Listener, connection: socket.socket, line: CommandLine) -> None:
-    """Have a child relay a connection; where there can be none, this one connection ends."""
+    """Relay a connection in a child; if the fork fails, only this connection ends."""
     try:
         pid = os.fork()
     except OSError as error:
@@ -106,7 +106,7 @@ def _carry(connection: socket.socket, line: CommandLine) -> int:
 
 
 def _live_as_child(listener: Listener, connection: socket.socket, line: CommandLine) -> None:
-    """Relay one connection and end; what the parent has to undo is not ours to undo."""
+    """Relay one connection and exit without the parent's cleanup."""
     status: int = ExitCode.BUG
     try:
         console.answer_by_default()

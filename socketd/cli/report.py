@@ -1,10 +1,10 @@
-"""What becomes of an error: one line for people, and an exit code of docs/exit-codes.md.
+"""Reporting an error: one line on stderr, and an exit code of docs/exit-codes.md.
 
-Owns the last resort of both commands. Must not know what they do. It is on the path of client
-mode, which pays for every import.
+Owns the outermost error handler of both commands. Must not know what they do. Client mode imports
+it, and pays for every import.
 
-What the system refuses is no bug: a limit, a full disk, a file that is not there. Whatever else
-arrives here is our own fault, and its traceback is for us.
+A refusal by the system is no bug: a limit, a full disk, a missing file. Any other exception that
+arrives here is a bug, and its traceback is printed.
 """
 
 import errno
@@ -19,7 +19,7 @@ from socketd.errors import (
     describe_refusal,
 )
 
-# What no call of ours makes the system say by being wrong.
+# Errors that a wrong call of ours would not cause.
 _REFUSALS = frozenset(
     {
         errno.EACCES,
@@ -44,7 +44,7 @@ _REFUSALS = frozenset(
 
 
 def report(program: str, action: Callable[[], int]) -> int:
-    """Do it and return its exit code, or that of its error, with that already printed."""
+    """Run it and return its exit code, or print its error and return the code of that."""
     try:
         return action()
     except ClassicUsageError as error:

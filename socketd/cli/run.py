@@ -1,6 +1,6 @@
-"""`socketd run FILE` and the like: from settings to running services and back to an exit code.
+"""`socketd run FILE` and `socketd cgi`: from settings to running services, to an exit code.
 
-Owns the order of a start and of an end. Must not know what a configuration file may hold, nor where
+Owns the order of start and end. Must not know what a configuration file may hold, nor where
 settings come from if not from a file.
 """
 
@@ -33,7 +33,7 @@ from socketd.system.directory import absolute
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line says beside the file."""
+    """The options of the command line."""
 
     log_format: log.LogFormat | None
     log_level: log.LogLevel
@@ -53,8 +53,8 @@ def run_options(
 class Source:
     """Where the settings of services come from.
 
-    `read` is called at the start and at each reload and raises SocketdError; `proof` are the
-    arguments by which the next version of the program says whether it would come up with them.
+    `read` is called at the start and at each reload and raises SocketdError. With the arguments
+    `proof` the next version of the program checks whether it could start with them.
     """
 
     title: str
@@ -74,7 +74,8 @@ def run(path: str, options: RunOptions) -> int:
 
 def serve(source: Source, options: RunOptions) -> int:
     """Do the same with settings from anywhere."""
-    # First of all, lest it is one that we have opened ourselves. A predecessor has written to it.
+    # First of all, before we open descriptors ourselves. After a re-exec the old version has
+    # already written to it.
     ready_fd = None
     if options.ready_fd is not None and not os.environ.get(ESTATE_VARIABLE):
         ready_fd = _take_ready_fd(options.ready_fd)
@@ -82,8 +83,8 @@ def serve(source: Source, options: RunOptions) -> int:
     stay_running()
     begin_log(options)
     estate, passed, soft_nofile = _inheritance()
-    # A signal waits until the loop, which lets it through, can act on it. A predecessor has blocked
-    # all others too, and so may have whoever has started us.
+    # These signals stay blocked until the loop can handle them. The old version has blocked all
+    # others, too, and so may have our caller; they are unblocked.
     waiting = {*STOP_SIGNALS, RELOAD_SIGNAL, REPLACE_SIGNAL}
     if estate is not None:
         waiting |= WORKER_SIGNALS
@@ -125,7 +126,7 @@ def serve(source: Source, options: RunOptions) -> int:
 
 
 def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
-    """Return what a predecessor has left, or else what a manager has passed."""
+    """Return the state of the old version, or what a manager passed."""
     fd = os.environ.pop(ESTATE_VARIABLE, "")
     if fd:
         estate, passed, soft_nofile = testament.read(testament.descriptor_of(fd))
@@ -135,22 +136,22 @@ def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
 
 
 def _open(settings: ServiceSettings, passed: list[PassedSocket]) -> Listener:
-    """Make a listener, or share one that was passed. Raises SocketdError."""
+    """Create a listener, or use one that was passed. Raises SocketdError."""
     address = settings.address
     if not isinstance(address, InheritedAddress):
         return listen(address, settings.backlog)
     fds = [one.fd for one in passed if one.name == address.name]
     if address.position >= len(fds):
         raise ListenError(f"no socket named {address.name!r} was passed")
-    # A copy: the original is kept for a service that a later reload may bring.
+    # A copy: the original is kept for a service that a later reload may add.
     copy = fcntl.fcntl(fds[address.position], fcntl.F_DUPFD_CLOEXEC, 3)
     return adopt(copy, address.name, address.position)
 
 
 def _take_ready_fd(fd: int) -> int:
-    """Return a copy of the descriptor that is ours alone; its number is free for /dev/null.
+    """Return a private copy of the descriptor; its number then leads to /dev/null.
 
-    It may be stdout, as with other supervisors. Raises UsageError for what cannot be written to.
+    It may be stdout, as with other supervisors. Raises UsageError if it is not writable.
     """
     if fd == STDERR_FD:
         raise UsageError("--ready-fd: descriptor 2 is for error messages; give another")
@@ -170,7 +171,7 @@ def _take_ready_fd(fd: int) -> int:
 
 
 def _tell_ready(fd: int | None) -> None:
-    """Write a newline and close, as s6 expects it."""
+    """Write a newline and close, as s6 expects."""
     if fd is not None:
         with contextlib.suppress(OSError):  # nobody waits; the services are up all the same
             os.write(fd, b"\n")
@@ -178,7 +179,7 @@ def _tell_ready(fd: int | None) -> None:
 
 
 def _log_arguments(options: RunOptions) -> list[str]:
-    """Return what a log needs: without one the next version would not start."""
+    """Return the options of the log: the next version would not start without its log."""
     words = []
     if options.log_format is not None:
         words += ["--log-format", options.log_format.value]
@@ -188,7 +189,7 @@ def _log_arguments(options: RunOptions) -> list[str]:
 
 
 def begin_log(options: RunOptions) -> None:
-    """Have events logged as is asked for. Raises SystemFailureError if that cannot be."""
+    """Configure the log. Raises SystemFailureError if it cannot be opened."""
     log_format = options.log_format or log.usual_format(os.environ)
     log.configure(log_format, options.log_level, "socketd", options.log_file)
 
@@ -197,7 +198,7 @@ def _title_setter(title: str) -> Callable[[str], None]:
     """Return what sets the title that ps(1) shows."""
     from setproctitle import setproctitle
 
-    shown = title.encode(errors="replace").decode()  # a path may hold bytes that are no text
+    shown = title.encode(errors="replace").decode()  # a path may hold bytes that are not valid text
 
     def set_title(counts: str) -> None:
         setproctitle(f"socketd: master {shown}: {counts}")

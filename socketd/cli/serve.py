@@ -1,6 +1,6 @@
-"""`socket -s -p`: from the command line to a running pool and back to an exit code.
+"""`socket -s -p`: from the command line to a running pool, to an exit code.
 
-Owns the order of a start: settings, background, pid file, listener, pool; and of the end.
+Owns the order of the start (settings, background, listener, pid file, pool) and of the end.
 """
 
 import dataclasses
@@ -55,8 +55,8 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
         kept = {listener.socket.fileno() for listener in passed}
         others = [fd for fd in inherited if fd not in kept]
         announce = detach(console.speak_to, log.speak_to, given=others)
-    # From here to the end there is something to clean up: a signal waits until the loop, which
-    # lets it through, can act on it.
+    # From here on there is something to clean up: stop signals stay blocked until the loop can
+    # handle them.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     listeners = passed or [listen(settings.address, settings.backlog)]
     try:
@@ -72,7 +72,7 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
 
             services = [(_settings_at(settings, listener), listener) for listener in listeners]
             renewed = [one for one, _ in services]
-            # Nobody who has put it there sees a terminal hang up: it may mean something else.
+            # With -b there is no terminal whose hang-up could mean "stop", so SIGHUP reloads.
             read = (lambda: renewed) if line.has("background") else None
             master = Master(on_ready, manager, read, lambda one: listen(one.address, one.backlog))
             master.run(services)
@@ -104,8 +104,8 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
     refuse(builder.problems)
     chosen = _unwrap(settings, values)
     if chosen is not None:
-        # As the wrapper: its program has the request's variables alone, and complaints are kept
-        # out of the answer.
+        # Like the wrapper: the program gets only the request's variables, and its error messages
+        # are kept out of the answer.
         settings = behind(settings, put_behind(FrontKind.SCGI, chosen, {}))
         if settings.stderr is StderrTarget.SOCKET:
             settings = dataclasses.replace(settings, stderr=StderrTarget.SYSLOG)
@@ -115,12 +115,12 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
 
 
 def _unwrap(settings: ServiceSettings, values: Values) -> Program | str | None:
-    """Return what a call of our SCGI wrapper runs, where a front can do it; None otherwise."""
+    """Return what our SCGI wrapper would run, if a front can do the same; None otherwise."""
     chosen = unwrap(settings.program)
     has_root = isinstance(chosen, str)
     level = settings.readiness.level
     reason = why_no_front(FrontKind.SCGI, level, settings.worker, has_root=has_root)
-    # From another directory the wrapper would look for another program, and leave that again.
+    # With another directory the wrapper would look for the program there.
     is_left = settings.relay is not None or values.has("directory") or values.has("front")
     return None if is_left or not is_built() or reason is not None else chosen
 
@@ -141,7 +141,7 @@ def _address(line: CommandLine) -> Address:
     if not line.operands:
         return InheritedAddress("")
     address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which leaves the directory
+    if isinstance(address, UnixAddress) and line.has("background"):  # which changes the directory
         address = UnixAddress(absolute(address.path))
     return address
 
@@ -159,7 +159,7 @@ def _log_format(line: CommandLine) -> log.LogFormat:
 
 
 def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:
-    """Return 0 for a pool that has stopped; without -W the classic code of the signal."""
+    """Return 0 for a stopped pool; without -W the code of socket 1.1 for the signal."""
     if stop_signal is None or line.has("workers"):
         return ExitCode.DONE
     if _log_format(line) is log.LogFormat.CONSOLE:

@@ -1,7 +1,7 @@
-"""The command `socket`: the classic program's command line, and what is new.
+"""The command `socket`: the command line of socket 1.1, extended.
 
-Owns the meaning of the options together. Must not know fork, signals or sockets. Modules that
-only one of the modes needs are imported when that mode is asked for.
+Owns which options may be combined, and which mode they select. Must not know fork, signals or
+sockets. Modules for one mode are imported only in that mode.
 """
 
 import os
@@ -26,7 +26,7 @@ def main() -> None:
     console.answer_signals()
     try:
         code = run(sys.argv[1:])
-    except SystemExit as leaving:  # at a signal
+    except SystemExit as leaving:  # raised by a signal handler
         code = int(leaving.code or 0)
     console.ignore_signals()
     console.end(code)
@@ -64,7 +64,7 @@ def _text_asked_for(arguments: list[str]) -> str | None:
 
 
 def _check(line: CommandLine) -> None:
-    """Refuse what does not make sense, in the classic program's words and order."""
+    """Refuse combinations that make no sense, with the messages and in the order of socket 1.1."""
     if line.has("read-only") and line.has("write-only"):
         raise ClassicUsageError("It does not make sense to set -r and -w.")
     for flag, letter in (("loop", "l"), ("background", "b"), ("workers", "W"), ("fork", "f")):
@@ -75,7 +75,7 @@ def _check(line: CommandLine) -> None:
             console.say(text)
     is_path = len(line.operands) == 1 and "/" in line.operands[0]
     wanted = 1 if line.has("server") or is_path else 2
-    # A service manager that has bound a socket says so in the environment.
+    # A service manager that passes a socket sets LISTEN_PID.
     is_passed = line.has("server") and not line.operands and bool(os.environ.get("LISTEN_PID"))
     if len(line.operands) != wanted and not is_passed:
         raise wrong_operands()

@@ -1,10 +1,10 @@
 """The command `socketd`: the supervisor.
 
-Owns the grammar of its subcommands. Must not know fork, signals or sockets; what only one
-subcommand needs is imported when that is called.
+Owns the grammar of its subcommands. Must not know fork, signals or sockets. Modules for one
+subcommand are imported only when it is called.
 
-click reads the command line and prints nothing itself: what it would print is shown by us, who
-can tell when there is no room for it. A subcommand returns what is then to be done.
+click parses the command line and prints nothing itself: we print its output, so that a failed write
+is noticed. A subcommand returns the function to run.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _Command = TypeVar("_Command", bound=Callable[..., _Action])
 
 
 class _WholeNumber(click.IntRange):
-    """A number in ASCII digits: int() would take those of any script, and 1_000."""
+    """A number in ASCII digits: int() would accept digits of any script, and 1_000."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
         if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
@@ -36,7 +36,7 @@ class _WholeNumber(click.IntRange):
 
 
 def _serving(command: _Command) -> _Command:
-    """Give a command that serves the options that all of them have."""
+    """Add the options that all serving commands have."""
     for option in reversed(
         (
             click.option(
@@ -68,7 +68,7 @@ def _serving(command: _Command) -> _Command:
 
 
 class _Strict(click.Command):
-    """A command that takes no empty value: an unset variable of a script leaves one."""
+    """A command that refuses empty values: they come from unset variables in scripts."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
@@ -76,7 +76,7 @@ class _Strict(click.Command):
             value = ctx.params.get(parameter.name or "")
             values = value if isinstance(value, tuple) else (value,)
             if isinstance(parameter, click.Argument):
-                values = values[:1]  # those of a program may be empty
+                values = values[:1]  # arguments of a program may be empty
             if "" in values:
                 raise click.BadParameter("the value is empty", ctx, parameter)
         return rest

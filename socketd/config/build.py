@@ -1,7 +1,7 @@
-"""From what an operator has set to the settings of a service: one way for every front end.
+"""From the values that an operator set to the settings of a service, for every front end.
 
 Owns the rules between settings. Must not know how a value was read, nor how a problem is worded:
-problems are noted, and whoever asked for the settings looks whether there are any.
+problems are recorded, and the caller checks whether there are any.
 """
 
 import dataclasses
@@ -25,17 +25,17 @@ from socketd.system.accounts import login_variables, parse_user
 from socketd.system.products import NOT_BUILT, is_built
 
 DEFAULT_MAXIMUM = 256
-USUAL_MODE = 0o660  # of a UNIX socket's path, where the front end does not leave it to the umask
+USUAL_MODE = 0o660  # of a UNIX socket's path, unless the front end uses the umask
 _NOWHERE = Program("/", ())
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What settings are read against: the server's environment, and what it has.
+    """What settings depend on besides their values: the server's environment and sockets.
 
-    `passed` counts the sockets of each name that were handed over; None means that nobody knows, as
-    in a check. `soft_nofile` is the limit of open files that workers get back, if the server has
-    raised its own. With `relay` bytes pass through the workers.
+    `passed` has the number of passed sockets for each name; None means unknown, as in a check.
+    `soft_nofile` is the limit of open files that workers get back, if the server has raised its
+    own. With `relay` the workers relay.
     """
 
     environment: dict[str, str]
@@ -46,9 +46,9 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Builder:
-    """Makes the settings of one service; `problems` holds what is wrong with them.
+    """Builds the settings of one service; `problems` holds what is wrong with them.
 
-    `found` is a program that was found already, and goes in place of what the values say.
+    `found` is a program that is already resolved; it replaces the one in the values.
     """
 
     values: Values
@@ -141,7 +141,7 @@ class Builder:
             return _NOWHERE
 
     def may_have_front(self, kind: FrontKind, worker: WorkerKind, level: ReadyLevel) -> bool:
-        """Tell whether requests are taken off connections; what speaks against it is noted."""
+        """Tell whether a front reads requests; record a problem if that is not possible."""
         values = self.values
         if kind is not FrontKind.FCGI and values.has("keep_timeout"):
             self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
@@ -201,7 +201,7 @@ class Builder:
         """Return the size of the pool, and how it changes."""
         values = self.values
         minimum = values.number("workers.min")
-        # Who has said how many are to wait gets so many; who has not leaves it to the load.
+        # With a given minimum that many workers wait; without one the number follows the load.
         usual = Strategy.ADAPTIVE if minimum is None else Strategy.EAGER
         strategy = values.member("workers.strategy", Strategy, usual)
         least, most = self._size(strategy, minimum, values.number("workers.max"))
@@ -296,14 +296,14 @@ def with_rights(address: Address, values: Values, usual_mode: int | None) -> Add
 
 
 def usual_stderr(front: FrontKind) -> StderrTarget:
-    """Return where standard error goes if nobody says: not into the answer of a CGI program."""
+    """Return the default of stderr: not into the answer of a CGI program."""
     return StderrTarget.SOCKET if front is FrontKind.NONE else StderrTarget.INHERIT
 
 
 def why_no_front(
     front: FrontKind, level: ReadyLevel, worker: WorkerKind, *, has_root: bool
 ) -> str | None:
-    """Tell what speaks against a front with these settings, None if nothing does."""
+    """Return why a front is not possible with these settings, None if it is."""
     if worker is WorkerKind.PYTHON and front is FrontKind.SCGI:
         return "only native workers read requests"
     if level is ReadyLevel.FORK:

@@ -19,7 +19,7 @@ _ENDED_OR_STOPPED = os.WEXITED | os.WSTOPPED
 
 @dataclass(frozen=True, slots=True)
 class DeadChild:
-    """A child that is gone; `status` is its exit code, or minus the signal that ended it."""
+    """A child that has ended; `status` is its exit code, or minus the signal that ended it."""
 
     pid: int
     status: int
@@ -29,7 +29,7 @@ class DeadChild:
 
 @dataclass(frozen=True, slots=True)
 class StoppedChild:
-    """A child that somebody has stopped."""
+    """A child that was stopped."""
 
     pid: int
 
@@ -39,7 +39,7 @@ def reap(
     go_on: Callable[[], object] = lambda: None,
     most: int = MOST_AT_ONCE,
 ) -> Iterator[DeadChild | StoppedChild]:
-    """Collect children until none is left to collect; SIGCHLDs merge, so one may mean many.
+    """Collect all children that have ended; SIGCHLDs merge, so one may stand for many.
 
     Each is shown to `look` before. After `most` of them, `go_on` is to have us called again.
     The peak memory is the kernel's ru_maxrss: it counts what the process was before it exec'd.

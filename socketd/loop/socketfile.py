@@ -1,12 +1,12 @@
-"""The file of a UNIX socket: made, and given its rights.
+"""The file of a UNIX socket: creating it, its owner and mode, removing it.
 
-Owns that file, in a directory where others may rename what lies there (see ownfile). Must not know
-who listens.
+Owns that file, in a directory where other users may rename files (see ownfile). Must not know who
+listens.
 
-Its rights are given to a descriptor of it (O_PATH, and O_NOFOLLOW: a symbolic link is no socket),
-after a look at what that is; so what takes its place in between is neither given away nor opened
-to others. It has its mode from the first moment: bind(2) takes the umask off that of the socket,
-which is 0777. To change the socket's own by fchmod() before is not enough: the umask comes off.
+Owner and mode are set through a descriptor of the file (O_PATH, and O_NOFOLLOW: a symbolic link is
+no socket), after checking what it is. So a file that takes its place in between is not changed. The
+socket has its mode from the first moment: bind(2) creates it with 0777 minus the umask. fchmod() on
+the socket before bind() is not enough: the umask is still subtracted.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def find_owner(address: UnixAddress) -> tuple[int, int]:
-    """Return user and group of a path, -1 for as it is. Raises ListenError for unknown names."""
+    """Return user and group of a path, -1 for unchanged. Raises ListenError for unknown names."""
     try:
         owner = -1 if address.owner is None else find_user(address.owner)[0]
         group = -1 if address.group is None else find_group(address.group)
@@ -53,7 +53,7 @@ def make(listening: socket.socket, address: UnixAddress) -> None:
 
 
 def claim(listening: socket.socket, address: UnixAddress) -> Inode:
-    """Give the file of a bound socket to its owner, and return which one it is.
+    """Give the file of a bound socket to its owner, and return its inode.
 
     Raises OSError, with the file removed, and ListenError if another one is in its place.
     """
@@ -69,7 +69,7 @@ def claim(listening: socket.socket, address: UnixAddress) -> Inode:
 
 
 def set_rights(address: UnixAddress, inode: Inode | None) -> None:
-    """Give the file with this inode other rights. Raises OSError, and ListenError as `claim`."""
+    """Change owner and mode of the file with this inode. Raises OSError or ListenError."""
     owner, group = find_owner(address)
     with closing(os.open(address.path, _PATH_FLAGS)) as fd:
         if inode_of(os.fstat(fd)) != inode:
@@ -80,9 +80,10 @@ def set_rights(address: UnixAddress, inode: Inode | None) -> None:
 
 
 def clear_stale(path: str) -> None:
-    """Remove a socket that nobody listens on; leave everything else alone.
+    """Remove a socket without a listener; leave everything else alone.
 
-    Raises ListenError if somebody does, or if it is no socket, and OSError if nobody can tell.
+    Raises ListenError if it has a listener or is no socket, and OSError if that cannot be
+    determined.
     """
     in_use = f"server socket: {describe_errno(errno.EADDRINUSE)}: {path!r}"
     with contextlib.ExitStack() as stack:
@@ -90,7 +91,7 @@ def clear_stale(path: str) -> None:
             folder, name = stack.enter_context(opened_folder(path))
             fd = stack.enter_context(closing(os.open(name, _PATH_FLAGS, dir_fd=folder)))
         except OSError:
-            return  # bind() will say what is wrong, if anything
+            return  # bind() will report what is wrong, if anything
         found = os.fstat(fd)
         if not stat.S_ISSOCK(found.st_mode):
             raise ListenError(f"{in_use} is not a socket; remove it or choose another path")
@@ -108,13 +109,13 @@ def _has_listener(fd: int, path: str) -> bool:
             try:
                 probe.connect(place)
             except FileNotFoundError:
-                continue  # no /proc is mounted; then by its path
+                continue  # /proc is not mounted: use the path
             except ConnectionRefusedError:
                 return False
             except PermissionError:
                 raise
             except OSError:
-                return True  # a full queue, or a socket of another type: somebody is there
+                return True  # a full queue, or a socket of another type: it is in use
             return True
     return False
 
@@ -126,8 +127,8 @@ def _open_bound(listening: socket.socket, path: str) -> int:
         pass  # it needs CAP_NET_ADMIN
     fd = os.open(path, _PATH_FLAGS)
     found = os.fstat(fd)
-    # bind() has made a socket with one name, of this user: another one of that kind would have to
-    # lie in the same directory, and be ours.
+    # bind() created a socket with one name, of this user: another such file in the same directory
+    # would have to be ours, too.
     if not stat.S_ISSOCK(found.st_mode) or found.st_nlink != 1 or found.st_uid != os.geteuid():
         os.close(fd)
         raise _not_ours(path)

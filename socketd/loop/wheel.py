@@ -1,6 +1,6 @@
 """A hierarchical hashed timer wheel: add, cancel, advance and next_due in constant time.
 
-Owns the timers and their order. Knows no clock and no pool: the caller says what time it is.
+Owns the timers and their order. Knows no clock and no pool: the caller passes the time.
 
 Seven levels of 64 slots; a slot of level n is 64**n ticks wide, so ticks of one millisecond reach
 139 years. A timer's level is where its tick first differs from the current one, read in digits of
@@ -19,7 +19,7 @@ from typing import Protocol
 _SLOT_BITS = 6
 _SLOTS = 1 << _SLOT_BITS
 _LEVELS = 7
-# Binary fractions of a second are rarely whole ticks: 0.043 / 0.001 is a hair below 43.
+# Binary fractions of a second are rarely whole ticks: 0.043 / 0.001 is slightly below 43.
 _ROUNDING_TICKS = 1e-4
 
 

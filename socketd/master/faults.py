@@ -1,4 +1,4 @@
-"""Exceptions that nobody has foreseen, as the log tells of them.
+"""Unexpected exceptions, as text for the log.
 
 Owns their text. Must not know where they come from, nor what is done about them.
 """
@@ -6,13 +6,13 @@ Owns their text. Must not know where they come from, nor what is done about them
 import traceback
 
 _LAST_FRAMES = -8
-# A line of the log fits into a pipe that has any room at all, whose least is 4096 bytes: pipe(7).
+# A log line must fit into a pipe that has any room, which is at least 4096 bytes: pipe(7).
 _LONGEST_REASON = 300
 _LONGEST_TRACEBACK = 2000
 
 
 def describe(error: BaseException) -> str:
-    """Return kind and text of an exception; it may be one that cannot even be printed."""
+    """Return type and text of an exception, which may be one that cannot be printed."""
     try:
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception:  # noqa: BLE001  what it says cannot be had

@@ -1,12 +1,12 @@
-"""What socketd tells its operator: structlog and the closed list of events.
+"""The log: structlog and the closed list of events.
 
 Owns the event names, their keys and levels, and how a line looks. Knows nothing else of the
 package.
 
-Three formats. `console` prints the classic program's messages and, for what that program never had
-to say, `socket: warning: event key=value`; below a warning such lines need the debug level, since
-scripts read the classic ones. A file has no such readers: there each event is a line with its time.
-`json` prints every event as one object a line, `journal` sends it with its keys as fields.
+Three formats. `console` prints the messages of socket 1.1, and for all other events `socket:
+warning: event key=value`; below a warning such lines need the debug level, since scripts read the
+classic ones. In a file each event is a line with its time. `json` prints every event as one object
+a line, `journal` sends it with its keys as fields.
 
 structlog is imported with the first line that is printed. It brings asyncio and more along, which
 takes longer than all that a server does before it listens, and eight megabytes; most servers print
@@ -109,11 +109,11 @@ _Line = MutableMapping[str, Any]
 _enabled: frozenset[str] = frozenset()
 _outlet: Outlet | None = None
 _finish: Callable[[_Line], bytes | None] | None = None
-_logger: Any = None  # structlog's, once there has been a line
+_logger: Any = None  # structlog's, after the first line
 
 
 def usual_format(environment: Mapping[str, str], journal_socket: str = JOURNAL_SOCKET) -> LogFormat:
-    """Return the format for an operator who names none: the journal's if stderr leads there."""
+    """Return the default format: journal if stderr leads there."""
     if is_journal(environment) and os.access(journal_socket, os.W_OK):
         return LogFormat.JOURNAL
     return LogFormat.CONSOLE
@@ -215,7 +215,7 @@ def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any
 
 
 def say(line: str) -> None:
-    """Print a line that is no event to standard error: dropped rather than waited for."""
+    """Print a line that is no event to standard error; it is dropped if there is no room."""
     _stderr.msg(line.encode(errors="replace"))
 
 
@@ -266,7 +266,7 @@ class _JournalRenderer:
 
 
 class _ConsoleRenderer:
-    """Turns events into the classic program's messages."""
+    """Turns events into the messages of socket 1.1."""
 
     def __init__(self, program: str, *, everything: bool, has_time: bool, has_colour: bool) -> None:
         self._program = program

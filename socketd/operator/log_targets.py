@@ -1,10 +1,10 @@
-"""Where log lines go: standard error, a file, the journal.
+"""The targets of log lines: standard error, a file, the journal.
 
-Owns the descriptors and what is done when a line cannot be written. Must not know what a line
-says: it gets bytes.
+Owns the descriptors, and what happens if a line cannot be written. Must not know what a line says:
+it gets bytes.
 
-The master may not block on its log. What has no room, or no reader, is dropped and counted, and
-before the next that gets through a note says how many were.
+The master must not block on its log. A line without room or without a reader is dropped and
+counted, and a note before the next line that is written gives the number.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ class Target(Protocol):
     """Something that takes records."""
 
     def send(self, *records: bytes) -> None:
-        """Take records without waiting. Raises OSError if that cannot be."""
+        """Write records without blocking. Raises OSError if that is not possible."""
         ...
 
     def close(self) -> None:
-        """Give up what was opened."""
+        """Close what was opened."""
         ...
 
 
@@ -73,7 +73,7 @@ _CANNOT_OPEN = frozenset(
 
 
 class StderrTarget:
-    """Standard error, whatever it is, without a change to its flags: others share them.
+    """Standard error of any kind; its flags are not changed, because other processes share them.
 
     Nor is it written by what they are: programs write there too, and may fill it after we have
     looked. So a pipe is opened anew for each line, and a socket is told not to wait.
@@ -130,7 +130,7 @@ class StderrTarget:
 
 
 class FileTarget:
-    """A file that others may rotate.
+    """A file that may be rotated at any time.
 
     When it has been moved away or deleted, the next line begins a new one under the old name;
     when it has been copied and cut short, O_APPEND goes on at its new end. It is never written
@@ -177,7 +177,7 @@ class JournalTarget:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
-            # Not kept connected: the journal may be restarted, and then is another socket.
+            # Not connected: when the journal restarts, it has another socket.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
                 probe.connect(path)
         except OSError as error:

@@ -1,12 +1,12 @@
-"""The pid file: says which process serves, as long as it serves.
+"""The pid file: the process id of the server while it runs.
 
 Owns the file and its lock. The lock is a POSIX record lock: it belongs to the process, so workers
-do not inherit it and it is gone with its owner, however that ended; what a killed server has left
-behind is taken over.
+do not inherit it, and the kernel releases it however its owner ends. The file of a killed server is
+taken over.
 
-Whoever can open the file can lock it, were it only for reading (fcntl(2)), and keep the next start
-from it. So nobody else can open it. A lock for reading that is there all the same, on a file that
-others could read once, is no server's: such a file is left to its readers, and makes place.
+Any process that can open the file can lock it, if only for reading (fcntl(2)), and so prevent the
+next start. So no other user can open it. If there is a read lock all the same, on a file that
+others could read once, no server holds it: that file is replaced by a new one.
 """
 
 import errno
@@ -42,7 +42,7 @@ class PidFile:
             raise self._failure(error) from error
 
     def remove(self) -> None:
-        """Remove the file, still locked, unless somebody else has done so or replaced it."""
+        """Remove the file, still locked, unless another process removed or replaced it."""
         remove(self._path, self._inode)
         os.close(self._fd)
 
@@ -73,7 +73,7 @@ class PidFile:
                 ) from error
             remove(self._path, inode)
             return False
-        # Who had it before us may have removed it in between.
+        # The former owner may have removed it in between.
         return inode_at(self._path) == inode
 
     def _write(self) -> None:
@@ -98,7 +98,7 @@ def _check_content(fd: int) -> None:
 
 
 def _is_being_written(fd: int) -> bool:
-    """Tell whether somebody has locked a file as a server does, not merely for reading."""
+    """Tell whether a process holds a write lock on a file, as a server does."""
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
     answer = fcntl.fcntl(fd, fcntl.F_GETLK, question)
     return int(_LOCK.unpack(answer)[0]) != fcntl.F_UNLCK

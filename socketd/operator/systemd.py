@@ -1,10 +1,10 @@
-"""What a service manager passes in and wants to hear: sd_listen_fds(3), sd_notify(3).
+"""The protocols of a service manager: sd_listen_fds(3), sd_notify(3).
 
-Owns the activation variables and the notification protocol. Must not know the configuration or
-the pool: whoever uses it says in words how things are.
+Owns the activation variables and the notification protocol. Must not know the configuration or the
+pool: its user passes the status as text.
 
-A message that the manager has no room for is kept and sent again by a timer, in order; so the
-master waits for nobody and READY=1 is not lost. Without a manager everything here does nothing.
+A message that the manager has no room for is kept and sent again by a timer, in order. So the
+master never blocks, and READY=1 is not lost. Without a manager everything here does nothing.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _NSEC_PER_USEC = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PassedSocket:
-    """A listening socket that was handed over; it has no name if nobody gave it one."""
+    """A listening socket that was passed; its name may be empty."""
 
     fd: int
     name: str
@@ -107,7 +107,7 @@ def _check_listening(fd: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """How the manager is reached, and within what time it wants to hear from us."""
+    """The manager's address, and the interval of its watchdog."""
 
     address: str | None = None
     watchdog_seconds: float | None = None
@@ -137,7 +137,7 @@ def find_manager(environment: Mapping[str, str], pid: int) -> ServiceManager:
 
 
 class Notifier:
-    """Tells the manager of each step of the master's life.
+    """Notifies the manager of each step of the master's life.
 
     `describe` returns the line of STATUS=. It is asked at each step, and within a second after
     `note_change`; while nothing changes no timer is pending but the watchdog's. `complain` is told
@@ -174,34 +174,34 @@ class Notifier:
                 self._live()
 
     def tell_ready(self) -> None:
-        """Say that the service is up, after a start or a reload, and who it is."""
+        """Send READY=1 with our process id, after a start or a reload."""
         self._tell("READY=1", f"MAINPID={os.getpid()}", self._status())
 
     def tell_reloading(self) -> None:
-        """Say that a reload has begun; `tell_ready` says that it is over, whatever came of it."""
+        """Send RELOADING=1; `tell_ready` follows when the reload is over, successful or not."""
         usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // _NSEC_PER_USEC
         self._tell("RELOADING=1", f"MONOTONIC_USEC={usec}", self._status())
 
     def tell_stopping(self) -> None:
-        """Say, once, that the service is on its way to its end."""
+        """Send STOPPING=1, once."""
         if not self._is_stopping:
             self._is_stopping = True
             self._tell("STOPPING=1", self._status())
 
     def note_change(self) -> None:
-        """Have the status sent soon, if it is another one by then."""
+        """Send the status soon, if it has changed by then."""
         if self._socket is not None and self._status_timer is None:
             due = self._clock() + _STATUS_SECONDS
             self._status_timer = self._wheel.add(due, self._tell_status)
 
     def close(self) -> None:
-        """Say nothing any more."""
+        """Stop sending."""
         for timer in (self._retry, self._status_timer, self._watchdog):
             if timer is not None:
                 self._wheel.cancel(timer)
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._flush()  # what there is room for now
+                self._flush()  # as many as there is room for now
             self._socket.close()
             self._socket = None
 
@@ -218,7 +218,7 @@ class Notifier:
         return self._last_status
 
     def _live(self) -> None:
-        """Show a sign of life, and again after half of the time that we have."""
+        """Send WATCHDOG=1, and again after half of the interval."""
         assert self._manager.watchdog_seconds is not None
         due = self._clock() + self._manager.watchdog_seconds / 2
         self._watchdog = self._wheel.add(due, self._live)
@@ -238,7 +238,7 @@ class Notifier:
         except BlockingIOError:
             self._retry = self._wheel.add(self._clock() + _RETRY_SECONDS, self._send_unsent)
         except OSError as error:
-            # Nobody is there: it will not get better, and a service is more than its manager.
+            # There is no receiver and there will be none; the service goes on without its manager.
             self._unsent.clear()
             if not self._is_unheard:
                 self._complain(describe_errno(error.errno) if error.errno else str(error))

@@ -1,4 +1,4 @@
-"""What ps(1) shows of the master: how many workers wait and how many are busy.
+"""The title of the master in ps(1): how many workers wait and how many are busy.
 
 Owns when the title is renewed. Must not know how it is set, nor what it counts.
 """
@@ -12,7 +12,7 @@ _SECONDS = 1.0
 
 
 class Title:
-    """Sets a title at most once a second, and only while something happens.
+    """Sets a title at most once a second, and only when something happens.
 
     Without `set_title` it does nothing.
     """
@@ -31,7 +31,7 @@ class Title:
         self._pending: Timer | None = None
 
     def note_change(self) -> None:
-        """Have the title renewed soon."""
+        """Renew the title soon."""
         if self._set_title is not None and self._pending is None:
             self._pending = self._wheel.add(self._clock() + _SECONDS, self._renew)
 

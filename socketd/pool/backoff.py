@@ -1,12 +1,12 @@
-"""Exponential back-off with jitter and a cap, and what a pool does meanwhile.
+"""Exponential back-off with jitter and a cap, and whether workers may be started meanwhile.
 
-Owns the delays between attempts at something that keeps failing. Knows no clock: the caller
-passes `now`, in seconds.
+Owns the delays between attempts after failures. Reads no clock: the caller passes `now`, in
+seconds.
 
-While a retry is pending nothing is started, with one exception: if there was only no room, for
-processes or memory, each process that ends makes some, and one is started in its place. One and
-not all that are missing: there may be room for no more, and the rest would fail, and be logged,
-with each that ends.
+While a retry is pending nothing is started, with one exception: if the cause was a lack of
+processes or memory, each process that ends frees some, and one worker is started in its place. Only
+one, and not all that are missing: there may be room for no more, and the rest would fail and be
+logged each time a process ends.
 """
 
 import random
@@ -20,7 +20,7 @@ _JITTER = 0.25
 class BackOff:
     """Delays of 0.1 s, doubling up to 10 s, each a quarter shorter or longer at random.
 
-    A minute without a failure, or a success, starts from the beginning.
+    After a minute without a failure, or after a success, they start from the beginning.
     """
 
     def __init__(self, seed: int) -> None:
@@ -29,7 +29,7 @@ class BackOff:
         self.step = 0
 
     def fail(self, now: float) -> float:
-        """Count a failure and return for how many seconds not to try again."""
+        """Count a failure and return the delay before the next attempt, in seconds."""
         if self._failed_seconds is not None and now - self._failed_seconds > _FORGET_SECONDS:
             self.step = 0
         self._failed_seconds = now
@@ -39,14 +39,14 @@ class BackOff:
         return delay * self._random.uniform(1 - _JITTER, 1 + _JITTER)
 
     def succeed(self, begun_seconds: float) -> None:
-        """Start over, if what succeeded had begun after the last failure."""
+        """Start from the beginning, if what succeeded had begun after the last failure."""
         if self._failed_seconds is not None and begun_seconds > self._failed_seconds:
             self._failed_seconds = None
             self.step = 0
 
 
 class Restraint:
-    """Whether workers may be started: not while a retry is pending, but into room that was made."""
+    """Whether workers may be started: while a retry is pending, only into room that was freed."""
 
     def __init__(self, seed: int) -> None:
         self.back_off = BackOff(seed)
@@ -54,9 +54,9 @@ class Restraint:
         self.is_short = False
 
     def fail(self, now: float, *, is_shortage: bool) -> float | None:
-        """Note a failure; return when to retry, in seconds from now, if that was not settled yet.
+        """Record a failure; return the seconds until the retry, unless one is already pending.
 
-        It is no longer a shortage if anything has failed meanwhile that no room will mend.
+        It is no shortage any more if something failed for another reason meanwhile.
         """
         self.is_short = is_shortage and (self.is_short or not self.is_pending)
         if self.is_pending:
@@ -65,7 +65,7 @@ class Restraint:
         return self.back_off.fail(now)
 
     def lift(self) -> None:
-        """Let all be started again: the retry is due, or somebody has seen to it."""
+        """Allow all starts again: the retry is due, or a reload has begun."""
         self.is_pending = self.is_short = False
 
     def allowed(self, wanted: int, room: int) -> int:

@@ -1,11 +1,12 @@
-"""When the end of a worker is a failure, and how to say so.
+"""When the end of a worker is a failure, and the text for it.
 
 Owns that rule. Must not know what follows.
 
-Before a connection any end that nobody has asked for is one. With a connection only what the worker
-itself has left in writing is: it does so up to the program's first instruction, and no client has a
-part in that. An exit status is the program's own, which may be 126, 127 or anything else, and a
-client may be able to choose it: were it a failure, one client could have all others wait.
+Before a connection every end that was not requested is a failure. With a connection it is a failure
+only if the worker wrote one on the board: it can do so until the program's first instruction, and
+no client can cause it. An exit status is the program's own, which may be 126, 127 or anything else,
+and a client may be able to choose it. If that were a failure, one client could make all others
+wait.
 """
 
 from socketd.pool.messages import WorkerExited

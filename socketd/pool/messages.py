@@ -1,8 +1,8 @@
-"""What the pool is told (events, past tense) and what it asks for (commands, imperative).
+"""The pool's events (past tense) and commands (imperative).
 
-Owns the vocabulary between the pure pool and the rest. Must not know who makes or runs any of
-it. A worker is named by its number: an index that is unique among living workers and free again
-once the worker is gone. Times are seconds on the caller's monotonic clock.
+Owns the messages between the pure pool and the rest. Must not know who sends or executes them. A
+worker is identified by its number: an index that is unique among living workers and free again once
+the worker is gone. Times are seconds on the caller's monotonic clock.
 """
 
 import enum
@@ -35,10 +35,10 @@ class WorkerAccepted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
-    """A worker's process is gone; `status` is its exit code, or minus the signal that ended it.
+    """A worker has ended; `status` is its exit code, or minus the signal that ended it.
 
-    `detail` is what the worker left in writing about its failure, if anything; `is_shortage` if the
-    machine had no room for it.
+    `detail` is what the worker wrote about its failure, if anything; `is_shortage` is set if the
+    machine lacked processes or memory.
     """
 
     worker: int
@@ -49,7 +49,7 @@ class WorkerExited:
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """A worker that was asked for was never born; `is_shortage` if there was no room for it."""
+    """A worker could not be forked; `is_shortage` if processes or memory were lacking."""
 
     worker: int
     reason: str
@@ -58,24 +58,24 @@ class SpawnFailed:
 
 @dataclass(frozen=True, slots=True)
 class RoomMade:
-    """A worker has ended, of this pool or another: one may be started where there was no room."""
+    """A worker of this or another pool has ended: one may be started where there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimerExpired:
-    """A timer that the pool had armed is due."""
+    """A timer that the pool armed is due."""
 
     timer: PoolTimer
 
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Somebody wants the service to end; each repetition means more haste."""
+    """The service shall stop; each repetition hastens the stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDrained:
-    """No connection waits in the kernel's queue, and no new one can enter it."""
+    """The kernel's queue is empty, and no new connection can enter it."""
 
 
 Event = (
@@ -100,14 +100,14 @@ class SpawnWorkers:
 
 @dataclass(frozen=True, slots=True)
 class RetireWorkers:
-    """Ask workers to leave unless they hold a connection."""
+    """Ask workers to exit unless they have a connection."""
 
     workers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AskToFinish:
-    """Ask workers to take on nothing more with the connection that they have."""
+    """Ask busy workers to end their connection after the current request."""
 
     workers: tuple[int, ...]
 
@@ -143,22 +143,22 @@ class DisarmTimer:
 
 @dataclass(frozen=True, slots=True)
 class RefuseConnections:
-    """Let no new connection into the kernel's queue, and tell when the queue is empty."""
+    """Keep new connections out of the kernel's queue, and report when it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseListener:
-    """Give up the listening socket."""
+    """Close the listening socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Forget the service: no worker is left and none will come."""
+    """The service is finished: no worker is left and none will come."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportResize:
-    """Tell the operator that the pool has grown past its last peak, or shrunk."""
+    """Log that the pool has grown past its last peak, or shrunk."""
 
     idle: int
     busy: int
@@ -167,7 +167,7 @@ class ReportResize:
 
 @dataclass(frozen=True, slots=True)
 class ReportFailure:
-    """Tell the operator that a worker never came to serve, and why."""
+    """Log that a worker failed before it could serve, and why."""
 
     worker: int
     reason: str
@@ -175,7 +175,7 @@ class ReportFailure:
 
 @dataclass(frozen=True, slots=True)
 class ReportBackOff:
-    """Tell the operator that nothing is started for `delay_seconds`, the n-th step in a row."""
+    """Log that no worker is started for `delay_seconds`, the n-th step in a row."""
 
     delay_seconds: float
     step: int

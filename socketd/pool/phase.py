@@ -1,4 +1,4 @@
-"""How far the life of a service has got, and what one pool passes on to another.
+"""The phases of a service, and the state that one pool passes to another.
 
 Owns the phases and their order. Must not know what is done in them.
 """
@@ -22,7 +22,7 @@ class Phase(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """What a pool must be told to go on where another has stopped."""
+    """What a pool needs to continue where another one stopped."""
 
     generation: int
     phase: Phase

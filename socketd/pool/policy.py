@@ -1,4 +1,4 @@
-"""The pool: who lives, who is asked to leave, and when the service is over.
+"""The pool: which workers exist, which are asked to exit, and when the service is over.
 
 Owns the register of workers and the phases of a service's life. Must not know the operating
 system: `handle` takes an event and the time and returns commands.
@@ -12,15 +12,15 @@ The phases only go forward:
     KILLING      SIGKILL for whoever is left
     FINISHED     nobody is left
 
-A worker that ends before it accepts has failed, and so has one that could not be born or has left
-word that it could not run its program. Status 0 before it accepts is not a failure: somebody else,
-an operator say, has asked it to retire. After a failure nothing is started until the back-off has
-passed, or into room that was made (socketd/pool/backoff.py). A program that was executed may end as
-it likes, and as soon: see socketd/pool/failures.py.
+A worker that ends before it accepts has failed. A worker whose fork failed, or that wrote on the
+board that it could not run its program, counts as failed, too. Exit status 0 before the accept is
+no failure: somebody else, for example an operator, asked it to retire. After a failure no worker is
+started until the back-off is over, except into room that was freed (socketd/pool/backoff.py). The
+end of a program that was executed is never a failure: see socketd/pool/failures.py.
 
-A reload begins a new generation; see socketd/pool/renewal.py. The busy of the old one, and all when
-the service stops, are asked to finish: to take on nothing more with the connection that they have.
-Most programs know nothing of that, and go on to the end of it.
+A reload begins a new generation; see socketd/pool/renewal.py. Busy workers of the old one, and all
+busy workers when the service stops, are asked to finish: to end a kept connection after the current
+request. Most programs ignore that, and go on to the end of their connection.
 """
 
 from typing import assert_never
@@ -70,9 +70,9 @@ _LONGEST_PATIENCE = 0.01
 class Pool:
     """The policy of one service's workers.
 
-    Feed every event to `handle`, in the order of the facts, and carry out what it returns in
-    order. Worker numbers are below the largest maximum there was, and free again when a worker is
-    gone.
+    Pass every event to `handle`, in the order in which things happened, and carry out the returned
+    commands in order. Worker numbers are below the largest maximum so far, and free again when a
+    worker is gone.
     """
 
     def __init__(self, settings: PoolSettings, seed: int = 0, generation: int = 0) -> None:
@@ -95,7 +95,7 @@ class Pool:
 
     @property
     def size(self) -> Size:
-        """Return the workers that stay: those starting count as idle, those retiring not at all."""
+        """Return the size without retiring workers; starting ones count as idle."""
         return self._register.size
 
     @property
@@ -115,10 +115,11 @@ class Pool:
 
     @property
     def patience_seconds(self) -> float:
-        """Return for how long events of workers may be kept back; 0 means not at all.
+        """Return for how long events of workers may be held back; 0 means not at all.
 
-        Not if somebody may start, or the service end, because a worker ends. Otherwise it is
-        time enough for few of the idle workers to accept: the more of them, the longer.
+        Not at all if the end of a worker may start another one or end the service. Otherwise the
+        time is so short that only a few of the idle workers can accept in it: longer with more
+        workers.
         """
         if not self.is_patient_with_ends or self._settings.minimum < _FEWEST_FOR_PATIENCE:
             return 0.0
@@ -126,7 +127,7 @@ class Pool:
 
     @property
     def is_patient_with_ends(self) -> bool:
-        """Tell whether the ends of workers may be kept back: nothing follows from one at once."""
+        """Tell whether the ends of workers may be held back: none has an immediate effect."""
         return (
             self._phase == Phase.RUNNING
             and not self._register.outdated
@@ -145,9 +146,9 @@ class Pool:
         return self._spawn(self._settings.minimum, now)
 
     def reload(self, settings: PoolSettings, now: float) -> list[Command]:
-        """Begin a new generation, in a pool of these numbers; too late for one that is stopping.
+        """Begin a new generation with these settings; no effect on a pool that is stopping.
 
-        What failed before is no reason to wait: somebody has done something about it.
+        A back-off is cancelled: the operator may have removed the cause of the failures.
         """
         if self._phase != Phase.RUNNING:
             return []
@@ -175,10 +176,10 @@ class Pool:
         )
 
     def restore(self, state: PoolState) -> None:
-        """Go on where another pool has stopped; only for a new one. Its timers are still armed.
+        """Continue where another pool stopped; only for a new pool. Its timers are still armed.
 
-        A pool that runs is to be reloaded next; one that stops takes a new generation by itself,
-        because whoever makes workers now is not the one that made the others.
+        A running pool must be reloaded next. A stopping one begins a new generation by itself,
+        because the spawner is no longer the one that created the existing workers.
         """
         self._register.generation = state.generation
         self._register.restore(list(state.workers))
@@ -194,7 +195,7 @@ class Pool:
         self._peak = max(self._settings.minimum, self.size.total)
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take one event, return what is to be done, in order.
+        """Handle one event; return the commands that follow, in order.
 
         Raises ImpossibleMoveError for an event that cannot happen to that worker.
         """
@@ -252,7 +253,7 @@ class Pool:
         return self._settle(now, self._rule.growth_on_completion(self.size))
 
     def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
-        """Do without a worker that was never born; nobody misses one that was to leave anyway."""
+        """Handle a failed fork; it does not matter for a worker that was to exit anyway."""
         worker = event.worker
         entry = self._register.find(worker)
         self._register.move(worker, Move.STILLBIRTH)
@@ -273,7 +274,7 @@ class Pool:
         return commands + self._settle(now)
 
     def _settle(self, now: float, wanted: int = 0, room: int = 0) -> list[Command]:
-        """Fill what is missing after a worker has gone, or finish when the last one has."""
+        """Start missing workers after one has ended, or finish after the last one."""
         if self._phase <= Phase.DRAINING:
             shortage = self._renewal.shortage(self._settings.minimum)
             missing = max(wanted, self._rule.shortage(self.size), shortage)
@@ -298,7 +299,7 @@ class Pool:
         return commands + self._watch_surplus(now)
 
     def _watch_surplus(self, now: float) -> list[Command]:
-        """Open a window if it would let somebody go should nothing else come."""
+        """Open a window if it would let a worker go without further connections."""
         if self._window.is_open or self._phase != Phase.RUNNING:
             return []
         size = self.size
@@ -328,7 +329,7 @@ class Pool:
             return []
         surplus = self._rule.surplus(self.size, needed)
         is_reloading = self._register.outdated > 0 and not self._renewal.is_proven
-        if surplus == 0 or is_reloading:  # those who start are waited for
+        if surplus == 0 or is_reloading:  # workers that are starting are waited for
             return self._watch_surplus(now)
         commands = self._retire(self._register.waiting_of(outdated=False)[:surplus])
         self._rule.shrunk(self.size)

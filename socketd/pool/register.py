@@ -1,10 +1,10 @@
-"""Who lives: every worker with its state and its generation.
+"""The living workers: each with its state and its generation.
 
-Owns the numbers of workers and the counts that strategies ask for. Must not know strategies,
-timers or phases.
+Owns the numbers of workers and the counts that strategies use. Must not know strategies, timers or
+phases.
 
-A worker that waits and is of an older generation than the register is outdated: it still takes
-connections, but counts for no strategy, because it will be asked to leave.
+Idle workers of an older generation than the register's are outdated: they still accept connections,
+but no strategy counts them, because they will be asked to exit.
 """
 
 import heapq
@@ -45,12 +45,12 @@ class Register:
         return len(self._workers)
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the numbers of all who live."""
+        """Iterate over the numbers of all living workers."""
         return iter(self._workers)
 
     @property
     def size(self) -> Size:
-        """Return the workers that stay: those starting count as idle, those leaving not at all."""
+        """Return the size without retiring workers; starting ones count as idle."""
         leaving = self._retiring + self._outdated
         return Size(len(self._workers) - self._busy - leaving, self._busy)
 
@@ -78,7 +78,7 @@ class Register:
         return self._workers.get(number)
 
     def enrol(self, count: int, now: float) -> tuple[int, ...]:
-        """Take up new workers of this generation, under the lowest numbers that are free."""
+        """Add new workers of this generation, with the lowest free numbers."""
         numbers = []
         for _ in range(count):
             if self._free:
@@ -92,7 +92,7 @@ class Register:
         return tuple(numbers)
 
     def restore(self, workers: list[Worker]) -> None:
-        """Take up workers that another register knew; only for an empty one."""
+        """Add the workers of another register; only for an empty one."""
         for worker in workers:
             self._workers[worker.number] = worker
             self._count(worker, +1)
@@ -100,7 +100,7 @@ class Register:
         self._free = [number for number in range(self._unused) if number not in self._workers]
 
     def begin_generation(self) -> None:
-        """Outdate everybody who waits."""
+        """Mark all idle workers as outdated."""
         self.generation += 1
         self._outdated += sum(
             worker.state in _WAITING and worker.generation == self.generation - 1
@@ -111,7 +111,7 @@ class Register:
     def move(self, number: int, move: Move) -> None:
         """Make a move of the transition table.
 
-        Raises ImpossibleMoveError for one that is not in it, and for a number that is free.
+        Raises ImpossibleMoveError for a move that is not in it, and for a free number.
         """
         worker = self._workers.get(number)
         if worker is None:
@@ -130,11 +130,11 @@ class Register:
         return [n for n, w in self._workers.items() if w.state is WorkerState.BUSY]
 
     def waiting(self) -> list[int]:
-        """Return those who wait, highest number first, so that low numbers stay in use."""
+        """Return the idle workers, highest number first, so that low numbers stay in use."""
         return sorted((n for n, w in self._workers.items() if w.state in _WAITING), reverse=True)
 
     def waiting_of(self, *, outdated: bool) -> list[int]:
-        """Return those who wait and are, or are not, outdated, highest number first."""
+        """Return the idle workers that are, or are not, outdated, highest number first."""
         return [
             number
             for number in self.waiting()

@@ -21,7 +21,7 @@ class Strategy(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """The size of a pool and how it changes; checked by whoever reads it from a user.
+    """The size of a pool and how it changes; already checked.
 
     `connection_limit` ends the service after that many connections, `limit_seconds` a connection
     after that time; None means never.

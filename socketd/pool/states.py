@@ -1,25 +1,25 @@
-"""The states of a worker and every move between them.
+"""The states of a worker and every transition between them.
 
-Owns the transition table: all moves live in this file, and a pair that is not in the table is a
-bug. Knows nothing of strategies, timers or the rest of the pool.
+Owns the transition table: all moves are in this file, and a pair that is not in the table is a bug.
+Knows nothing of strategies, timers or the rest of the pool.
 
     STARTING ── start ──> IDLE ── accept ──> BUSY ── exit ──> (gone)
         └──────── accept ───────────────────^  ^
     STARTING, IDLE ── retire ──> RETIRING ─────┘ accept
 
-A retiring worker may still turn busy: the request to leave and a connection can arrive at the
-same instant, and the connection wins. A starting worker may turn busy without having been seen
-idle, because nobody tells the master of an idle worker once the service is up.
+A retiring worker may still become busy: the request to exit and a connection can arrive at the same
+time, and then the connection wins. A starting worker may become busy without having been seen idle,
+because workers do not notify the master of that once the service is up.
 """
 
 import enum
 
 
 class WorkerState(enum.IntEnum):
-    """What a living worker is doing, as far as the pool has been told.
+    """The state of a living worker, as far as the pool knows.
 
     An IntEnum, like Move, because the table below is read several times per connection, and the
-    hash of an int is made in C.
+    hash of an int is computed in C.
     """
 
     STARTING = 1

@@ -15,29 +15,30 @@ the most that were busy at once in the last window, see socketd/pool/window.py:
                          is idle any more, up
                          to max at once
 
-Every growth is cut at max by the pool. "Surplus" is T - max(min, B), with `surge` T - max(min,
-B + 1), and half of it is at least one. Whatever comes, an end is in sight: if no more than b are
-ever busy at once from some time on, then after some windows
+The pool limits every growth to max. "Surplus" is T - max(min, B), with `surge` T - max(min, B + 1),
+and half of it is at least one. Every pool shrinks in the end: if from some time on no more than b
+are busy at once, then after some windows
 
     eager         idle <= min
     adaptive      idle <= max(min, b), b being no more than eight here
     incremental   T <= max(min, b) + 2k + 1, where no more than k complete in a window
     surge         T <= max(min, b + 1), unless a quiet time comes before
 
-and a pool at which nothing happens any more comes down to min and opens no further window.
+and a pool without connections shrinks to min and opens no further window.
 
-No rule starts one worker for one that has accepted without a look at how many wait: an accept may
-be that of an outdated worker, or of one that was to leave, and takes nobody from those who stay.
+No rule starts one worker for each accept without checking how many are idle: the accept may be that
+of an outdated or a retiring worker, which does not reduce the number of idle workers that stay.
 
-`surge` keeps one worker beyond B, because it takes the last idle one being taken for the beginning
-of something: a pool that has come down to what a trickle needs must grow when more than that comes,
-and must not at each drop of it. At the minimum a first connection is enough, but only after a quiet
-time, or the same trickle would bring up everybody each time that the pool has come down.
+`surge` keeps one worker more than B, because it grows when no worker is idle any more: a pool that
+has shrunk to what a trickle needs must grow when more connections arrive, and must not grow with
+each connection of the trickle. At the minimum one connection is enough to grow, but only after a
+quiet time; otherwise the same trickle would start all workers each time the pool has shrunk.
 
-A worker is replaced some hundred microseconds after it has accepted. For whoever comes meanwhile
-one more has to wait already, and the more clients come at once, the more of them. How many do, the
-busy ones tell; `adaptive` goes by them. With eight at once each step up to eight gained less than
-the one before (docs/performance.md); more than that costs every long connection an idle worker.
+A replacement is ready some hundred microseconds after the accept. A client that arrives before that
+needs a second idle worker, and several clients need several. The number of busy workers is the
+estimate of how many; `adaptive` uses it. With eight clients at once each step up to eight gained
+less than the one before (docs/performance.md); beyond eight every long connection would cost an
+idle worker.
 """
 
 from typing import NamedTuple, Protocol
@@ -48,7 +49,7 @@ _MOST_AHEAD = 8
 
 
 class Size(NamedTuple):
-    """How large a pool is at one moment, in workers; `idle` includes those still starting."""
+    """The size of a pool at one moment, in workers; `idle` includes starting ones."""
 
     idle: int
     busy: int
@@ -60,7 +61,7 @@ class Size(NamedTuple):
 
 
 class SizingRule(Protocol):
-    """What a strategy answers; every number is of workers and may be too large, never negative."""
+    """The interface of a strategy; answers are numbers of workers, never negative."""
 
     @property
     def grows_on_completion(self) -> bool:
@@ -76,11 +77,11 @@ class SizingRule(Protocol):
         ...
 
     def shortage(self, size: Size) -> int:
-        """Return how many are missing when nothing has just happened, as after a back-off."""
+        """Return how many workers are missing without a new event, as after a back-off."""
         ...
 
     def surplus(self, size: Size, needed: int) -> int:
-        """Return how many idle workers to let go after a window with so many busy at once."""
+        """Return how many idle workers to let go after a window with this many busy at once."""
         ...
 
     def shrunk(self, size: Size) -> None:
@@ -123,7 +124,7 @@ class Eager(Fixed):
     grows_on_completion = False
 
     def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:  # noqa: ARG002  waits for nothing
-        """Return what is missing to as many idle ones as so many busy ones want."""
+        """Return how many idle workers are missing for this number of busy ones."""
         return max(0, self._ahead(size.busy) - size.idle)
 
     def shortage(self, size: Size) -> int:
@@ -147,7 +148,7 @@ class Adaptive(Eager):
 
 
 class Incremental(Fixed):
-    """Two workers for each that completes, as long as requests keep coming."""
+    """Two workers for each connection that ends, while connections keep coming."""
 
     _spare = 0
 
@@ -156,13 +157,13 @@ class Incremental(Fixed):
         return 2
 
     def surplus(self, size: Size, needed: int) -> int:
-        """Return half of what the window has not needed, at least one, of the idle ones."""
+        """Return half of the idle workers that the window did not need, at least one."""
         above = size.total - max(self._minimum, needed + self._spare)
         return min(max(1, above // 2), size.idle) if above > 0 else 0
 
 
 class Surge(Incremental):
-    """From the minimum straight to the maximum, and down again by halves."""
+    """From the minimum directly to the maximum, and down again by halves."""
 
     _spare = 1
 
@@ -171,7 +172,7 @@ class Surge(Incremental):
         self._level = minimum
 
     def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
-        """Return everything up to the maximum, if this may be the first of many."""
+        """Return all workers up to the maximum, if this may be the first of many connections."""
         is_at_rest = size.total <= self._minimum
         if size.idle > 0 and not (is_at_rest and is_after_quiet):
             return 0

@@ -1,4 +1,4 @@
-"""The life of a service's templates: which one serves, which one comes, which ones leave.
+"""The life of a service's templates: which one serves, which is starting, which are leaving.
 
 Owns the table of stages and what follows from each event. Must not know processes, /proc or any
 clock: `handle` takes an event and the time and returns commands, to be carried out in order.
@@ -9,9 +9,9 @@ clock: `handle` takes an event and the time and returns commands, to be carried 
                                     └──────────────── server ended ───────────────────┘
     any ── close ──> CLOSED
 
-Each start tries the levels that are wanted, the best one first, and goes down to one that works. A
-template that serves is left only for one that is ready. After a failure the next attempt comes
-with a growing delay; a retry timer is set in the stages ABSENT and SERVING only.
+Each start tries the wanted levels, the highest first, down to one that works. A serving template is
+replaced only by one that is ready. After a failure the next attempt follows after a growing delay;
+a retry timer is set in the stages ABSENT and SERVING only.
 """
 
 import enum
@@ -60,7 +60,7 @@ _RENEWAL_JITTER = 0.1
 
 
 class Stage(enum.Enum):
-    """How far the templates of a service have got."""
+    """The stage of a service's templates."""
 
     ABSENT = "absent"
     STARTING = "starting"
@@ -80,7 +80,7 @@ class Turn(enum.Enum):
 
 
 class ImpossibleTurnError(Exception):
-    """Something happened that the table does not contain: a bug in socketd."""
+    """An event that the table does not contain: a bug in socketd."""
 
 
 _TURNS = {
@@ -130,7 +130,7 @@ class TemplateLife:
 
     @property
     def level(self) -> ReadyLevel:
-        """Return the level of the template that serves, the wanted one as long as none does."""
+        """Return the level of the serving template, or the wanted level while there is none."""
         return self._readiness.level if self.serving is None else self.serving.level
 
     def handle(self, event: TemplateEvent, now: float) -> list[TemplateCommand]:
@@ -287,7 +287,7 @@ class TemplateLife:
         return []
 
     def _use_room(self) -> list[TemplateCommand]:
-        """Try at once what the machine had no room for."""
+        """Try again at once what failed for lack of processes or memory."""
         if not (self._is_short and self._is_retry_set):
             return []
         self._is_retry_set = False

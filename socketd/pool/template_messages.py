@@ -1,6 +1,7 @@
-"""What happens to the templates of a service, and what is to be done: events and commands.
+"""The events and commands of a template's life.
 
-Owns the values alone. Must not know who makes or runs them. A template is named by its process id.
+Owns the values only. Must not know who sends or executes them. A template is identified by its
+process id.
 """
 
 import enum
@@ -12,8 +13,8 @@ from socketd.settings.readiness import ReadyLevel
 class TemplateTimer(enum.Enum):
     """The timers of a template's life."""
 
-    LOOK = "look"  # at the program that is on its way
-    LIMIT = "limit"  # for getting there
+    LOOK = "look"  # check the program that is being started
+    LIMIT = "limit"  # time limit for holding it
     RENEW = "renew"
     RETRY = "retry"
 
@@ -34,7 +35,8 @@ class Launched:
 class NotLaunched:
     """A process could not be started at this level.
 
-    With `is_final` no other level will do; with `is_short` the machine has no room for it.
+    With `is_final` no other level is possible; with `is_short` the machine lacked processes or
+    memory.
     """
 
     reason: str
@@ -44,19 +46,19 @@ class NotLaunched:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The program that was on its way is held."""
+    """The program that was being started is held."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The program that was on its way cannot be held."""
+    """The program that was being started cannot be held."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateEnded:
-    """A template's process has ended; `words` say why it has not become one, if it has not."""
+    """A template's process has ended; `words` is the reason if it was not held before."""
 
     pid: int
     status: int
@@ -65,7 +67,7 @@ class TemplateEnded:
 
 @dataclass(frozen=True, slots=True)
 class TimerDue:
-    """A timer has run out; for LIMIT, `overdue` says what the program has not done."""
+    """A timer has expired; for LIMIT, `overdue` says what the program has not done."""
 
     timer: TemplateTimer
     overdue: str = ""
@@ -73,17 +75,17 @@ class TimerDue:
 
 @dataclass(frozen=True, slots=True)
 class RenewalWanted:
-    """A fresh template is wanted; the present one serves until that is ready."""
+    """A new template is wanted; the present one serves until it is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomFound:
-    """A process has ended, so there may be room for another one."""
+    """A process has ended, so there may be room for another."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComingGivenUp:
-    """Who comes after this process cannot speak to a program that is on its way."""
+    """A re-exec comes: the next version could not talk to a program that is being started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +110,14 @@ TemplateEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start a process at this level, and tell by an event at once what came of it."""
+    """Start a process at this level, and report the result at once by an event."""
 
     level: ReadyLevel
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """See how far the program has got, and tell by an event if it is held or never will be."""
+    """Check the program, and report by an event if it is held or cannot be."""
 
     pid: int
 
@@ -129,35 +131,35 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Let a template end that has served, and its idle copies: another one serves."""
+    """End a former template and its idle copies: another one serves."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Kill a program that was on its way, with what it has started."""
+    """Kill a program that was being started, and everything that it started."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Close what is left of a template whose process is gone."""
+    """Close the descriptors of a template whose process is gone."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class LetEnd:
-    """Give a template no more numbers: it ends when it has made what it was asked for."""
+    """Close the pipe of a template: it ends after creating the workers that it was asked for."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Set a timer, in place of one of the same kind."""
+    """Set a timer; it replaces one of the same kind."""
 
     timer: TemplateTimer
     due_seconds: float
@@ -172,17 +174,17 @@ class Disarm:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """Give the numbers that have no process to the template that serves now."""
+    """Give the numbers without a process to the template that serves now."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskForLost:
-    """The same with those that a template had been given before another one took its place."""
+    """The same for numbers that a template had received before it was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Nobody will make the workers that have no process: say so on the board."""
+    """Mark the numbers without a process on the board: no template will create these workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ class ReportServing:
 
 @dataclass(frozen=True, slots=True)
 class ReportFailed:
-    """No template could be had; the next attempt comes after a delay."""
+    """No template could be started; the next attempt follows after a delay."""
 
     reason: str
     delay_seconds: float

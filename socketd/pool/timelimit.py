@@ -1,12 +1,12 @@
-"""The time that a connection may take.
+"""The time limit of connections.
 
-Owns who has been at work for how long, and what follows: SIGTERM when the time is over, SIGKILL
-for whoever is still there after `kill_seconds`. Pure like the pool, which it does not know: it
-takes the same events and returns commands of the same kind; what becomes of those the pool hears
-as it hears of any end.
+Owns how long each worker has been busy, and what follows: SIGTERM when the time is over, and
+SIGKILL if the worker is still there after `kill_seconds`. Pure like the pool, which it does not
+know: it takes the same events and returns the same kind of commands. The pool sees the end of such
+a worker like any other.
 
-One timer is armed, for the first that is due, and none while nobody is at work. A limit that a
-reload changes is that of the connections which come afterwards.
+One timer is armed, for the earliest deadline, and none while no worker is busy. If a reload changes
+the limit, the new one applies to later connections.
 """
 
 import heapq
@@ -29,7 +29,7 @@ from socketd.pool.settings import PoolSettings
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When something follows for a worker at work: SIGTERM, or SIGKILL if that was sent."""
+    """When a busy worker gets SIGTERM, or SIGKILL if SIGTERM was sent."""
 
     due_seconds: float
     worker: int
@@ -42,12 +42,12 @@ class TimeLimit:
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._deadlines: dict[int, Deadline] = {}
-        # Those that are over stay in it until they come first.
+        # Deadlines of ended connections stay in it until they are the earliest.
         self._order: list[tuple[float, int]] = []
         self._armed_seconds: float | None = None
 
     def reload(self, settings: PoolSettings) -> None:
-        """Take other settings for the connections to come."""
+        """Use other settings for later connections."""
         self._settings = settings
 
     def state(self) -> tuple[Deadline, ...]:
@@ -55,13 +55,13 @@ class TimeLimit:
         return tuple(self._deadlines.values())
 
     def restore(self, deadlines: tuple[Deadline, ...]) -> None:
-        """Go on where another has stopped; only for a new one. Its timer is still armed."""
+        """Continue where another one stopped; only for a new one. Its timer is still armed."""
         for deadline in deadlines:
             self._add(deadline)
         self._armed_seconds = self._next_seconds()
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take one event, return what is to be done, in order."""
+        """Handle one event; return the commands that follow, in order."""
         match event:
             case WorkerAccepted(worker) if self._settings.limit_seconds is not None:
                 self._add(Deadline(now + self._settings.limit_seconds, worker, is_last=False))
@@ -100,7 +100,7 @@ class TimeLimit:
         return None
 
     def _watch(self) -> list[Command]:
-        """Have the timer armed for the first that is due, and for nothing if there is none."""
+        """Arm the timer for the earliest deadline, or disarm it if there is none."""
         due_seconds = self._next_seconds()
         if due_seconds == self._armed_seconds:
             return []

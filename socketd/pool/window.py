@@ -1,18 +1,20 @@
-"""What the last window of time has needed: the most workers that were busy at once within it.
+"""What the last window of time needed: the largest number of workers busy at the same time.
 
-Owns the last accept and the window that is open. Must not know strategies, nor who is let go.
+Owns the time of the last accept and the open window. Must not know strategies, nor which workers
+are let go.
 
-A pool that waits with shrinking for a time without any connection never shrinks under a trickle:
-one short connection in each idle time is enough to keep up hundreds of workers. So time is cut
-into windows of `idle_seconds`, and at the end of each the pool is measured by the most that were
-busy at once in it. One is open only while there is somebody to let go should nothing else come.
+A pool that shrinks only after a time without any connection never shrinks under a trickle: one
+short connection in each idle time is enough to keep hundreds of workers. So time is divided into
+windows of `idle_seconds`, and at the end of each the pool is compared with the largest number of
+workers busy in it. A window is open only while a worker would be let go without further
+connections.
 """
 
 import math
 
 
 class Window:
-    """The busy workers of one window after the other, and the quiet before a connection."""
+    """Counts the busy workers of each window, and the quiet time before a connection."""
 
     def __init__(self) -> None:
         self.is_open = False
@@ -25,12 +27,12 @@ class Window:
         self.needed = busy
 
     def close(self) -> int:
-        """End the window and return the most that were busy at once in it."""
+        """End the window and return the largest number that was busy in it."""
         self.is_open = False
         return self.needed
 
     def note(self, busy: int, now: float) -> float:
-        """Note an accept, and how many are busy since; return the seconds since the one before."""
+        """Record an accept and the number of busy workers; return the seconds since the last."""
         quiet_seconds = now - self.accepted_seconds
         self.accepted_seconds = now
         self.needed = max(self.needed, busy)

@@ -1,10 +1,10 @@
-"""How a CGI program is best started ahead, by what its file says.
+"""The best level for starting a CGI program ahead, by what its file says.
 
-Owns the reading of a script's first line, and the choice of a level. Must not know templates.
+Owns reading a script's first line, and the choice of a level. Must not know templates.
 
-A script in Python is prepared up to its first line and stopped there; see socketd/hold.py. Anything
-else is loaded up to main(), which every dynamically linked program bears; what is linked
-statically falls back to fork by itself.
+A Python script is prepared up to its first line and stopped there; see socketd/hold.py. Any other
+program is loaded up to main(), which works with every dynamically linked program; for a statically
+linked one the template uses fork instead.
 """
 
 import os
@@ -16,8 +16,8 @@ from socketd.programs.command import Program, locate
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import HOLD_SCRIPT
 
-_LONGEST_FIRST_LINE = 256  # as far as the kernel looks, binfmt_script
-# Behind its symbolic links, since it may be called `python`; hold.py wants 3.7.
+_LONGEST_FIRST_LINE = 256  # the kernel reads no further, binfmt_script
+# After resolving symbolic links, since it may be called `python`; hold.py needs 3.7.
 _PYTHON = re.compile(r"python3(?:\.(?:[7-9]|\d\d+))?")
 
 
@@ -29,7 +29,7 @@ def best_start(program: Program) -> tuple[Program, ReadyLevel]:
     words = (*interpreter, HOLD_SCRIPT, "--cgi", program.path, *program.arguments[1:])
     try:
         prepared = locate(words, {"PATH": SAFE_PATH})
-    except ProgramError:  # as each request will find out
+    except ProgramError:  # each request will get the error
         return program, ReadyLevel.LOAD
     if not _PYTHON.fullmatch(os.path.basename(os.path.realpath(prepared.path))):
         return program, ReadyLevel.LOAD
@@ -37,7 +37,7 @@ def best_start(program: Program) -> tuple[Program, ReadyLevel]:
 
 
 def _interpreter_of(path: str) -> tuple[str, ...] | None:
-    """Return the words that run a script, None for what is none; execve(2), env(1)."""
+    """Return the words that run a script, None if it is none; execve(2), env(1)."""
     try:
         with open(path, "rb") as file:
             first = file.readline(_LONGEST_FIRST_LINE)

@@ -1,12 +1,12 @@
-"""The user's command: what to exec for it.
+"""The operator's command: what to exec for it.
 
 Owns the decision between direct exec and the shell, and the search on PATH. Must not know
 workers or sockets.
 
 A shell costs more per connection than everything else together, so a command of plain words is
-exec'd directly. "Plain" errs on the side of the shell: no character that any POSIX shell treats
-specially but quotes around text that is as it stands, no assignment first, no builtin or reserved
-word first, so that the result is the same.
+executed directly. "Plain" is defined narrowly, so that the result is the same: no character that
+any POSIX shell treats specially, except quotes around literal text; no assignment first; no builtin
+or reserved word first.
 """
 
 import enum
@@ -20,7 +20,7 @@ from socketd.system.directory import joined
 
 SHELL = "/bin/sh"
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Between double quotes an interactive shell might even expand a "!", so that is left to the shell.
+# Within double quotes an interactive shell might expand a "!", so such a command goes to the shell.
 _PART = re.compile(
     r"""(?P<gap>[ \t]+)|[\w@%+:,./=-]+|'[ -&(-~\t\n]*'|"[ #%-[\]-_a-~\t\n]*\"""", re.ASCII
 )
@@ -38,7 +38,7 @@ _SHELL_WORDS = frozenset(
 
 
 class ShellUse(enum.Enum):
-    """When a command goes through /bin/sh."""
+    """When a command is run by /bin/sh."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -56,7 +56,7 @@ class Program:
 def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Program:
     """Decide what to exec for a command, looking for a program as the shell would.
 
-    Raises ProgramError if a command that needs no shell names nothing that can be run.
+    Raises ProgramError if a command without a shell cannot be run.
     """
     if not command.strip():
         raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
@@ -67,15 +67,15 @@ def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Progr
 
 
 def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
-    """Return what to exec for a list of words, the first of which is looked for on PATH.
+    """Return what to exec for a list of words; the first is looked for on PATH.
 
-    Raises ProgramError if that is nothing that can be run.
+    Raises ProgramError if it cannot be run.
     """
     return Program(_find(words[0], environment), words)
 
 
 def _split(command: str) -> list[str]:
-    """Return the words of a command that has no shell syntax but quotes; none for any other."""
+    """Return the words of a command without shell syntax except quotes; none for any other."""
     words: list[str] = []
     is_within_word = False
     end = 0
@@ -121,7 +121,7 @@ def _find(name: str, environment: dict[str, str]) -> str:
         except OSError:
             continue
         if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
-            # Not absolute(): behind a symbolic link ".." is not what the text suggests.
+            # Not absolute(): after a symbolic link ".." cannot be resolved as text.
             return joined(candidate.removeprefix("./"))
         refused = refused or (candidate, mode)
     if refused is None:

@@ -1,4 +1,4 @@
-"""A program on two pipes, for the connections that need a relay in between.
+"""A program on two pipes, for connections that need a relay.
 
 Owns the start of such a program, its pipes and its end. Must not know what is relayed.
 """
@@ -15,14 +15,15 @@ from socketd.programs.command import SHELL, Program
 from socketd.relay.relay import RelaySettings, Sink, Source
 from socketd.settings.stderr import StderrTarget, open_stderr
 
-_OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, a program expects not
+# Python ignores these signals, a program expects their default action.
+_OURS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class PipedProgram:
     """A running program, in our process group, with what its relay reads and writes.
 
-    With -w its stdin is empty, with -r its output goes nowhere: then there is no pipe. Its stderr,
-    when it is to go to the socket, goes where its stdout does. Raises OSError if it cannot run.
+    With -w its stdin is /dev/null, with -r its output: then there is no pipe. If its stderr should
+    go to the socket, it goes to the same pipe as stdout. Raises OSError if it cannot run.
     """
 
     def __init__(
@@ -65,13 +66,13 @@ class PipedProgram:
                 os.close(fd)
 
     def close_stdin(self) -> None:
-        """Let the program read the end of its input."""
+        """Close the program's input."""
         if self.sink is not None:
             os.close(self.sink.fd)
             self.sink = None
 
     def close_stdout(self) -> None:
-        """Read no more of what it prints: the next time that it does, it gets SIGPIPE."""
+        """Stop reading its output: its next write raises SIGPIPE."""
         if self.source is not None:
             os.close(self.source.fd)
             self.source = None
@@ -107,10 +108,10 @@ def start_program(
 
 
 def exit_like(status: int) -> NoReturn:
-    """End this process as the program has ended: with its exit code, or by its signal."""
+    """End this process like the program: with its exit code, or by its signal."""
     if status < 0:
         number = -status
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core, the program's, is enough
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one core dump, the program's, is enough
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})

@@ -1,18 +1,17 @@
-"""What a worker's process may do, applied for good.
+"""The privileges of a worker's process, applied irrevocably.
 
-Owns the way from an operator's words to system calls, and their order. Must not know workers.
-The native template does the same in the same order (native/zygote/privileges.c).
+Owns the way from settings to system calls, and their order. Must not know workers. The native
+template does the same in the same order (native/zygote/privileges.c).
 
-Limits and niceness come first, since root may raise them; then groups before the user, who could
-not change them any more; then the capabilities that the change of user may have left; then umask
-and directory, so that the directory is one that the user can enter. After a change of user the
-process is not dumpable until it execs, so that a program cannot trace the workers that wait under
-the same user, nor write the board through them. That is forbidden at once, for a system may be set
-to let everybody be traced (fs.suid_dumpable), and to enter a directory may take long. A change of
-user also clears PR_SET_PDEATHSIG: who wants that asks for it afterwards.
+Limits and niceness come first, since root may raise them; then groups, which the user could not
+change any more; then the user; then the capabilities that the change of user may have left; then
+umask and directory, so that the directory is one that the user can enter. After a change of user
+the process is made undumpable until it execs, so that a program cannot trace idle workers of the
+same user and write to the board through them. This is done at once, because a system may allow
+tracing after a change of user (fs.suid_dumpable), and entering a directory may take long. A change
+of user also clears PR_SET_PDEATHSIG, so that is requested afterwards.
 
-The bounding set stays: a set-uid program works as it would in a shell, unless no_new_privs says
-otherwise.
+The bounding set is kept: a set-uid program works as in a shell, unless no_new_privs is set.
 """
 
 import ctypes
@@ -33,10 +32,10 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-# These would hit a worker in Python itself, which needs far more memory than most programs: only
-# their hard limits are raised early, the rest is done right before exec.
+# These would affect the Python worker itself, which needs far more memory than most programs. So
+# only their hard limits are raised early; the rest is done right before exec.
 _LATE = frozenset({"as", "data"})
-# A template lives long; what each of its copies may use of a processor is for the copy to set.
+# A template lives long, so each of its copies sets the limit on processor time.
 _OF_COPIES = frozenset({"cpu"})
 
 
@@ -52,7 +51,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What is to be applied to a process; None leaves a thing as it is."""
+    """What to apply to a process; None means unchanged."""
 
     identity: Identity | None = None
     directory: str | None = None
@@ -63,7 +62,7 @@ class Privileges:
 
 
 class CannotApplyError(OSError):
-    """The system refuses; `attempt` says what, as in "cannot {attempt}"."""
+    """The system refused an `attempt`, as in "cannot {attempt}"."""
 
     def __init__(self, attempt: str, number: int) -> None:
         super().__init__(number, describe_errno(number))
@@ -71,7 +70,7 @@ class CannotApplyError(OSError):
 
 
 def grant(confinement: Confinement, program: str) -> Privileges:
-    """Look up what is asked for and prove that it can be applied, and the program run, by trying.
+    """Look up the settings, and test in a child that they can be applied and the program be run.
 
     Raises SystemFailureError if a user or group does not exist, or the system refuses.
     """
@@ -82,7 +81,7 @@ def grant(confinement: Confinement, program: str) -> Privileges:
 
 
 def look_up(confinement: Confinement) -> Privileges:
-    """Find users and groups. Raises SystemFailureError for one that there is not."""
+    """Find users and groups. Raises SystemFailureError for an unknown one."""
     for limit in confinement.limits:
         _check_limit(limit)
     return Privileges(
@@ -106,7 +105,7 @@ def _may_be_refused(privileges: Privileges) -> bool:
 
 
 def prove(privileges: Privileges, program: str) -> None:
-    """Try everything in a child that does nothing else. Raises SystemFailureError if it fails."""
+    """Try all steps in a child process. Raises SystemFailureError if one fails."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -136,7 +135,7 @@ def _advice(number: int) -> str:
 
 
 def _try_out(privileges: Privileges, program: str, writing: int) -> None:
-    """Apply, write the outcome, and end the process whatever happens."""
+    """Apply, report the result, and always end the process."""
     try:
         answer = "0 "
         try:
@@ -154,7 +153,7 @@ def _try_out(privileges: Privileges, program: str, writing: int) -> None:
 
 
 def apply(privileges: Privileges, later: frozenset[str] = _LATE) -> None:
-    """Give up what this process shall not have, but for the limits that are set later.
+    """Apply the privileges to this process, except the limits that are set later.
 
     Raises CannotApplyError where that is refused.
     """
@@ -166,7 +165,7 @@ def apply(privileges: Privileges, later: frozenset[str] = _LATE) -> None:
 
 
 def apply_late(privileges: Privileges) -> None:
-    """Set the limits that this process is not to feel before it execs; raises as `apply` does."""
+    """Set the limits that must not affect this process before exec; raises like `apply`."""
     for limit in privileges.limits:
         if limit.name in _LATE:
             try:
@@ -176,9 +175,9 @@ def apply_late(privileges: Privileges) -> None:
 
 
 def apply_to_template(privileges: Privileges, check: Callable[[], None]) -> None:
-    """Give up what a process shall not have that is about to exec a program to be held.
+    """Apply the privileges to a process that will exec a program to be held.
 
-    `check` is called when nothing but limits is left to do. Raises as `apply` does.
+    `check` is called when only limits are left. Raises like `apply`.
     """
     apply(privileges, _LATE | _OF_COPIES)
     check()
@@ -267,7 +266,7 @@ def _values_of(limit: ResourceLimit) -> tuple[int, int]:
 
 
 def _set_limit(limit: ResourceLimit) -> None:
-    # Not setrlimit(), which tells of a refusal by a ValueError.
+    # Not setrlimit(), which raises a ValueError when the system refuses.
     resource.prlimit(0, RESOURCES[limit.name], _values_of(limit))
 
 
@@ -292,7 +291,7 @@ def _set_nice(nice: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Clear the permitted, effective and inheritable set, and thereby the ambient one."""
+    """Clear the permitted, effective and inheritable sets, and thereby the ambient one."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     _check(_LIBC.capset(header, (ctypes.c_uint32 * 6)()))
 

@@ -5,10 +5,10 @@ Must not know the pool, how the connection came about, or what is behind the des
 this: a program, whose pipes end with it, or our own stdin and stdout.
 
 Each direction holds at most one block, and reads the next when that one is written. So memory is
-bounded, and who does not read stops its own direction and no other. That needs writes that never
-wait. Connections and program pipes are ours and non-blocking. Our stdout is shared with whoever
-started us, who may not expect O_NONBLOCK: a pipe or a terminal is opened anew through /proc, which
-gives a description of our own, and a socket is asked per call (see Sink).
+bounded, and a side that does not read stops only its own direction. That requires writes that never
+block. Connections and program pipes are ours and non-blocking. Our stdout is shared with other
+processes, which may not expect O_NONBLOCK: a pipe or a terminal is reopened through /proc, which
+gives us our own open file description, and a socket is written with MSG_DONTWAIT (see Sink).
 
 The ends, in the classic program's words where it had some:
 - end of input: with -q the connection is closed, with -N its sending side; else nothing is said to
@@ -64,7 +64,7 @@ class RelaySettings:
 
 
 class Source:
-    """Where the bytes come from that are sent: a descriptor, never written to."""
+    """The source of the bytes to send: a descriptor, never written to."""
 
     def __init__(self, fd: int, name: str) -> None:
         self.fd = fd
@@ -85,7 +85,7 @@ class Source:
 
 
 class Sink:
-    """Where the bytes go that are received: a descriptor, written to without waiting."""
+    """The destination of received bytes: a descriptor, written to without blocking."""
 
     def __init__(self, fd: int, name: str) -> None:
         self.fd = fd
@@ -100,11 +100,11 @@ class Sink:
             try:
                 flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
                 self._own_fd = self.fd = os.open(f"/proc/self/fd/{fd}", flags)
-            except OSError:  # another user's, no /proc, or no reader left
+            except OSError:  # of another user, no /proc, or no reader left
                 self._most_bytes = _PIPE_ROOM
 
     def write(self, block: memoryview) -> int:
-        """Write what there is room for. Raises BlockingIOError or RelayError."""
+        """Write as much as there is room for. Raises BlockingIOError or RelayError."""
         piece = block[: self._most_bytes]
         try:
             if self._socket is None:
@@ -116,7 +116,7 @@ class Sink:
             raise _failure(f"write to {self.name}", error) from error
 
     def close(self) -> None:
-        """Close what this sink has opened."""
+        """Close the descriptor that this sink opened."""
         if self._own_fd >= 0:
             os.close(self._own_fd)
             self._own_fd = -1
@@ -125,7 +125,7 @@ class Sink:
 
 
 class _Flow:
-    """One direction, from the reading of a block to the writing of its last byte."""
+    """One direction, from reading a block to writing its last byte."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class _Flow:
             self._block = self._block[self._write(self._block) :]
 
     def end(self) -> None:
-        """Read no more; what has been read is still to be written."""
+        """Stop reading; what was read is still written."""
         if self.is_open:
             self.is_open = False
             rest = self._translation.finish()
@@ -179,17 +179,17 @@ class _Flow:
                 self._block = memoryview(bytes(self._block) + rest)
 
     def drop(self) -> None:
-        """Read no more and forget what has been read: nobody is there to take it."""
+        """Stop reading and discard what was read: the other side is gone."""
         self.is_open = False
         self._block = _NOTHING
 
 
 class Relay:
-    """Carries one connection to its end, then closes it.
+    """Relays one connection to its end, then closes it.
 
-    The connection must be given over: it is made non-blocking. `source` is None when nothing is
-    to be sent (-r), `sink` when nothing is to be received (-w). `say` gets what -v prints.
-    `close_program_stdin` is given exactly when a program is behind source and sink.
+    The relay owns the connection and makes it non-blocking. `source` is None if nothing is to be
+    sent (-r), `sink` if nothing is to be received (-w). `say` gets what -v prints.
+    `close_program_stdin` is set exactly if source and sink belong to a program.
     """
 
     def __init__(
@@ -226,7 +226,7 @@ class Relay:
         self._is_over = False
 
     def run(self) -> None:
-        """Carry bytes until it is over. Raises RelayError when the connection or our side fails.
+        """Relay until the end. Raises RelayError if the connection or our side fails.
 
         The connection is closed in any case.
         """
@@ -259,7 +259,7 @@ class Relay:
             if receiving.wants_output:
                 poll.register(self._sink.fd, select.POLLOUT)
             elif self._close_program_stdin is not None and receiving.is_open:
-                poll.register(self._sink.fd, 0)  # tells when the program has closed its stdin
+                poll.register(self._sink.fd, 0)  # reports when the program has closed its stdin
         ready = dict(poll.poll())
 
         if self._source is not None and self._source.fd in ready:
@@ -276,7 +276,7 @@ class Relay:
             self._pour()
 
     def _pour(self) -> None:
-        """Write to the sink, or notice that nobody reads there."""
+        """Write to the sink, or notice that it has no reader any more."""
         if self._close_program_stdin is None:
             self._receiving.push()
         elif not self._receiving.wants_output:
@@ -290,7 +290,7 @@ class Relay:
                 self._receiving.drop()
 
     def _advance(self) -> None:
-        """Draw the consequences when a direction has come to its end."""
+        """Do what follows when a direction has ended."""
         if self._sending.is_over and not self._has_sent_all:
             self._has_sent_all = True
             if not self._has_peer_ended or self._close_program_stdin is not None:
@@ -318,7 +318,7 @@ class Relay:
             self._sending.end()
 
     def _is_source_read_to_its_end(self, source: Source) -> bool:
-        """Tell whether our own input is sent whole to a peer that sends nothing any more."""
+        """Tell whether our input is sent to its end although the peer has ended its stream."""
         return source.is_sure_to_end() or (self._settings.half_close and not os.isatty(source.fd))
 
     def _receive(self) -> bytes:
@@ -333,7 +333,7 @@ class Relay:
         return block
 
     def _send(self, block: memoryview) -> int:
-        """Send; a peer that has ended its stream may have gone, which is no error."""
+        """Send; if the peer has ended its stream, it may be gone, which is no error."""
         try:
             return self._connection.send(block)
         except BlockingIOError:
@@ -345,7 +345,7 @@ class Relay:
             return len(block)
 
     def _lose_connection(self) -> None:
-        """Note that the peer has gone while we neither read nor write."""
+        """Notice that the peer is gone while we neither read nor write."""
         number = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number and not self._has_peer_ended:
             raise RelayError(_RECEIVING, number, is_of_connection=True)
@@ -354,14 +354,14 @@ class Relay:
         self._is_over = True
 
     def _shut_down_sending(self) -> None:
-        with contextlib.suppress(OSError):  # the peer has gone; reading will tell
+        with contextlib.suppress(OSError):  # the peer is gone; reading will report it
             self._connection.shutdown(socket.SHUT_WR)
 
     def _hang_up(self) -> None:
-        """Close the connection so that what we have sent arrives.
+        """Close the connection so that everything that we sent arrives.
 
-        Bytes left unread make close() reset the connection, and a reset destroys what the peer
-        has not read yet. Once closed, it stays so.
+        With unread input close() resets the connection, and a reset discards what the peer has not
+        read yet. Closing it again has no effect.
         """
         if self._connection.fileno() < 0:
             return
@@ -373,7 +373,7 @@ class Relay:
         self._connection.close()
 
     def _deliver_rest(self) -> None:
-        """Write what our stdout has still to get, at whatever pace it is read."""
+        """Write the rest to our stdout, however slowly it is read."""
         if self._sink is None or self._close_program_stdin is not None:
             return
         poll = select.poll()

@@ -1,23 +1,23 @@
-"""The kinds of values that settings have.
+"""The kinds of values of settings.
 
-Owns, for each kind, the way from the word of a command line and from a value of a file to one
-plain value, and back. Must not know which settings there are.
+Owns, for each kind, the way from a word of a command line or a value of a file to a plain value,
+and back. Must not know which settings there are.
 
-A plain value is what Python and TOML share: text, number, truth, tuple, dict; a length of time is
-in seconds, a mode is a number. Client mode pays for every import, so there are no dataclasses and
-no typing here, and what only one kind needs is imported where it is used.
+A plain value is a str, number, bool, tuple or dict; a length of time is in seconds, a mode is a
+number. Client mode pays for every import, so there are no dataclasses and no typing here, and what
+only one kind needs is imported where it is used.
 """
 
 import os
 
-_MOST_DIGITS = 18  # int() refuses thousands, and no limit of ours needs more
+_MOST_DIGITS = 18  # int() refuses thousands, and no limit needs more
 
 
 class BadValueError(Exception):
-    """A text or value that is none of its kind; the text says why, if more is to be said.
+    """A value that is not valid for its kind; the text says why, or is empty.
 
-    With `is_whole` it says on a command line all that there is to say. `inner` are the wrong parts
-    of a value that has some: each with its name, what was found, what is allowed, and why.
+    With `is_whole` the text is the complete message on a command line. `inner` lists the wrong
+    parts of a compound value: each with its name, what was found, what is allowed, and why.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class BadValueError(Exception):
 class Kind:
     """A kind of values.
 
-    `allowed` says in a phrase what a value may be, `wanted` the same of a word. `choices` are all
-    values that there are, for a kind with a few. With `repeats` an option may be given often, and
-    its values are joined. A switch takes no value on a command line.
+    `allowed` describes valid values in a file, `wanted` valid words on a command line. `choices`
+    are all valid values, for a kind with a few. With `repeats` an option can be repeated, and its
+    values are joined. A switch takes no value on a command line.
     """
 
     __slots__ = ("allowed", "wanted")
@@ -51,7 +51,7 @@ class Kind:
         self.wanted = wanted or allowed
 
     def read(self, word: str) -> object:
-        """Return the value that a word of a command line stands for. Raises BadValueError."""
+        """Return the value of a word on a command line. Raises BadValueError."""
         raise NotImplementedError
 
     def take(self, found: object) -> object:
@@ -65,7 +65,7 @@ class Kind:
         return value
 
     def join(self, present: object, more: object) -> object:
-        """Return the value of an option that was given again; only for what repeats."""
+        """Return the joined value of a repeated option; only for kinds that repeat."""
         raise NotImplementedError
 
 
@@ -98,7 +98,7 @@ class Account(Kind):
 
 
 class User(Account):
-    """A user; on a command line a group may stand behind a colon."""
+    """A user; on a command line a group may follow after a colon."""
 
     __slots__ = ()
 
@@ -254,7 +254,7 @@ class Switch(Kind):
 
 
 class Accounts(Account):
-    """A list of names of groups, with commas between them on a command line."""
+    """A list of group names, separated by commas on a command line."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""How far a program is started ahead of its connection: the levels, and what goes with them.
+"""The levels of --ready: how far a program is started ahead of its connection.
 
 Owns the levels and the order in which one is tried after another. Must not know how a program is
 held; see docs/templates.md.
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 
 class ReadyLevel(enum.Enum):
-    """How far the process has got that workers are forked from.
+    """The state of the process from which workers are forked.
 
-    RELAY is beside these: workers are forked as at FORK, and each starts its own program at once.
+    RELAY is different: workers are forked as at FORK, and each starts its own program at once.
     """
 
     FORK = "fork"
@@ -37,7 +37,7 @@ _FALLBACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The level that is wanted, and whether a lower one will do; see docs/templates.md."""
+    """The wanted level, and whether a lower one is accepted; see docs/templates.md."""
 
     level: ReadyLevel = ReadyLevel.FORK
     is_strict: bool = False

@@ -1,6 +1,6 @@
 """Where a program's standard error goes.
 
-Owns the choices, and the opening of what stands for two of them. Must not know workers.
+Owns the choices, and opening the system's log and /dev/null. Must not know workers.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ class StderrTarget(enum.Enum):
 
 
 def open_stderr(target: StderrTarget) -> int:
-    """Open what stands for a program's stderr, for SYSLOG and NULL; native/front/syslog.c.
+    """Open a program's stderr for SYSLOG and NULL; see native/front/syslog.c.
 
-    On the system's log each write is one message; where nobody takes any it is /dev/null. Raises
+    On the system's log each write is one message; without a system's log it is /dev/null. Raises
     OSError.
     """
     if target is StderrTarget.SYSLOG:

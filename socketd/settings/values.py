@@ -1,7 +1,7 @@
-"""What an operator has set, and what is wrong with it: values by key, and problems.
+"""The values that an operator set, by key, and the problems with them.
 
-Owns the defaults that stand in for what was not set, and the words of a problem. Must not know
-where a value was read, nor what it is for.
+Owns the defaults of settings that were not set, and the wording of a problem. Must not know where a
+value was read, nor what it is for.
 """
 
 import enum
@@ -20,11 +20,11 @@ _LONGEST_FOUND = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong with a setting, for each front end to word with its own names.
+    """A problem with a setting; each front end words it with its own names.
 
-    Either a value that is none of its kind (`allowed` says what is one), or a rule that was broken
-    by a `value` (`why`, in which {workers.min} stands for the name of a setting). `cause` is an
-    error that has words of its own for a command line.
+    Either a value that is not valid for its kind (`allowed` describes valid ones), or a broken rule
+    (`why`, in which {workers.min} stands for the name of a setting) with the `value` that breaks
+    it. `cause` is an error with its own message for a command line.
     """
 
     key: str
@@ -66,8 +66,8 @@ def shown(found: object) -> str:
 class Values:
     """Values by the keys of the table.
 
-    `given` holds what the operator has set, `wrong` the keys of what was set and is of no use:
-    whoever looks for what is missing does not complain of them once more.
+    `given` holds what the operator set. `wrong` holds the keys whose values are invalid, so that
+    they are not reported as missing, too.
     """
 
     def __init__(self, given: dict[str, object], wrong: frozenset[str] = frozenset()) -> None:
@@ -80,7 +80,7 @@ class Values:
         return key in self.given
 
     def get(self, key: str) -> object:
-        """Return a value of any kind, None if it is not set and has no default."""
+        """Return a value of any kind; None if it is not set and has no default."""
         return self.given.get(key, self._defaults[key])
 
     def text(self, key: str) -> str | None:
@@ -124,6 +124,6 @@ class Values:
         return value
 
     def member(self, key: str, kind: type[_Member], usual: _Member) -> _Member:
-        """Return the member of an enumeration that a word names, `usual` if it is not set."""
+        """Return the member of an enumeration named by a word; `usual` if it is not set."""
         value = self.text(key)
         return usual if value is None else kind(value)

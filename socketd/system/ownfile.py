@@ -1,14 +1,14 @@
-"""Files of ours in directories where others may write: opened, recognized, removed.
+"""Our files in directories where other users may write: opening, recognizing, removing them.
 
-Owns the rules by which a path leads to a file of ours and to no other. Must not know what the
-files are for.
+Owns the rules by which a path leads to our file and to no other. Must not know what the files are
+for.
 
-In such a directory somebody may put a link, a hard link or a file of his own at the path, before
-we come or at any moment after. So nothing is done to a path on the strength of an earlier look at
-it: what is written to is a descriptor that was looked at, and what is removed is a name in an
-opened directory, whose file is the one that we know. Who moves another file to that name in the
-last instant could have removed that one himself. Directories on the way may be links: /var/run is
-one; that a path leads through nobody else's directory is for the operator to see to.
+In such a directory another user may put a symbolic link, a hard link or a file of his own at the
+path, before or at any moment after we use it. So a path is never used because of an earlier check:
+we write to a descriptor that was checked, and remove a name in an opened directory whose inode is
+the known one. A user who moves another file to that name in the last instant could have removed
+that file himself. Directories on the way may be links (/var/run is one); the operator has to choose
+a path through trusted directories.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 Inode = tuple[int, int]
 
-# Without O_NONBLOCK, to open a FIFO that nobody reads would wait.
+# Without O_NONBLOCK, opening a FIFO without a reader would block.
 _OPEN_FLAGS = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -60,7 +60,7 @@ def inode_of(found: os.stat_result) -> Inode:
 
 
 def inode_at(path: str) -> Inode | None:
-    """Return which file lies at a path, not following a link; None if none does."""
+    """Return the inode of the file at a path, without following a link; None if there is none."""
     try:
         return inode_of(os.lstat(path))
     except OSError:
@@ -68,7 +68,7 @@ def inode_at(path: str) -> Inode | None:
 
 
 def remove(path: str, inode: Inode) -> None:
-    """Remove a file from its path, if it still lies there, and can be removed."""
+    """Remove a file from its path, if it is still there and can be removed."""
     with contextlib.suppress(OSError), opened_folder(path) as (folder, name):
         unlink(folder, name, inode)
 
@@ -82,7 +82,7 @@ def unlink(folder: int, name: str, inode: Inode) -> None:
 
 @contextlib.contextmanager
 def opened_folder(path: str) -> Iterator[tuple[int, str]]:
-    """Lend the directory of a path as a descriptor, and the name in it. Raises OSError."""
+    """Open the directory of a path for a while; yield it and the name in it. Raises OSError."""
     folder, name = os.path.split(path)
     with closing(os.open(folder or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
         yield fd, name
@@ -90,7 +90,7 @@ def opened_folder(path: str) -> Iterator[tuple[int, str]]:
 
 @contextlib.contextmanager
 def closing(fd: int) -> Iterator[int]:
-    """Lend a descriptor, and close it."""
+    """Yield a descriptor, and close it."""
     try:
         yield fd
     finally:

@@ -1,11 +1,11 @@
-"""What /proc says of a process that is a stranger: values, or None for "not known".
+"""Reading /proc of a process that we do not trust: values, or None for "not known".
 
-Owns the reading of /proc/PID and the understanding of it. Must not know why somebody asks.
+Owns reading and parsing /proc/PID. Must not know why it is needed.
 
-A program chooses much of what stands there: its name, what its descriptors lead to, how many there
-are, how many children it has, the arguments of its system calls. So nothing is read without a
-bound, nothing is believed to be there, and what makes no sense is not known. Nothing here waits:
-what a stranger can delay, its memory, is read by a process of its own (peek.py).
+A program controls much of what is there: its name, the targets and number of its descriptors, the
+number of its children, the arguments of its system calls. So every read has a bound, no file is
+assumed to exist, and whatever makes no sense counts as not known. Nothing here blocks: the memory
+of a process, which can be delayed, is read by a separate process (peek.py).
 
 Source: proc_pid_status(5), proc_pid_syscall(5), proc_tid_children(5).
 """
@@ -30,7 +30,7 @@ _LAST_STANDARD_FD = 2
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of a process; signal sets have the bit N - 1 for signal N."""
+    """The status of a process; in signal sets bit N - 1 stands for signal N."""
 
     threads: int | None = None
     tracer: int | None = None
@@ -41,7 +41,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call that a process sits in, with its first two arguments as they are."""
+    """The system call in which a process waits, with its first two arguments."""
 
     number: int
     first: int
@@ -59,7 +59,7 @@ def name(pid: int) -> str:
 
 
 def call(pid: int) -> Call | None:
-    """Return the system call that a process sits in. Raises PermissionError if we may not look."""
+    """Return the system call in which a process waits. Raises PermissionError."""
     try:
         return parse_call(_read_strictly(pid, "syscall", _MOST_SYSCALL_BYTES))
     except PermissionError:
@@ -74,7 +74,7 @@ def children(pid: int, most: int = _MOST_CHILDREN) -> list[int]:
 
 
 def descriptors(pid: int) -> str:
-    """List for people what a process has open beside its standard streams: the first few."""
+    """Return the first few open files of a process, except its standard streams, as text."""
     listed: list[str] = []
     with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
         for entry in entries:
@@ -89,7 +89,7 @@ def descriptors(pid: int) -> str:
 
 
 def parse_status(content: bytes) -> Status:
-    """Take /proc/PID/status apart."""
+    """Parse /proc/PID/status."""
     fields: dict[bytes, str] = {}
     for line in content.split(b"\n"):
         key, _, value = line.partition(b":")
@@ -104,7 +104,7 @@ def parse_status(content: bytes) -> Status:
 
 
 def parse_call(content: bytes) -> Call | None:
-    """Take /proc/PID/syscall apart; None for "running", or between two calls.
+    """Parse /proc/PID/syscall; None for "running", or between two calls.
 
     A call is its number, six arguments and two addresses.
     """
@@ -119,20 +119,20 @@ def parse_call(content: bytes) -> Call | None:
 
 
 def parse_children(content: bytes, most: int = _MOST_CHILDREN) -> list[int]:
-    """Take a list of process ids apart, which may be cut short in the middle of one."""
+    """Parse a list of process ids, whose last one may be incomplete."""
     words = content[: content.rfind(b" ") + 1].decode(errors="replace").split()
     pids = [pid for word in words[:most] if (pid := _decimal(word)) is not None]
     return [pid for pid in pids if pid > 0]
 
 
 def legible(text: str) -> str:
-    """Return a stranger's text as one short line that can be printed anywhere."""
+    """Return untrusted text as one short printable line."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_LETTERS])
     return shown if len(text) <= _MOST_LETTERS else f"{shown}..."
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a number of at most 64 bits or so, in digits and nothing else."""
+    """Tell whether a text consists of digits only, and is a number of at most about 64 bits."""
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 

@@ -1,11 +1,11 @@
-"""A look into the memory of strangers, by a process that does nothing else.
+"""Reading the memory of processes that we do not trust, in a separate process.
 
-Owns that process and what it tells. Must not know what is looked for.
+Owns that process and its answer. Must not know what is looked for.
 
-Whoever reads the memory of another process waits for its pages, as that process itself would, and
-where they come from may be the stranger's choice: a file of a file system in user space, or
-userfaultfd(2). The master must not wait for anybody. So a child of it reads, and is killed if
-nobody wants to know any more. Reading needs no consent, so nothing is started in the stranger.
+Reading the memory of another process blocks until its pages are there, and that process may control
+where they come from: a file of a file system in user space, or userfaultfd(2). The master must not
+block. So a child of it reads, and is killed if the answer is no longer needed. Nothing runs in the
+other process.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LENGTH = struct.Struct("=H")
 _PIPE_FD = 3
 _MOST_FDS = 2**31 - 1
-# All that is told has to fit into a pipe that nobody reads yet, whose smallest size is a page.
+# The whole answer has to fit into a pipe before it is read; the smallest pipe has one page.
 _MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where to look."""
+    """A range of memory to read."""
 
     pid: int
     address: int
@@ -37,7 +37,7 @@ class Spot:
 
 
 class Peek:
-    """A look at some spots. Raises OSError if it cannot be begun."""
+    """Reads some ranges of memory. Raises OSError if it cannot be started."""
 
     def __init__(self, spots: Sequence[Spot]) -> None:
         self._told = b""
@@ -48,7 +48,7 @@ class Peek:
             pid = os.fork()
             if pid == 0:
                 _tell(spots, writing)
-            # It is collected with all other children, and not before we return.
+            # It is collected with all other children, not before we return.
             self._pidfd = os.pidfd_open(pid)
         except OSError:
             os.close(self._reading)
@@ -58,7 +58,7 @@ class Peek:
             os.close(writing)
 
     def result(self) -> list[bytes] | None:
-        """Return what is at each spot, empty where that is not known; None as long as it looks."""
+        """Return the content of each range, empty where not known; None until it is finished."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self._reading, _MOST_BYTES):
                 self._told += piece
@@ -66,7 +66,7 @@ class Peek:
         return None
 
     def close(self) -> None:
-        """End it, whatever it waits for."""
+        """Kill it, whatever it waits for."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         os.close(self._pidfd)
@@ -83,13 +83,13 @@ def _split(told: bytes) -> list[bytes]:
 
 
 def _tell(spots: Sequence[Spot], writing: int) -> NoReturn:
-    """Write what is at each spot, and end the process whatever happens."""
+    """Write the content of each range, and always end the process."""
     try:
         gc.disable()  # a collection would run finalizers of the master's objects
         signal.set_wakeup_fd(-1)
         _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
         os.dup2(writing, _PIPE_FD, inheritable=False)
-        os.closerange(_PIPE_FD + 1, _MOST_FDS)  # whoever is kept waiting keeps nothing open
+        os.closerange(_PIPE_FD + 1, _MOST_FDS)  # if it blocks, it must not keep descriptors open
         told = b""
         for spot in spots:
             content = _look(spot)

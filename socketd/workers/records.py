@@ -1,6 +1,6 @@
-"""What a worker has written on the board, for people.
+"""What a worker wrote on the board, as text for people.
 
-Owns the reading of a record, and the lines about a connection's end. Must not know whose worker it
+Owns reading a record, and the log lines about a connection's end. Must not know whose worker it
 was.
 """
 
@@ -24,7 +24,7 @@ def peer_of(record: Record) -> Peer:
 
 
 def describe_fault(record: Record) -> str:
-    """Say at which step a worker failed, and why; nothing if it did not."""
+    """Return at which step a worker failed, and why; nothing if it did not."""
     if record.step is Step.NONE:
         return ""
     if record.step is Step.PROGRAM:
@@ -38,11 +38,11 @@ def is_of_shortage(record: Record) -> bool:
 
 
 class Endings:
-    """The lines about the ends of a service's connections.
+    """Logs the ends of a service's connections.
 
-    A shell's 126 or 127, by which it says that its command could not be run or found, cannot be
-    told from a program's own, which a client may be able to bring about. So nothing follows from it
-    but a line, and that once for each generation.
+    A shell uses 126 and 127 for a command that it cannot run or find. That cannot be told from a
+    program's own exit code, which a client may be able to choose. So there is only a log line, once
+    for each generation.
     """
 
     def __init__(self, service: str) -> None:

@@ -1,4 +1,4 @@
-"""What makes workers: the interface of the two spawners and what both need to know.
+"""The interface of the two spawners, and the plan of a worker.
 
 Owns the plan of a worker. Must not know why a worker is wanted, nor how one is made.
 """
@@ -15,10 +15,10 @@ from socketd.settings.readiness import ReadyLevel
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """Everything that a worker needs from its birth to exec.
+    """Everything that a worker needs from its fork to exec.
 
     With a relay in the settings a worker does not become the program but starts it, and relays.
-    With a front it takes a request off the connection before. All workers of a spawner are of one
+    With a front it first reads the head of a request. All workers of a spawner belong to one
     generation.
     """
 
@@ -30,7 +30,7 @@ class WorkerPlan:
 
 
 class Spawner(Protocol):
-    """Makes workers, as children of the calling process.
+    """Creates workers, as children of the calling process.
 
     The board tells what becomes of each: a slot must have been claimed, it holds the pid before
     the worker runs its first instruction, and it turns STILLBORN if a template could not fork. The
@@ -63,11 +63,11 @@ class Spawner(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Tell why no first worker may come, None as long as one may."""
+        """Return why no first worker will start, None while one may."""
         ...
 
     def close(self) -> None:
-        """Start no more workers; those that exist are left alone."""
+        """Start no more workers; existing ones are left alone."""
         ...
 
     def give_up_coming(self) -> None:
@@ -79,7 +79,7 @@ class Spawner(Protocol):
         ...
 
     def find_room(self) -> None:
-        """Try again what could not be started for want of room: a process has ended."""
+        """Try again to start what there was no room for: a process has ended."""
         ...
 
     def on_stopped(self, pid: int) -> None:
