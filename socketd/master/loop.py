@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from socketd import __version__
 from socketd.config.services import ServiceSettings
-from socketd.errors import BugError, SocketdError
+from socketd.errors import BugError, SocketdError, describe_refusal
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
@@ -307,8 +307,10 @@ class Master:
             self._roster.forget_finished()
             assert self._open_listener is not None
             changes = self._roster.change(wanted, self._open_listener)
-        except (SocketdError, OSError) as error:  # OSError: descriptors or memory have run out
+        except SocketdError as error:
             log.emit("reload_failed", reason=str(error))
+        except OSError as error:  # descriptors or memory have run out
+            log.emit("reload_failed", reason=describe_refusal(error.errno or 0))
         except Exception as error:  # noqa: BLE001  the services that are there need no reload
             self._report_fault("reload", error)
             log.emit("reload_failed", reason=f"a bug in socketd: {describe(error)}")

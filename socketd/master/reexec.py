@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from socketd import __version__
-from socketd.errors import describe_errno
+from socketd.errors import describe_refusal
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel
 from socketd.master.endpoints import Heir
@@ -81,7 +81,7 @@ class Successor:
         try:
             self._pid = self._start_proof()
         except OSError as error:
-            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_errno(error.errno or 0)}")
+            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_refusal(error.errno or 0)}")
         else:
             self._deadline = wheel.add(time.monotonic() + _PROOF_SECONDS, self._lose_patience)
 
@@ -142,7 +142,7 @@ class Successor:
                 environment = {**os.environ, ESTATE_VARIABLE: str(file.fileno())}
                 os.execve(self._will.command[0], self._will.command, environment)
         except OSError as error:
-            self._fail(f"cannot become the new version: {describe_errno(error.errno or 0)}")
+            self._fail(f"cannot become the new version: {describe_refusal(error.errno or 0)}")
         except Exception as error:
             self._fail(f"a bug in socketd: {describe(error)}")
             raise

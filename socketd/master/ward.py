@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from socketd.config.services import ServiceSettings
-from socketd.errors import SocketdError, SystemFailureError, describe_errno
+from socketd.errors import SocketdError, SystemFailureError, describe_refusal
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
@@ -296,7 +296,7 @@ class Ward:
             yield
         except OSError as error:
             attempt = f"cannot start service {self.settings.name!r}"
-            raise SystemFailureError(f"{attempt}: {describe_errno(error.errno or 0)}") from error
+            raise SystemFailureError(f"{attempt}: {describe_refusal(error.errno or 0)}") from error
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
