@@ -9,7 +9,7 @@ from collections.abc import MutableMapping
 from socketd.cli.options import CommandLine
 from socketd.errors import ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt
-from socketd.operator.systemd import take_passed_sockets
+from socketd.operations.systemd import take_passed_sockets
 
 
 def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -> list[Listener]:

@@ -26,7 +26,7 @@ from socketd.errors import (
     describe_refusal,
 )
 from socketd.loop.listeners import Listener, listen
-from socketd.operator.pidfile import PidFile
+from socketd.operations.pidfile import PidFile
 from socketd.programs.environment import peer_of
 from socketd.settings.address import Address, UnixAddress, parse_operand
 from socketd.system.directory import absolute

@@ -25,8 +25,8 @@ from socketd.loop.listeners import Listener, adopt, listen
 from socketd.master import snapshot as testament
 from socketd.master.loop import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
 from socketd.master.reexec import ESTATE_VARIABLE, Estate, Successor, Will
-from socketd.operator import log
-from socketd.operator.systemd import PassedSocket, find_manager, take_passed_sockets
+from socketd.operations import log
+from socketd.operations.systemd import PassedSocket, find_manager, take_passed_sockets
 from socketd.settings.address import InheritedAddress
 from socketd.system.directory import absolute
 

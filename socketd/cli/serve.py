@@ -20,9 +20,9 @@ from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode
 from socketd.loop.listeners import Listener, listen
 from socketd.master.loop import STOP_SIGNALS, Master
-from socketd.operator import log
-from socketd.operator.pidfile import PidFile
-from socketd.operator.systemd import find_manager
+from socketd.operations import log
+from socketd.operations.pidfile import PidFile
+from socketd.operations.systemd import find_manager
 from socketd.pool import PoolSettings, Strategy
 from socketd.programs.cgi import FrontKind, put_behind, unwrap
 from socketd.programs.command import Program

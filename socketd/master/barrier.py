@@ -9,7 +9,7 @@ from types import TracebackType
 
 from socketd.errors import BugError
 from socketd.master.faults import describe, trace
-from socketd.operator import log
+from socketd.operations import log
 
 
 class Barrier:

@@ -20,7 +20,7 @@ from socketd.config.services import ServiceSettings
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
-from socketd.operator import log
+from socketd.operations import log
 from socketd.pool import Deadline, Pool, TimeLimit
 from socketd.pool.messages import (
     ArmTimer,

@@ -20,7 +20,7 @@ from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
 from socketd.master.endpoint import ServiceState
 from socketd.master.ward import Ground, Ward
-from socketd.operator import log
+from socketd.operations import log
 from socketd.workers.children import Child, Children, Family
 
 OpenListener = Callable[[ServiceSettings], Listener]

@@ -29,9 +29,9 @@ from socketd.master.endpoints import Heir, OpenListener, Roster
 from socketd.master.faults import describe, trace
 from socketd.master.reexec import Estate, Successor
 from socketd.master.ward import Ward
-from socketd.operator import log
-from socketd.operator.systemd import Notifier, ServiceManager
-from socketd.operator.title import Title
+from socketd.operations import log
+from socketd.operations.systemd import Notifier, ServiceManager
+from socketd.operations.title import Title
 from socketd.settings.duration import LONGEST_WAIT_SECONDS
 from socketd.workers.python_worker import RING_SIGNAL
 

@@ -23,7 +23,7 @@ from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel
 from socketd.master.endpoints import Heir
 from socketd.master.faults import describe
-from socketd.operator import log
+from socketd.operations import log
 from socketd.workers import kin
 
 ESTATE_VARIABLE = "SOCKETD_ESTATE_FD"

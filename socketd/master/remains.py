@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from socketd.loop.wheel import Timer, Timers
-from socketd.operator import log
+from socketd.operations import log
 from socketd.pool import PoolSettings
 from socketd.settings.table import MOST_WORKERS
 from socketd.workers import kin

@@ -22,7 +22,7 @@ from socketd.loop.listeners import ListenerState
 from socketd.master.endpoint import ServiceState
 from socketd.master.endpoints import Heir
 from socketd.master.reexec import ESTATE_VARIABLE, Estate
-from socketd.operator.systemd import PassedSocket
+from socketd.operations.systemd import PassedSocket
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 
 VERSION = 7

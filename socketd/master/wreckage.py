@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from socketd.loop.wheel import OwnTimers, Wheel
 from socketd.master.faults import describe, trace
 from socketd.master.remains import Remains
-from socketd.operator import log
+from socketd.operations import log
 from socketd.pool import PoolSettings
 from socketd.workers.children import Child, Family
 from socketd.workers.processes import Crew

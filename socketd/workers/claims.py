@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from socketd.errors import describe_errno, is_shortage
 from socketd.loop.wheel import Timer, Timers
-from socketd.operator import log
+from socketd.operations import log
 from socketd.pool.messages import Event, SpawnFailed, WorkerAccepted, WorkerExited, WorkerStarted
 from socketd.workers.board import Record, SlotState
 from socketd.workers.processes import Crew

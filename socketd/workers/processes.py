@@ -18,7 +18,7 @@ from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
-from socketd.operator import log
+from socketd.operations import log
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.table import MOST_WORKERS
 from socketd.system.products import is_built

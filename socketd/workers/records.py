@@ -8,7 +8,7 @@ import time
 
 from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
-from socketd.operator import log
+from socketd.operations import log
 from socketd.programs.environment import Peer
 from socketd.workers.board import Record, Step
 

@@ -20,7 +20,7 @@ from typing import assert_never
 from socketd.errors import SystemFailureError, describe_refusal, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
-from socketd.operator import log
+from socketd.operations import log
 from socketd.pool.template_life import Stage, TemplateLife
 from socketd.pool.template_messages import (
     Abandon,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from socketd.errors import ExitCode
-from socketd.operator.log import EVENTS
+from socketd.operations.log import EVENTS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

@@ -22,7 +22,7 @@ from socketd.errors import (
     SystemFailureError,
     UsageError,
 )
-from socketd.operator.systemd import find_manager, take_passed_sockets
+from socketd.operations.systemd import find_manager, take_passed_sockets
 from socketd.programs.command import ShellUse, resolve
 from socketd.settings.address import (
     Address,

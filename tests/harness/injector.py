@@ -18,7 +18,7 @@ from socketd.loop.doorbell import Doorbell
 from socketd.loop.listeners import Listener
 from socketd.master.endpoint import Service
 from socketd.master.ward import Ward
-from socketd.operator.title import Title
+from socketd.operations.title import Title
 from socketd.pool import Pool, TimeLimit
 from socketd.pool.template_life import TemplateLife
 from socketd.workers.board import Board

@@ -17,7 +17,7 @@ from harness.servers import Line, Server
 from harness.waiting import wait_for
 from socketd.errors import ListenError
 from socketd.loop.listeners import Listener, adopt
-from socketd.operator.systemd import take_passed_sockets
+from socketd.operations.systemd import take_passed_sockets
 
 _PID = 4711
 

@@ -15,7 +15,7 @@ from harness.managers import NotifySocket
 from harness.servers import Server, run_socket
 from socketd.errors import SystemFailureError
 from socketd.loop.wheel import Wheel
-from socketd.operator.systemd import Notifier, ServiceManager, find_manager
+from socketd.operations.systemd import Notifier, ServiceManager, find_manager
 
 _WATCHDOG_USEC = 400_000
 

@@ -17,7 +17,7 @@ from socketd.master import snapshot as testament
 from socketd.master.endpoint import ServiceState
 from socketd.master.endpoints import Heir
 from socketd.master.reexec import Estate
-from socketd.operator.systemd import PassedSocket
+from socketd.operations.systemd import PassedSocket
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
 from socketd.pool.messages import PoolTimer
 from socketd.programs.command import Program

@@ -159,10 +159,10 @@ def test_all_children_are_listed(start: Start) -> None:
 _ALLOWED = {
     "hold.py": "itself, in a program",
     "kin.py": "children",
-    "master.py": "itself",
+    "loop.py": "itself",
     "peek.py": "its own child, by a pidfd",
     "piped.py": "its own child, and itself, in a worker",
-    "worker.py": "the master, in a worker",
+    "python_worker.py": "the master, in a worker",
     "keeper.py": "in a worker",
 }
 _SENDING = {"kill", "killpg", "pidfd_send_signal", "pidfd_open", "pthread_kill", "tgkill"}

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from socketd.operator import log
-from socketd.operator.log import EVENTS, LogFormat, LogLevel
+from socketd.operations import log
+from socketd.operations.log import EVENTS, LogFormat, LogLevel
 
 Lines = Callable[[], list[str]]
 
@@ -34,7 +34,7 @@ _BACKING_OFF = {"service": "s", "delay_s": 0.1, "step": 1, "reason": "no more pr
 # What the child prints: line after line as told on its stdin, each answered on its stdout.
 _CHILD = """
 import sys
-from socketd.operator import log
+from socketd.operations import log
 log.configure(log.LogFormat(sys.argv[1]), log.LogLevel.DEBUG, "socket")
 for word in sys.stdin:
     for number in range(int(word)):
@@ -324,7 +324,7 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
     """Descriptors may have run out by then: the line matters more than who makes it."""
     program = (
         "import sys; sys.modules['structlog'] = None\n"
-        "from socketd.operator import log\n"
+        "from socketd.operations import log\n"
         "log.configure(log.LogFormat.JSON, log.LogLevel.INFO, 'socket')\n"
         "log.emit('native_worker_missing', service='s')\n"
         "log.emit('worker_started', service='s', worker=1, pid=2)\n"

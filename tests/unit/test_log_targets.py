@@ -14,9 +14,9 @@ from typing import NoReturn
 import pytest
 
 from socketd.errors import SystemFailureError
-from socketd.operator import log
-from socketd.operator.log import EVENTS, LogFormat, LogLevel
-from socketd.operator.log_targets import (
+from socketd.operations import log
+from socketd.operations.log import EVENTS, LogFormat, LogLevel
+from socketd.operations.log_targets import (
     FileTarget,
     JournalTarget,
     Outlet,

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from socketd.errors import ExitCode, SystemFailureError
-from socketd.operator.pidfile import PidFile
+from socketd.operations.pidfile import PidFile
 
 _HOLDER = """
 import signal, sys
-from socketd.operator.pidfile import PidFile
+from socketd.operations.pidfile import PidFile
 PidFile(sys.argv[1])
 print("ready", flush=True)
 signal.pause()
 """
 _PARENT = """
 import os, signal, sys
-from socketd.operator.pidfile import PidFile
+from socketd.operations.pidfile import PidFile
 PidFile(sys.argv[1])
 child = os.fork()
 if not child:
@@ -177,7 +177,7 @@ def test_reader_does_not_stop_the_next_start(path: Path) -> None:
 def in_another_process(path: Path, prepare: str = "") -> None:
     """Make a pid file in another process. Raises SystemFailureError as that has."""
     script = (
-        f"import sys\nfrom socketd.operator.pidfile import PidFile\n{prepare}\n"
+        f"import sys\nfrom socketd.operations.pidfile import PidFile\n{prepare}\n"
         "try: PidFile(sys.argv[1])\nexcept Exception as error: print(error); sys.exit(3)\n"
     )
     done = subprocess.run(
@@ -205,7 +205,7 @@ def test_no_file_is_left_where_nothing_can_be_written(path: Path, *, is_stale: b
 def test_no_file_is_left_on_a_full_disk(tmp_path: Path) -> None:
     """What cannot be written is not there."""
     script = (
-        "from socketd.operator.pidfile import PidFile\n"
+        "from socketd.operations.pidfile import PidFile\n"
         "try: PidFile('pid')\nexcept Exception as error: print(error)\n"
     )
     steps = (

@@ -1,5 +1,6 @@
 """How a CGI program is best started ahead."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_program_that_may_not_be_read_is_loaded() -> None:
     program = Program("/nowhere", ("/nowhere",))
 
     assert best_start(program) == (program, ReadyLevel.LOAD)
+
+
+def test_nothing_beside_the_script_that_holds_hides_a_module_of_python() -> None:
+    """hold.py also runs by its path, and its folder is where Python looks first then."""
+    names = {path.stem for path in Path(HOLD_SCRIPT).parent.iterdir()}
+
+    assert names & sys.stdlib_module_names == set()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from socketd.operator.log_targets import (
+from socketd.operations.log_targets import (
     JOURNAL_SOCKET,
     FileTarget,
     JournalTarget,
