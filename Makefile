@@ -8,8 +8,8 @@ STAMP := $(VENV)/.installed
 WALLS := $(VENV)/walls/.installed
 ADDRESS ?= localhost
 PORT ?= 7000
-# Tests wait more than they compute.
-JOBS ?= $(shell expr 2 '*' $$(nproc))
+# Tests wait now and then, so there is one more than processors.
+JOBS ?= $(shell expr 1 + $$(nproc))
 TESTS ?= tests/unit
 FUZZ_SECONDS ?= 600
 

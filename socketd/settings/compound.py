@@ -150,7 +150,8 @@ class Limits(Kind):
         for name, value in found.items():
             allowed = self._why_not(value)
             if name not in RESOURCES:
-                allowed = f"one of {', '.join(sorted(RESOURCES))}"
+                inner.append((name, name, f"one of {', '.join(sorted(RESOURCES))}", ""))
+                continue
             if allowed:
                 inner.append((name, value, allowed, ""))
                 continue

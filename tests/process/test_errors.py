@@ -170,7 +170,7 @@ NONSENSE = {
     "variable": (["--env", "x", *CAT], "socket: --env: 'x' is not NAME=VALUE"),
     "variable without a name": (["--env", "=x", *CAT], "socket: --env: '' is not names without ="),
     "limit": (["--limit", "nofile", *CAT], "socket: --limit: 'nofile' is not NAME=LIMIT or NAME=S"),
-    "limit of what": (["--limit", "x=1", *CAT], "socket: --limit: 1 is not one of as, core, cpu,"),
+    "limit of what": (["--limit", "x=1", *CAT], "socket: --limit: 'x' is not one of as, core, cpu"),
     "port too high": (["-p", "cat", "-s", "65536"], "socket: port 65536 is out of range: 0 to 65"),
     "port negative": (["-p", "cat", "-s", "--", "-1"], "socket: port -1 is out of range: 0 to 65"),
     "port doubly negative": (["-p", "cat", "-s", "--", "--5"], "socket: port --5 is out of range"),

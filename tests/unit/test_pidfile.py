@@ -180,8 +180,14 @@ def in_another_process(path: Path, prepare: str = "") -> None:
         f"import sys\nfrom socketd.operations.pidfile import PidFile\n{prepare}\n"
         "try: PidFile(sys.argv[1])\nexcept Exception as error: print(error); sys.exit(3)\n"
     )
+    # Where nothing can be written, what measures coverage could not write either, and would say so.
+    environment = {key: text for key, text in os.environ.items() if "COV" not in key}
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert done.stderr == ""
     if done.returncode == 3:
