@@ -261,7 +261,8 @@ class Service:
 
     def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
-        if self.is_finished:  # in this very turn: its board is closed
+        has_ended = self.is_finished  # in this very turn: its board is closed
+        if has_ended:
             return
         while self._events:
             event, now = self._events.popleft(), self._clock()
