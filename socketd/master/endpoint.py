@@ -245,7 +245,7 @@ class Service:
         """Start whom there was no room for: so many workers of any service have ended."""
         self.crew.family.lack_no_more()
         self.crew.find_room()
-        if self._pool.is_short and not self.is_finished:
+        if self._pool.is_short:
             self.crew.family.lack()
             self._events.extend([RoomMade()] * ended)
 
@@ -261,9 +261,6 @@ class Service:
 
     def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
-        has_ended = self.is_finished  # in this very turn: its board is closed
-        if has_ended:
-            return
         while self._events:
             event, now = self._events.popleft(), self._clock()
             self._carry_out(self._pool.handle(event, now) + self._limit.handle(event, now))
@@ -382,6 +379,7 @@ class Service:
             for timer in list(self._timers):
                 self._disarm(timer)
             self._claims.close()
+            self.crew.family.lack_no_more()
             self.crew.close()
             log.emit("stopped", service=self.name, connections=self.connections)
 

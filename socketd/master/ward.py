@@ -201,11 +201,7 @@ class Ward:
 
     def look(self) -> bool:
         """Read the board, since somebody has rung; tell whether there is `work` to do."""
-        service = self._service
-        if service is not None and not service.is_finished:
-            with self._barrier:
-                return service.look()
-        return False
+        return self._ask(lambda it: not it.is_finished and it.look(), otherwise=False)
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""
@@ -213,18 +209,12 @@ class Ward:
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended or was stopped, before it is collected."""
-        service = self._service
-        if service is not None and not service.is_finished:
-            with self._barrier:
-                service.look_at(pid)
+        self._do(lambda service: service.look_at(pid))
         self._wreckage.look_at(pid)
 
     def note_stranger(self) -> None:
         """Take note that a child has ended that has come of the service and that nobody knew."""
-        service = self._service
-        if service is not None and not service.is_finished:
-            with self._barrier:
-                service.note_stranger()
+        self._do(lambda service: service.note_stranger())
 
     def on_exit(self, child: DeadChild, whose: Child) -> bool:
         """Take note of the end of a child, of the service or of one that has crashed.
@@ -252,12 +242,9 @@ class Ward:
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
-        service = self._service
-        if service is not None and not service.is_finished:
-            with self._barrier:
-                service.stop(reason)
-        elif service is None:
+        if self._service is None:
             self._give_up()
+        self._do(lambda service: service.stop(reason))
         self._wreckage.stop()
 
     def give_up(self) -> None:
@@ -273,8 +260,9 @@ class Ward:
         return self.listener.socket.fileno() >= 0  # nothing of ours, which might crash
 
     def _do(self, action: Callable[[Service], object]) -> None:
+        """Have the service do something, unless it has ended: its board is closed then."""
         service = self._service
-        if service is not None:
+        if service is not None and not service.is_finished:
             with self._barrier:
                 action(service)
 
