@@ -35,6 +35,8 @@ _STATES = 64
 _RECORDS = _STATES + MOST_WORKERS
 _WATCHED = 6
 _SCRIBBLE_SECONDS = 4.0
+_MOST_TURNS = 300  # of the processor given away before a scribble: it falls anywhere in a round
+_ROUNDS_AT_STOP = 2000
 _SERVICE = """
 [service.{name}]
 listen = ["unix:{folder}/{name}"]
@@ -415,22 +417,26 @@ def _scribble_once(arena: Arena, pids: list[int]) -> None:
 
 def anything(arena: Arena) -> None:
     """Write anything anywhere, at a reload, at a re-exec, and at a stop if that is wanted."""
+    rounds_in, rounds_out = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(rounds_out)
         pids = arena.foreign_pids()
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
+        while os.read(rounds_in, 1):  # a round has begun; the arena is gone at the end
             for _ in range(arena.source.randrange(1, 6)):
+                for _ in range(arena.source.randrange(_MOST_TURNS)):
+                    os.sched_yield()
                 _scribble_once(arena, pids)
             arena.ring()
-            time.sleep(arena.source.random() * 0.004)
         os._exit(0)
+    os.close(rounds_in)
     begin = time.monotonic()
     orders = {1.0: signal.SIGHUP, 2.0: signal.SIGUSR2, 3.0: signal.SIGHUP}
     while (passed := time.monotonic() - begin) < _SCRIBBLE_SECONDS:
         for due in [one for one in orders if one <= passed]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(arena.master, orders.pop(due))
+        os.write(rounds_out, b"r")
         with contextlib.suppress(OSError), connect(f"{arena.folder}/victim") as one:
             one.settimeout(0.02)
             one.sendall(b"hello")
@@ -439,8 +445,10 @@ def anything(arena: Arena) -> None:
             break
         assert exchange(f"{arena.folder}/other", b"hello") == b"hello"
     if arena.is_to_stop and arena.is_alive():
+        os.write(rounds_out, b"r" * _ROUNDS_AT_STOP)
         arena.supervisor.server.signal(signal.SIGTERM)
         arena.supervisor.server.wait()
+    os.close(rounds_out)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     arena.forget_leavers()
