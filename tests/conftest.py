@@ -1,5 +1,6 @@
 """What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
+import contextlib
 import signal
 import tempfile
 import uuid
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from harness.commands import Command, StartCommand
 from harness.extent import ARE_PEERS_REQUIRED, REQUIRE_PEERS
 from harness.native import BUILD_SECONDS, variants
 from harness.processes import kill_marked, marked
@@ -86,6 +88,28 @@ def sanitize() -> Iterator[Callable[[str], Sanitized]]:
             return made[target]
 
         yield build
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Lend a folder into which every user may look."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def start() -> Iterator[StartCommand]:
+    """Start commands that are killed at the end, and must leave nothing behind."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*arguments: str, **options: object) -> Command:
+            command = Command(*arguments, **options)  # type: ignore[arg-type]  # options of Command
+            stack.callback(command.close)
+            return command
+
+        yield begin
 
 
 @pytest.fixture

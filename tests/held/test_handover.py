@@ -7,8 +7,7 @@ MSG_PEEK at what comes in for it; and traces it.
 import os
 import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,20 +37,11 @@ HEAD = "#include <sys/prctl.h>"
 
 
 @pytest.fixture
-def public() -> Iterator[Path]:
-    """Return a folder that every user may look into."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-
-
-@pytest.fixture
-def publish(public: Path, compile_c: Compile) -> Callable[[str], str]:
+def publish(open_folder: Path, compile_c: Compile) -> Callable[[str], str]:
     """Return a function that compiles a program that every user may run."""
 
     def compile_public(text: str) -> str:
-        return str(shutil.copy(compile_c(text), public / "program"))
+        return str(shutil.copy(compile_c(text), open_folder / "program"))
 
     return compile_public
 
@@ -87,10 +77,10 @@ def ours(loot: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("level", ["read", "stop"])
 def test_who_has_the_programs_descriptors_gets_nothing_of_ours(
-    start: Start, publish: Publish, public: Path, level: str
+    start: Start, publish: Publish, open_folder: Path, level: str
 ) -> None:
     """Board, listener, pipe and doorbell come on a way that copies made before do not lead to."""
-    go = public / "go"
+    go = open_folder / "go"
     path = publish(waits_for(go, "raise(SIGSTOP);" if level == "stop" else ""))
     server = start(f"{level}!", path, "--user", USER)
     with thief() as one:
@@ -121,10 +111,10 @@ def test_who_runs_as_the_same_user_takes_nothing_from_who_waits(start: Start, le
 
 
 def test_who_traces_a_program_before_gets_no_template(
-    start: Start, publish: Publish, public: Path
+    start: Start, publish: Publish, open_folder: Path
 ) -> None:
     """A tracer would stay for good; so the program is held at the next level, where it is not."""
-    go = public / "go"
+    go = open_folder / "go"
     path = publish(waits_for(go))
     server = start("read", path, "--user", USER, is_quiet=False)
     with thief() as one:
@@ -137,9 +127,11 @@ def test_who_traces_a_program_before_gets_no_template(
         assert server.wait_event("template_fell_back")["ready"] == "load"
 
 
-def test_nobody_else_can_have_a_program_held(start: Start, publish: Publish, public: Path) -> None:
+def test_nobody_else_can_have_a_program_held(
+    start: Start, publish: Publish, open_folder: Path
+) -> None:
     """A signal that pretends to come from the master is not taken for the master's."""
-    go = public / "go"
+    go = open_folder / "go"
     forge = f"""
     siginfo_t forged = {{.si_code = SI_QUEUE}}; forged.si_pid = getppid();
     syscall(SYS_rt_sigqueueinfo, getpid(), SIGRTMAX - 3, &forged);

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.clients import TIMEOUT_SECONDS, read_all
+from harness.reach import skip_if_out_of_reach
 from harness.waiting import wait_for
 from socketd.config.services import ServiceSettings
 from socketd.loop.doorbell import Doorbell
@@ -121,6 +122,8 @@ def kind(request: pytest.FixtureRequest) -> str:
     """Return each kind of worker in turn, and a level: the contract is one."""
     if request.param != "python" and not is_built():
         pytest.skip("the native worker was not built: no C compiler")
+    if request.param in LEVELS:
+        skip_if_out_of_reach()
     return str(request.param)
 
 

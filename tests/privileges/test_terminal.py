@@ -5,15 +5,12 @@ import pty
 import shutil
 import signal
 import subprocess
-import tempfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.clients import exchange
-from harness.processes import kill_marked, marked
+from harness.reach import skip_if_out_of_reach
 from harness.servers import SOCKET, clean_environment
 from harness.waiting import wait_for
 from socketd.system.products import is_built
@@ -32,34 +29,17 @@ my $key = "x";
 print "typed\\n" if ioctl(STDERR, 0x5412, $key);
 print "shown\\n" if -t STDERR;
 """
-NATIVE_LEVELS = ("fork", "load", "read", "stop", "relay")
+HELD_LEVELS = ("load", "read", "stop")
 
 
-@pytest.fixture(params=[*NATIVE_LEVELS, "python"])
+@pytest.fixture(params=["fork", *HELD_LEVELS, "relay", "python"])
 def level(request: pytest.FixtureRequest) -> str:
     """Return each way in which a program gets to run."""
     if request.param != "python" and not is_built():
         pytest.skip("the native worker was not built: no C compiler")
+    if request.param in HELD_LEVELS:
+        skip_if_out_of_reach()
     return str(request.param)
-
-
-@pytest.fixture
-def mark() -> Iterator[str]:
-    """Return a mark that nobody may bear at the end."""
-    mark = uuid.uuid4().hex
-    yield mark
-    left = marked(mark)
-    kill_marked(mark)
-    assert left == []
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Lend a folder into which every user may look."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 def test_program_cannot_type_into_the_terminal_of_its_server(

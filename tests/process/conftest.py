@@ -1,8 +1,9 @@
 """Fixtures of the tests that run real servers."""
 
+import contextlib
+import itertools
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,39 +61,22 @@ def at_level(level: str, arguments: tuple[str, ...], path: Path) -> list[str]:
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Lend a folder into which every user may look."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-
-
-@pytest.fixture
 def serve(
     worker_kind: str, open_folder: Path, sanitize: Callable[[str], Sanitized]
 ) -> Iterator[Callable[..., Server]]:
     """Start servers that are stopped at the end, and must leave nothing behind."""
-    servers: list[Server] = []
+    numbers = itertools.count()
+    with contextlib.ExitStack() as stack:
 
-    def start(*arguments: str, **options: object) -> Server:
-        if worker_kind in KINDS:
-            changed = ["--worker", worker_kind, *arguments]
-        else:
-            changed = at_level(worker_kind, arguments, open_folder / f"stops-{len(servers)}")
-        if IS_WANTED:
-            server = sanitize(ADDRESSES).serve(changed, **options)  # type: ignore[arg-type]  # the same
-        else:
-            server = Server(changed, **options)  # type: ignore[arg-type]  # options of Server
-        servers.append(server)
-        return server
+        def start(*arguments: str, **options: object) -> Server:
+            if worker_kind in KINDS:
+                changed = ["--worker", worker_kind, *arguments]
+            else:
+                path = open_folder / f"stops-{next(numbers)}"
+                changed = at_level(worker_kind, arguments, path)
+            make = sanitize(ADDRESSES).serve if IS_WANTED else Server
+            server = make(changed, **options)  # type: ignore[arg-type]  # options of Server
+            stack.callback(server.close)
+            return server
 
-    yield start
-    errors = []
-    for server in servers:
-        try:
-            server.close()
-        except AssertionError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+        yield start

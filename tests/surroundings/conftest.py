@@ -1,5 +1,6 @@
 """Fixtures of the tests that run commands in odd surroundings."""
 
+import contextlib
 import shutil
 import subprocess
 import uuid
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import Command, StartCommand
 from harness.processes import kill_marked, marked
 from harness.servers import SOCKET, Outcome, Server, clean_environment
 from harness.supervisors import SOCKETD
@@ -21,41 +21,14 @@ NO_PROC = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"'
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Start servers that are stopped at the end, and must leave nothing behind."""
-    servers: list[Server] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(*arguments: str, **options: object) -> Server:
-        servers.append(Server(list(arguments), **options))  # type: ignore[arg-type]  # options of Server
-        return servers[-1]
+        def start(*arguments: str, **options: object) -> Server:
+            server = Server(list(arguments), **options)  # type: ignore[arg-type]  # options of Server
+            stack.callback(server.close)
+            return server
 
-    yield start
-    errors = []
-    for server in servers:
-        try:
-            server.close()
-        except AssertionError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
-
-
-@pytest.fixture
-def start() -> Iterator[StartCommand]:
-    """Start commands that are killed at the end, and must leave nothing behind."""
-    commands: list[Command] = []
-
-    def begin(*arguments: str, **options: object) -> Command:
-        commands.append(Command(*arguments, **options))  # type: ignore[arg-type]  # options of Command
-        return commands[-1]
-
-    yield begin
-    errors = []
-    for command in reversed(commands):
-        try:
-            command.close()
-        except AssertionError as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+        yield start
 
 
 @pytest.fixture
