@@ -1,9 +1,9 @@
 #include "client.h"
 
 #include "answers.h"
+#include "said.h"
 #include "virtual.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 enum {
-    SAID_SIZE = 1024 * 1024,
     BODY_MOST = 256 * 1024, /* more than pipes and buffers hold together */
     MOST_TURNS_DEAF = 8,
     RECORD_MOST = 65535,
@@ -58,13 +57,6 @@ static struct {
     bool is_kept;    /* the connection, after what has been said */
     bool has_ended;  /* its sending */
     bool is_broken;  /* it has closed, or the wrapper was told to stop */
-    /* What has been said, and how much of it is sent. */
-    unsigned char said[SAID_SIZE];
-    size_t size;
-    size_t sent;
-    /* The same, read as records, for what can be answered. */
-    size_t record_at;
-    bool is_nonsense;
     unsigned char body[BODY_MOST];
 } client;
 
@@ -76,9 +68,9 @@ void client_begin(int in, int out, const struct client_service *service, struct 
     client.out = out;
     client.piece = 0;
     client.turns_deaf = 0;
-    client.is_waiting = client.has_ended = client.is_broken = client.is_nonsense = false;
+    client.is_waiting = client.has_ended = client.is_broken = false;
     client.is_orderly = client.is_kept = true;
-    client.size = client.sent = client.record_at = 0;
+    said_begin();
 }
 
 static void be_disorderly(void)
@@ -87,56 +79,9 @@ static void be_disorderly(void)
     answers_expect_nothing();
 }
 
-/* Note what begins in what has been sent by now. */
-static void follow_records(void)
-{
-    while (!client.is_nonsense && client.record_at + 8 <= client.sent) {
-        const unsigned char *head = client.said + client.record_at;
-        unsigned id = (unsigned)head[2] << 8 | head[3];
-
-        client.is_nonsense = head[0] != 1;
-        if (client.is_nonsense)
-            return;
-        if (id == 0)
-            answers_note_question();
-        else if (head[1] == BEGIN_REQUEST)
-            answers_note_begin(id);
-        client.record_at += 8 + ((size_t)head[4] << 8 | head[5]) + head[6];
-    }
-}
-
-static void say(const void *bytes, size_t length)
-{
-    if (length > SAID_SIZE - client.size) {
-        be_disorderly();
-        length = SAID_SIZE - client.size;
-    }
-    memcpy(client.said + client.size, bytes, length);
-    client.size += length;
-}
-
-static void say_head(unsigned type, unsigned id, size_t length, unsigned padding)
-{
-    const unsigned char head[8] = {1,
-                                   (unsigned char)type,
-                                   (unsigned char)(id >> 8),
-                                   (unsigned char)id,
-                                   (unsigned char)(length >> 8),
-                                   (unsigned char)length,
-                                   (unsigned char)padding,
-                                   0};
-
-    say(head, sizeof head);
-}
-
 static void say_record(unsigned type, unsigned id, const void *content, size_t length)
 {
-    static const unsigned char zeros[256];
-    unsigned padding = input_byte(client.input);
-
-    say_head(type, id, length, padding);
-    say(content, length);
-    say(zeros, padding);
+    said_record(type, id, content, length, input_byte(client.input));
 }
 
 static void say_begin(unsigned id, unsigned role, unsigned flags)
@@ -202,6 +147,8 @@ static void say_request(void)
     say_begin(1, RESPONDER, choice % 8 ? KEEP : 0);
     say_params(1, length);
     say_body(1, length);
+    if (said_is_cut())
+        be_disorderly();
     if (!client.is_orderly)
         return;
     if (!client.is_kept) {
@@ -240,7 +187,7 @@ static void say_bytes(void)
     size_t left = (size_t)(client.input->end - client.input->next);
 
     length = length < left ? length : left;
-    say(client.input->next, length);
+    said_add(client.input->next, length);
     client.input->next += length;
 }
 
@@ -327,8 +274,8 @@ static void move(void)
         say_bytes();
         break;
     case MOVE_HEAD:
-        say_head(input_byte(client.input), input_byte(client.input),
-                 input_length(client.input) % (RECORD_MOST + 1), input_byte(client.input));
+        said_head(input_byte(client.input), input_byte(client.input),
+                  input_length(client.input) % (RECORD_MOST + 1), input_byte(client.input));
         break;
     case MOVE_PIECES:
         client.piece = input_length(client.input);
@@ -373,37 +320,21 @@ static bool receive(void)
     return has_come;
 }
 
-/* Returns false if there is no room. */
-static bool send_piece(void)
-{
-    size_t left = client.size - client.sent;
-    size_t length = client.piece && client.piece < left ? client.piece : left;
-    ssize_t size;
-
-    size = write(client.out, client.said + client.sent, length);
-    if (size < 0 && errno == EAGAIN)
-        return false;
-    /* Who does not take it any more may well have answered. */
-    client.sent += size < 0 ? left : (size_t)size;
-    follow_records();
-    if (client.sent == client.size && client.record_at == client.size)
-        client.size = client.sent = client.record_at = 0;
-    return true;
-}
-
 enum client_state client_turn(void)
 {
     if (receive())
         return CLIENT_ACTED;
     if (client.in < 0)
         return CLIENT_SILENT;
-    if (!client.has_ended && client.sent < client.size)
-        return send_piece() ? CLIENT_ACTED : CLIENT_WAITING;
+    if (!client.has_ended && said_is_left())
+        return said_send(client.out, client.piece) ? CLIENT_ACTED : CLIENT_WAITING;
     if (client.is_waiting && answers_outstanding() > 0)
         return CLIENT_WAITING;
     client.is_waiting = false;
     if (!input_is_over(client.input) && !client.has_ended) {
         move();
+        if (said_is_cut())
+            be_disorderly();
         return CLIENT_ACTED;
     }
     return answers_outstanding() > 0 || client.turns_deaf ? CLIENT_WAITING : CLIENT_SILENT;
