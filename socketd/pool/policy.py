@@ -240,14 +240,11 @@ class Pool:
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
         worker = event.worker
-        entry = self._register.find(worker)
-        self._register.move(worker, Move.EXIT)
-        assert entry is not None  # move() has raised otherwise
-        state = entry.state
-        if is_failure(state, event):
-            reason = describe_exit(state, event)
+        entry = self._register.move(worker, Move.EXIT)
+        if is_failure(entry.state, event):
+            reason = describe_exit(entry.state, event)
             return self._fail(worker, reason, now, is_shortage=event.is_shortage)
-        if state is not WorkerState.BUSY:
+        if entry.state is not WorkerState.BUSY:
             return self._settle(now)
         self._restraint.back_off.succeed(entry.born_seconds)
         return self._settle(now, self._rule.growth_on_completion(self.size))
@@ -255,9 +252,7 @@ class Pool:
     def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
         """Handle a failed fork; it does not matter for a worker that was to exit anyway."""
         worker = event.worker
-        entry = self._register.find(worker)
-        self._register.move(worker, Move.STILLBIRTH)
-        assert entry is not None  # move() has raised otherwise
+        entry = self._register.move(worker, Move.STILLBIRTH)
         is_outdated = entry.generation < self._register.generation
         if is_outdated or entry.state is WorkerState.RETIRING:
             return self._settle(now)

@@ -108,8 +108,8 @@ class Register:
         )
         self._starting = 0
 
-    def move(self, number: int, move: Move) -> None:
-        """Make a move of the transition table.
+    def move(self, number: int, move: Move) -> Worker:
+        """Make a move of the transition table; return the worker, one that is gone as it was last.
 
         Raises ImpossibleMoveError for a move that is not in it, and for a free number.
         """
@@ -124,6 +124,7 @@ class Register:
         else:
             worker.state = after
             self._count(worker, +1)
+        return worker
 
     def busy(self) -> list[int]:
         """Return those who have a connection."""
