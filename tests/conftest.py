@@ -1,6 +1,7 @@
 """What holds for the whole suite: with all peers installed, no test skips for want of one."""
 
 import contextlib
+import os
 import signal
 import tempfile
 import uuid
@@ -39,6 +40,12 @@ settings.load_profile("suite")
 # is started by one, through any exec.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# What a caller has left open is no matter of a program that a test starts.
+for name in os.listdir("/proc/self/fd"):
+    if int(name) > 2:
+        with contextlib.suppress(OSError):  # the folder's own, closed by now
+            os.set_inheritable(int(name), False)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

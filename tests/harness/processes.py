@@ -49,6 +49,20 @@ def children_of(pid: int) -> list[ProcessView]:
     return [one for one in all_processes() if one.parent == pid]
 
 
+class Offspring:
+    """The children that this process bears from now on.
+
+    Those it has already belong to others: the web servers that serve a whole session, say.
+    """
+
+    def __init__(self) -> None:
+        self._elders = {one.pid for one in children_of(os.getpid())}
+
+    def left(self) -> list[ProcessView]:
+        """Return those who are there, zombies included."""
+        return [one for one in children_of(os.getpid()) if one.pid not in self._elders]
+
+
 def marked(mark: str) -> list[ProcessView]:
     """Return the living processes that carry a mark in their environment."""
     needle = f"{MARK_NAME}={mark}".encode()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.clients import TIMEOUT_SECONDS, read_all
+from harness.processes import Offspring
 from harness.reach import skip_if_out_of_reach
 from harness.waiting import wait_for
 from socketd.config.services import ServiceSettings
@@ -39,6 +40,7 @@ class Workers:
     def __init__(
         self, kind: str, confinement: Confinement, script: str, doorbell: Doorbell
     ) -> None:
+        self.offspring = Offspring()
         self.doorbell = doorbell
         self.board = Board(CAPACITY)
         self.wheel = Wheel(time.monotonic())
@@ -104,11 +106,7 @@ class Workers:
             for child in reap():
                 if self.spawner is not None:
                     self.spawner.on_exit(child)  # type: ignore[arg-type]  # nobody is stopped here
-            try:
-                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return True
-            return False
+            return self.offspring.left() == []
 
         wait_for(is_over, "all workers are gone")
         self.board.close()

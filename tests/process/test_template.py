@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.clients import connect, exchange, read_all
-from harness.processes import children_of
+from harness.processes import Offspring, children_of
 from harness.servers import Line, Server
 from harness.waiting import wait_for
 from socketd.config.services import ServiceSettings
@@ -199,6 +199,7 @@ class Master:
     """The parts of a master around a spawner whose executable can be taken away."""
 
     def __init__(self, folder: Path, doorbell_fd: int) -> None:
+        self.offspring = Offspring()
         self.executable = folder / TEMPLATE_NAME  # the kernel names the process for it
         self.board = Board(CAPACITY)
         self.now = time.monotonic()
@@ -283,7 +284,7 @@ class Master:
             pid = self.board.pid(number)
             if pid:
                 os.kill(pid, RETIRE_SIGNAL)
-        wait_for(lambda: [*reap()] == [] and children_of(os.getpid()) == [], "nobody is left")
+        wait_for(lambda: [*reap()] == [] and self.offspring.left() == [], "nobody is left")
         self.board.close()
 
 
