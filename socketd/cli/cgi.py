@@ -20,7 +20,7 @@ from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
 from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode, SystemFailureError, UsageError
-from socketd.master import snapshot as estate
+from socketd.master import snapshot as snapshot
 from socketd.programs.cgi import FrontKind, pass_on
 from socketd.programs.cgi_start import best_start
 from socketd.programs.command import Program, locate
@@ -47,17 +47,17 @@ class CgiOptions:
     values: Values
 
 
-def cgi(options: CgiOptions, run_options: RunOptions, estate_version: int | None) -> int:
+def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin.
 
-    With `estate_version` only check whether this version can read the state of that format.
+    With `state_format` only check whether this version can read the state of that format.
     """
-    if estate_version is not None:
-        estate.check_version(estate_version)
+    if state_format is not None:
+        snapshot.check_version(state_format)
         begin_log(run_options)
         _settings(options, "", Surroundings(dict(os.environ)))
         return ExitCode.DONE
-    proof = ("cgi", "--estate-version", str(estate.VERSION), *sys.argv[2:])
+    proof = ("cgi", "--estate-version", str(snapshot.VERSION), *sys.argv[2:])
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_folder()) if options.fcgi else ""
         read = functools.partial(_settings, options, folder)

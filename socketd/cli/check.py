@@ -25,7 +25,7 @@ from socketd.config.services import ServiceSettings
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.loop.listeners import check_unix, resolve_tcp
 from socketd.loop.socketfile import find_owner
-from socketd.master import snapshot as estate
+from socketd.master import snapshot as snapshot
 from socketd.programs.privileges import look_up
 from socketd.settings.address import TcpAddress, UnixAddress
 from socketd.settings.table import Setting
@@ -35,14 +35,14 @@ from socketd.system.accounts import find_group, find_user
 _Input = TypeVar("_Input")
 
 
-def check(path: str, estate_version: int | None) -> None:
+def check(path: str, state_format: int | None) -> None:
     """Raise SocketdError if the services of a file would not come up, as far as can be tried.
 
-    No socket is bound and no program started. With `estate_version` also check whether this program
+    No socket is bound and no program started. With `state_format` also check whether this program
     can read the state of that format.
     """
-    if estate_version is not None:
-        estate.check_version(estate_version)
+    if state_format is not None:
+        snapshot.check_version(state_format)
     findings = Findings()
     services = gather(path, Surroundings(dict(os.environ)), findings)
     # Continue after mistakes in the file, so that all are reported at once.

@@ -22,9 +22,9 @@ from socketd.config.file import load
 from socketd.config.services import ServiceSettings
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt, listen
-from socketd.master import snapshot as testament
+from socketd.master import snapshot as codec
 from socketd.master.loop import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
-from socketd.master.reexec import ESTATE_VARIABLE, Estate, Successor, Will
+from socketd.master.reexec import SNAPSHOT_VARIABLE, NextVersion, Snapshot, Successor
 from socketd.operations import log
 from socketd.operations.systemd import PassedSocket, find_manager, take_passed_sockets
 from socketd.settings.address import InheritedAddress
@@ -68,7 +68,7 @@ def run(path: str, options: RunOptions) -> int:
     Raises SocketdError if it cannot begin.
     """
     path = absolute(path)
-    proof = ("check", "--estate-version", str(testament.VERSION), path)
+    proof = ("check", "--estate-version", str(codec.VERSION), path)
     return serve(Source(path, functools.partial(load, path), proof), options)
 
 
@@ -77,16 +77,16 @@ def serve(source: Source, options: RunOptions) -> int:
     # First of all, before we open descriptors ourselves. After a re-exec the old version has
     # already written to it.
     ready_fd = None
-    if options.ready_fd is not None and not os.environ.get(ESTATE_VARIABLE):
+    if options.ready_fd is not None and not os.environ.get(SNAPSHOT_VARIABLE):
         ready_fd = _take_ready_fd(options.ready_fd)
     settle_descriptors()
     stay_running()
     begin_log(options)
-    estate, passed, soft_nofile = _inheritance()
+    snapshot, passed, soft_nofile = _inheritance()
     # These signals stay blocked until the loop can handle them. The old version has blocked all
     # others, too, and so may have our caller; they are unblocked.
     waiting = {*STOP_SIGNALS, RELOAD_SIGNAL, REPLACE_SIGNAL}
-    if estate is not None:
+    if snapshot is not None:
         waiting |= WORKER_SIGNALS
     signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
     if signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN:
@@ -98,10 +98,10 @@ def serve(source: Source, options: RunOptions) -> int:
     read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
     opening = functools.partial(_open, passed=passed)
     called = command()
-    will = Will(
+    next_version = NextVersion(
         proof=(*called, *source.proof, *_log_arguments(options)),
         command=(*called, *sys.argv[1:]),
-        write=lambda estate: testament.write(estate, passed, soft_nofile),
+        write=lambda snapshot: codec.write(snapshot, passed, soft_nofile),
         keep=tuple(one.fd for one in passed),
     )
     master = Master(
@@ -109,11 +109,11 @@ def serve(source: Source, options: RunOptions) -> int:
         find_manager(environment, os.getpid()),
         read,
         opening,
-        Successor(will),
+        Successor(next_version),
         _title_setter(source.title),
     )
-    if estate is not None:
-        master.run([], estate)
+    if snapshot is not None:
+        master.run([], snapshot)
         return ExitCode.DONE
     with contextlib.ExitStack() as undoing:
         services = []
@@ -125,13 +125,13 @@ def serve(source: Source, options: RunOptions) -> int:
     return ExitCode.DONE
 
 
-def _inheritance() -> tuple[Estate | None, list[PassedSocket], int | None]:
+def _inheritance() -> tuple[Snapshot | None, list[PassedSocket], int | None]:
     """Return the state of the old version, or what a manager passed."""
-    fd = os.environ.pop(ESTATE_VARIABLE, "")
+    fd = os.environ.pop(SNAPSHOT_VARIABLE, "")
     if fd:
-        estate, passed, soft_nofile = testament.read(testament.descriptor_of(fd))
-        testament.check_descriptors(estate, passed)
-        return estate, passed, soft_nofile
+        snapshot, passed, soft_nofile = codec.read(codec.descriptor_of(fd))
+        codec.check_descriptors(snapshot, passed)
+        return snapshot, passed, soft_nofile
     return None, take_passed_sockets(os.environ, os.getpid()), raise_limit()
 
 

@@ -113,11 +113,11 @@ def run(
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
 @with_settings
-@click.option("--estate-version", type=int, hidden=True)
+@click.option("--estate-version", "state_format", type=int, hidden=True)
 @_serving
 def cgi(
     *,
-    estate_version: int | None,
+    state_format: int | None,
     ready_fd: int | None,
     log_format: str | None,
     log_file: str | None,
@@ -138,16 +138,16 @@ def cgi(
 
     options = CgiOptions(scgi, fcgi, words, taken(rest))
     serving = run_options(log_format, log_level, ready_fd, log_file)
-    return lambda: serve(options, serving, estate_version)
+    return lambda: serve(options, serving, state_format)
 
 
 @commands.command(cls=_Strict)
 @_FILE
-@click.option("--estate-version", type=int, hidden=True)
+@click.option("--estate-version", "state_format", type=int, hidden=True)
 @click.option("--log-format", hidden=True)
 @click.option("--log-file", hidden=True)
 def check(
-    file: str, estate_version: int | None, log_format: str | None, log_file: str | None
+    file: str, state_format: int | None, log_format: str | None, log_file: str | None
 ) -> _Action:
     """Print every mistake in FILE; exit with 0 if there is none, otherwise with 1.
 
@@ -156,11 +156,11 @@ def check(
     from socketd.cli.check import check as check_file
 
     def judge() -> int:
-        if estate_version is not None:
+        if state_format is not None:
             from socketd.cli.run import begin_log, run_options
 
             begin_log(run_options(log_format, "info", None, log_file))
-        check_file(file, estate_version)
+        check_file(file, state_format)
         return ExitCode.DONE
 
     return lambda: min(report(_PROGRAM, judge), 1)

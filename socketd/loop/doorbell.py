@@ -18,7 +18,7 @@ part.
 A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
 nohup(1) asks for that, and so does a shell that starts a job in the background.
 
-Some signals may be muffled for a while, that is, blocked: they merge in the kernel instead of
+Some signals may be held back for a while, that is, blocked: they merge in the kernel instead of
 waking anybody, and are noted all at once when the time is over.
 """
 
@@ -47,7 +47,7 @@ def open_anew(write_fd: int) -> int:
 class Doorbell:
     """A context in which the given signals wake whoever waits for one of `fds`.
 
-    Any of them can be muffled. Others ring by a byte into `write_fd`, which is read at `read_fd`;
+    Any of them can be held back. Others ring by a byte into `write_fd`, which is read at `read_fd`;
     `pipe` is one that they have already, `bell` the signal that a byte stands for.
     """
 
@@ -59,7 +59,7 @@ class Doorbell:
     ) -> None:
         self._bell = bell
         self._signals = tuple(signals)
-        self._muffled: frozenset[signal.Signals] = frozenset()
+        self._held_back: frozenset[signal.Signals] = frozenset()
         self._rung: set[int] = set()
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
@@ -100,10 +100,10 @@ class Doorbell:
 
     def hold_back(self, signals: frozenset[signal.Signals]) -> None:
         """Hold these back, and none but these; they wake nobody until they are let through."""
-        if signals != self._muffled:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._muffled - signals)
+        if signals != self._held_back:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held_back - signals)
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-            self._muffled = signals
+            self._held_back = signals
 
     def let_through(self) -> None:
         """Let through what was held back, and all that comes from now on."""
@@ -118,8 +118,8 @@ class Doorbell:
             with contextlib.suppress(BlockingIOError):
                 if os.read(fd, _DRAIN_BYTES) and fd == self.read_fd and self._bell is not None:
                     self._rung.add(self._bell)
-        if self._muffled:
-            while held_back := signal.sigtimedwait(self._muffled, 0):
+        if self._held_back:
+            while held_back := signal.sigtimedwait(self._held_back, 0):
                 self._rung.add(held_back.si_signo)
         rung, self._rung = self._rung, set()
         return rung

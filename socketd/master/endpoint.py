@@ -1,6 +1,6 @@
 """One listener of a service at work: facts become events, commands become calls.
 
-Owns the listener, the crew and the pool, and holds them together. Must not know any number or
+Owns the listener, the processes and the pool, and holds them together. Must not know any number or
 rule of the pool, nor other services, nor where facts come from: the master tells it when to look.
 
 A service with several listeners is several of these under one name, each with a pool of its own,
@@ -48,18 +48,18 @@ from socketd.pool.messages import (
 from socketd.pool.phase import Phase, PoolState
 from socketd.workers.board import SlotState
 from socketd.workers.claims import Claims
-from socketd.workers.processes import Crew, CrewState
+from socketd.workers.processes import Processes, ProcessesState
 from socketd.workers.records import Endings, describe_fault, is_of_shortage
 from socketd.workers.spawner import Spawner
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceState:
+class EndpointState:
     """What a service must be told to go on where another has stopped."""
 
     pool: PoolState
     deadlines: tuple[Deadline, ...]
-    crew: CrewState
+    processes: ProcessesState
     timers: dict[PoolTimer, float]
     connections: int
     is_ready: bool
@@ -68,7 +68,7 @@ class ServiceState:
     stop_reason: str
 
 
-class Service:
+class Endpoint:
     """A service from its first worker to its last.
 
     `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
@@ -80,20 +80,20 @@ class Service:
         self,
         settings: ServiceSettings,
         listener: Listener,
-        crew: Crew,
+        processes: Processes,
         wheel: Timers,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.listener = listener
-        self.crew = crew
+        self.processes = processes
         self.connections = 0
         self.has_begun = False
         self.is_ready = False
         self.is_finished = False
         self.is_patient_with_ends = False
         self.failure: str | None = None
-        self._board = crew.board
+        self._board = processes.board
         self._wheel = wheel
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
@@ -102,7 +102,7 @@ class Service:
         self._timers: dict[PoolTimer, Timer] = {}
         self._due: dict[PoolTimer, float] = {}
         self._claims = Claims(
-            settings.name, str(listener), crew, self._events, wheel, clock, self.work
+            settings.name, str(listener), processes, self._events, wheel, clock, self.work
         )
         self._is_listening = True
         self._is_draining = False
@@ -152,7 +152,7 @@ class Service:
     def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
         self.has_begun = True
-        self.crew.employ(spawner, self._pool.generation)
+        self.processes.employ(spawner, self._pool.generation)
         self._board.ring_when_idle(wanted=True)
         self._carry_out(self._pool.start(self._clock()))
         self.work()
@@ -161,20 +161,20 @@ class Service:
         """Have a new generation of workers made; see the pool for when the old one leaves."""
         self.work()
         self.settings = settings
-        self.crew.employ(spawner, self.next_generation)
+        self.processes.employ(spawner, self.next_generation)
         self._claims.take_stillborn()
         self._limit.reload(settings.pool)
         self._carry_out(self._pool.reload(settings.pool, self._clock()))
         self._board.ring_when_idle(wanted=True)
         self.work()
 
-    def state(self) -> ServiceState:
+    def state(self) -> EndpointState:
         """Return all that `resume` wants to know, with nothing left to be done."""
         self.work()
-        return ServiceState(
+        return EndpointState(
             self._pool.state(),
             self._limit.state(),
-            self.crew.state(),
+            self.processes.state(),
             dict(self._due),
             self.connections,
             self.is_ready,
@@ -183,12 +183,12 @@ class Service:
             self._stop_reason,
         )
 
-    def resume(self, state: ServiceState) -> None:
+    def resume(self, state: EndpointState) -> None:
         """Go on where another has stopped; only for a new one."""
         self.has_begun = True
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
-        if self.crew.is_lied_to:
+        if self.processes.is_lied_to:
             self._claims.suspect()
         self.connections = state.connections
         self.is_ready = state.is_ready
@@ -209,19 +209,19 @@ class Service:
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended as long as that can be seen: before it is collected."""
-        self.crew.look_at(pid)
+        self.processes.look_at(pid)
 
     def note_stranger(self) -> None:
         """Take note that a child of this service has ended whom nobody knew."""
-        if self.crew.ledger.nameless:
+        if self.processes.ledger.nameless:
             self._claims.suspect()
 
     def on_template_exit(self, child: DeadChild) -> bool:
         """Take note of the end of a template; tell whether it was one of this service."""
-        if not self.crew.on_template_exit(child):
+        if not self.processes.on_template_exit(child):
             return False
         if not self.is_ready and self._is_listening and self.failure is None:
-            self.failure = self.crew.trouble
+            self.failure = self.processes.trouble
         self._claims.take_stillborn()
         if self._has_pool_finished:
             self._end_if_over()
@@ -233,9 +233,9 @@ class Service:
             self.connections += self._claims.take_accepted(number, child.pid)
         is_logged = log.is_enabled("connection_closed")
         record = self._claims.last_record(number, child.pid) if is_logged or child.status else None
-        if record and self.crew.ledger.is_busy(number):
+        if record and self.processes.ledger.is_busy(number):
             self._endings.tell(child, record, self._pool.generation)
-        self.crew.ledger.release(number)
+        self.processes.ledger.release(number)
         detail = describe_fault(record) if record else ""
         is_short = record is not None and is_of_shortage(record)
         self._events.append(WorkerExited(number, child.status, detail, is_short))
@@ -243,15 +243,15 @@ class Service:
 
     def find_room(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
-        self.crew.family.lack_no_more()
-        self.crew.find_room()
+        self.processes.family.lack_no_more()
+        self.processes.find_room()
         if self._pool.is_short:
-            self.crew.family.lack()
+            self.processes.family.lack()
             self._events.extend([RoomMade()] * ended)
 
     def on_stopped(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
-        self.crew.on_stopped(pid)
+        self.processes.on_stopped(pid)
 
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
@@ -267,13 +267,13 @@ class Service:
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
-        self.crew.ask_for_unborn()
+        self.processes.ask_for_unborn()
         if self.is_ready and self._board.is_rung_when_idle and not self._pool.is_renewing:
             self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         if self._has_pool_finished:
             self._end_if_over()
         if self._pool.is_short:
-            self.crew.family.lack()
+            self.processes.family.lack()
         # A log line about a connection's end tells its duration, so it cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
         self.is_patient_with_ends = self.is_finished or (
@@ -286,7 +286,7 @@ class Service:
             self._become_ready()
 
     def _are_first_workers_up(self) -> bool:
-        return self.crew.ledger.seen_idle + self.connections >= self.settings.pool.minimum
+        return self.processes.ledger.seen_idle + self.connections >= self.settings.pool.minimum
 
     def _become_ready(self) -> None:
         self.is_ready = True
@@ -299,14 +299,14 @@ class Service:
             port=self.listener.port,
             port_name=self.listener.port_name,
             workers=self.settings.pool.minimum,
-            ready=self.crew.level.value,
+            ready=self.processes.level.value,
         )
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
                 case SpawnWorkers(workers, generation):
-                    self.crew.claim(workers, generation)
+                    self.processes.claim(workers, generation)
                 case ArmTimer(timer, due_seconds):
                     self._arm(timer, due_seconds)
                 case DisarmTimer(timer):
@@ -329,13 +329,13 @@ class Service:
     ) -> None:
         match command:
             case RetireWorkers(workers):
-                self.crew.retire(workers)
+                self.processes.retire(workers)
             case AskToFinish(workers):
-                self.crew.ask_to_finish(workers)
+                self.processes.ask_to_finish(workers)
             case TerminateWorkers(workers):
-                self.crew.terminate(workers)
+                self.processes.terminate(workers)
             case KillWorkers(workers):
-                self.crew.kill(workers)
+                self.processes.kill(workers)
 
     def _refuse_connections(self) -> None:
         self.listener.refuse_new()
@@ -351,7 +351,7 @@ class Service:
 
     def _close_listener(self) -> None:
         self._is_listening = self._is_draining = False
-        self.crew.dismiss_spawners()
+        self.processes.dismiss_spawners()
         self.listener.close()
         self._claims.take_stillborn()
 
@@ -374,13 +374,13 @@ class Service:
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
-        if self.crew.is_gone and not self.is_finished:
+        if self.processes.is_gone and not self.is_finished:
             self.is_finished = self.is_patient_with_ends = True
             for timer in list(self._timers):
                 self._disarm(timer)
             self._claims.close()
-            self.crew.family.lack_no_more()
-            self.crew.close()
+            self.processes.family.lack_no_more()
+            self.processes.close()
             log.emit("stopped", service=self.name, connections=self.connections)
 
     def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:

@@ -1,4 +1,4 @@
-"""All services of a master: founded together, changed together, passed on together.
+"""All services of a master: added together, changed together, passed on together.
 
 Owns the services by their key, and those on their way out. Must not know signals, the loop, or
 where settings come from.
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from socketd.config.services import Changes, ServiceSettings, compare
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
-from socketd.master.endpoint import ServiceState
-from socketd.master.ward import Ground, Ward
+from socketd.master.endpoint import EndpointState
+from socketd.master.guarded import GuardedEndpoint, Shared
 from socketd.operations import log
 from socketd.workers.children import Child, Children, Family
 
@@ -27,7 +27,7 @@ OpenListener = Callable[[ServiceSettings], Listener]
 
 
 @dataclass(frozen=True, slots=True)
-class Heir:
+class EndpointSnapshot:
     """A service as a process passes it on to its successor.
 
     One that has crashed has no state, and `remains` are the processes that are left of it.
@@ -35,40 +35,40 @@ class Heir:
 
     settings: ServiceSettings
     listener: ListenerState
-    state: ServiceState | None
+    state: EndpointState | None
     remains: tuple[int, ...] = ()
 
 
-class Roster:
-    """The services, each on its own ground behind a barrier: see socketd/master/ward.py."""
+class Endpoints:
+    """The services, each behind a barrier of its own: see socketd/master/guarded.py."""
 
     def __init__(self, wheel: Wheel, doorbell_fd: int, crashes: int = 0) -> None:
-        self.wards: list[Ward] = []
+        self.members: list[GuardedEndpoint] = []
         self._children = Children()
-        self._by_family: dict[Family, Ward] = {}
-        self._ground = Ground(wheel, doorbell_fd, self._found_family, self._forget_family)
+        self._by_family: dict[Family, GuardedEndpoint] = {}
+        self._shared = Shared(wheel, doorbell_fd, self._add_family, self._forget_family)
         self._former_crashes = crashes
         self._stop_reason = ""
 
     @property
-    def staying(self) -> dict[str, Ward]:
+    def staying(self) -> dict[str, GuardedEndpoint]:
         """Return the services that are not on their way to their end, by key."""
-        return {one.settings.key: one for one in self.wards if not one.is_stopping}
+        return {one.settings.key: one for one in self.members if not one.is_stopping}
 
     @property
     def crashes(self) -> int:
         """Return how many services have crashed, in this process and its predecessors."""
-        return self._former_crashes + sum(one.crashes for one in self.wards)
+        return self._former_crashes + sum(one.crashes for one in self.members)
 
     def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
         """Found services and bring up the first workers of each. Raises SocketdError."""
         for settings, listener in services:
-            ward = Ward(settings, listener, self._ground, is_first=True)
-            self.wards.append(ward)
-            ward.found()
-        spawners = [ward.prepare(ward.settings) for ward in self.wards]
-        for ward, spawner in zip(self.wards, spawners, strict=True):
-            ward.begin(spawner)
+            endpoint = GuardedEndpoint(settings, listener, self._shared, is_first=True)
+            self.members.append(endpoint)
+            endpoint.create()
+        spawners = [endpoint.prepare(endpoint.settings) for endpoint in self.members]
+        for endpoint, spawner in zip(self.members, spawners, strict=True):
+            endpoint.begin(spawner)
 
     def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
         """Make the services those that are wanted, and begin a new generation in each.
@@ -76,7 +76,7 @@ class Roster:
         Raises SocketdError or OSError if that cannot be, with everything as it was.
         """
         staying = self.staying
-        lost = [ward for ward in staying.values() if ward.listener.is_lost]
+        lost = [endpoint for endpoint in staying.values() if endpoint.listener.is_lost]
         present = {key: one for key, one in staying.items() if one not in lost}
         changes = compare({key: one.settings for key, one in present.items()}, wanted)
         with contextlib.ExitStack() as undoing:
@@ -86,68 +86,73 @@ class Roster:
                 undoing.callback(listeners[-1].close)
             spawners = []
             for settings in changes.kept:
-                ward = present[settings.key]
-                spawners.append(ward.prepare(settings))
-                undoing.callback(ward.discard, spawners[-1])
+                endpoint = present[settings.key]
+                spawners.append(endpoint.prepare(settings))
+                undoing.callback(endpoint.discard, spawners[-1])
             for settings in changes.kept:
-                ward = present[settings.key]
-                undoing.callback(ward.listener.change, ward.settings.address, ward.settings.backlog)
-                ward.listener.change(settings.address, settings.backlog)
-            founded = []
+                endpoint = present[settings.key]
+                undoing.callback(
+                    endpoint.listener.change, endpoint.settings.address, endpoint.settings.backlog
+                )
+                endpoint.listener.change(settings.address, settings.backlog)
+            added = []
             for settings, listener in zip(changes.added, listeners, strict=True):
-                ward = Ward(settings, listener, self._ground)
-                undoing.callback(self._abandon, ward)
-                ward.found()
-                founded.append(ward)
+                endpoint = GuardedEndpoint(settings, listener, self._shared)
+                undoing.callback(self._abandon, endpoint)
+                endpoint.create()
+                added.append(endpoint)
             first_spawners = []
-            for ward in founded:
-                first_spawners.append(ward.prepare(ward.settings))
-                undoing.callback(ward.discard, first_spawners[-1])
+            for endpoint in added:
+                first_spawners.append(endpoint.prepare(endpoint.settings))
+                undoing.callback(endpoint.discard, first_spawners[-1])
             undoing.pop_all()
-        self.wards += founded
-        for ward in lost:
-            log.emit("listener_lost", service=ward.settings.name, listener=str(ward.listener))
-            ward.stop("reload")
+        self.members += added
+        for endpoint in lost:
+            log.emit(
+                "listener_lost", service=endpoint.settings.name, listener=str(endpoint.listener)
+            )
+            endpoint.stop("reload")
         for key in changes.removed:
             present[key].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
             present[settings.key].reload(settings, spawner)
-        for ward, spawner in zip(founded, first_spawners, strict=True):
-            ward.begin(spawner)
+        for endpoint, spawner in zip(added, first_spawners, strict=True):
+            endpoint.begin(spawner)
         return changes
 
     def stop(self, reason: str) -> None:
         """Stop all services, or with more haste; those that others ask are the last."""
         self._stop_reason = reason
-        living = [one for one in self.wards if not one.is_finished]
+        living = [one for one in self.members if not one.is_finished]
         outer = [one for one in living if not one.settings.is_inner]
-        for ward in outer or living:
-            ward.stop(reason)
+        for endpoint in outer or living:
+            endpoint.stop(reason)
 
     def stop_inner(self) -> None:
         """Stop those that others ask once there are no others any more."""
         if self._stop_reason and all(
-            one.is_finished or (one.settings.is_inner and not one.is_stopping) for one in self.wards
+            one.is_finished or (one.settings.is_inner and not one.is_stopping)
+            for one in self.members
         ):
-            for ward in self.wards:
-                if not ward.is_finished:
-                    ward.stop(self._stop_reason)
+            for endpoint in self.members:
+                if not endpoint.is_finished:
+                    endpoint.stop(self._stop_reason)
 
     def give_up(self) -> None:
         """Let all workers go, without a look at what becomes of them."""
-        for ward in self.wards:
-            ward.give_up()
+        for endpoint in self.members:
+            endpoint.give_up()
 
     def forget_finished(self) -> None:
         """Forget the services whose last worker is gone."""
         crashes = self.crashes
-        self.wards = [ward for ward in self.wards if not ward.is_finished]
+        self.members = [endpoint for endpoint in self.members if not endpoint.is_finished]
         self._former_crashes += crashes - self.crashes
-        staying = set(self.wards)
-        for family in [one for one, ward in self._by_family.items() if ward not in staying]:
+        staying = set(self.members)
+        for family in [one for one, endpoint in self._by_family.items() if endpoint not in staying]:
             self._forget_family(family)
 
-    def attribute(self, pid: int) -> tuple[Ward, Child] | None:
+    def attribute(self, pid: int) -> tuple[GuardedEndpoint, Child] | None:
         """Return whose child it is."""
         child = self._children.find(pid)
         if child is None or child.family not in self._by_family:
@@ -155,7 +160,7 @@ class Roster:
         return self._by_family[child.family], child
 
     @property
-    def lacking(self) -> list[Ward]:
+    def lacking(self) -> list[GuardedEndpoint]:
         """Return those that may lack a process for which there was no room."""
         lacking = tuple(self._children.lacking)
         return [self._by_family[family] for family in lacking if family in self._by_family]
@@ -169,8 +174,8 @@ class Roster:
         child = self._children.find(pid)
         family = self._children.family_of(pid) if child is None else child.family
         own = None if family is None else self._by_family.get(family)
-        for ward in self.wards if own is None else (own,):
-            ward.look_at(pid)
+        for endpoint in self.members if own is None else (own,):
+            endpoint.look_at(pid)
         if own is not None and self._children.find(pid) is None:
             own.note_stranger()
 
@@ -178,30 +183,33 @@ class Roster:
         """Forget a child that has been collected."""
         self._children.forget(pid)
 
-    def bequeath(self) -> list[Heir]:
+    def snapshot(self) -> list[EndpointSnapshot]:
         """Return all that a successor needs to go on."""
-        heirs = []
-        for ward in self.wards:
-            state, remains = ward.state()  # first: a crash may give up the listener
-            heirs.append(Heir(ward.settings, ward.listener.state(), state, remains))
-        return heirs
+        endpoints = []
+        for endpoint in self.members:
+            state, remains = endpoint.state()  # first: a crash may give up the listener
+            endpoints.append(
+                EndpointSnapshot(endpoint.settings, endpoint.listener.state(), state, remains)
+            )
+        return endpoints
 
-    def inherit(self, heirs: list[Heir]) -> None:
+    def resume(self, endpoints: list[EndpointSnapshot]) -> None:
         """Go on where a predecessor has stopped, with a new generation of workers in each."""
-        for heir in heirs:
-            ward = Ward(heir.settings, resume(heir.listener, heir.settings.address), self._ground)
-            self.wards.append(ward)
-            ward.resume(heir.state, heir.remains)
-        for ward in self.wards:
-            ward.renew()
+        for one in endpoints:
+            listener = resume(one.listener, one.settings.address)
+            endpoint = GuardedEndpoint(one.settings, listener, self._shared)
+            self.members.append(endpoint)
+            endpoint.resume(one.state, one.remains)
+        for endpoint in self.members:
+            endpoint.renew()
 
-    def _abandon(self, ward: Ward) -> None:
-        ward.abandon()
-        self._former_crashes += ward.crashes
+    def _abandon(self, endpoint: GuardedEndpoint) -> None:
+        endpoint.abandon()
+        self._former_crashes += endpoint.crashes
 
-    def _found_family(self, ward: Ward) -> Family:
-        family = self._children.found_family()
-        self._by_family[family] = ward
+    def _add_family(self, endpoint: GuardedEndpoint) -> Family:
+        family = self._children.add_family()
+        self._by_family[family] = endpoint
         return family
 
     def _forget_family(self, family: Family) -> None:

@@ -25,10 +25,10 @@ from socketd.loop.doorbell import Doorbell
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
-from socketd.master.endpoints import Heir, OpenListener, Roster
+from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
 from socketd.master.faults import describe, trace
-from socketd.master.reexec import Estate, Successor
-from socketd.master.ward import Ward
+from socketd.master.guarded import GuardedEndpoint
+from socketd.master.reexec import Snapshot, Successor
 from socketd.operations import log
 from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
@@ -38,7 +38,7 @@ from socketd.workers.python_worker import RING_SIGNAL
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
 _ENDS = frozenset({signal.SIGCHLD})
-_DOZE_SECONDS = 0.01
+_BATCH_OF_ENDS_SECONDS = 0.01
 RELOAD_SIGNAL = signal.SIGHUP
 REPLACE_SIGNAL = signal.SIGUSR2
 # What the master does for itself, as the log names it when that fails.
@@ -77,10 +77,10 @@ class Master:
         self._is_reload_wanted = False
         self._is_replacement_wanted = False
         self._wheel = Wheel(time.monotonic())
-        self._roster: Roster
+        self._endpoints: Endpoints
         self._unanswered: set[int] = set()
-        self._rest: Timer | None = None
-        self._is_dozing = False
+        self._batch: Timer | None = None
+        self._is_batch_of_ends = False
         self._notifier = Notifier(
             manager or ServiceManager(),
             OwnTimers(self._wheel, functools.partial(self._tolerate, _NOTIFY)),
@@ -91,12 +91,12 @@ class Master:
         self._title = Title(set_title, titling, self._describe)
 
     def run(
-        self, services: list[tuple[ServiceSettings, Listener]], estate: Estate | None = None
+        self, services: list[tuple[ServiceSettings, Listener]], snapshot: Snapshot | None = None
     ) -> None:
         """Serve; return when the last worker of the last service is gone.
 
-        With `estate` go on where a predecessor has stopped. Raises SocketdError if a service could
-        not come up, after everything is undone, and BugError at the end if one has crashed.
+        With `snapshot` go on where a predecessor has stopped. Raises SocketdError if a service
+        could not come up, after everything is undone, and BugError at the end if one has crashed.
         """
         signals = {*WORKER_SIGNALS, *self._stop_signals}
         if self._read is not None:
@@ -105,23 +105,23 @@ class Master:
             signals.add(REPLACE_SIGNAL)
         with (
             # A worker without the right to signal us rings by a byte.
-            Doorbell(signals, estate.doorbell if estate else None, RING_SIGNAL) as doorbell,
+            Doorbell(signals, snapshot.doorbell if snapshot else None, RING_SIGNAL) as doorbell,
             selectors.DefaultSelector() as selector,
         ):
             for fd in doorbell.fds:
                 selector.register(fd, selectors.EVENT_READ)
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
-            self._roster = Roster(
-                self._wheel, doorbell.write_fd, estate.crashes if estate is not None else 0
+            self._endpoints = Endpoints(
+                self._wheel, doorbell.write_fd, snapshot.crashes if snapshot is not None else 0
             )
             try:
-                self._serve(services, estate, doorbell, selector)
+                self._serve(services, snapshot, doorbell, selector)
             except SocketdError:
                 raise
             except Exception as error:
                 self._report_fault("serve", error)
-                self._roster.give_up()
+                self._endpoints.give_up()
                 raise BugError(
                     f"the master has crashed: {describe(error)}; this is a bug in socketd: please "
                     "report it with the traceback in the log"
@@ -132,8 +132,8 @@ class Master:
                     self._tolerate(_SUCCEED, self._successor.close)
         if self._failure is not None:
             raise self._failure
-        if self._roster.crashes or self._faults:
-            count = self._roster.crashes + len(self._faults)
+        if self._endpoints.crashes or self._faults:
+            count = self._endpoints.crashes + len(self._faults)
             raise BugError(
                 f"stopped after {count} faults that are bugs in socketd: please report them with "
                 "the tracebacks in the log"
@@ -142,15 +142,15 @@ class Master:
     def _serve(
         self,
         services: list[tuple[ServiceSettings, Listener]],
-        estate: Estate | None,
+        snapshot: Snapshot | None,
         doorbell: Doorbell,
         selector: selectors.BaseSelector,
     ) -> None:
-        if estate is None:
-            self._roster.start(services)
+        if snapshot is None:
+            self._endpoints.start(services)
             self._stop_if_one_failed()
         else:
-            self._take_over(estate.heirs, estate.version)
+            self._take_over(snapshot.endpoints, snapshot.version)
         _give_way()  # not before: each template that is started would cost a wait in the queue
         while not self._is_over():
             if selector.select(self._rest_seconds()):
@@ -165,7 +165,7 @@ class Master:
         return min(max(0.0, due - time.monotonic()), LONGEST_WAIT_SECONDS)
 
     def _is_over(self) -> bool:
-        return all(ward.is_finished for ward in self._roster.wards)
+        return all(endpoint.is_finished for endpoint in self._endpoints.members)
 
     def _tolerate(self, attempt: str, action: Callable[[], None]) -> None:
         """Do what nobody's service depends on."""
@@ -182,14 +182,14 @@ class Master:
                 "master_fault", attempt=attempt, reason=describe(error), traceback=trace(error)
             )
 
-    def _take_over(self, heirs: list[Heir], former: str) -> None:
+    def _take_over(self, endpoints: list[EndpointSnapshot], former: str) -> None:
         """Go on where the predecessor has stopped: any signal may have been missed."""
         self._is_ready = True
-        self._roster.inherit(heirs)
+        self._endpoints.resume(endpoints)
         self._turn(set(WORKER_SIGNALS))
         if not self._is_as_wanted():
             self._reload()
-        log.emit("reexec_done", services=len(heirs), former=former, version=__version__)
+        log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
 
     def _is_as_wanted(self) -> bool:
         """Tell whether the services are those that are to be; not if nobody can tell."""
@@ -198,7 +198,7 @@ class Master:
             wanted = {settings.key: settings for settings in self._read()}
         except Exception:  # noqa: BLE001  the reload that follows says what is wrong
             return False
-        return wanted == {key: one.settings for key, one in self._roster.staying.items()}
+        return wanted == {key: one.settings for key, one in self._endpoints.staying.items()}
 
     def _answer(self, doorbell: Doorbell) -> None:
         """Take a turn, or first a rest if only workers have rung and none of them is urgent.
@@ -211,32 +211,32 @@ class Master:
         self._unanswered |= doorbell.answer()
         if (
             not self._unanswered <= WORKER_SIGNALS
-            or (self._rest is None and not self._begin_batch(doorbell))
-            or (self._is_dozing and not self._unanswered <= _ENDS)
+            or (self._batch is None and not self._begin_batch(doorbell))
+            or (self._is_batch_of_ends and not self._unanswered <= _ENDS)
         ):
             self._end_batch(doorbell)
 
     def _begin_batch(self, doorbell: Doorbell) -> bool:
-        """Begin a rest, or a doze in which only ends of workers wait; tell whether one began."""
+        """Hold back all news of workers for a while, or only their ends; tell whether one began."""
         seconds = self._patience_seconds()
-        self._is_dozing = seconds <= 0
-        if self._is_dozing:
+        self._is_batch_of_ends = seconds <= 0
+        if self._is_batch_of_ends:
             if not self._unanswered <= _ENDS or not all(
-                ward.is_patient_with_ends for ward in self._roster.wards
+                endpoint.is_patient_with_ends for endpoint in self._endpoints.members
             ):
                 return False
-            seconds = _DOZE_SECONDS
-        doorbell.hold_back(_ENDS if self._is_dozing else WORKER_SIGNALS)
-        self._rest = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
+            seconds = _BATCH_OF_ENDS_SECONDS
+        doorbell.hold_back(_ENDS if self._is_batch_of_ends else WORKER_SIGNALS)
+        self._batch = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
         return True
 
     def _patience_seconds(self) -> float:
         """Return for how long news of workers may wait, by the least patient service."""
         shortest = float("inf")
-        for ward in self._roster.wards:
-            if ward.is_finished:
+        for endpoint in self._endpoints.members:
+            if endpoint.is_finished:
                 continue
-            seconds = ward.patience_seconds
+            seconds = endpoint.patience_seconds
             if seconds <= 0:
                 return 0.0
             shortest = min(shortest, seconds)
@@ -244,9 +244,9 @@ class Master:
 
     def _end_batch(self, doorbell: Doorbell) -> None:
         """Take a turn with everything that has come; rest again after one with news of workers."""
-        if self._rest is not None:
-            self._wheel.cancel(self._rest)
-            self._rest = None
+        if self._batch is not None:
+            self._wheel.cancel(self._batch)
+            self._batch = None
             self._unanswered |= doorbell.answer()
         rung, self._unanswered = self._unanswered, set()
         if rung:
@@ -256,14 +256,16 @@ class Master:
             doorbell.let_through()
 
     def _turn(self, rung: set[int]) -> None:
-        at_work: dict[Ward, None] = {}
+        at_work: dict[GuardedEndpoint, None] = {}
         if not rung <= _ENDS:  # whoever has news rings, and who has ended is looked at by itself
-            at_work = dict.fromkeys(ward for ward in self._roster.wards if ward.look())
+            at_work = dict.fromkeys(
+                endpoint for endpoint in self._endpoints.members if endpoint.look()
+            )
         if signal.SIGCHLD in rung:
             self._reap(at_work)
-        for ward in at_work:
-            ward.work()
-        self._roster.stop_inner()
+        for endpoint in at_work:
+            endpoint.work()
+        self._endpoints.stop_inner()
         self._tolerate(_NOTIFY, self._notifier.note_change)
         self._title.note_change()
 
@@ -273,7 +275,7 @@ class Master:
             self._stop(signal.Signals(number).name)
         if not self._is_ready:
             self._stop_if_one_failed()
-            if all(ward.is_ready for ward in self._roster.wards):
+            if all(endpoint.is_ready for endpoint in self._endpoints.members):
                 self._is_ready = True
                 self._tolerate(_NOTIFY, self._notifier.tell_ready)
                 self._on_ready()
@@ -287,15 +289,15 @@ class Master:
                 self._is_replacement_wanted = False
                 self._tolerate(_SUCCEED, functools.partial(self._successor.prove, self._wheel))
             if self._successor.is_proven:
-                settle = functools.partial(self._settle_estate, doorbell)
+                settle = functools.partial(self._settle, doorbell)
                 self._tolerate(_SUCCEED, functools.partial(self._successor.replace, settle))
 
-    def _settle_estate(self, doorbell: Doorbell) -> Estate:
+    def _settle(self, doorbell: Doorbell) -> Snapshot:
         for number in doorbell.answer() - WORKER_SIGNALS:
             os.kill(os.getpid(), number)  # all are blocked: it is pending for the successor
-        heirs = self._roster.bequeath()
-        crashes = self._roster.crashes + len(self._faults)
-        return Estate(heirs, (doorbell.read_fd, doorbell.write_fd), crashes)
+        endpoints = self._endpoints.snapshot()
+        crashes = self._endpoints.crashes + len(self._faults)
+        return Snapshot(endpoints, (doorbell.read_fd, doorbell.write_fd), crashes)
 
     def _reload(self) -> None:
         """Make the services those that are wanted now; whatever is wrong, go on as before."""
@@ -304,9 +306,9 @@ class Master:
         self._tolerate(_NOTIFY, self._notifier.tell_reloading)
         try:
             wanted = self._read()
-            self._roster.forget_finished()
+            self._endpoints.forget_finished()
             assert self._open_listener is not None
-            changes = self._roster.change(wanted, self._open_listener)
+            changes = self._endpoints.change(wanted, self._open_listener)
         except SocketdError as error:
             log.emit("reload_failed", reason=str(error))
         except OSError as error:  # descriptors or memory have run out
@@ -324,34 +326,34 @@ class Master:
             )
         self._tolerate(_NOTIFY, self._notifier.tell_ready)
 
-    def _reap(self, at_work: dict[Ward, None]) -> None:
-        """Bury all children that have ended; add whoever has to do something about it."""
+    def _reap(self, at_work: dict[GuardedEndpoint, None]) -> None:
+        """Collect all children that have ended; add whoever has to do something about it."""
         room = 0
-        for child in reap(self._roster.look_at, lambda: signal.raise_signal(signal.SIGCHLD)):
+        for child in reap(self._endpoints.look_at, lambda: signal.raise_signal(signal.SIGCHLD)):
             if isinstance(child, DeadChild):
-                room += self._bury(child, at_work)
-            elif (known := self._roster.attribute(child.pid)) is not None:
-                ward, _ = known
-                ward.on_stopped(child.pid)
-        for ward in self._roster.lacking if room else ():
-            ward.find_room(room)
-            at_work[ward] = None
+                room += self._collect(child, at_work)
+            elif (known := self._endpoints.attribute(child.pid)) is not None:
+                endpoint, _ = known
+                endpoint.on_stopped(child.pid)
+        for endpoint in self._endpoints.lacking if room else ():
+            endpoint.find_room(room)
+            at_work[endpoint] = None
 
-    def _bury(self, child: DeadChild, at_work: dict[Ward, None]) -> bool:
+    def _collect(self, child: DeadChild, at_work: dict[GuardedEndpoint, None]) -> bool:
         """Tell whoever it belonged to; its process id may be another's from now on."""
         if self._successor is not None and self._successor.is_candidate(child.pid):
             self._tolerate(_SUCCEED, functools.partial(self._successor.on_exit, child))
             return False
-        known = self._roster.attribute(child.pid)
-        self._roster.forget_child(child.pid)
+        known = self._endpoints.attribute(child.pid)
+        self._endpoints.forget_child(child.pid)
         if known is None:
             return False
-        ward, whose = known
-        at_work[ward] = None
-        return ward.on_exit(child, whose)
+        endpoint, whose = known
+        at_work[endpoint] = None
+        return endpoint.on_exit(child, whose)
 
     def _stop_if_one_failed(self) -> None:
-        failures = [one.failure for one in self._roster.wards if one.failure is not None]
+        failures = [one.failure for one in self._endpoints.members if one.failure is not None]
         if failures:
             self._failure = failures[0]
             self._is_ready = True  # it never will be: do not come here again
@@ -359,13 +361,13 @@ class Master:
             self._stop("start failed")
 
     def _describe(self) -> str:
-        counts = [ward.counts for ward in self._roster.wards]
+        counts = [endpoint.counts for endpoint in self._endpoints.members]
         idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
         return f"{idle} idle, {busy} busy, {connections} connections so far"
 
     def _stop(self, reason: str) -> None:
         self._tolerate(_NOTIFY, self._notifier.tell_stopping)
-        self._roster.stop(reason)
+        self._endpoints.stop(reason)
 
 
 def _give_way() -> None:

@@ -21,21 +21,21 @@ from socketd import __version__
 from socketd.errors import describe_refusal
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel
-from socketd.master.endpoints import Heir
+from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.faults import describe
 from socketd.operations import log
 from socketd.workers import kin
 
-ESTATE_VARIABLE = "SOCKETD_ESTATE_FD"
+SNAPSHOT_VARIABLE = "SOCKETD_SNAPSHOT_FD"
 _PROOF_SECONDS = 30.0
 _MOST_COMPLAINT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Estate:
+class Snapshot:
     """All that a master leaves to its successor; `version` is that of the program it ran."""
 
-    heirs: list[Heir]
+    endpoints: list[EndpointSnapshot]
     doorbell: tuple[int, int]
     crashes: int = 0
     version: str = __version__
@@ -43,30 +43,34 @@ class Estate:
     @property
     def fds(self) -> list[int]:
         """Return the descriptors that must live through exec."""
-        listeners = [heir.listener.fd for heir in self.heirs]
-        boards = [heir.state.crew.board_fd for heir in self.heirs if heir.state is not None]
+        listeners = [endpoint.listener.fd for endpoint in self.endpoints]
+        boards = [
+            endpoint.state.processes.board_fd
+            for endpoint in self.endpoints
+            if endpoint.state is not None
+        ]
         return [fd for fd in (*listeners, *boards, *self.doorbell) if fd is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class Will:
+class NextVersion:
     """How a successor is started: the command that proves it, and the one that becomes it.
 
-    `write` puts an estate into bytes; `keep` are further descriptors that it speaks of.
+    `write` puts a snapshot into bytes; `keep` are further descriptors that it speaks of.
     """
 
     proof: tuple[str, ...]
     command: tuple[str, ...]
-    write: Callable[[Estate], bytes]
+    write: Callable[[Snapshot], bytes]
     keep: tuple[int, ...] = ()
 
 
 class Successor:
     """The next version of this program."""
 
-    def __init__(self, will: Will) -> None:
+    def __init__(self, next_version: NextVersion) -> None:
         self.is_proven = False
-        self._will = will
+        self._next = next_version
         self._pid: int | None = None
         self._complaints_fd = -1
         self._deadline: Timer | None = None
@@ -77,11 +81,11 @@ class Successor:
         if self._pid is not None:
             return
         self._wheel = wheel
-        log.emit("reexec_started", command=" ".join(self._will.command))
+        log.emit("reexec_started", command=" ".join(self._next.command))
         try:
             self._pid = self._start_proof()
         except OSError as error:
-            self._fail(f"cannot run {self._will.proof[0]!r}: {describe_refusal(error.errno or 0)}")
+            self._fail(f"cannot run {self._next.proof[0]!r}: {describe_refusal(error.errno or 0)}")
         else:
             self._deadline = wheel.add(time.monotonic() + _PROOF_SECONDS, self._lose_patience)
 
@@ -92,8 +96,8 @@ class Successor:
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             closing.callback(os.close, null)
             pid = os.posix_spawn(
-                self._will.proof[0],
-                self._will.proof,
+                self._next.proof[0],
+                self._next.proof,
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
@@ -124,23 +128,23 @@ class Successor:
             text = "; ".join(complaints.decode(errors="replace").split("\n")).strip("; ")
             self._fail(f"the new version would not start (status {child.status}): {text}")
 
-    def replace(self, settle: Callable[[], Estate]) -> None:
+    def replace(self, settle: Callable[[], Snapshot]) -> None:
         """Become the successor; return only if that cannot be, with everything as it was."""
         self.is_proven = False
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         fds: list[int] = []
         try:
-            estate = settle()
-            with open(os.memfd_create("socketd-estate", 0), "w+b") as file:
-                file.write(self._will.write(estate))
+            snapshot = settle()
+            with open(os.memfd_create("socketd-snapshot", 0), "w+b") as file:
+                file.write(self._next.write(snapshot))
                 file.flush()
-                fds += [*estate.fds, *self._will.keep]
+                fds += [*snapshot.fds, *self._next.keep]
                 for fd in fds:
                     os.set_inheritable(fd, True)
                 sys.stdout.flush()
                 sys.stderr.flush()
-                environment = {**os.environ, ESTATE_VARIABLE: str(file.fileno())}
-                os.execve(self._will.command[0], self._will.command, environment)
+                environment = {**os.environ, SNAPSHOT_VARIABLE: str(file.fileno())}
+                os.execve(self._next.command[0], self._next.command, environment)
         except OSError as error:
             self._fail(f"cannot become the new version: {describe_refusal(error.errno or 0)}")
         except Exception as error:

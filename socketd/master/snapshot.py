@@ -19,13 +19,13 @@ import msgspec
 from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
-from socketd.master.endpoint import ServiceState
-from socketd.master.endpoints import Heir
-from socketd.master.reexec import ESTATE_VARIABLE, Estate
+from socketd.master.endpoint import EndpointState
+from socketd.master.endpoints import EndpointSnapshot
+from socketd.master.reexec import SNAPSHOT_VARIABLE, Snapshot
 from socketd.operations.systemd import PassedSocket
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 
-VERSION = 7
+VERSION = 8
 _LAST_STANDARD_FD = 2
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
@@ -48,11 +48,11 @@ class _Service(msgspec.Struct):
     place: str
     address: dict[str, object]
     listener: ListenerState
-    state: ServiceState | None
+    state: EndpointState | None
     remains: tuple[int, ...]
 
 
-class _Testament(msgspec.Struct):
+class _Document(msgspec.Struct):
     """Everything."""
 
     version: int
@@ -73,49 +73,55 @@ def check_version(version: int) -> None:
         )
 
 
-def write(estate: Estate, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:
-    """Put an estate into bytes, with the sockets that a manager had passed."""
-    services = [_service_of(heir) for heir in estate.heirs]
-    testament = _Testament(
+def write(snapshot: Snapshot, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:
+    """Put a snapshot into bytes, with the sockets that a manager had passed."""
+    services = [_service_of(endpoint) for endpoint in snapshot.endpoints]
+    document = _Document(
         VERSION,
         services,
-        estate.doorbell,
-        estate.crashes,
+        snapshot.doorbell,
+        snapshot.crashes,
         passed,
         soft_nofile,
-        estate.version,
+        snapshot.version,
     )
-    return _encode(testament)
+    return _encode(document)
 
 
 def descriptor_of(text: str) -> int:
     """Return the descriptor that a variable names. Raises SystemFailureError if it names none."""
     if not _DESCRIPTOR.fullmatch(text) or int(text) <= _LAST_STANDARD_FD:
         raise SystemFailureError(
-            f"{ESTATE_VARIABLE}: {text!r} is not the number of a descriptor; unset it"
+            f"{SNAPSHOT_VARIABLE}: {text!r} is not the number of a descriptor; unset it"
         )
     return int(text)
 
 
-def read(fd: int) -> tuple[Estate, list[PassedSocket], int | None]:
+def read(fd: int) -> tuple[Snapshot, list[PassedSocket], int | None]:
     """Read what `write` has written; closes the descriptor. Raises SystemFailureError."""
-    testament, heirs = _decode(fd)
+    document, endpoints = _decode(fd)
     return (
-        Estate(heirs, testament.doorbell, testament.crashes, testament.program_version),
-        testament.passed,
-        testament.soft_nofile,
+        Snapshot(endpoints, document.doorbell, document.crashes, document.program_version),
+        document.passed,
+        document.soft_nofile,
     )
 
 
-def check_descriptors(estate: Estate, passed: list[PassedSocket]) -> None:
-    """Raise SystemFailureError if the descriptors of an estate are not what they are said to be."""
-    listeners = [heir.listener.fd for heir in estate.heirs if heir.listener.fd is not None]
-    boards = [heir.state.crew.board_fd for heir in estate.heirs if heir.state is not None]
+def check_descriptors(snapshot: Snapshot, passed: list[PassedSocket]) -> None:
+    """Raise SystemFailureError if descriptors of a snapshot are not what they are said to be."""
+    listeners = [
+        endpoint.listener.fd for endpoint in snapshot.endpoints if endpoint.listener.fd is not None
+    ]
+    boards = [
+        endpoint.state.processes.board_fd
+        for endpoint in snapshot.endpoints
+        if endpoint.state is not None
+    ]
     sockets = [*listeners, *(one.fd for one in passed)]
     kinds = (
         (sockets, stat.S_ISSOCK, "socket"),
         (boards, stat.S_ISREG, "board"),
-        (estate.doorbell, stat.S_ISFIFO, "doorbell"),
+        (snapshot.doorbell, stat.S_ISFIFO, "doorbell"),
     )
     for fds, is_right, kind in kinds:
         for fd in fds:
@@ -125,45 +131,47 @@ def check_descriptors(estate: Estate, passed: list[PassedSocket]) -> None:
                 found = False
             if not found:
                 raise SystemFailureError(
-                    f"{ESTATE_VARIABLE}: descriptor {fd}, which it names as a {kind}, is none; "
+                    f"{SNAPSHOT_VARIABLE}: descriptor {fd}, which it names as a {kind}, is none; "
                     "unset it"
                 )
 
 
-def _decode(fd: int) -> tuple[_Testament, list[Heir]]:
+def _decode(fd: int) -> tuple[_Document, list[EndpointSnapshot]]:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):  # another file might never end
             raise ValueError("it is no file in memory")
         with os.fdopen(fd, "rb") as file:
             file.seek(0)
             content = json.loads(file.read())
-        testament = msgspec.convert(content, _Testament, str_keys=True)
-        heirs = [
-            Heir(_settings_of(service), service.listener, service.state, service.remains)
-            for service in testament.services
+        document = msgspec.convert(content, _Document, str_keys=True)
+        endpoints = [
+            EndpointSnapshot(
+                _settings_of(service), service.listener, service.state, service.remains
+            )
+            for service in document.services
         ]
     except (OSError, RecursionError, ValueError) as error:  # msgspec's are ValueErrors
         raise SystemFailureError(
-            f"{ESTATE_VARIABLE}: descriptor {fd} holds nothing that another version of socketd has "
-            f"left: {error}; unset it"
+            f"{SNAPSHOT_VARIABLE}: descriptor {fd} holds nothing that another version of socketd "
+            f"has left: {error}; unset it"
         ) from error
-    return testament, heirs
+    return document, endpoints
 
 
-def _encode(testament: _Testament) -> bytes:
+def _encode(document: _Document) -> bytes:
     """Return ASCII: a path, an argument or a variable may hold bytes that are no text.
 
     Python has each of them as a lone surrogate (PEP 383), which UTF-8 has no form for and JSON has.
     """
-    return json.dumps(msgspec.to_builtins(testament, str_keys=True)).encode("ascii")
+    return json.dumps(msgspec.to_builtins(document, str_keys=True)).encode("ascii")
 
 
-def _service_of(heir: Heir) -> _Service:
-    address = heir.settings.address
-    settings = {name: getattr(heir.settings, name) for name in _Settings.__struct_fields__}
+def _service_of(endpoint: EndpointSnapshot) -> _Service:
+    address = endpoint.settings.address
+    settings = {name: getattr(endpoint.settings, name) for name in _Settings.__struct_fields__}
     fields = dataclasses.asdict(address)
     place = type(address).__name__
-    return _Service(settings, place, fields, heir.listener, heir.state, heir.remains)
+    return _Service(settings, place, fields, endpoint.listener, endpoint.state, endpoint.remains)
 
 
 def _settings_of(service: _Service) -> ServiceSettings:

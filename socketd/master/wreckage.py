@@ -17,7 +17,7 @@ from socketd.master.remains import Remains
 from socketd.operations import log
 from socketd.pool import PoolSettings
 from socketd.workers.children import Child, Family
-from socketd.workers.processes import Crew
+from socketd.workers.processes import Processes
 
 
 class Wreckage:
@@ -62,15 +62,19 @@ class Wreckage:
             return False
         return True
 
-    def clear_away(self, crew: Crew, pool: PoolSettings, *, is_stopping: bool) -> None:
+    def clear_away(self, processes: Processes, pool: PoolSettings, *, is_stopping: bool) -> None:
         """End what can be ended of the processes of a service, and keep the rest in mind."""
-        is_asked = self.step(crew.leave_word) & self.step(crew.dismiss_spawners)
+        is_asked = self.step(processes.leave_word) & self.step(processes.dismiss_spawners)
         self.step(
             lambda: self._keep(
-                crew.family, crew.board.fd, pool, is_asked=is_asked, is_stopping=is_stopping
+                processes.family,
+                processes.board.fd,
+                pool,
+                is_asked=is_asked,
+                is_stopping=is_stopping,
             )
         )
-        self.step(crew.board.close)
+        self.step(processes.board.close)
 
     def take_over(self, family: Family, pids: Iterable[int], pool: PoolSettings) -> None:
         """Keep those in mind who were left when another process was in our place."""

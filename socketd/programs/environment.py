@@ -40,7 +40,7 @@ _OURS = frozenset(
         "LISTEN_PID",
         "MAINPID",
         "NOTIFY_SOCKET",
-        "SOCKETD_ESTATE_FD",
+        "SOCKETD_SNAPSHOT_FD",
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
     }

@@ -46,7 +46,7 @@ class Children:
         """Return how many are known."""
         return len(self._children)
 
-    def found_family(self) -> "Family":
+    def add_family(self) -> "Family":
         """Return a new family, which has nobody yet."""
         return Family(self._children, self._sessions, self.lacking)
 

@@ -19,7 +19,7 @@ from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.pool.messages import Event, SpawnFailed, WorkerAccepted, WorkerExited, WorkerStarted
 from socketd.workers.board import Record, SlotState
-from socketd.workers.processes import Crew
+from socketd.workers.processes import Processes
 from socketd.workers.records import describe_fault, is_of_shortage, peer_of
 
 _SWEEP_SECONDS = 1.0
@@ -35,7 +35,7 @@ class Claims:
         self,
         service: str,
         listener: str,
-        crew: Crew,
+        processes: Processes,
         events: deque[Event],
         wheel: Timers,
         clock: Callable[[], float],
@@ -43,9 +43,9 @@ class Claims:
     ) -> None:
         self._service = service
         self._listener = listener
-        self._crew = crew
-        self._board = crew.board
-        self._ledger = crew.ledger
+        self._crew = processes
+        self._board = processes.board
+        self._ledger = processes.ledger
         self._events = events
         self._wheel = wheel
         self._clock = clock

@@ -32,8 +32,8 @@ from socketd.workers.templates import NativeSpawner
 
 
 @dataclass(frozen=True, slots=True)
-class CrewState:
-    """What a crew must be told to go on where another has stopped.
+class ProcessesState:
+    """What is needed to go on where another process has stopped.
 
     `templates` are the process ids of spawners, of this generation or older, that the successor
     cannot talk to; they end when they have made what they had been asked for. `sessions` are theirs
@@ -51,7 +51,7 @@ class CrewState:
     slots: dict[int, Slot] = field(default_factory=dict)
 
 
-class Crew:
+class Processes:
     """The processes of one service, from the first to the last."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Crew:
         doorbell_fd: int,
         wheel: Timers,
         family: Family,
-        state: CrewState | None = None,
+        state: ProcessesState | None = None,
     ) -> None:
         self.service = service
         self.family = family
@@ -258,12 +258,12 @@ class Crew:
         """Send SIGKILL to the process groups of workers."""
         self._signal(workers, signal.SIGKILL)
 
-    def state(self) -> CrewState:
+    def state(self) -> ProcessesState:
         """Return all that a successor wants to know; it takes over when nobody is left here."""
         self.ask_for_unborn()
         for spawner in self._spawners:
             spawner.give_up_coming()
-        return CrewState(
+        return ProcessesState(
             self._generation,
             self.board.fd,
             self.board.watched,

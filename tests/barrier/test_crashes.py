@@ -25,7 +25,7 @@ VARIANTS = {
 }
 # So that a test which has come to try nothing is noticed.
 _AT_LEAST = {
-    "": ("Service.look", "Service.state", "Crew.on_stopped", "Board.find", "Pool.handle"),
+    "": ("Endpoint.look", "Endpoint.state", "Processes.on_stopped", "Board.find", "Pool.handle"),
     "PythonSpawner.": ("spawn",),
     "NativeSpawner.": ("on_exit", "spawn"),
     "Hold.": ("look",),
@@ -85,7 +85,12 @@ def test_crash_at_the_start_is_a_failed_start(start_pair: Start) -> None:
     pair = start_pair(fault="nothing 1 RuntimeError")
     pair.wait_ready()
     called = pair.take_calls()
-    assert {"Service.start", "Crew.make_spawner", "NativeSpawner.spawn", "Board.claim"} <= called
+    assert {
+        "Endpoint.start",
+        "Processes.make_spawner",
+        "NativeSpawner.spawn",
+        "Board.claim",
+    } <= called
 
     def start(method: str) -> None:
         failing = start_pair(fault=f"{method} 1 RuntimeError")
@@ -113,7 +118,7 @@ def test_crash_at_the_stop_stops_it_all_the_same(start_pair: Start) -> None:
     pair.take_calls()
     assert pair.server.stop() == 0
     called = pair.take_calls()
-    assert {"Service.stop", "Listener.refuse_new", "Crew.retire", "Board.close"} <= called
+    assert {"Endpoint.stop", "Listener.refuse_new", "Processes.retire", "Board.close"} <= called
 
     def stop(method: str) -> None:
         failing = start_pair()
@@ -143,7 +148,7 @@ def test_busy_outlive_a_crash_and_idle_do_not(start_pair: Start) -> None:
         idle = wait_for(
             lambda: [pid for pid in pair.idle if not _is_program(pid)], "another waits"
         )[0]
-        pair.arm("Service.look")
+        pair.arm("Endpoint.look")
         be_asked(pair)
         pair.server.wait_event("service_crashed")
         wait_for(lambda: not Path(f"/proc/{idle}").exists(), "the idle worker is gone")
@@ -161,7 +166,7 @@ def test_stop_ends_whoever_is_left_of_a_crash(start_pair: Start) -> None:
     with connect(pair.broken) as connection:
         connection.sendall(b"one")
         assert connection.recv(3) == b"one"
-        pair.arm("Service.look")
+        pair.arm("Endpoint.look")
         be_asked(pair)
         crashed = pair.server.wait_event("service_crashed")
         pair.server.wait_event(
@@ -180,7 +185,7 @@ def test_crash_is_passed_on_to_the_next_version(start_pair: Start) -> None:
     with connect(pair.broken) as connection:
         connection.sendall(b"one")
         assert connection.recv(3) == b"one"
-        pair.arm("Service.state")
+        pair.arm("Endpoint.state")
         replace(pair)
         pair.wait_answer()
         connection.shutdown(1)
@@ -193,7 +198,7 @@ def test_crash_is_passed_on_to_the_next_version(start_pair: Start) -> None:
 def test_crash_while_a_reload_is_prepared_fails_the_reload(start_pair: Start) -> None:
     """What crashes before anything was changed undoes the reload, and comes back as it was."""
     pair = start_pair()
-    pair.arm("Crew.make_spawner")
+    pair.arm("Processes.make_spawner")
     reload(pair)
     pair.wait_answer()
     reload(pair)
@@ -210,7 +215,7 @@ def test_crashes_leak_no_descriptor(start_pair: Start) -> None:
 
     def crash() -> None:
         before = pair.faults
-        pair.arm("Service.look")
+        pair.arm("Endpoint.look")
         be_asked(pair)
         wait_for(lambda: pair.faults > before, "a crash")
         reload(pair)
@@ -273,7 +278,7 @@ def test_only_service_comes_back_too(start_socket: Callable[[], Server], tmp_pat
     """`socket`, which has one service, does not end because that crashes."""
     server = start_socket()
     assert exchange(server.place, b"before") == b"before"
-    (tmp_path / "fault").write_text("Service.look 1 RuntimeError")
+    (tmp_path / "fault").write_text("Endpoint.look 1 RuntimeError")
     assert exchange(server.place, b"meanwhile") == b"meanwhile"
     server.wait_event("service_crashed")
     assert exchange(server.place, b"after") == b"after"

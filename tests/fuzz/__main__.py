@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 FOUND = ROOT / ".fuzz"
 NATIVE = {path.stem: path for path in sorted((ROOT / "native" / "fuzz").glob("*.c"))}
-MODULES = ("fuzz.test_texts", "fuzz.test_configuration", "unit.test_estate")
+MODULES = ("fuzz.test_texts", "fuzz.test_configuration", "unit.test_snapshot")
 LONGEST_INPUT = 4096
 ONE = "--one"
 

@@ -16,23 +16,23 @@ from typing import Any
 
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.listeners import Listener
-from socketd.master.endpoint import Service
-from socketd.master.ward import Ward
+from socketd.master.endpoint import Endpoint
+from socketd.master.guarded import GuardedEndpoint
 from socketd.operations.title import Title
 from socketd.pool import Pool, TimeLimit
 from socketd.pool.template_life import TemplateLife
 from socketd.workers.board import Board
 from socketd.workers.holding import Hold
 from socketd.workers.launch import Template
-from socketd.workers.processes import Crew
+from socketd.workers.processes import Processes
 from socketd.workers.python_worker import PythonSpawner
 from socketd.workers.templates import NativeSpawner
 
 SERVICE_VARIABLE = "SOCKETD_TEST_SERVICE"
 SERVICE = os.environ.get(SERVICE_VARIABLE, "broken")
 CLASSES = (
-    Service, Crew, NativeSpawner, PythonSpawner, Board, Listener, Pool, TimeLimit, TemplateLife,
-    Hold, Template
+    Endpoint, Processes, NativeSpawner, PythonSpawner, Board, Listener, Pool, TimeLimit,
+    TemplateLife, Hold, Template
 )  # fmt: skip
 # Of the master itself, whoever it is for; also what no name of its own can be called by.
 MASTERS = {Doorbell: ("answer",), Title: ("_renew",)}
@@ -73,25 +73,25 @@ class Injector:
         for master, names in MASTERS.items():
             for name in names:
                 setattr(master, name, self._wrap(f"{master.__name__}.{name}", vars(master)[name]))
-        found = Crew.__init__
+        found = Processes.__init__
 
         @functools.wraps(found)
-        def note(crew: Crew, service: str, *arguments: Any) -> None:  # noqa: ANN401  whatever it takes
+        def note(processes: Processes, service: str, *arguments: Any) -> None:  # noqa: ANN401  whatever it takes
             with self._on_behalf(is_ours=service == SERVICE):
-                found(crew, service, *arguments)
+                found(processes, service, *arguments)
             if service == SERVICE:
-                self._boards.add(id(crew.board))
+                self._boards.add(id(processes.board))
 
-        Crew.__init__ = note  # type: ignore[method-assign, assignment]  # the purpose
+        Processes.__init__ = note  # type: ignore[method-assign, assignment]  # the purpose
 
-        run = Ward._run  # noqa: SLF001  where timers come in
+        run = GuardedEndpoint._run  # noqa: SLF001  where timers come in
 
         @functools.wraps(run)
-        def run_for(ward: Ward, action: Callable[[], None]) -> None:
-            with self._on_behalf(is_ours=ward.settings.name == SERVICE):
-                run(ward, action)
+        def run_for(endpoint: GuardedEndpoint, action: Callable[[], None]) -> None:
+            with self._on_behalf(is_ours=endpoint.settings.name == SERVICE):
+                run(endpoint, action)
 
-        Ward._run = run_for  # type: ignore[method-assign, assignment]  # noqa: SLF001  the same
+        GuardedEndpoint._run = run_for  # type: ignore[method-assign, assignment]  # noqa: SLF001  the same
 
     def _wrap(self, full: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -119,9 +119,9 @@ class Injector:
     def _is_ours(self, one: object) -> bool:
         if isinstance(one, tuple(MASTERS)):
             return True
-        if isinstance(one, Service):
+        if isinstance(one, Endpoint):
             return one.settings.name == SERVICE
-        if isinstance(one, Crew):
+        if isinstance(one, Processes):
             return one.service == SERVICE
         if isinstance(one, NativeSpawner):
             return one._service == SERVICE  # noqa: SLF001  nobody else knows

@@ -63,7 +63,7 @@ class Workers:
             generation=1,
         )
         try:
-            self.ledger = Ledger(self.board, Children().found_family())
+            self.ledger = Ledger(self.board, Children().add_family())
             if kind == "python":
                 self.spawner = PythonSpawner(plan, self.ledger)
             else:

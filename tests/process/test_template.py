@@ -220,7 +220,7 @@ class Master:
             os.getpid(),
             generation=1,
         )
-        self.ledger = Ledger(self.board, Children().found_family())
+        self.ledger = Ledger(self.board, Children().add_family())
         self.spawner = NativeSpawner(
             plan,
             self.ledger,
@@ -258,9 +258,9 @@ class Master:
         """Kill the template, and tell the spawner."""
         [pid] = templates(os.getpid())
         os.kill(pid, signal.SIGKILL)
-        self.wait_buried()
+        self.wait_collected()
 
-    def wait_buried(self) -> None:
+    def wait_collected(self) -> None:
         """Collect children until the spawner has no process of its own."""
 
         def is_gone() -> bool:
@@ -269,7 +269,7 @@ class Master:
                 self.spawner.on_exit(child)
             return self.spawner.is_gone
 
-        wait_for(is_gone, "the template is buried")
+        wait_for(is_gone, "the template is collected")
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass on our own clock, and fire what is due."""
@@ -364,7 +364,7 @@ def test_stop_lets_the_template_finish_what_it_was_given(master: Master) -> None
     master.ask(*range(CAPACITY))
 
     master.spawner.close()
-    master.wait_buried()
+    master.wait_collected()
 
     master.wait_idle(*range(CAPACITY))
 

@@ -84,7 +84,7 @@ def test_version_that_would_not_start_is_not_put_in_our_place(supervise: Supervi
     supervisor.server.is_quiet = False
 
 
-def test_estate_of_another_format_is_refused_by_the_proof(tmp_path: Path) -> None:
+def test_snapshot_of_another_format_is_refused_by_the_proof(tmp_path: Path) -> None:
     """A version that cannot read what the running one writes says so before it is too late."""
     file = tmp_path / "services.toml"
     file.write_text(echo())

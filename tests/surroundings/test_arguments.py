@@ -114,7 +114,7 @@ def test_path_that_is_too_long_is_found_by_a_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["NOTIFY_SOCKET", "LISTEN_PID", "JOURNAL_STREAM", "SOCKETD_ESTATE_FD", "WATCHDOG_USEC"],
+    ["NOTIFY_SOCKET", "LISTEN_PID", "JOURNAL_STREAM", "SOCKETD_SNAPSHOT_FD", "WATCHDOG_USEC"],
 )
 @pytest.mark.parametrize("command", ["socket", "socketd"])
 def test_empty_variable_counts_as_unset(
@@ -140,13 +140,13 @@ def test_empty_pid_of_a_manager_leaves_the_port_missing() -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "99999999999999999999", "0", "77"])
-def test_estate_of_nobody_is_one_line(services: Path, value: str) -> None:
+def test_snapshot_of_nobody_is_one_line(services: Path, value: str) -> None:
     """The variable is for the next version of ourselves; nobody else has anything to leave."""
-    outcome = attempt("socketd", "run", str(services), environment={"SOCKETD_ESTATE_FD": value})
+    outcome = attempt("socketd", "run", str(services), environment={"SOCKETD_SNAPSHOT_FD": value})
 
     assert outcome.status == 71
     assert is_one_line(outcome.stderr, "socketd")
-    assert "SOCKETD_ESTATE_FD" in outcome.stderr
+    assert "SOCKETD_SNAPSHOT_FD" in outcome.stderr
 
 
 @pytest.mark.parametrize("fd", [0, 1, 7])

@@ -16,7 +16,7 @@ Start = Callable[..., int]
 def test_each_child_is_found_with_its_family() -> None:
     """Two services have a worker and a template each; a slot alone says nothing."""
     children = Children()
-    one, other = children.found_family(), children.found_family()
+    one, other = children.add_family(), children.add_family()
 
     one.note_template(10)
     other.note_template(20)
@@ -35,7 +35,7 @@ def test_each_child_is_found_with_its_family() -> None:
 def test_process_id_of_somebody_else_is_not_believed() -> None:
     """Neither that of a template, nor of another service, nor of another slot."""
     children = Children()
-    one, other = children.found_family(), children.found_family()
+    one, other = children.add_family(), children.add_family()
     other.note_template(20)
     other.note_worker(21, 0)
     one.note_worker(11, 0)
@@ -53,7 +53,7 @@ def test_process_id_of_somebody_else_is_not_believed() -> None:
 def test_forgotten_process_id_is_free_for_the_next() -> None:
     """The kernel gives the number of a collected child to whoever comes."""
     children = Children()
-    one, other = children.found_family(), children.found_family()
+    one, other = children.add_family(), children.add_family()
     one.note_worker(11, 0)
 
     assert children.forget(11) == Child(one, 0)
@@ -66,7 +66,7 @@ def test_forgotten_process_id_is_free_for_the_next() -> None:
 def test_families_that_lack_a_child_are_few() -> None:
     """Those alone are asked when room is made, and stay until they have been."""
     children = Children()
-    one, _ = children.found_family(), children.found_family()
+    one, _ = children.add_family(), children.add_family()
     one.lack()
     one.lack()
 
@@ -79,7 +79,7 @@ def test_families_that_lack_a_child_are_few() -> None:
 def test_family_is_restored_as_it_was() -> None:
     """What a re-exec passes on."""
     children = Children()
-    family = children.found_family()
+    family = children.add_family()
 
     family.restore({11: 0, 12: 1}, (10,), (9, 10))
 
@@ -137,7 +137,7 @@ def pair() -> Iterator[tuple[int, int]]:
 def test_claim_is_believed_of_a_child_that_has_come_of_a_template(pair: tuple[int, int]) -> None:
     """Its session says so, and it is noted."""
     template, worker = pair
-    family = Children().found_family()
+    family = Children().add_family()
     family.note_template(template)
 
     assert family.believe_worker(worker, 3)
@@ -150,7 +150,7 @@ def test_claim_of_a_child_of_another_service_is_not_believed(pair: tuple[int, in
     """Nor that of a template, whosesoever it is; not even where all run as the same user."""
     template, worker = pair
     children = Children()
-    one, other = children.found_family(), children.found_family()
+    one, other = children.add_family(), children.add_family()
     other.note_template(template)
     one.uids.add(os.getuid())
 
@@ -164,7 +164,7 @@ def test_claim_of_a_child_of_another_service_is_not_believed(pair: tuple[int, in
 def test_claim_of_a_slot_that_is_taken_is_not_believed(pair: tuple[int, int]) -> None:
     """Who has been noted stays who it is."""
     template, worker = pair
-    family = Children().found_family()
+    family = Children().add_family()
     family.note_template(template)
     family.note_worker(4711, 3)
 
@@ -175,7 +175,7 @@ def test_claim_of_a_slot_that_is_taken_is_not_believed(pair: tuple[int, int]) ->
 @pytest.mark.parametrize("pid", [-(2**31), -1, 0, 1, 2**31 - 1])
 def test_claim_of_nobody_is_not_believed(pid: int) -> None:
     """Whoever the service runs as."""
-    family = Children().found_family()
+    family = Children().add_family()
     family.uids.add(os.getuid())
 
     assert not family.believe_worker(pid, 0)
@@ -183,7 +183,7 @@ def test_claim_of_nobody_is_not_believed(pid: int) -> None:
 
 def test_claim_of_a_child_in_our_own_session_is_not_believed(start: Start) -> None:
     """It was started for something else: a proof of the next version, a look into memory."""
-    family = Children().found_family()
+    family = Children().add_family()
     family.uids.add(os.getuid())
 
     assert not family.believe_worker(start(), 0)
@@ -192,7 +192,7 @@ def test_claim_of_a_child_in_our_own_session_is_not_believed(start: Start) -> No
 def test_program_that_has_made_a_session_is_believed_by_its_user(start: Start) -> None:
     """Of the service's user, or of ours, who may signal us anyhow; of nobody else."""
     pid = start(in_session=True)
-    stranger, own = Children().found_family(), Children().found_family()
+    stranger, own = Children().add_family(), Children().add_family()
     stranger.uids.add(os.getuid() + 1)
     own.uids.add(os.getuid())
 
@@ -203,7 +203,7 @@ def test_program_that_has_made_a_session_is_believed_by_its_user(start: Start) -
 def test_session_belongs_to_whoever_has_had_its_number_last() -> None:
     """A number is free again only when nobody is left in the session."""
     children = Children()
-    one, other = children.found_family(), children.found_family()
+    one, other = children.add_family(), children.add_family()
     one.note_template(10)
     children.forget(10)
     other.note_template(10)
@@ -213,7 +213,7 @@ def test_session_belongs_to_whoever_has_had_its_number_last() -> None:
 
 def test_sessions_of_a_family_have_a_bound_and_an_end() -> None:
     """The oldest go, and all with the service."""
-    family = Children().found_family()
+    family = Children().add_family()
     for pid in range(1000, 2000):
         family.note_template(pid)
 
@@ -226,7 +226,7 @@ def test_sessions_of_a_family_have_a_bound_and_an_end() -> None:
 def test_family_that_is_dissolved_leaves_nobody() -> None:
     """Its workers are forgotten, those of others are not."""
     children = Children()
-    gone, staying = children.found_family(), children.found_family()
+    gone, staying = children.add_family(), children.add_family()
     gone.note_worker(17, 0)
     staying.note_worker(19, 0)
     children.dissolve(gone)

@@ -162,7 +162,7 @@ def test_who_may_write_may_not_read(doorbell: Doorbell) -> None:
     assert done.stdout == "tried\n"
 
 
-def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
+def test_held_back_signal_wakes_nobody(doorbell: Doorbell) -> None:
     """What is held back merges and is told to whoever asks; the other signals wake as ever."""
     doorbell.hold_back(_DEFERRABLE)
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_muffled_signal_wakes_nobody(doorbell: Doorbell) -> None:
     assert doorbell.answer() == {signal.SIGUSR1}
 
 
-def test_others_than_the_muffled_wake(doorbell: Doorbell) -> None:
+def test_others_than_those_held_back_wake(doorbell: Doorbell) -> None:
     """What is held back is exactly what was said last."""
     doorbell.hold_back(frozenset({signal.SIGUSR1}))
     doorbell.hold_back(frozenset({signal.SIGUSR2}))
@@ -188,7 +188,7 @@ def test_others_than_the_muffled_wake(doorbell: Doorbell) -> None:
     assert doorbell.answer() == {signal.SIGUSR1, signal.SIGUSR2}
 
 
-def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
+def test_released_signal_wakes_again(doorbell: Doorbell) -> None:
     """What was held back wakes as soon as it is let through, and so does what comes later."""
     doorbell.hold_back(_DEFERRABLE)
     signal.raise_signal(signal.SIGUSR2)
@@ -201,8 +201,8 @@ def test_unmuffled_signal_wakes_again(doorbell: Doorbell) -> None:
         signal.raise_signal(signal.SIGUSR2)
 
 
-def test_muffling_twice_is_muffling_once(doorbell: Doorbell) -> None:
-    """One unmuffling is enough, and one too many is harmless."""
+def test_holding_back_twice_is_holding_back_once(doorbell: Doorbell) -> None:
+    """One release is enough, and one too many is harmless."""
     doorbell.hold_back(_DEFERRABLE)
     doorbell.hold_back(_DEFERRABLE)
     doorbell.let_through()
@@ -214,7 +214,7 @@ def test_muffling_twice_is_muffling_once(doorbell: Doorbell) -> None:
 
 
 def test_hanging_up_leaves_no_signal_blocked() -> None:
-    """A doorbell that ends muffled leaves the mask as it found it, and no signal for later."""
+    """A doorbell that ends while it holds signals back leaves the mask as it was, and no signal."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with Doorbell(_SIGNALS) as doorbell:
         doorbell.hold_back(_DEFERRABLE)

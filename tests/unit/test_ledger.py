@@ -27,7 +27,7 @@ class Clock:
 def ledger() -> Iterator[Ledger]:
     """Lend a ledger with nothing claimed."""
     board = Board(CAPACITY)
-    yield Ledger(board, Children().found_family(), Clock())
+    yield Ledger(board, Children().add_family(), Clock())
     board.close()
 
 

@@ -37,7 +37,7 @@ def test_nobody_but_children_is_kept(children: list[int]) -> None:
     for slot, pid in enumerate(claims):
         board.set_pid(slot, pid)
     everybody = Children()
-    family = everybody.found_family()
+    family = everybody.add_family()
     family.uids.add(os.getuid())
     family.note_worker(children[0], 0)
     family.note_worker(1, 1)
@@ -52,8 +52,8 @@ def test_child_of_another_service_is_left_to_it(children: list[int]) -> None:
     board = Board(MOST_WORKERS)
     board.set_pid(0, children[0])
     everybody = Children()
-    everybody.found_family().note_worker(children[0], 0)
-    remains = Remains("echo", everybody.found_family(), board.fd, POOL, Wheel(time.monotonic()))
+    everybody.add_family().note_worker(children[0], 0)
+    remains = Remains("echo", everybody.add_family(), board.fd, POOL, Wheel(time.monotonic()))
     board.close()
 
     assert remains.is_gone
@@ -62,7 +62,7 @@ def test_child_of_another_service_is_left_to_it(children: list[int]) -> None:
 def test_stop_has_the_steps_of_any_other(children: list[int]) -> None:
     """First nothing but time, then SIGTERM; whoever is collected is forgotten."""
     wheel = Wheel(0.0)
-    family = Children().found_family()
+    family = Children().add_family()
     for slot, pid in enumerate(children):
         family.note_worker(pid, slot)
     remains = Remains("echo", family, -1, POOL, wheel, clock=lambda: 0.0)
@@ -81,7 +81,7 @@ def test_stop_has_the_steps_of_any_other(children: list[int]) -> None:
 
 def test_second_stop_does_not_wait(children: list[int]) -> None:
     """A stop in more haste is SIGTERM at once."""
-    family = Children().found_family()
+    family = Children().add_family()
     family.note_worker(children[0], 0)
     remains = Remains("echo", family, -1, POOL, Wheel(0.0), clock=lambda: 0.0)
     remains.stop()
@@ -93,7 +93,7 @@ def test_second_stop_does_not_wait(children: list[int]) -> None:
 def test_time_limit_holds_for_those_who_are_left(children: list[int]) -> None:
     """A connection that was there at the crash has no more time than any other."""
     wheel = Wheel(0.0)
-    family = Children().found_family()
+    family = Children().add_family()
     family.note_worker(children[0], 0)
     pool = PoolSettings(1, 2, Strategy.EAGER, 30.0, 30.0, limit_seconds=5.0)
     remains = Remains("echo", family, -1, pool, wheel, clock=lambda: 0.0)

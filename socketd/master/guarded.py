@@ -1,12 +1,12 @@
-"""One listener for good: the service on it, and the next one should that crash.
+"""One listener for good: the endpoint on it, and the next one should that crash.
 
-Owns the barrier: all that the master does for one service happens in here, and an exception that
-nobody has foreseen goes no further. Must not know other services, the loop, nor what a service
+Owns the barrier: all that the master does for one endpoint happens in here, and an exception that
+nobody has foreseen goes no further. Must not know other endpoints, the loop, nor what an endpoint
 does.
 
-A service that has crashed is put away: its timers are cancelled, its template ends, workers that
+An endpoint that has crashed is put away: its timers are cancelled, its template ends, workers that
 wait are asked to leave, and the busy finish; see wreckage.py. The listener stays bound, clients
-wait in its queue, and a fresh service begins on it after a delay that grows. One that has never
+wait in its queue, and a fresh endpoint begins on it after a delay that grows. One that has never
 been ready when the server starts is a failed start instead.
 """
 
@@ -23,28 +23,28 @@ from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
 from socketd.master.barrier import Barrier, bug_of, report_crash, report_refusal
-from socketd.master.endpoint import Service, ServiceState
+from socketd.master.endpoint import Endpoint, EndpointState
 from socketd.master.wreckage import Wreckage
 from socketd.pool.backoff import BackOff
 from socketd.workers.children import Child, Family
-from socketd.workers.processes import Crew
+from socketd.workers.processes import Processes
 from socketd.workers.spawner import Spawner
 
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What all services of a master share."""
+class Shared:
+    """What all endpoints of a master share."""
 
     wheel: Wheel
     doorbell_fd: int
-    found_family: "Callable[[Ward], Family]"
+    add_family: "Callable[[GuardedEndpoint], Family]"
     forget_family: Callable[[Family], None]
 
 
-class Ward:
-    """The services on one listener, one at a time.
+class GuardedEndpoint:
+    """The endpoints on one listener, one at a time.
 
     Nothing in here raises anything but SocketdError, and that only where it says so. One that
     `is_first` has failed if it crashes before it was ever ready, and `failure` says so; any other
@@ -55,7 +55,7 @@ class Ward:
         self,
         settings: ServiceSettings,
         listener: Listener,
-        ground: Ground,
+        shared: Shared,
         *,
         is_first: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -63,15 +63,15 @@ class Ward:
         self.settings = settings
         self.listener = listener
         self.crashes = 0
-        self._ground = ground
+        self._shared = shared
         self._is_first = is_first
         self._clock = clock
-        self._service: Service | None = None
+        self._endpoint: Endpoint | None = None
         self._barrier = Barrier(self._put_away)
-        self._timers = OwnTimers(ground.wheel, self._run)
+        self._timers = OwnTimers(shared.wheel, self._run)
         self._back_off = BackOff(seed=os.getpid())
         self._restart: Timer | None = None
-        self._wreckage = Wreckage(settings.name, ground.wheel, ground.forget_family)
+        self._wreckage = Wreckage(settings.name, shared.wheel, shared.forget_family)
         self._was_ready = False
         self._failure: SocketdError | None = None
         self._stop_reason = ""
@@ -80,123 +80,123 @@ class Ward:
     @property
     def is_ready(self) -> bool:
         """Tell whether the first workers have come up once, whatever was after that."""
-        return self._was_ready or (self._service is not None and self._service.is_ready)
+        return self._was_ready or (self._endpoint is not None and self._endpoint.is_ready)
 
     @property
     def is_finished(self) -> bool:
         """Tell whether it is over: nobody works any more, or ever will."""
         if self._restart is not None or not self._wreckage.is_gone:
             return False
-        return self._service is None or self._service.is_finished
+        return self._endpoint is None or self._endpoint.is_finished
 
     @property
     def is_stopping(self) -> bool:
         """Tell whether it is on its way to its end."""
-        if self._service is None:
+        if self._endpoint is None:
             return bool(self._stop_reason) or self._restart is None
-        return self._ask(lambda service: service.is_stopping, otherwise=False)
+        return self._ask(lambda endpoint: endpoint.is_stopping, otherwise=False)
 
     @property
     def failure(self) -> SocketdError | None:
         """Tell why it cannot come up for the first time, None as long as it may."""
-        if self._failure is None and self._service is not None and self._service.failure:
-            return SystemFailureError(f"cannot start workers: {self._service.failure}")
+        if self._failure is None and self._endpoint is not None and self._endpoint.failure:
+            return SystemFailureError(f"cannot start workers: {self._endpoint.failure}")
         return self._failure
 
     @property
     def patience_seconds(self) -> float:
-        """Return for how long news of workers may wait; see Service."""
-        return self._ask(lambda service: service.patience_seconds, otherwise=0.0)
+        """Return for how long news of workers may wait; see Endpoint."""
+        return self._ask(lambda endpoint: endpoint.patience_seconds, otherwise=0.0)
 
     @property
     def is_patient_with_ends(self) -> bool:
-        """Tell whether the ends of workers may wait; see Service, which keeps it as a value."""
-        return self._service is None or self._service.is_patient_with_ends
+        """Tell whether the ends of workers may wait; see Endpoint, which keeps it as a value."""
+        return self._endpoint is None or self._endpoint.is_patient_with_ends
 
     @property
     def counts(self) -> tuple[int, int, int]:
         """Return the workers that wait, those at work, and the connections since the start."""
-        idle, busy, connections = self._ask(lambda service: service.counts, otherwise=(0, 0, 0))
+        idle, busy, connections = self._ask(lambda endpoint: endpoint.counts, otherwise=(0, 0, 0))
         return idle, busy + self._wreckage.workers, self._former_connections + connections
 
-    def found(self) -> None:
+    def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""
         with self._telling(), self._naming():
-            self._service = self._make_service()
+            self._endpoint = self._make_endpoint()
 
     def prepare(self, settings: ServiceSettings) -> Spawner | None:
         """Make a spawner for `begin` or `reload`; there is none while the service is put away.
 
         Raises SocketdError, BugError for a crash.
         """
-        service = self._service
-        if service is None:
+        endpoint = self._endpoint
+        if endpoint is None:
             return None
         with self._telling(), self._naming():
-            generation = service.next_generation if service.has_begun else 0
-            return service.crew.make_spawner(settings, self.listener, generation)
+            generation = endpoint.next_generation if endpoint.has_begun else 0
+            return endpoint.processes.make_spawner(settings, self.listener, generation)
 
     def discard(self, spawner: Spawner | None) -> None:
         """Take back what `prepare` has made."""
         if spawner is None:
             return
         with self._barrier:
-            if self._service is None:
+            if self._endpoint is None:
                 spawner.close()
             else:
-                self._service.crew.discard(spawner)
+                self._endpoint.processes.discard(spawner)
 
     def abandon(self) -> None:
-        """Take back `found`: nothing was started."""
+        """Take back `create`: nothing was started."""
         self._disarm()
-        service, self._service = self._service, None
-        if service is not None:
-            self._wreckage.step(service.crew.close)
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self._wreckage.step(endpoint.processes.close)
 
     def begin(self, spawner: Spawner | None) -> None:
         """Bring up the first workers."""
         if spawner is not None:
-            self._do(lambda service: service.start(spawner))
+            self._do(lambda endpoint: endpoint.start(spawner))
 
     def reload(self, settings: ServiceSettings, spawner: Spawner | None) -> None:
         """Have a new generation of workers made; one that is put away begins at once."""
         self.settings = settings
         self._back_off = BackOff(seed=os.getpid())
-        service = self._service
+        endpoint = self._endpoint
         with self._barrier:
-            if service is not None and spawner is not None:
-                service.reload(settings, spawner)
-        if service is None and self._restart is not None:
+            if endpoint is not None and spawner is not None:
+                endpoint.reload(settings, spawner)
+        if endpoint is None and self._restart is not None:
             self._disarm()
             self._begin_again()
 
-    def resume(self, state: ServiceState | None, remains: tuple[int, ...]) -> None:
-        """Go on where the ward of another process has stopped; only for a new one."""
+    def resume(self, state: EndpointState | None, remains: tuple[int, ...]) -> None:
+        """Go on where that of another process has stopped; only for a new one."""
         self._was_ready = True
         if remains:
-            family = self._ground.found_family(self)
+            family = self._shared.add_family(self)
             self._wreckage.take_over(family, remains, self.settings.pool)
         if state is not None:
             self._stop_reason = state.stop_reason
             with self._barrier:
-                service = self._service = self._make_service(state)
-                service.resume(state)
+                endpoint = self._endpoint = self._make_endpoint(state)
+                endpoint.resume(state)
 
     def renew(self) -> None:
         """Have new workers made after `resume`: those of the other process serve until then."""
-        service = self._service
-        if service is not None:
+        endpoint = self._endpoint
+        if endpoint is not None:
             with self._barrier:
-                if service.is_listening:
-                    self._renew(service)
+                if endpoint.is_listening:
+                    self._renew(endpoint)
         elif not self._is_bound:
             self._wreckage.stop()
         elif self._restart is None:
             self._begin_again()
 
-    def state(self) -> tuple[ServiceState | None, tuple[int, ...]]:
+    def state(self) -> tuple[EndpointState | None, tuple[int, ...]]:
         """Return what `resume` wants to know; there is no state of one that is put away."""
-        state = self._ask(lambda service: service.state(), otherwise=None)
+        state = self._ask(lambda endpoint: endpoint.state(), otherwise=None)
         return state, self._wreckage.pids
 
     def look(self) -> bool:
@@ -205,72 +205,72 @@ class Ward:
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""
-        self._do(lambda service: service.work())
+        self._do(lambda endpoint: endpoint.work())
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended or was stopped, before it is collected."""
-        self._do(lambda service: service.look_at(pid))
+        self._do(lambda endpoint: endpoint.look_at(pid))
         self._wreckage.look_at(pid)
 
     def note_stranger(self) -> None:
         """Take note that a child has ended that has come of the service and that nobody knew."""
-        self._do(lambda service: service.note_stranger())
+        self._do(lambda endpoint: endpoint.note_stranger())
 
     def on_exit(self, child: DeadChild, whose: Child) -> bool:
         """Take note of the end of a child, of the service or of one that has crashed.
 
         Tell whether a worker has ended that may have made room for another.
         """
-        service = self._service
-        if service is not None and service.crew.family is whose.family:
+        endpoint = self._endpoint
+        if endpoint is not None and endpoint.processes.family is whose.family:
             with self._barrier:
                 if whose.slot is not None:
-                    return service.on_exit(child, whose.slot)
-                service.on_template_exit(child)
+                    return endpoint.on_exit(child, whose.slot)
+                endpoint.on_template_exit(child)
             return False
         return self._wreckage.on_exit(child.pid, whose)
 
     def find_room(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
-        self._do(lambda service: service.find_room(ended))
+        self._do(lambda endpoint: endpoint.find_room(ended))
 
     def on_stopped(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
         self._wreckage.on_stopped(pid)
-        self._do(lambda service: service.on_stopped(pid))
+        self._do(lambda endpoint: endpoint.on_stopped(pid))
 
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
-        if self._service is None:
+        if self._endpoint is None:
             self._give_up()
-        self._do(lambda service: service.stop(reason))
+        self._do(lambda endpoint: endpoint.stop(reason))
         self._wreckage.stop()
 
     def give_up(self) -> None:
         """Let everybody go, without a look at what becomes of them: the master is at its end."""
         self._stop_reason = self._stop_reason or "crash"
-        service, self._service = self._service, None
-        if service is not None:
-            self._clear_away(service)
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self._clear_away(endpoint)
         self._give_up()
 
     @property
     def _is_bound(self) -> bool:
         return self.listener.socket.fileno() >= 0  # nothing of ours, which might crash
 
-    def _do(self, action: Callable[[Service], object]) -> None:
+    def _do(self, action: Callable[[Endpoint], object]) -> None:
         """Have the service do something, unless it has ended: its board is closed then."""
-        service = self._service
-        if service is not None and not service.is_finished:
+        endpoint = self._endpoint
+        if endpoint is not None and not endpoint.is_finished:
             with self._barrier:
-                action(service)
+                action(endpoint)
 
-    def _ask(self, question: Callable[[Service], _Answer], otherwise: _Answer) -> _Answer:
-        service = self._service
-        if service is not None:
+    def _ask(self, question: Callable[[Endpoint], _Answer], otherwise: _Answer) -> _Answer:
+        endpoint = self._endpoint
+        if endpoint is not None:
             with self._barrier:
-                return question(service)
+                return question(endpoint)
         return otherwise
 
     def _run(self, action: Callable[[], None]) -> None:
@@ -297,50 +297,50 @@ class Ward:
             self._put_away(error)
             raise bug_of(self.settings.name, error) from error
 
-    def _make_service(self, state: ServiceState | None = None) -> Service:
-        ground, settings = self._ground, self.settings
-        crew = Crew(
+    def _make_endpoint(self, state: EndpointState | None = None) -> Endpoint:
+        shared, settings = self._shared, self.settings
+        processes = Processes(
             settings.name,
             settings.pool.maximum,
-            ground.doorbell_fd,
+            shared.doorbell_fd,
             self._timers,
-            ground.found_family(self),
-            None if state is None else state.crew,
+            shared.add_family(self),
+            None if state is None else state.processes,
         )
-        return Service(settings, self.listener, crew, self._timers)
+        return Endpoint(settings, self.listener, processes, self._timers)
 
     def _put_away(self, error: Exception) -> None:
         """Take a service out of action of which nobody can tell what still works."""
         self.crashes += 1
-        service, self._service = self._service, None
-        if service is not None:
-            self._was_ready |= service.is_ready
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self._was_ready |= endpoint.is_ready
         delay = None
-        if self._is_to_go_on(service):
+        if self._is_to_go_on(endpoint):
             delay = self._restart_later()
         elif self._is_first and not self._was_ready:
             self._failure = bug_of(self.settings.name, error)
         place, step = (self.settings.name, self.listener), self._back_off.step
         self._wreckage.step(lambda: report_crash(place, error, delay, step))
-        if service is not None:
-            self._clear_away(service)
+        if endpoint is not None:
+            self._clear_away(endpoint)
         if delay is None:
             self._give_up()
         with contextlib.suppress(OSError):  # a full pipe wakes as well
-            os.write(self._ground.doorbell_fd, b"\0")  # what has changed wants a turn
+            os.write(self._shared.doorbell_fd, b"\0")  # what has changed wants a turn
 
-    def _is_to_go_on(self, service: Service | None) -> bool:
+    def _is_to_go_on(self, endpoint: Endpoint | None) -> bool:
         """Tell whether there is to be a next service on this listener."""
         if self._stop_reason or not self._is_bound or (self._is_first and not self._was_ready):
             return False
         limit = self.settings.pool.connection_limit
-        return limit is None or service is None or service.connections < limit
+        return limit is None or endpoint is None or endpoint.connections < limit
 
-    def _clear_away(self, service: Service) -> None:
+    def _clear_away(self, endpoint: Endpoint) -> None:
         self._timers.cancel_all()
-        self._former_connections += service.connections
+        self._former_connections += endpoint.connections
         is_stopping = bool(self._stop_reason)
-        self._wreckage.clear_away(service.crew, self.settings.pool, is_stopping=is_stopping)
+        self._wreckage.clear_away(endpoint.processes, self.settings.pool, is_stopping=is_stopping)
 
     def _give_up(self) -> None:
         """Have no next service, and give up the listener."""
@@ -350,14 +350,14 @@ class Ward:
 
     def _disarm(self) -> None:
         if self._restart is not None:
-            self._ground.wheel.cancel(self._restart)
+            self._shared.wheel.cancel(self._restart)
             self._restart = None
 
     def _restart_later(self) -> float:
         self._disarm()
         now = self._clock()
         delay = self._back_off.fail(now)
-        self._restart = self._ground.wheel.add(now + delay, self._begin_again)
+        self._restart = self._shared.wheel.add(now + delay, self._begin_again)
         return delay
 
     def _begin_again(self) -> None:
@@ -365,26 +365,26 @@ class Ward:
         self._restart = None
         with self._barrier:
             try:
-                service = self._service = self._make_service()
-                service.start(service.crew.make_spawner(self.settings, self.listener, 0))
+                endpoint = self._endpoint = self._make_endpoint()
+                endpoint.start(endpoint.processes.make_spawner(self.settings, self.listener, 0))
             except (SocketdError, OSError) as error:
                 self._do_without(error)
 
-    def _renew(self, service: Service) -> None:
+    def _renew(self, endpoint: Endpoint) -> None:
         try:
-            generation = service.next_generation
-            spawner = service.crew.make_spawner(self.settings, self.listener, generation)
+            generation = endpoint.next_generation
+            spawner = endpoint.processes.make_spawner(self.settings, self.listener, generation)
         except (SocketdError, OSError) as error:
             self._do_without(error)
             return
-        service.reload(self.settings, spawner)
+        endpoint.reload(self.settings, spawner)
 
     def _do_without(self, error: SocketdError | OSError) -> None:
         """Try again later, since the system refuses what a fresh service needs."""
-        service, self._service = self._service, None
+        endpoint, self._endpoint = self._endpoint, None
         delay = None if self._stop_reason else self._restart_later()
         report_refusal((self.settings.name, self.listener), error, delay, self._back_off.step)
-        if service is not None:
-            self._clear_away(service)
+        if endpoint is not None:
+            self._clear_away(endpoint)
         if delay is None:
             self._give_up()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
-from socketd.master import snapshot as testament
-from socketd.master.endpoint import ServiceState
-from socketd.master.endpoints import Heir
-from socketd.master.reexec import Estate
+from socketd.master import snapshot as document
+from socketd.master.endpoint import EndpointState
+from socketd.master.endpoints import EndpointSnapshot
+from socketd.master.reexec import Snapshot
 from socketd.operations.systemd import PassedSocket
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
 from socketd.pool.messages import PoolTimer
@@ -24,24 +24,24 @@ from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
 from socketd.workers.ledger import Slot
-from socketd.workers.processes import CrewState
+from socketd.workers.processes import ProcessesState
 
 
-def heir(address: Address) -> Heir:
+def endpoint(address: Address) -> EndpointSnapshot:
     """Return a service with something in every field."""
     pool = PoolSettings(2, 8, Strategy.SURGE, 1.0, 2.0, None, 3.0)
     first = Pool(pool)
     first.start(5.0)
     confinement = Confinement("u", ("g",), "/", 0o22, (ResourceLimit("core", 0, None),), -1, True)
-    return Heir(
+    return EndpointSnapshot(
         ServiceSettings(
             "echo", address, Program("/bin/cat", ("cat",)), {"A": "b"}, pool,
             confinement=confinement, soft_nofile=1024,
         ),
         ListenerState(7, (1, 2)),
-        ServiceState(
+        EndpointState(
             first.state(), (Deadline(30.0, 0, is_last=False),),
-            CrewState(
+            ProcessesState(
                 1, 8, 4, {17: 0}, (0,), (18,), (16, 18), (0, 65534),
                 {0: Slot(1, 5, 7), 1: Slot(1, 6, is_seen_idle=True)},
             ),
@@ -50,7 +50,7 @@ def heir(address: Address) -> Heir:
     )  # fmt: skip
 
 
-def test_estate_is_read_as_it_was_written() -> None:
+def test_snapshot_is_read_as_it_was_written() -> None:
     """Every address, every state, every timer; and the descriptor is closed."""
     addresses: list[Address] = [
         TcpAddress(None, "80"),
@@ -58,23 +58,23 @@ def test_estate_is_read_as_it_was_written() -> None:
         UnixAddress("/x", 0o660, "o", "g"),
         InheritedAddress("web", 2),
     ]
-    estate = Estate([heir(address) for address in addresses], (3, 4))
+    snapshot = Snapshot([endpoint(address) for address in addresses], (3, 4))
     passed = [PassedSocket(5, "web")]
-    fd = os.memfd_create("estate")
-    os.write(fd, testament.write(estate, passed, 256))
+    fd = os.memfd_create("snapshot")
+    os.write(fd, document.write(snapshot, passed, 256))
 
-    assert testament.read(fd) == (estate, passed, 256)
+    assert document.read(fd) == (snapshot, passed, 256)
 
 
-def test_descriptors_of_an_estate_are_all_that_must_live_on() -> None:
+def test_descriptors_of_a_snapshot_are_all_that_must_live_on() -> None:
     """Listeners that are still open, boards, and the doorbell."""
-    one = heir(TcpAddress(None, "80"))
-    gone = Heir(one.settings, ListenerState(None, None), one.state)
+    one = endpoint(TcpAddress(None, "80"))
+    gone = EndpointSnapshot(one.settings, ListenerState(None, None), one.state)
 
-    assert sorted(Estate([one, gone], (3, 4)).fds) == [3, 4, 7, 8, 8]
+    assert sorted(Snapshot([one, gone], (3, 4)).fds) == [3, 4, 7, 8, 8]
 
 
-WRITTEN = testament.write(Estate([heir(UnixAddress("/x", 0o660))], (3, 4)), [], 256)
+WRITTEN = document.write(Snapshot([endpoint(UnixAddress("/x", 0o660))], (3, 4)), [], 256)
 anything = st.recursive(
     st.one_of(
         st.none(),
@@ -90,11 +90,11 @@ anything = st.recursive(
 
 
 def read(content: bytes) -> bytes | None:
-    """Return what an estate is once it is read and written, None if it is refused."""
-    fd = os.memfd_create("estate")
+    """Return what a snapshot is once it is read and written, None if it is refused."""
+    fd = os.memfd_create("snapshot")
     os.write(fd, content)
     try:
-        return testament.write(*testament.read(fd))
+        return document.write(*document.read(fd))
     except SystemFailureError as error:
         complaint = str(error)
     assert len(complaint.splitlines()) == 1
@@ -114,7 +114,7 @@ def replaced(value: object, path: list[int], other: object) -> object:
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), anything)
-def test_estate_with_a_strange_part_is_read_or_refused(path: list[int], other: object) -> None:
+def test_snapshot_with_a_strange_part_is_read_or_refused(path: list[int], other: object) -> None:
     """And what is read is what was written."""
     content = json.dumps(replaced(json.loads(WRITTEN), path, other), default=repr).encode()
     found = read(content)
@@ -126,29 +126,29 @@ def test_estate_with_a_strange_part_is_read_or_refused(path: list[int], other: o
 @example(b"", 0, 0)
 @example(b"", 0, len(WRITTEN))
 @example(b"[" * 100_000, 0, 0)
-def test_bytes_that_are_no_estate_are_refused(insert: bytes, at: int, cut: int) -> None:
+def test_bytes_that_are_no_snapshot_are_refused(insert: bytes, at: int, cut: int) -> None:
     """In one line, and the descriptor is closed all the same."""
     found = read(WRITTEN[:at] + insert + WRITTEN[at + cut :])
 
     assert found is None or read(found) == found
 
 
-def test_estate_on_a_closed_descriptor_is_refused() -> None:
+def test_snapshot_on_a_closed_descriptor_is_refused() -> None:
     """As one that holds nonsense."""
-    fd = os.memfd_create("estate")
+    fd = os.memfd_create("snapshot")
     os.close(fd)
 
     with pytest.raises(SystemFailureError, match=f"descriptor {fd} holds nothing"):
-        testament.read(fd)
+        document.read(fd)
 
 
 @given(mixed(("3", "-1", "+")))
 @example("9" * 5000)
 @example("\u0663")
-def test_descriptor_of_an_estate_is_a_number(text: str) -> None:
+def test_descriptor_of_a_snapshot_is_a_number(text: str) -> None:
     """Or what the variable holds is refused in one line."""
     try:
-        fd = testament.descriptor_of(text)
+        fd = document.descriptor_of(text)
     except SystemFailureError as error:
         complaint = str(error)
     else:
@@ -161,45 +161,47 @@ def test_descriptor_of_an_estate_is_a_number(text: str) -> None:
 @given(st.builds(ServiceSettings, relay=st.none()))
 def test_every_field_of_the_settings_is_passed_on(settings: ServiceSettings) -> None:
     """A field that is added and not passed on would differ."""
-    estate = Estate([dataclasses.replace(heir(settings.address), settings=settings)], (3, 4))
+    snapshot = Snapshot(
+        [dataclasses.replace(endpoint(settings.address), settings=settings)], (3, 4)
+    )
     try:
-        written = testament.write(estate, [], None)
+        written = document.write(snapshot, [], None)
     except OverflowError:  # a number that no setting is
         reject()
-    fd = os.memfd_create("estate")
+    fd = os.memfd_create("snapshot")
     os.write(fd, written)
 
     # By their texts: a number that is none is not equal to itself.
-    assert repr(testament.read(fd)[0].heirs[0].settings) == repr(settings)
+    assert repr(document.read(fd)[0].endpoints[0].settings) == repr(settings)
 
 
 def test_service_that_is_put_away_is_passed_on() -> None:
     """One that has crashed has no state, but settings, a listener and processes that are left."""
-    away = dataclasses.replace(heir(TcpAddress(None, "80")), state=None, remains=(17, 18))
-    fd = os.memfd_create("estate")
-    os.write(fd, testament.write(Estate([away], (3, 4), crashes=2), [], None))
-    estate, _, _ = testament.read(fd)
+    away = dataclasses.replace(endpoint(TcpAddress(None, "80")), state=None, remains=(17, 18))
+    fd = os.memfd_create("snapshot")
+    os.write(fd, document.write(Snapshot([away], (3, 4), crashes=2), [], None))
+    snapshot, _, _ = document.read(fd)
 
-    assert (estate.heirs, estate.crashes) == ([away], 2)
+    assert (snapshot.endpoints, snapshot.crashes) == ([away], 2)
 
 
 @pytest.mark.parametrize("text", ["0", "1", "2"])
-def test_standard_descriptor_is_no_estate(text: str) -> None:
+def test_standard_descriptor_is_no_snapshot(text: str) -> None:
     """Whoever sets the variable to one would lose the very stream that says so."""
     with pytest.raises(SystemFailureError, match="is not the number of a descriptor"):
-        testament.descriptor_of(text)
+        document.descriptor_of(text)
 
 
 def test_file_without_an_end_is_not_read() -> None:
     """Only a file in memory is read: /dev/zero never ends, a pipe may never begin."""
     for fd in (os.open("/dev/zero", os.O_RDONLY), os.pipe()[0], os.open("/", os.O_RDONLY)):
         with pytest.raises(SystemFailureError, match="holds nothing"):
-            testament.read(fd)
+            document.read(fd)
 
 
-def test_descriptors_of_an_estate_are_looked_at() -> None:
+def test_descriptors_of_a_snapshot_are_looked_at() -> None:
     """What it names must be open, and of the kind that it is named as."""
-    good = heir(TcpAddress(None, "80"))
+    good = endpoint(TcpAddress(None, "80"))
     regular = os.memfd_create("board")
     reading, writing = os.pipe()
     with socket.socket() as listening:
@@ -209,18 +211,18 @@ def test_descriptors_of_an_estate_are_looked_at() -> None:
             good,
             listener=ListenerState(listening.fileno(), None),
             state=dataclasses.replace(
-                state, crew=dataclasses.replace(state.crew, board_fd=regular)
+                state, processes=dataclasses.replace(state.processes, board_fd=regular)
             ),
         )
         passed = PassedSocket(listening.fileno(), "web")
-        testament.check_descriptors(Estate([sound], (reading, writing)), [passed])
-        for estate, sockets in (
-            (Estate([sound], (regular, writing)), []),
-            (Estate([sound], (reading, 2**70)), []),
-            (Estate([sound], (reading, writing)), [PassedSocket(regular, "web")]),
-            (Estate([good], (reading, writing)), []),
+        document.check_descriptors(Snapshot([sound], (reading, writing)), [passed])
+        for snapshot, sockets in (
+            (Snapshot([sound], (regular, writing)), []),
+            (Snapshot([sound], (reading, 2**70)), []),
+            (Snapshot([sound], (reading, writing)), [PassedSocket(regular, "web")]),
+            (Snapshot([good], (reading, writing)), []),
         ):
             with pytest.raises(SystemFailureError, match="which it names as a"):
-                testament.check_descriptors(estate, sockets)
+                document.check_descriptors(snapshot, sockets)
     for fd in (regular, reading, writing):
         os.close(fd)
