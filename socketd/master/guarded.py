@@ -4,10 +4,10 @@ Owns the barrier: all that the master does for one endpoint happens in here, and
 nobody has foreseen goes no further. Must not know other endpoints, the loop, nor what an endpoint
 does.
 
-An endpoint that has crashed is put away: its timers are cancelled, its template ends, workers that
-wait are asked to leave, and the busy finish; see wreckage.py. The listener stays bound, clients
-wait in its queue, and a fresh endpoint begins on it after a delay that grows. One that has never
-been ready when the server starts is a failed start instead.
+An endpoint that has crashed is put away: its timers are cancelled, its template is killed, workers
+that wait are asked to leave, and the busy finish; see wreckage.py. The listener stays bound,
+clients wait in its queue, and a fresh endpoint begins on it after a delay that grows. One that has
+never been ready when the server starts is a failed start instead.
 """
 
 import contextlib
@@ -236,7 +236,6 @@ class GuardedEndpoint:
 
     def on_stopped(self, pid: int) -> None:
         """Take note that somebody has stopped a child."""
-        self._wreckage.on_stopped(pid)
         self._do(lambda endpoint: endpoint.on_stopped(pid))
 
     def stop(self, reason: str) -> None:

@@ -4,9 +4,10 @@ Owns them from the crash to their ends. Must not know services: what has crashed
 anything, since nobody can tell what of it still works.
 
 Those that wait are asked to leave, by a signal that the busy take no notice of; the busy finish,
-and a stop hastens them as it does all others. Whoever is signalled is a child of this process that
-nobody has collected, and of this service: the kernel says so (kin.py, children.py), whatever stands
-on the board that named it.
+and a stop hastens them as it does all others. Templates are killed: they hold no connection, and
+one that was on its way to be held would wait for ever for somebody to speak to it. Whoever is
+signalled is a child of this process that nobody has collected, and of this service: the kernel says
+so (kin.py, children.py), whatever stands on the board that named it.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ class _Haste(enum.IntEnum):
 
 
 class Remains:
-    """The processes that one crash has left: workers, and templates that are on their way out.
+    """The processes that one crash has left: workers, and templates until they are collected.
 
     All are of one family. Others of it are found on the board; `board_fd` is -1 if there is none.
     """
@@ -64,9 +65,9 @@ class Remains:
         self._retire(self._workers)
         self._look_for_others(board_fd)
         for pid in self._templates:
-            self._signal(pid, signal.SIGCONT)  # somebody may have stopped it: it could not end
+            self._signal(pid, signal.SIGKILL)
         if self._templates and board_fd >= 0:
-            self._board_fd = os.dup(board_fd)  # they may bring forth some more
+            self._board_fd = os.dup(board_fd)  # workers of theirs may not have come this far
         if pool.limit_seconds is not None:
             self._arm(pool.limit_seconds, self._terminate)
 
@@ -84,11 +85,6 @@ class Remains:
     def is_gone(self) -> bool:
         """Tell whether nobody is left."""
         return not self._workers and not self._templates
-
-    def kill_templates(self) -> None:
-        """End the templates, which could not be asked to."""
-        for pid in self._templates:
-            self._signal(pid, signal.SIGKILL)
 
     def look_at(self, pid: int) -> None:
         """End what a worker leaves behind, as long as its group is nobody else's."""
@@ -108,11 +104,6 @@ class Remains:
         if self.is_gone and self._timer is not None:
             self._timers.cancel(self._timer)
             self._timer = None
-
-    def on_stopped(self, pid: int) -> None:
-        """End a template that was stopped: it would never end by itself."""
-        if pid in self._templates:
-            self._signal(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Begin to stop, or stop with more haste."""
@@ -147,7 +138,6 @@ class Remains:
         self._haste = _Haste.TERMINATING
         for pid in self._workers:
             self._signal(pid, signal.SIGTERM)
-        self.kill_templates()
         self._arm(self._pool.kill_seconds, self._kill)
 
     def _kill(self) -> None:

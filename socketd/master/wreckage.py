@@ -64,22 +64,17 @@ class Wreckage:
 
     def clear_away(self, processes: Processes, pool: PoolSettings, *, is_stopping: bool) -> None:
         """End what can be ended of the processes of a service, and keep the rest in mind."""
-        is_asked = self.step(processes.leave_word) & self.step(processes.dismiss_spawners)
+        self.step(processes.leave_word)
+        self.step(processes.dismiss_spawners)
         self.step(
-            lambda: self._keep(
-                processes.family,
-                processes.board.fd,
-                pool,
-                is_asked=is_asked,
-                is_stopping=is_stopping,
-            )
+            lambda: self._keep(processes.family, processes.board.fd, pool, is_stopping=is_stopping)
         )
         self.step(processes.board.close)
 
     def take_over(self, family: Family, pids: Iterable[int], pool: PoolSettings) -> None:
         """Keep those in mind who were left when another process was in our place."""
         family.restore({pid: place for place, pid in enumerate(pids)}, ())
-        self.step(lambda: self._keep(family, -1, pool, is_asked=True, is_stopping=False))
+        self.step(lambda: self._keep(family, -1, pool, is_stopping=False))
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended, before it is collected."""
@@ -97,28 +92,15 @@ class Wreckage:
                 return whose.slot is not None
         return False
 
-    def on_stopped(self, pid: int) -> None:
-        """Take note that somebody has stopped a child."""
-        for one in self._remains:
-            self.step(functools.partial(one.on_stopped, pid))
-
     def stop(self) -> None:
         """Begin to stop, or stop with more haste."""
         for one in self._remains:
             self.step(one.stop)
 
     def _keep(
-        self,
-        family: Family,
-        board_fd: int,
-        pool: PoolSettings,
-        *,
-        is_asked: bool,
-        is_stopping: bool,
+        self, family: Family, board_fd: int, pool: PoolSettings, *, is_stopping: bool
     ) -> None:
         remains = Remains(self._service, family, board_fd, pool, self._timers)
-        if not is_asked:
-            remains.kill_templates()
         if remains.is_gone:
             self._forget(family)
             return

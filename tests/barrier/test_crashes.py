@@ -14,6 +14,7 @@ from barrier.conftest import Start
 from barrier.pairs import OCCASIONS, Pair, Witness, be_asked, reload, replace
 from harness import injector
 from harness.clients import connect, exchange, read_all
+from harness.processes import children_of
 from harness.servers import Server
 from harness.waiting import wait_for
 
@@ -206,6 +207,21 @@ def test_crash_while_a_reload_is_prepared_fails_the_reload(start_pair: Start) ->
     verdicts = [line["event"] for line in pair.server.lines if "reload" in line["event"]]
     assert verdicts == ["reload_failed", "reloaded"]
     assert "'broken' has crashed" in pair.server.events("reload_failed")[0]["reason"]
+    assert pair.server.stop() == 70
+
+
+def test_template_that_nobody_knows_of_is_ended(start_pair: Start) -> None:
+    """A crash between the start of a template and the note of it leaves no process behind."""
+    pair = start_pair('ready = "read"')
+    pair.wait_ready()
+    pair.arm("TemplateLife.handle", count=2)  # the first has it started, the second is told of it
+    reload(pair)
+    pair.wait_answer()
+
+    usual = {"socketd-zygote", "socketd-held", "socketd-worker"}
+    wait_for(
+        lambda: {one.name for one in children_of(pair.server.pid)} <= usual, "nobody else is there"
+    )
     assert pair.server.stop() == 70
 
 
