@@ -33,6 +33,7 @@ from socketd.operations import log
 from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
 from socketd.settings.duration import LONGEST_WAIT_SECONDS
+from socketd.system.products import keep_open
 from socketd.workers.python_worker import RING_SIGNAL
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
@@ -110,6 +111,7 @@ class Master:
         ):
             for fd in doorbell.fds:
                 selector.register(fd, selectors.EVENT_READ)
+            keep_open()
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             self._endpoints = Endpoints(

@@ -1,9 +1,17 @@
 """Where the native products lie, and whether they were built when the package was installed.
 
-Owns their paths. Must not know what they do.
+Owns their paths, and the files themselves while a server runs. Must not know what they do.
+
+An upgrade replaces files under a running server, which goes on as the version it is until it is
+replaced. What it starts then has to be of that version too: they share a board and a plan. So each
+file is kept open from its first use.
 """
 
+import contextlib
+import functools
 import os
+
+from socketd.system.descriptors import copy_above
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _FOLDER = os.path.join(_PACKAGE, "native")
@@ -12,12 +20,48 @@ ZYGOTE = os.path.join(_FOLDER, "socketd-zygote")
 HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
 SCGI_WRAPPER = os.path.join(_FOLDER, "scgi2cgi")
 FCGI_WRAPPER = os.path.join(_FOLDER, "fcgi2cgi")
+# A program that is started gets descriptors at fixed numbers, below this.
+_ABOVE_FIXED_FDS = 16
 NOT_BUILT = (
     "the native worker was not built when socketd was installed; install a C compiler and install "
     "socketd again"
 )
 
 
+@functools.cache
 def is_built() -> bool:
-    """Tell whether there are native workers."""
+    """Tell whether there are native workers; what was true once stays so."""
     return os.access(ZYGOTE, os.X_OK)
+
+
+@functools.cache
+def _open(path: str) -> int:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return copy_above(fd, _ABOVE_FIXED_FDS)
+    finally:
+        os.close(fd)
+
+
+def keep_open() -> None:
+    """Keep the files open that workers are made with, as far as they were built."""
+    for path in (ZYGOTE, HOLD_OBJECT):
+        with contextlib.suppress(OSError):
+            _open(path)
+
+
+def as_first_used(path: str) -> str:
+    """Return a path of the file that stood at a path when it was first used. Raises OSError.
+
+    Without /proc that is the path itself, whatever stands there by now.
+    """
+    own = f"/proc/self/fd/{_open(path)}"
+    return own if os.path.exists(own) else path
+
+
+def is_as_first_used(path: str) -> bool:
+    """Tell whether the file at a path is the one that stood there when it was first used."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(_open(path)))
+    except OSError:
+        return False

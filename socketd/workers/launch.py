@@ -30,7 +30,7 @@ from socketd.programs.privileges import CannotApplyError, Privileges
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system.descriptors import copy_above
-from socketd.system.products import HOLD_OBJECT
+from socketd.system.products import HOLD_OBJECT, as_first_used, is_as_first_used
 from socketd.workers.board import Board
 from socketd.workers.plan import encode, encode_first_call, seal
 from socketd.workers.spawner import WorkerPlan
@@ -145,7 +145,8 @@ def launch_zygote(
             sources = (board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd)
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
-            pid = execute(Execution(executable, arguments, plan.settings.environment, targets))
+            path = as_first_used(executable)
+            pid = execute(Execution(path, arguments, plan.settings.environment, targets))
     except OSError:
         os.close(writing)
         raise
@@ -179,6 +180,11 @@ def _why_not(path: str) -> str | None:
         return "/proc is not mounted: nobody can see how far it has got"
     if not os.access(HOLD_OBJECT, os.R_OK):
         return "the object that holds it was not built when socketd was installed"
+    if not is_as_first_used(HOLD_OBJECT):
+        return (
+            "another version of socketd has been installed; SIGUSR2 to `socketd run` or a restart "
+            "brings it in"
+        )
     if ":" in HOLD_OBJECT or " " in HOLD_OBJECT:
         return f"LD_PRELOAD cannot name {HOLD_OBJECT!r}"
     return why_not_loadable(path, HOLD_OBJECT)

@@ -15,6 +15,7 @@ from harness.clients import exchange
 from harness.servers import Line, Server
 from harness.supervisors import SOCKETD
 from harness.waiting import wait_for
+from socketd.system.products import is_built
 
 Serve = Callable[..., Server]
 
@@ -128,6 +129,58 @@ def test_version_is_told_where_it_is_the_same(serve: Serve, folder: Path, servic
     done = replace(server)
 
     assert (done["former"], done["version"]) == ("1.0.1", "1.0.1")
+    assert server.stop() == 0
+
+
+def overwrite(folder: Path, product: str) -> None:
+    """Put a file of another version in the place of a product, as an upgrade does."""
+    [path] = folder.glob(f"lib/*/site-packages/socketd/native/{product}")
+    path.unlink()
+    path.write_text("#!/bin/sh\nexit 100\n", "utf-8")
+    path.chmod(0o755)
+
+
+def test_template_is_of_the_version_of_its_master(
+    serve: Serve, tmp_path: Path, services: Path
+) -> None:
+    """A template that dies after an upgrade is replaced by one that knows the running master."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    install(tmp_path / "one", "1.0.1")
+    command = (f"{tmp_path}/one/bin/socketd", "run", "--log-format", "json", "--log-level", "debug")
+    server = serve(str(services), command=command, is_quiet=False)
+    server.wait_event("service_ready")
+    template = server.events("template_started")[0]["pid"]
+    overwrite(tmp_path / "one", "socketd-zygote")
+    os.kill(template, signal.SIGKILL)
+    server.wait_any(["template_started"], 2)
+
+    for _ in range(8):
+        assert exchange(server.place, b"hello") == b"hello"
+    assert len(server.events("template_failed")) == 1
+    assert server.stop() == 0
+
+
+def test_object_of_another_version_is_not_loaded(serve: Serve, tmp_path: Path) -> None:
+    """After an upgrade no program is held until the new version runs, and the log says why."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    install(tmp_path / "one", "1.0.1")
+    file = tmp_path / "services.toml"
+    file.write_text(
+        f'[service.echo]\nlisten = ["unix:{tmp_path}/echo.sock"]\nprogram = "cat"\n'
+        'ready = "load"\n',
+        "utf-8",
+    )
+    command = (f"{tmp_path}/one/bin/socketd", "run", "--log-format", "json", "--log-level", "debug")
+    server = serve(str(file), command=command, is_quiet=False)
+    server.wait_event("template_started", lambda line: line["ready"] == "load")
+    overwrite(tmp_path / "one", "socketd-hold.so")
+    server.signal(signal.SIGHUP)
+    server.wait_event("template_started", lambda line: line["ready"] == "fork")
+
+    assert "SIGUSR2" in server.events("template_fell_back")[0]["reason"]
+    assert exchange(server.place, b"hello") == b"hello"
     assert server.stop() == 0
 
 
