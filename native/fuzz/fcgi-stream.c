@@ -12,6 +12,7 @@
 #include "fcgi-stream/answers.h"
 #include "fcgi-stream/client.h"
 #include "fcgi-stream/pool_side.h"
+#include "fcgi-stream/rule.h"
 #include "fcgi-stream/virtual.h"
 #include "fcgi2cgi/responder.h"
 
@@ -59,14 +60,6 @@ static struct {
     struct conversation conversation;
 } world;
 
-void check_that(bool is_so, const char *rule)
-{
-    if (is_so)
-        return;
-    dprintf(world.report, "broken: %s\n", rule);
-    abort();
-}
-
 /* Where a descriptor of ours is in nobody's way. */
 static int out_of_the_way(int fd)
 {
@@ -110,6 +103,7 @@ int LLVMFuzzerInitialize(int *count, char ***words)
 
     (void)count;
     world.report = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, OUR_FIRST_FD);
+    report_to(world.report);
     __sanitizer_set_report_fd((void *)(intptr_t)world.report); // NOLINT: what it takes
     find_programs(**words);
     world.null = out_of_the_way(open("/dev/null", O_RDWR | O_CLOEXEC));

@@ -1,6 +1,7 @@
 #include "answers.h"
 
 #include "input.h"
+#include "rule.h"
 
 #include <string.h>
 

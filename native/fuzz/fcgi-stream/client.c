@@ -1,8 +1,9 @@
 #include "client.h"
 
 #include "answers.h"
+#include "clock.h"
+#include "rule.h"
 #include "said.h"
-#include "virtual.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -290,7 +291,7 @@ static void move(void)
         send_signal();
         break;
     case MOVE_TIME:
-        virtual_let_pass((input_byte(client.input) + 1U) * 500);
+        clock_let_pass((input_byte(client.input) + 1U) * 500);
         break;
     case MOVE_END:
         end_sending();

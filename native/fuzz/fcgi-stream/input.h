@@ -34,7 +34,4 @@ static inline size_t input_length(struct input *input)
     return input_byte(input) * scales[scale % (sizeof scales / sizeof *scales)] + scale / 128;
 }
 
-/* Say what is wrong, where the report of a sanitizer goes, and stop. */
-void check_that(bool is_so, const char *rule);
-
 #endif

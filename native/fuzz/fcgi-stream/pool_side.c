@@ -2,6 +2,7 @@
 
 #include "input.h"
 #include "plan.h"
+#include "rule.h"
 
 #include <errno.h>
 #include <netinet/in.h>

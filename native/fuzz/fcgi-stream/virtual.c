@@ -1,7 +1,9 @@
 #include "virtual.h"
 
+#include "clock.h"
 #include "client.h"
 #include "pool_side.h"
+#include "rule.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -20,13 +22,10 @@ enum {
 int __real_ppoll(struct pollfd *polls, nfds_t count, const struct timespec *limit,
                  const sigset_t *mask);
 int __real_poll(struct pollfd *polls, nfds_t count, int limit_ms);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_ppoll(struct pollfd *polls, nfds_t count, const struct timespec *limit,
                  const sigset_t *mask);
 int __wrap_poll(struct pollfd *polls, nfds_t count, int limit_ms);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
-static int64_t ahead_ms;
 static unsigned idle_in_a_row; /* looks at which nobody had anything to do */
 static unsigned ready_in_a_row; /* and at which only the wrapper had, as it seems */
 
@@ -35,30 +34,12 @@ void virtual_begin(void)
     idle_in_a_row = ready_in_a_row = 0;
 }
 
-void virtual_let_pass(long milliseconds)
-{
-    ahead_ms += milliseconds;
-}
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
-{
-    int result = __real_clock_gettime(clock, now);
-
-    now->tv_sec += ahead_ms / 1000;
-    now->tv_nsec += ahead_ms % 1000 * MS;
-    if (now->tv_nsec >= 1000 * MS) {
-        now->tv_sec++;
-        now->tv_nsec -= 1000 * MS;
-    }
-    return result;
-}
-
 static const struct timespec at_once, slice = {.tv_nsec = SLICE_MS * MS};
 
 /* Wait as the wrapper does, `limit_ms` of its time, and let the others act. */
 static int wait_for(struct pollfd *polls, nfds_t count, int64_t limit_ms, const sigset_t *mask)
 {
-    const int64_t until_ms = ahead_ms + limit_ms;
+    const int64_t until_ms = clock_ahead_ms() + limit_ms;
     unsigned idle_slices = 0;
 
     for (;;) {
@@ -72,7 +53,7 @@ static int wait_for(struct pollfd *polls, nfds_t count, int64_t limit_ms, const 
             ready_in_a_row = 0;
         check_that(idle_in_a_row++ < MOST_IDLE, "nothing is waited for without an end");
         check_that(ready_in_a_row++ < MOST_READY, "nobody is woken by what is known");
-        if (ready != 0 || (limit_ms >= 0 && ahead_ms >= until_ms))
+        if (ready != 0 || (limit_ms >= 0 && clock_ahead_ms() >= until_ms))
             return ready;
         if (is_moving)
             continue;
@@ -80,7 +61,7 @@ static int wait_for(struct pollfd *polls, nfds_t count, int64_t limit_ms, const 
         if (client == CLIENT_SILENT && client_lose_patience())
             continue;
         if (limit_ms >= 0 && idle_slices >= SLICES_FOR_TIME) {
-            ahead_ms = until_ms;
+            clock_let_pass(until_ms - clock_ahead_ms());
             return 0;
         }
         if (idle_slices % SLICES_OF_PATIENCE == 0)
