@@ -131,17 +131,18 @@ class Endpoint:
         return self._pool.generation + 1
 
     @property
-    def patience_seconds(self) -> float:
-        """Return for how long news of workers may wait; 0 means that they may not.
+    def batch_seconds(self) -> float:
+        """Return for how long news of workers may be held back; 0 means not at all.
 
-        They may while at least half of the workers that wait in a quiet time do, by what the
-        board says. A log line about a connection's end tells its duration, so it cannot be late.
+        What decides is how many wait and start by what the board says. A log line about a
+        connection's end has its duration, so it cannot be late.
         """
         if not self.is_ready or self.is_finished or log.is_enabled("connection_closed"):
             return 0.0
-        if self._board.count(SlotState.IDLE) * 2 < self.settings.pool.minimum:
-            return 0.0
-        return self._pool.patience_seconds
+        board = self._board
+        return self._pool.batch_seconds(
+            board.count(SlotState.IDLE), board.count(SlotState.STARTING)
+        )
 
     @property
     def counts(self) -> tuple[int, int, int]:

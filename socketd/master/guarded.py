@@ -104,9 +104,9 @@ class GuardedEndpoint:
         return self._failure
 
     @property
-    def patience_seconds(self) -> float:
-        """Return for how long news of workers may wait; see Endpoint."""
-        return self._ask(lambda endpoint: endpoint.patience_seconds, otherwise=0.0)
+    def batch_seconds(self) -> float:
+        """Return for how long news of workers may be held back; see Endpoint."""
+        return self._ask(lambda endpoint: endpoint.batch_seconds, otherwise=0.0)
 
     @property
     def is_patient_with_ends(self) -> bool:

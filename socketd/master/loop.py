@@ -207,8 +207,8 @@ class Master:
 
         A turn right after accept would run beside the very exec that the client waits for, and
         with many clients each connection would cost a turn of its own. So the news of some
-        milliseconds is taken together, as long as there is any. Where too few workers wait for
-        that, at least the ends of others are: nobody waits for them.
+        milliseconds is taken together, as long as there is any. Where too few workers wait or start
+        for that, at least the ends of others are: nobody waits for them.
         """
         self._unanswered |= doorbell.answer()
         if (
@@ -220,7 +220,7 @@ class Master:
 
     def _begin_batch(self, doorbell: Doorbell) -> bool:
         """Hold back all news of workers for a while, or only their ends; tell whether one began."""
-        seconds = self._patience_seconds()
+        seconds = self._batch_seconds()
         self._is_batch_of_ends = seconds <= 0
         if self._is_batch_of_ends:
             if not self._unanswered <= _ENDS or not all(
@@ -232,13 +232,13 @@ class Master:
         self._batch = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
         return True
 
-    def _patience_seconds(self) -> float:
+    def _batch_seconds(self) -> float:
         """Return for how long news of workers may wait, by the least patient service."""
         shortest = float("inf")
         for endpoint in self._endpoints.members:
             if endpoint.is_finished:
                 continue
-            seconds = endpoint.patience_seconds
+            seconds = endpoint.batch_seconds
             if seconds <= 0:
                 return 0.0
             shortest = min(shortest, seconds)

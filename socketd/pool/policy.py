@@ -26,6 +26,7 @@ request. Most programs ignore that, and go on to the end of their connection.
 from typing import assert_never
 
 from socketd.pool.backoff import Restraint
+from socketd.pool.batching import batch_seconds
 from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.messages import (
     ArmTimer,
@@ -61,10 +62,6 @@ from socketd.pool.settings import PoolSettings
 from socketd.pool.states import Move, WorkerState
 from socketd.pool.strategies import Size, rule_for
 from socketd.pool.window import Window
-
-_FEWEST_FOR_PATIENCE = 4
-_PATIENCE_PER_WORKER = 0.00025
-_LONGEST_PATIENCE = 0.01
 
 
 class Pool:
@@ -113,17 +110,15 @@ class Pool:
         """Tell whether workers are missing because the machine has no room for them."""
         return self._restraint.is_short
 
-    @property
-    def patience_seconds(self) -> float:
+    def batch_seconds(self, idle: int, starting: int) -> float:
         """Return for how long events of workers may be held back; 0 means not at all.
 
-        Not at all if the end of a worker may start another one or end the service. Otherwise the
-        time is so short that only a few of the idle workers can accept in it: longer with more
-        workers.
+        `idle` and `starting` are those of the moment. Not at all if the end of a worker may start
+        another one or end the service. See socketd/pool/batching.py.
         """
-        if not self.is_patient_with_ends or self._settings.minimum < _FEWEST_FOR_PATIENCE:
+        if not self.is_patient_with_ends:
             return 0.0
-        return min(_LONGEST_PATIENCE, self._settings.minimum * _PATIENCE_PER_WORKER)
+        return batch_seconds(self._settings.minimum, idle, starting)
 
     @property
     def is_patient_with_ends(self) -> bool:

@@ -404,10 +404,7 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
     """Not where one makes room below the maximum, or another worker is started for it."""
     small = pool_of(1, 8, Strategy.EAGER)
     assert small.is_patient_with_ends
-    assert small.patience_seconds == 0.0
-
-    few, more = pool_of(4, 8, Strategy.EAGER), pool_of(8, 9, Strategy.EAGER)
-    assert more.patience_seconds > few.patience_seconds > 0.0
+    assert pool_of(4, 8, Strategy.EAGER).batch_seconds(4, 0) > 0.0
 
     short = pool_of(4, 8, Strategy.EAGER)
     short.handle(SpawnFailed(3, "fork", is_shortage=True), 0.5)
@@ -415,14 +412,8 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
 
     full = pool_of(1, 1, Strategy.EAGER)
     assert not full.is_patient_with_ends
+    assert full.batch_seconds(1, 0) == 0.0
     assert not pool_of(1, 8, Strategy.INCREMENTAL).is_patient_with_ends
 
     small.handle(StopRequested(), 1.0)
     assert not small.is_patient_with_ends
-
-
-def test_ends_may_wait_the_longer_the_more_workers_are_idle() -> None:
-    """But never so long that anybody would notice."""
-    waits = [pool_of(size, 2_000, Strategy.EAGER).patience_seconds for size in (4, 8, 1_000)]
-
-    assert waits == [0.001, 0.002, 0.01]
