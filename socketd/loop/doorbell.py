@@ -18,6 +18,8 @@ part.
 A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
 nohup(1) asks for that, and so does a shell that starts a job in the background.
 
+The two pipes are sources of a loop; they only note that there is something to answer.
+
 Some signals may be held back for a while, that is, blocked: they merge in the kernel instead of
 waking anybody, and are noted all at once when the time is over.
 """
@@ -29,6 +31,8 @@ import signal
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Self
+
+from socketd.loop.sources import Sources
 
 _DRAIN_BYTES = 65536
 _OF_A_TERMINAL = frozenset({signal.SIGHUP, signal.SIGINT})
@@ -45,7 +49,7 @@ def open_anew(write_fd: int) -> int:
 
 
 class Doorbell:
-    """A context in which the given signals wake whoever waits for one of `fds`.
+    """A context in which the given signals wake whoever waits for the sources that hear it.
 
     Any of them can be held back. Others ring by a byte into `write_fd`, which is read at `read_fd`;
     `pipe` is one that they have already, `bell` the signal that a byte stands for.
@@ -60,6 +64,7 @@ class Doorbell:
         self._bell = bell
         self._signals = tuple(signals)
         self._held_back: frozenset[signal.Signals] = frozenset()
+        self.has_rung = False
         self._rung: set[int] = set()
         self._previous: dict[signal.Signals, signal.Handlers] = {}
         self._previous_fd = -1
@@ -73,6 +78,11 @@ class Doorbell:
     def fds(self) -> tuple[int, int]:
         """Return the descriptors that have something to read when somebody has rung."""
         return self._signal_fds[0], self.read_fd
+
+    def watch(self, sources: Sources) -> None:
+        """Be heard by these sources: `has_rung` tells afterwards. Raises OSError."""
+        sources.add(self._signal_fds[0], lambda _: self._hear_signals())
+        sources.add(self.read_fd, lambda _: self._hear_others())
 
     def __enter__(self) -> Self:
         """Install the handlers, then let through what may have been blocked until now."""
@@ -110,19 +120,37 @@ class Doorbell:
         self.hold_back(frozenset())
 
     def answer(self) -> set[int]:
-        """Return the signals since the last time, held back ones included, and be silent.
+        """Return the signals since the last time, heard or not, and be silent.
 
         If others have written so much that some is left, they have rung again.
         """
-        for fd in self.fds:
-            with contextlib.suppress(BlockingIOError):
-                if os.read(fd, _DRAIN_BYTES) and fd == self.read_fd and self._bell is not None:
-                    self._rung.add(self._bell)
+        self._hear_signals()
+        self._hear_others()
+        return self.take()
+
+    def take(self) -> set[int]:
+        """Return the signals that were heard since the last time, and those held back."""
+        self.has_rung = False
         if self._held_back:
             while held_back := signal.sigtimedwait(self._held_back, 0):
                 self._rung.add(held_back.si_signo)
         rung, self._rung = self._rung, set()
         return rung
+
+    def _hear_signals(self) -> None:
+        self.has_rung |= self._drain(self._signal_fds[0])
+
+    def _hear_others(self) -> None:
+        if self._drain(self.read_fd):
+            self.has_rung = True
+            if self._bell is not None:
+                self._rung.add(self._bell)
+
+    @staticmethod
+    def _drain(fd: int) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return bool(os.read(fd, _DRAIN_BYTES))
+        return False
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  signal.signal's signature
         self._rung.add(number)

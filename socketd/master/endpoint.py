@@ -9,19 +9,21 @@ its retirement safe: the kernel wakes one worker for a connection, and closing o
 all it takes to let a worker go.
 """
 
+import dataclasses
 import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 from socketd.config.services import ServiceSettings
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
+from socketd.master.state import EndpointState
+from socketd.master.statistics import Statistics
 from socketd.operations import log
-from socketd.pool import Deadline, Pool, TimeLimit
+from socketd.pool import Pool, TimeLimit
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -45,27 +47,12 @@ from socketd.pool.messages import (
     TimerExpired,
     WorkerExited,
 )
-from socketd.pool.phase import Phase, PoolState
+from socketd.pool.phase import Phase
 from socketd.workers.board import SlotState
 from socketd.workers.claims import Claims
-from socketd.workers.processes import Processes, ProcessesState
+from socketd.workers.processes import Processes
 from socketd.workers.records import Endings, describe_fault, is_of_shortage
 from socketd.workers.spawner import Spawner
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointState:
-    """What a service must be told to go on where another has stopped."""
-
-    pool: PoolState
-    deadlines: tuple[Deadline, ...]
-    processes: ProcessesState
-    timers: dict[PoolTimer, float]
-    connections: int
-    is_ready: bool
-    is_listening: bool
-    is_draining: bool
-    stop_reason: str
 
 
 class Endpoint:
@@ -145,10 +132,17 @@ class Endpoint:
         )
 
     @property
-    def counts(self) -> tuple[int, int, int]:
-        """Return the workers that wait, those at work, and the connections since the start."""
-        size = self._pool.size
-        return size.idle, size.busy, self.connections
+    def statistics(self) -> Statistics:
+        """Return its numbers as they are now."""
+        size, nobody = self._pool.size, Statistics.of_nobody(self.settings, str(self.listener))
+        return dataclasses.replace(
+            nobody,
+            idle=size.idle,
+            busy=size.busy,
+            connections=self.connections,
+            generation=self._pool.generation,
+            level=self.processes.level,
+        )
 
     def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
@@ -292,6 +286,8 @@ class Endpoint:
     def _become_ready(self) -> None:
         self.is_ready = True
         self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
+        level = self.processes.level
+        assert level is not None  # somebody has made the workers
         log.emit(
             "service_ready",
             service=self.name,
@@ -300,7 +296,7 @@ class Endpoint:
             port=self.listener.port,
             port_name=self.listener.port_name,
             workers=self.settings.pool.minimum,
-            ready=self.processes.level.value,
+            ready=level.value,
         )
 
     def _carry_out(self, commands: list[Command]) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from socketd.config.services import Changes, ServiceSettings, compare
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
-from socketd.master.endpoint import EndpointState
 from socketd.master.guarded import GuardedEndpoint, Shared
+from socketd.master.state import EndpointState
 from socketd.operations import log
 from socketd.workers.children import Child, Children, Family
 

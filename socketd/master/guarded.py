@@ -11,6 +11,7 @@ never been ready when the server starts is a failed start instead.
 """
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,9 @@ from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
 from socketd.master.barrier import Barrier, bug_of, report_crash, report_refusal
-from socketd.master.endpoint import Endpoint, EndpointState
+from socketd.master.endpoint import Endpoint
+from socketd.master.state import EndpointState
+from socketd.master.statistics import Statistics
 from socketd.master.wreckage import Wreckage
 from socketd.pool.backoff import BackOff
 from socketd.workers.children import Child, Family
@@ -114,10 +117,18 @@ class GuardedEndpoint:
         return self._endpoint is None or self._endpoint.is_patient_with_ends
 
     @property
-    def counts(self) -> tuple[int, int, int]:
-        """Return the workers that wait, those at work, and the connections since the start."""
-        idle, busy, connections = self._ask(lambda endpoint: endpoint.counts, otherwise=(0, 0, 0))
-        return idle, busy + self._wreckage.workers, self._former_connections + connections
+    def statistics(self) -> Statistics:
+        """Return the numbers of all endpoints on this listener together, as they are now."""
+        nothing = Statistics.of_nobody(self.settings, str(self.listener))
+        now = self._ask(lambda endpoint: endpoint.statistics, otherwise=nothing)
+        return dataclasses.replace(
+            now,
+            busy=now.busy + self._wreckage.workers,
+            connections=now.connections + self._former_connections,
+            is_ready=self.is_ready,
+            is_stopping=self.is_stopping,
+            crashes=self.crashes,
+        )
 
     def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""

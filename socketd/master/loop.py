@@ -13,7 +13,6 @@ import contextlib
 import functools
 import gc
 import os
-import selectors
 import signal
 import time
 from collections.abc import Callable
@@ -24,11 +23,13 @@ from socketd.errors import BugError, SocketdError, describe_refusal
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
+from socketd.loop.sources import Sources
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
 from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
 from socketd.master.faults import describe, trace
 from socketd.master.guarded import GuardedEndpoint
 from socketd.master.reexec import Snapshot, Successor
+from socketd.master.statistics import describe as describe_statistics
 from socketd.operations import log
 from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
@@ -107,10 +108,9 @@ class Master:
         with (
             # A worker without the right to signal us rings by a byte.
             Doorbell(signals, snapshot.doorbell if snapshot else None, RING_SIGNAL) as doorbell,
-            selectors.DefaultSelector() as selector,
+            Sources() as sources,
         ):
-            for fd in doorbell.fds:
-                selector.register(fd, selectors.EVENT_READ)
+            doorbell.watch(sources)
             keep_open()
             gc.collect()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
@@ -118,7 +118,7 @@ class Master:
                 self._wheel, doorbell.write_fd, snapshot.crashes if snapshot is not None else 0
             )
             try:
-                self._serve(services, snapshot, doorbell, selector)
+                self._serve(services, snapshot, doorbell, sources)
             except SocketdError:
                 raise
             except Exception as error:
@@ -146,7 +146,7 @@ class Master:
         services: list[tuple[ServiceSettings, Listener]],
         snapshot: Snapshot | None,
         doorbell: Doorbell,
-        selector: selectors.BaseSelector,
+        sources: Sources,
     ) -> None:
         if snapshot is None:
             self._endpoints.start(services)
@@ -155,7 +155,8 @@ class Master:
             self._take_over(snapshot.endpoints, snapshot.version)
         _give_way()  # not before: each template that is started would cost a wait in the queue
         while not self._is_over():
-            if selector.select(self._rest_seconds()):
+            sources.wait(self._rest_seconds())
+            if doorbell.has_rung:
                 self._answer(doorbell)
             self._wheel.advance(time.monotonic())
 
@@ -210,7 +211,7 @@ class Master:
         milliseconds is taken together, as long as there is any. Where too few workers wait or start
         for that, at least the ends of others are: nobody waits for them.
         """
-        self._unanswered |= doorbell.answer()
+        self._unanswered |= doorbell.take()
         if (
             not self._unanswered <= WORKER_SIGNALS
             or (self._batch is None and not self._begin_batch(doorbell))
@@ -249,7 +250,7 @@ class Master:
         if self._batch is not None:
             self._wheel.cancel(self._batch)
             self._batch = None
-            self._unanswered |= doorbell.answer()
+            self._unanswered |= doorbell.take()
         rung, self._unanswered = self._unanswered, set()
         if rung:
             self._turn(rung)
@@ -363,9 +364,7 @@ class Master:
             self._stop("start failed")
 
     def _describe(self) -> str:
-        counts = [endpoint.counts for endpoint in self._endpoints.members]
-        idle, busy, connections = (sum(column) for column in zip((0, 0, 0), *counts, strict=True))
-        return f"{idle} idle, {busy} busy, {connections} connections so far"
+        return describe_statistics(endpoint.statistics for endpoint in self._endpoints.members)
 
     def _stop(self, reason: str) -> None:
         self._tolerate(_NOTIFY, self._notifier.tell_stopping)

@@ -19,9 +19,9 @@ import msgspec
 from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
-from socketd.master.endpoint import EndpointState
 from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.reexec import SNAPSHOT_VARIABLE, Snapshot
+from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 

@@ -106,9 +106,12 @@ class Processes:
         return bool(self._unborn)
 
     @property
-    def level(self) -> ReadyLevel:
-        """Return how far the process has got that workers are forked from now."""
-        return self._spawners[-1].level
+    def level(self) -> ReadyLevel | None:
+        """Return how far the process has got that workers are forked from; None without a spawner.
+
+        There is none in a service that stops, and that another process has passed on.
+        """
+        return self._spawners[-1].level if self._spawners else None
 
     @property
     def trouble(self) -> str | None:

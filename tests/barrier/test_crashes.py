@@ -250,7 +250,7 @@ def test_crashes_leak_no_descriptor(start_pair: Start) -> None:
 def test_fault_outside_of_any_service_ends_the_master_loudly(start_pair: Start) -> None:
     """Where no service can be put away, workers are told, a line says why, and the code is 70."""
     pair = start_pair()
-    pair.arm("Doorbell.answer")
+    pair.arm("Doorbell.take")
     pair.server.signal(signal.SIGCHLD)
 
     assert pair.server.wait() == 70

@@ -35,7 +35,7 @@ CLASSES = (
     TemplateLife, Hold, Template
 )  # fmt: skip
 # Of the master itself, whoever it is for; also what no name of its own can be called by.
-MASTERS = {Doorbell: ("answer",), Title: ("_renew",)}
+MASTERS = {Doorbell: ("take",), Title: ("_renew",)}
 KINDS = {"RuntimeError": RuntimeError, "MemoryError": MemoryError, "OSError": OSError}
 FAULT_VARIABLE = "SOCKETD_TEST_FAULT"
 CALLS_VARIABLE = "SOCKETD_TEST_CALLS"

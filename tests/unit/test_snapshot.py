@@ -14,9 +14,9 @@ from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
 from socketd.master import snapshot as document
-from socketd.master.endpoint import EndpointState
 from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.reexec import Snapshot
+from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
 from socketd.pool import Deadline, Pool, PoolSettings, Strategy
 from socketd.pool.messages import PoolTimer

@@ -1,0 +1,26 @@
+"""What is passed on of one listener of a service when another process goes on with it.
+
+Owns the value. Must not know how it travels.
+"""
+
+from dataclasses import dataclass
+
+from socketd.pool import Deadline
+from socketd.pool.messages import PoolTimer
+from socketd.pool.phase import PoolState
+from socketd.workers.processes import ProcessesState
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """What a service must be told to go on where another has stopped."""
+
+    pool: PoolState
+    deadlines: tuple[Deadline, ...]
+    processes: ProcessesState
+    timers: dict[PoolTimer, float]
+    connections: int
+    is_ready: bool
+    is_listening: bool
+    is_draining: bool
+    stop_reason: str
