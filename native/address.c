@@ -47,3 +47,14 @@ void address_read(struct address *address, const struct sockaddr_storage *from, 
         read_unix(address, (const struct sockaddr_un *)from, size);
     }
 }
+
+void peer_identify(struct peer *peer, int connection, const struct sockaddr_storage *from,
+                   socklen_t size)
+{
+    socklen_t credentials_size = sizeof peer->credentials;
+
+    address_read(&peer->address, from, size);
+    peer->credentials = (struct ucred){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    if (peer->address.family == AF_UNIX)
+        getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer->credentials, &credentials_size);
+}

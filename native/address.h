@@ -19,6 +19,16 @@ struct address {
     char path[ADDRESS_PATH_SIZE]; /* UNIX; empty when unnamed or abstract */
 };
 
+/* The other end; a UNIX socket has credentials as well. */
+struct peer {
+    struct address address;
+    struct ucred credentials;
+};
+
+/* Ask the kernel who is there: accept4() has told the address. */
+void peer_identify(struct peer *peer, int connection, const struct sockaddr_storage *from,
+                   socklen_t size);
+
 /*
  * Read a socket address. An IPv4 address mapped into IPv6, which is what a dual-stack listener
  * reports, is read as the IPv4 address that the peer has.

@@ -1,7 +1,7 @@
 /*
  * The board: what every worker says of itself, in memory shared with the master.
  *
- * Owns the layout, which socketd/workers/board.py has too (a test holds the two against each other), and
+ * Owns the layout, which socketd/workers/layout.py has too (a test holds the two against each other), and
  * the order in which its bytes are written. Must not know who reads them, nor what a state is
  * good for.
  *
@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6401)
+#define BOARD_MAGIC UINT32_C(0x736B6402)
 #define BOARD_ALIGNMENT 64
 
 enum slot_state {
@@ -48,19 +48,30 @@ struct board_header {
     uint8_t reserved[55];
 };
 
+/* One end of a connection; the family is AF_UNSPEC where there is nobody, or nobody knows. */
+struct board_peer {
+    uint16_t family;
+    uint16_t port;
+    union {
+        uint8_t address[16];
+        struct {
+            int32_t pid;
+            uint32_t uid;
+            uint32_t gid;
+        } credentials; /* of a UNIX socket */
+    };
+};
+
 struct board_record {
     pid_t pid;
     uint32_t generation;
     uint64_t accepted_ns;
-    uint16_t family;
-    uint16_t peer_port;
-    int32_t peer_pid;
-    uint32_t peer_uid;
     int32_t error;
-    uint8_t peer_address[16];
     uint8_t step;
     _Atomic uint8_t retire;
-    uint8_t reserved[14];
+    uint8_t reserved[2];
+    struct board_peer client;
+    struct board_peer proxy; /* which has told us of the client; no worker asks one yet */
 };
 
 static_assert(sizeof(struct board_header) == 64, "the header is one cache line");

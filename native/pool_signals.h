@@ -1,7 +1,7 @@
 /*
  * The signals between the master and its workers; docs/signals.md says what each means.
  *
- * socketd/workers/python_worker.py has them, too, and a test holds the two against each other.
+ * socketd/workers/contract.py has them, too, and a test holds the two against each other.
  */
 #ifndef SOCKETD_POOL_SIGNALS_H
 #define SOCKETD_POOL_SIGNALS_H

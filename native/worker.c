@@ -102,18 +102,22 @@ static bool is_transient(int error)
     }
 }
 
-static int wait_connection(const struct worker *worker, struct address *peer)
+/* The name of the peer, as accept4() tells it. */
+struct name {
+    struct sockaddr_storage address;
+    socklen_t size;
+};
+
+static int accept_connection(const struct worker *worker, struct name *name)
 {
     for (;;) {
-        struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
-        socklen_t size = sizeof from;
-        int connection =
-            accept4(worker->listener_fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
+        int connection;
 
-        if (connection >= 0) {
-            address_read(peer, &from, size);
+        *name = (struct name){.address.ss_family = AF_UNSPEC, .size = sizeof name->address};
+        connection = accept4(worker->listener_fd, (struct sockaddr *)&name->address, &name->size,
+                             SOCK_CLOEXEC);
+        if (connection >= 0)
             return connection;
-        }
         if (errno == EBADF)
             end_idle(worker);
         if (errno == EAGAIN) {
@@ -128,8 +132,20 @@ static int wait_connection(const struct worker *worker, struct address *peer)
     }
 }
 
-static void announce(const struct worker *worker, const struct address *peer,
-                     const struct ucred *credentials)
+static void write_peer(struct board_peer *written, const struct peer *peer)
+{
+    written->family = peer->address.family;
+    written->port = peer->address.port;
+    if (peer->address.family == AF_UNIX) {
+        written->credentials.pid = peer->credentials.pid;
+        written->credentials.uid = peer->credentials.uid;
+        written->credentials.gid = peer->credentials.gid;
+    } else {
+        memcpy(written->address, peer->address.bytes, sizeof written->address);
+    }
+}
+
+static void announce(const struct worker *worker, const struct peer *client)
 {
     struct board_record *record = &worker->board.records[worker->number];
     struct timespec now;
@@ -137,36 +153,28 @@ static void announce(const struct worker *worker, const struct address *peer,
     /* Not by way of the vDSO: its two pages would have to be faulted in first. */
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-    record->family = peer->family;
-    record->peer_port = peer->port;
-    if (peer->family == AF_UNIX) {
-        record->peer_pid = credentials->pid;
-        record->peer_uid = credentials->uid;
-    }
-    memcpy(record->peer_address, peer->bytes, sizeof record->peer_address);
+    write_peer(&record->client, client);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
     doorbell_ring(&worker->doorbell);
 }
 
-static void describe(struct environment *environment, int connection, const struct address *peer,
-                     const struct ucred *credentials)
+static void describe(struct environment *environment, int connection, const struct peer *client)
 {
-    struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
-    socklen_t size = sizeof from;
+    struct name name = {.address.ss_family = AF_UNSPEC, .size = sizeof name.address};
     struct address local;
 
-    getsockname(connection, (struct sockaddr *)&from, &size);
-    address_read(&local, &from, size);
-    if (peer->family == AF_UNIX)
-        environment_add_unix(environment, &local, peer, credentials);
-    else if (peer->family == AF_INET || peer->family == AF_INET6)
-        environment_add_tcp(environment, &local, peer);
+    getsockname(connection, (struct sockaddr *)&name.address, &name.size);
+    address_read(&local, &name.address, name.size);
+    if (client->address.family == AF_UNIX)
+        environment_add_unix(environment, &local, &client->address, &client->credentials);
+    else if (client->address.family == AF_INET || client->address.family == AF_INET6)
+        environment_add_tcp(environment, &local, &client->address);
 }
 
 int worker_wait(const struct worker *worker, struct environment *environment)
 {
-    struct ucred credentials = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    struct address peer;
+    struct name name;
+    struct peer client;
     sigset_t all, none;
     int connection;
 
@@ -175,16 +183,13 @@ int worker_wait(const struct worker *worker, struct environment *environment)
     prepare(worker);
     become_idle(worker);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    connection = wait_connection(worker, &peer);
+    connection = accept_connection(worker, &name);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    if (peer.family == AF_UNIX) {
-        socklen_t size = sizeof credentials;
-
-        getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
-    }
-    announce(worker, &peer, &credentials);
+    peer_identify(&client, connection, &name.address, name.size);
+    /* Up to here nobody knows of the connection. Who may not come in is sent away at this place. */
+    announce(worker, &client);
     if (environment)
-        describe(environment, connection, &peer, &credentials);
+        describe(environment, connection, &client);
     return connection;
 }
 

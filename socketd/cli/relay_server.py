@@ -5,7 +5,6 @@ each in its own process; they share our stdin and stdout then, as in socket 1.1.
 """
 
 import contextlib
-import errno
 import os
 import signal
 import socket
@@ -26,13 +25,11 @@ from socketd.errors import (
     describe_refusal,
 )
 from socketd.loop.listeners import Listener, listen
+from socketd.loop.transience import TRANSIENT_ERRORS
 from socketd.operations.pidfile import PidFile
-from socketd.programs.environment import peer_of
+from socketd.programs.peer import identify
 from socketd.settings.address import Address, UnixAddress, parse_operand
 from socketd.system.directory import absolute
-
-# accept(2): the connection failed before it was accepted, not the listener.
-_TRANSIENT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTUNREACH})
 
 
 def serve_own_streams(line: CommandLine) -> int:
@@ -124,7 +121,7 @@ def _accept(listener: Listener, line: CommandLine) -> socket.socket:
         try:
             connection, name = listener.socket.accept()
         except OSError as error:
-            if error.errno in _TRANSIENT:
+            if error.errno in TRANSIENT_ERRORS:
                 continue
             why = describe_errno(error.errno or 0)
             raise SystemFailureError(f"accept on {listener}: {why}") from error
@@ -133,7 +130,7 @@ def _accept(listener: Listener, line: CommandLine) -> socket.socket:
             say(f"unix: connection from {listener.host}")
         else:
             with contextlib.suppress(OSError):  # it has been reset already
-                say(f"inet: connection from {peer_of(connection, name).host}")
+                say(f"inet: connection from {identify(connection, name).host}")
         return connection
 
 

@@ -48,8 +48,8 @@ from socketd.pool.messages import (
     WorkerExited,
 )
 from socketd.pool.phase import Phase
-from socketd.workers.board import SlotState
 from socketd.workers.claims import Claims
+from socketd.workers.layout import SlotState
 from socketd.workers.processes import Processes
 from socketd.workers.records import Endings, describe_fault, is_of_shortage
 from socketd.workers.spawner import Spawner

@@ -35,7 +35,7 @@ from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
 from socketd.settings.duration import LONGEST_WAIT_SECONDS
 from socketd.system.products import keep_open
-from socketd.workers.python_worker import RING_SIGNAL
+from socketd.workers.contract import RING_SIGNAL
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})

@@ -25,7 +25,7 @@ from socketd.settings.table import MOST_WORKERS
 from socketd.workers import kin
 from socketd.workers.board import pids_on
 from socketd.workers.children import Family
-from socketd.workers.python_worker import RETIRE_SIGNAL
+from socketd.workers.contract import RETIRE_SIGNAL
 
 
 class _Haste(enum.IntEnum):

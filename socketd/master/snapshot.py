@@ -25,7 +25,7 @@ from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 
-VERSION = 8
+VERSION = 9
 _LAST_STANDARD_FD = 2
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 

@@ -239,7 +239,7 @@ def _now() -> str:
 def _render_json(line: _Line) -> str:
     import json
 
-    return json.dumps({**line, "timestamp": _now()}, default=repr)
+    return json.dumps({**line, "timestamp": _now()}, default=str)
 
 
 def _pairs(line: Mapping[str, Any]) -> str:
@@ -301,8 +301,7 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
         case "connection_accepted" if line["listener"].startswith("unix:"):
             return f"unix: connection from {line['listener'].removeprefix('unix:')}"
         case "connection_accepted":
-            peer = line["peer"].rpartition(":")[0] or line["peer"]  # "unknown" has no port
-            return f"inet: connection from {peer.strip('[]')}"
+            return f"inet: connection from {line['peer'].host or line['peer']}"
         case "connection_closed":
             return "connection closed"
         case "log_lines_dropped":

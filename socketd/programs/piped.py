@@ -4,14 +4,14 @@ Owns the start of such a program, its pipes and its end. Must not know what is r
 """
 
 import contextlib
-import errno
 import os
 import resource
 import signal
 from typing import NoReturn
 
-from socketd.errors import ExitCode, ProgramError, SystemFailureError, describe_errno
-from socketd.programs.command import SHELL, Program
+from socketd.errors import ProgramError, SystemFailureError, describe_errno, is_shortage
+from socketd.programs.command import Program
+from socketd.programs.exec_rules import start_by, status_of
 from socketd.relay.relay import RelaySettings, Sink, Source
 from socketd.settings.stderr import StderrTarget, open_stderr
 
@@ -100,11 +100,9 @@ def start_program(
         return PipedProgram(program, environment, settings, stderr)
     except OSError as error:
         text = f"cannot run {program.path!r}: {describe_errno(error.errno or 0)}"
-        if isinstance(error, FileNotFoundError):
-            raise ProgramError(text, ExitCode.NOT_FOUND) from error
-        if isinstance(error, PermissionError):
-            raise ProgramError(text, ExitCode.CANNOT_EXECUTE) from error
-        raise SystemFailureError(text) from error
+        if is_shortage(error.errno or 0):
+            raise SystemFailureError(text) from error
+        raise ProgramError(text, status_of(error.errno)) from error
 
 
 def exit_like(status: int) -> NoReturn:
@@ -123,20 +121,14 @@ def exit_like(status: int) -> NoReturn:
 def _spawn(program: Program, environment: dict[str, str], wiring: dict[int, int]) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in wiring.items()]
 
-    def spawn(path: str, arguments: tuple[str, ...]) -> int:
+    def spawn(program: Program) -> int:
         return os.posix_spawn(
-            path,
-            arguments,
+            program.path,
+            program.arguments,
             environment,
             file_actions=actions,
             setsigdef=_OURS_IGNORED,
             setsigmask=(),
         )
 
-    try:
-        return spawn(program.path, program.arguments)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
-            raise
-    # A script without a "#!" line: the shell's and execvp(3)'s rule.
-    return spawn(SHELL, ("sh", program.path, *program.arguments[1:]))
+    return start_by(program, spawn)

@@ -18,9 +18,9 @@ from socketd.errors import describe_errno, is_shortage
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.pool.messages import Event, SpawnFailed, WorkerAccepted, WorkerExited, WorkerStarted
-from socketd.workers.board import Record, SlotState
+from socketd.workers.layout import Record, SlotState
 from socketd.workers.processes import Processes
-from socketd.workers.records import describe_fault, is_of_shortage, peer_of
+from socketd.workers.records import describe_fault, is_of_shortage
 
 _SWEEP_SECONDS = 1.0
 
@@ -84,7 +84,7 @@ class Claims:
                 service=self._service,
                 listener=self._listener,
                 pid=pid,
-                peer=str(peer_of(record)),
+                peer=record.client,
             )
         self._events.append(WorkerAccepted(number))
         return True

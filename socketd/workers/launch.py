@@ -10,7 +10,6 @@ held, so neither what it starts before nor who takes its descriptors can have th
 
 import array
 import contextlib
-import errno
 import fcntl
 import os
 import resource
@@ -23,7 +22,8 @@ from dataclasses import dataclass, field
 
 from socketd.errors import SocketdError
 from socketd.loop.doorbell import open_anew
-from socketd.programs.command import SHELL
+from socketd.programs.command import Program
+from socketd.programs.exec_rules import start_by
 from socketd.programs.execution import Execution, execute, execute_confined
 from socketd.programs.loadable import why_not_loadable
 from socketd.programs.privileges import CannotApplyError, Privileges
@@ -233,17 +233,12 @@ def _execute_program(
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
     log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
     environment["SOCKETD_HOLD"] = encode_first_call(plan, level, HOLD_SIGNAL, log)
-    program = plan.settings.program
-    try:
-        return _start(
-            Execution(program.path, program.arguments, environment, targets), plan, privileges
-        )
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
-            raise
-    # A script without a "#!" line: the shell's and execvp(3)'s rule.
-    arguments = ("sh", program.path, *program.arguments[1:])
-    return _start(Execution(SHELL, arguments, environment, targets), plan, privileges)
+
+    def start(program: Program) -> int:
+        execution = Execution(program.path, program.arguments, environment, targets)
+        return _start(execution, plan, privileges)
+
+    return start_by(plan.settings.program, start)
 
 
 def _log_inode(fd: int) -> int:

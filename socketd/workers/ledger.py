@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.board import Board
 from socketd.workers.children import Family
+from socketd.workers.layout import SlotState, Step
 
 
 @dataclass(slots=True)

@@ -25,8 +25,9 @@ from socketd.system.products import is_built
 from socketd.workers import kin
 from socketd.workers.board import Board
 from socketd.workers.children import Family
+from socketd.workers.contract import RETIRE_SIGNAL
 from socketd.workers.ledger import Ledger, Slot
-from socketd.workers.python_worker import RETIRE_SIGNAL, PythonSpawner
+from socketd.workers.python_worker import PythonSpawner
 from socketd.workers.spawner import Spawner, WorkerPlan
 from socketd.workers.templates import NativeSpawner
 

@@ -29,20 +29,22 @@ from typing import NoReturn
 from socketd.errors import WORKER_FAILED_STATUS, ExitCode, RelayError
 from socketd.loop.doorbell import open_anew
 from socketd.loop.reaper import DeadChild
-from socketd.programs.command import SHELL
-from socketd.programs.environment import Peer, connection_variables, peer_of
+from socketd.loop.transience import TRANSIENT_ERRORS
+from socketd.programs.command import Program
+from socketd.programs.environment import connection_variables
+from socketd.programs.exec_rules import start_by, status_of
 from socketd.programs.keeper import divide, part, stay
+from socketd.programs.peer import identify
 from socketd.programs.piped import PipedProgram, exit_like
 from socketd.programs.privileges import Privileges, apply, apply_late, grant, user_of
 from socketd.relay.relay import Relay, RelaySettings
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
-from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.board import Board
+from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
 from socketd.workers.spawner import WorkerPlan
-
-RETIRE_SIGNAL = signal.SIGWINCH
-RING_SIGNAL = signal.SIGUSR1
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
 _FIRST_OWN_FD = 3
@@ -50,22 +52,6 @@ _MOST_FDS = 2**20  # the kernel's default for fs.nr_open
 _CONNECTION_FD = 3  # of a relay, which has no other left
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-# accept(2): errors of the connection that was about to be accepted, not of the listener.
-_TRANSIENT = frozenset(
-    {
-        errno.ECONNABORTED,
-        errno.EHOSTDOWN,
-        errno.EHOSTUNREACH,
-        errno.ENETDOWN,
-        errno.ENETUNREACH,
-        errno.ENONET,
-        errno.ENOPROTOOPT,
-        errno.EOPNOTSUPP,
-        errno.EPROTO,
-    }
-)
-_NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 class PythonSpawner:
@@ -162,12 +148,11 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         accepted = _accept(listener)
         if accepted is None:
             os._exit(ExitCode.DONE)
-        connection, peer = accepted
+        connection, name = accepted
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        credentials = (peer.pid, peer.uid)
-        board.write_accepted(
-            number, time.monotonic_ns(), peer.family, peer.address, peer.port, credentials
-        )
+        peer = identify(connection, name)
+        # Up to here nobody knows of the connection. Who may not come in is sent away at this place.
+        board.write_accepted(number, time.monotonic_ns(), peer)
         _ring(plan.master_pid, doorbell_fd)
 
         step = Step.WIRE
@@ -189,8 +174,8 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         _become(plan, environment)
     except OSError as error:
         board.write_failure(number, step, error.errno or 0)
-        if step is Step.EXEC and error.errno in _NOT_FOUND:
-            status = ExitCode.NOT_FOUND
+        if step is Step.EXEC:
+            status = status_of(error.errno)
     finally:
         os._exit(status)
 
@@ -262,20 +247,18 @@ def _ring_by_pipe(doorbell_fd: int) -> None:
         signal.sigtimedwait({signal.SIGPIPE}, 0)
 
 
-def _accept(listener: socket.socket) -> tuple[socket.socket, Peer] | None:
-    """Wait for a connection; None when asked to leave instead."""
+def _accept(listener: socket.socket) -> tuple[socket.socket, object] | None:
+    """Wait for a connection, and the name of its peer; None when asked to leave instead."""
     while True:
         try:
-            connection, name = listener.accept()
+            return listener.accept()
         except OSError as error:
             if error.errno == errno.EBADF:
                 return None
             if error.errno == errno.EAGAIN:  # an inherited listener may be non-blocking
                 _wait_readable(listener)
-            elif error.errno not in _TRANSIENT:
+            elif error.errno not in TRANSIENT_ERRORS:
                 raise
-        else:
-            return connection, peer_of(connection, name)
 
 
 def _wait_readable(listener: socket.socket) -> None:
@@ -348,12 +331,9 @@ def _forget_master() -> None:
 
 def _become(plan: WorkerPlan, environment: dict[str, str]) -> NoReturn:
     """Exec the program. Raises OSError if that cannot be."""
-    program = plan.settings.program
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    try:
+
+    def start(program: Program) -> NoReturn:
         os.execve(program.path, program.arguments, environment)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
-            raise
-    # A script without a "#!" line: the shell's and execvp(3)'s rule.
-    os.execve(SHELL, ("sh", program.path, *program.arguments[1:]), environment)
+
+    start_by(plan.settings.program, start)

@@ -9,18 +9,10 @@ import time
 from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.operations import log
-from socketd.programs.environment import Peer
-from socketd.workers.board import Record, Step
+from socketd.workers.layout import Record, Step
 
 _NS_PER_SECOND = 1_000_000_000
 _NOT_RUN = frozenset({ExitCode.CANNOT_EXECUTE, ExitCode.NOT_FOUND})
-
-
-def peer_of(record: Record) -> Peer:
-    """Return who was at the other end."""
-    return Peer(
-        record.family, record.peer_address, record.peer_port, record.peer_pid, record.peer_uid
-    )
 
 
 def describe_fault(record: Record) -> str:
@@ -57,7 +49,7 @@ class Endings:
                 "connection_closed",
                 service=self._service,
                 pid=child.pid,
-                peer=str(peer_of(record)),
+                peer=record.client,
                 status=child.status,
                 duration_s=round(duration, 6),
                 cpu_s=round(child.cpu_seconds, 6),

@@ -56,11 +56,11 @@ from socketd.programs.privileges import grant, user_of
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import ZYGOTE
 from socketd.workers import kin
-from socketd.workers.board import SlotState
+from socketd.workers.contract import RETIRE_SIGNAL
 from socketd.workers.holding import Hold
 from socketd.workers.launch import NotHeldError, Template, launch_held, launch_zygote
+from socketd.workers.layout import SlotState
 from socketd.workers.ledger import Ledger
-from socketd.workers.python_worker import RETIRE_SIGNAL
 from socketd.workers.spawner import WorkerPlan
 
 

@@ -4,7 +4,7 @@ import contextlib
 import mmap
 import os
 
-from socketd.workers.board import MAGIC, SlotState
+from socketd.workers.layout import MAGIC, SlotState
 
 _HEADER_SIZE = 64
 

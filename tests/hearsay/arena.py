@@ -28,8 +28,8 @@ from harness.processes import ProcessView, children_of, view  # noqa: E402
 from harness.supervisors import Supervisor  # noqa: E402
 from harness.waiting import wait_for  # noqa: E402
 from socketd.settings.table import MOST_WORKERS  # noqa: E402
-from socketd.workers import board as layout  # noqa: E402
-from socketd.workers.board import RECORD_SIZE, SlotState  # noqa: E402
+from socketd.workers import layout  # noqa: E402
+from socketd.workers.layout import RECORD_SIZE, SlotState  # noqa: E402
 
 _STATES = 64
 _RECORDS = _STATES + MOST_WORKERS
@@ -267,7 +267,7 @@ def _claim_pid(arena: Arena, pid: int) -> None:
     """Have a worker be somebody else who accepts, and another one somebody else who retires."""
     number = arena.scribbler.slot_in(SlotState.IDLE)
     arena.scribbler.set_pid(number, pid)
-    arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", socket.AF_UNIX)
+    arena.scribbler.write(number, layout.CLIENT_OFFSET, "=H", socket.AF_UNIX)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
     arena.have_heard()
     other = arena.scribbler.slot_in(SlotState.IDLE)
@@ -319,7 +319,7 @@ def pid_of_another_service(arena: Arena) -> None:
         if one.pid in arena.others and one.name != "cat" and one.name != "socketd-zygote"
     ][:1]
     arena.scribbler.set_pid(number, taken)
-    arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", socket.AF_UNIX)
+    arena.scribbler.write(number, layout.CLIENT_OFFSET, "=H", socket.AF_UNIX)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
     arena.have_heard()
 
@@ -334,7 +334,7 @@ def step_beyond_all(arena: Arena) -> None:
 def unknown_family(arena: Arena) -> None:
     """Have a client of a family that nobody knows."""
     number = arena.scribbler.slot_in(SlotState.IDLE)
-    arena.scribbler.write(number, layout.FAMILY_OFFSET, "=H", 99)
+    arena.scribbler.write(number, layout.CLIENT_OFFSET, "=H", 99)
     arena.scribbler.set_state(number, SlotState.ACCEPTED)
     arena.have_heard()
 

@@ -20,7 +20,8 @@ from harness.plans import NOBODY_S_PRIVILEGES, encoded, worker_plan
 from socketd.programs.cgi import Front
 from socketd.programs.privileges import Privileges
 from socketd.settings.readiness import ReadyLevel
-from socketd.workers.board import Board, SlotState
+from socketd.workers.board import Board
+from socketd.workers.layout import SlotState
 from socketd.workers.plan import seal
 
 CAP_SECONDS = 20.0

@@ -6,23 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from socketd.workers import board
-from socketd.workers.board import Board, SlotState, Step
+from socketd.workers import layout
+from socketd.workers.board import Board
+from socketd.workers.layout import SlotState, Step
 
 from .evaluate import evaluate
 
 _FIELDS = {
-    "pid": board.PID_OFFSET,
-    "generation": board.GENERATION_OFFSET,
-    "accepted_ns": board.ACCEPTED_NS_OFFSET,
-    "family": board.FAMILY_OFFSET,
-    "peer_port": board.PEER_PORT_OFFSET,
-    "peer_pid": board.PEER_PID_OFFSET,
-    "peer_uid": board.PEER_UID_OFFSET,
-    "error": board.ERROR_OFFSET,
-    "peer_address": board.PEER_ADDRESS_OFFSET,
-    "step": board.STEP_OFFSET,
-    "retire": board.RETIRE_OFFSET,
+    "pid": layout.PID_OFFSET,
+    "generation": layout.GENERATION_OFFSET,
+    "accepted_ns": layout.ACCEPTED_NS_OFFSET,
+    "error": layout.ERROR_OFFSET,
+    "step": layout.STEP_OFFSET,
+    "retire": layout.RETIRE_OFFSET,
+    "client": layout.CLIENT_OFFSET,
+    "proxy": layout.PROXY_OFFSET,
+    "client.port": layout.CLIENT_OFFSET + layout.PEER_PORT_OFFSET,
+    "client.address": layout.CLIENT_OFFSET + layout.PEER_BYTES_OFFSET,
+    "client.credentials": layout.CLIENT_OFFSET + layout.PEER_BYTES_OFFSET,
+    "client.credentials.uid": layout.CLIENT_OFFSET + layout.PEER_BYTES_OFFSET + 4,
+    "client.credentials.gid": layout.CLIENT_OFFSET + layout.PEER_BYTES_OFFSET + 8,
 }
 _STATES = {f"SLOT_{state.name}": state.value for state in SlotState}
 _STEPS = {f"STEP_{step.name}": step.value for step in Step}
@@ -67,7 +70,7 @@ def test_header_and_record_have_the_same_size(compiler: str, evaluate_folder: Pa
         ["BOARD_MAGIC", "sizeof(struct board_record)"],
     )
 
-    assert found == [board.MAGIC, board.RECORD_SIZE]
+    assert found == [layout.MAGIC, layout.RECORD_SIZE]
 
 
 @pytest.mark.parametrize("capacity", [1, 63, 64, 65, 1000])
@@ -94,7 +97,7 @@ def test_header_fields_stand_where_python_writes_them(compiler: str, evaluate_fo
     finally:
         made.close()
     changed = [offset for offset in range(64) if quiet[offset] != ringing[offset]]
-    written = struct.pack("=II", board.MAGIC, 65)
+    written = struct.pack("=II", layout.MAGIC, 65)
     fields = ("magic", "capacity", "ring_when_idle")
 
     found = _evaluate(

@@ -103,8 +103,8 @@ def test_ipv6_is_described_in_its_short_form(master: FakeMaster, dual_stack: soc
     record = master.board.record(0)
 
     assert found == _tcp("::1", server_port, "::1", port)
-    assert (record.family, record.peer_port) == (socket.AF_INET6, port)
-    assert record.peer_address == bytes(15) + b"\1"
+    assert (record.client.family, record.client.port) == (socket.AF_INET6, port)
+    assert record.client.address == bytes(15) + b"\1"
 
 
 def test_a_mapped_address_is_the_ipv4_address_it_stands_for(
@@ -118,8 +118,8 @@ def test_a_mapped_address_is_the_ipv4_address_it_stands_for(
     record = master.board.record(0)
 
     assert found == _tcp("127.0.0.1", server_port, "127.0.0.1", port)
-    assert (record.family, record.peer_port) == (socket.AF_INET, port)
-    assert record.peer_address == b"\x7f\0\0\1" + bytes(12)
+    assert (record.client.family, record.client.port) == (socket.AF_INET, port)
+    assert record.client.address == b"\x7f\0\0\1" + bytes(12)
 
 
 def test_a_unix_peer_is_described_by_its_credentials(
@@ -132,8 +132,9 @@ def test_a_unix_peer_is_described_by_its_credentials(
     record = master.board.record(0)
 
     assert found == _ipc(IPCLOCALPATH=path)
-    assert (record.family, record.peer_port) == (socket.AF_UNIX, 0)
-    assert (record.peer_pid, record.peer_uid) == (os.getpid(), os.geteuid())
+    assert (record.client.family, record.client.port) == (socket.AF_UNIX, 0)
+    assert (record.client.pid, record.client.uid) == (os.getpid(), os.geteuid())
+    assert record.client.gid == os.getegid()
 
 
 def test_a_bound_unix_peer_has_a_path(

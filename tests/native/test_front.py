@@ -8,7 +8,7 @@ import pytest
 
 from harness import scgi
 from socketd.programs.cgi import Front
-from socketd.workers.board import SlotState
+from socketd.workers.layout import SlotState
 
 from .fake_master import FakeMaster
 

@@ -16,7 +16,7 @@ import pytest
 from harness.processes import children_of
 from socketd.programs.privileges import Privileges
 from socketd.settings.confinement import ResourceLimit
-from socketd.workers.board import SlotState, Step
+from socketd.workers.layout import SlotState, Step
 
 from .fake_master import FakeMaster, exchange, read_to_end, wait_until
 from .relaying import instance_of, shell, start_relaying, wait_gone
@@ -43,7 +43,7 @@ import signal, sys
 from pathlib import Path
 from native.fake_master import FakeMaster
 from native.relaying import start_relaying
-from socketd.workers.board import SlotState
+from socketd.workers.layout import SlotState
 
 with FakeMaster(Path(sys.argv[1])) as master:
     start_relaying(master, int(sys.argv[2]))

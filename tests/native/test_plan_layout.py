@@ -5,7 +5,7 @@ from pathlib import Path
 from harness.plans import offset_of
 from socketd.errors import WORKER_FAILED_STATUS, ExitCode
 from socketd.workers import plan
-from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
 
 from .evaluate import evaluate
 

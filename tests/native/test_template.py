@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.workers.board import SlotState, Step
+from socketd.workers.layout import SlotState, Step
 
 from .fake_master import FakeMaster, exchange, wait_until
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.workers.board import SlotState, Step
+from socketd.workers.layout import SlotState, Step
 
 from .fake_master import CAP_SECONDS, FakeMaster, exchange, read_to_end, wait_readable
 
@@ -26,7 +26,7 @@ _DYING_MASTER = """
 import signal, sys
 from pathlib import Path
 from native.fake_master import FakeMaster
-from socketd.workers.board import SlotState
+from socketd.workers.layout import SlotState
 
 with FakeMaster(Path(sys.argv[1])) as master:
     master.start(int(sys.argv[2]))
@@ -79,8 +79,8 @@ def test_accepting_is_recorded_and_rung(master: FakeMaster, listener: socket.soc
 
     assert master.board.state(0) == SlotState.ACCEPTED
     assert before <= record.accepted_ns <= after
-    assert (record.family, record.peer_port) == (socket.AF_INET, port)
-    assert record.peer_address == socket.inet_aton(host) + bytes(12)
+    assert (record.client.family, record.client.port) == (socket.AF_INET, port)
+    assert record.client.address == socket.inet_aton(host) + bytes(12)
     assert (record.generation, record.step, record.error) == (1, Step.NONE, 0)
 
 

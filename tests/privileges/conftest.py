@@ -23,10 +23,12 @@ from socketd.settings.address import InheritedAddress
 from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import AT_FORK, Readiness, ReadyLevel
 from socketd.system.products import is_built
-from socketd.workers.board import Board, SlotState
+from socketd.workers.board import Board
 from socketd.workers.children import Children
+from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.layout import SlotState
 from socketd.workers.ledger import Ledger
-from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL, PythonSpawner
+from socketd.workers.python_worker import PythonSpawner
 from socketd.workers.spawner import Spawner, WorkerPlan
 from socketd.workers.templates import NativeSpawner
 

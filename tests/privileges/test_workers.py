@@ -13,7 +13,7 @@ import pytest
 from harness.processes import view
 from harness.waiting import wait_for
 from socketd.settings.confinement import RESOURCES, Confinement, ResourceLimit
-from socketd.workers.board import SlotState
+from socketd.workers.layout import SlotState
 
 from .conftest import StartWorkers
 

@@ -17,7 +17,7 @@ from harness.clients import connect, exchange, read_all
 from harness.processes import marked, view
 from harness.servers import Server
 from harness.waiting import wait_for
-from socketd.workers.board import SlotState
+from socketd.workers.layout import SlotState
 
 pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 

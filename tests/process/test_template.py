@@ -25,10 +25,11 @@ from socketd.pool import PoolSettings
 from socketd.programs.command import Program
 from socketd.settings.address import InheritedAddress
 from socketd.system.products import ZYGOTE, is_built
-from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.board import Board
 from socketd.workers.children import Children
+from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
-from socketd.workers.python_worker import RETIRE_SIGNAL, RING_SIGNAL
 from socketd.workers.spawner import WorkerPlan
 from socketd.workers.templates import NativeSpawner
 

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketd.workers import board as layout
-from socketd.workers.board import MAGIC, RECORD_SIZE, Board, Record, SlotState, Step, pids_on
-from socketd.workers.records import describe_fault, peer_of
+from socketd.programs.peer import Peer
+from socketd.workers import layout
+from socketd.workers.board import Board, pids_on
+from socketd.workers.layout import MAGIC, RECORD_SIZE, Record, SlotState, Step
+from socketd.workers.records import describe_fault
 
 CAPACITY = 70
 STATES = 64
@@ -23,13 +25,10 @@ FULL_RECORD = Record(
     pid=0x01020304,
     generation=0x11121314,
     accepted_ns=0x2122232425262728,
-    family=socket.AF_INET6,
-    peer_port=0x4142,
-    peer_pid=0x51525354,
-    peer_uid=0x61626364,
     error=13,
-    peer_address=ADDRESS,
     step=Step.EXEC,
+    client=Peer(socket.AF_INET6, ADDRESS, 0x4142),
+    proxy=Peer(socket.AF_UNIX, pid=0x51525354, uid=0x61626364, gid=0x71727374),
 )
 
 
@@ -52,14 +51,7 @@ def fill(board: Board, number: int) -> None:
     """Write FULL_RECORD by way of every writer there is."""
     board.claim(number, FULL_RECORD.generation)
     board.set_pid(number, FULL_RECORD.pid)
-    board.write_accepted(
-        number,
-        FULL_RECORD.accepted_ns,
-        FULL_RECORD.family,
-        FULL_RECORD.peer_address,
-        FULL_RECORD.peer_port,
-        (FULL_RECORD.peer_pid, FULL_RECORD.peer_uid),
-    )
+    board.write_accepted(number, FULL_RECORD.accepted_ns, FULL_RECORD.client, FULL_RECORD.proxy)
     board.write_failure(number, FULL_RECORD.step, FULL_RECORD.error)
 
 
@@ -98,12 +90,14 @@ def test_state_byte_stands_at_the_number_of_its_slot(
         (layout.PID_OFFSET, "=i", FULL_RECORD.pid),
         (layout.GENERATION_OFFSET, "=I", FULL_RECORD.generation),
         (layout.ACCEPTED_NS_OFFSET, "=Q", FULL_RECORD.accepted_ns),
-        (layout.FAMILY_OFFSET, "=H", FULL_RECORD.family),
-        (layout.PEER_PORT_OFFSET, "=H", FULL_RECORD.peer_port),
-        (layout.PEER_PID_OFFSET, "=i", FULL_RECORD.peer_pid),
-        (layout.PEER_UID_OFFSET, "=i", FULL_RECORD.peer_uid),
         (layout.ERROR_OFFSET, "=i", FULL_RECORD.error),
-        (layout.PEER_ADDRESS_OFFSET, "=16s", ADDRESS),
+        (layout.CLIENT_OFFSET, "=H", socket.AF_INET6),
+        (layout.CLIENT_OFFSET + layout.PEER_PORT_OFFSET, "=H", 0x4142),
+        (layout.CLIENT_OFFSET + layout.PEER_BYTES_OFFSET, "=16s", ADDRESS),
+        (layout.PROXY_OFFSET, "=H", socket.AF_UNIX),
+        (layout.PROXY_OFFSET + layout.PEER_BYTES_OFFSET, "=i", 0x51525354),
+        (layout.PROXY_OFFSET + layout.PEER_BYTES_OFFSET + 4, "=I", 0x61626364),
+        (layout.PROXY_OFFSET + layout.PEER_BYTES_OFFSET + 8, "=I", 0x71727374),
         (layout.STEP_OFFSET, "=B", Step.EXEC),
         (layout.RETIRE_OFFSET, "=B", 1),
     ],
@@ -123,7 +117,7 @@ def test_field_stands_at_its_documented_offset(
 
 def test_fields_fit_into_a_record() -> None:
     """The last field ends within the fixed size of a record, a cache line."""
-    assert layout.RETIRE_OFFSET < RECORD_SIZE == 64
+    assert layout.PROXY_OFFSET + layout.PEER_SIZE == RECORD_SIZE == 64
 
 
 def test_record_reads_what_was_written(board: Board) -> None:
@@ -181,7 +175,7 @@ def test_claim_clears_what_the_last_worker_left(board: Board) -> None:
     board.ask_to_retire(2)
     board.claim(2, 9)
 
-    assert board.record(2) == Record(0, 9, 0, 0, 0, 0, 0, 0, bytes(16), Step.NONE)
+    assert board.record(2) == Record(0, 9, 0, 0, Step.NONE, Peer())
     assert board.state(2) == SlotState.STARTING
     assert not board.is_asked_to_retire(2)
 
@@ -208,13 +202,11 @@ def test_accepted_slot_has_a_readable_record(board: Board) -> None:
     """Recording a connection leaves the slot accepted, with the peer in its record."""
     board.claim(1, 4)
     board.set_pid(1, 99)
-    board.write_accepted(1, 123, socket.AF_INET, bytes((127, 0, 0, 1)), 8080, (7, 1000))
+    board.write_accepted(1, 123, Peer(socket.AF_INET, bytes((127, 0, 0, 1)), 8080))
 
-    address = bytes((127, 0, 0, 1)) + bytes(12)
+    client = Peer(socket.AF_INET, bytes((127, 0, 0, 1)) + bytes(12), 8080)
     assert board.state(1) == SlotState.ACCEPTED
-    assert board.record(1) == Record(
-        99, 4, 123, socket.AF_INET, 8080, 7, 1000, 0, address, Step.NONE
-    )
+    assert board.record(1) == Record(99, 4, 123, 0, Step.NONE, client)
 
 
 def test_failure_is_recorded_beside_the_connection(board: Board) -> None:
@@ -346,16 +338,19 @@ def test_unknown_step_is_read_as_no_step(board: Board, memory: mmap.mmap, step: 
     assert (record.step, record.error, record.is_sound) == (Step.NONE, 0, False)
 
 
+@pytest.mark.parametrize("end", [layout.CLIENT_OFFSET, layout.PROXY_OFFSET])
 @pytest.mark.parametrize("family", [3, 99, 65535])
-def test_unknown_family_is_read_as_none(board: Board, memory: mmap.mmap, family: int) -> None:
+def test_unknown_family_is_read_as_nobody(
+    board: Board, memory: mmap.mmap, family: int, end: int
+) -> None:
     """Nobody is asked to print an address of it."""
     fill(board, 3)
-    record_with(memory, layout.FAMILY_OFFSET, "=H", family)
+    record_with(memory, end, "=H", family)
 
     record = board.record(3)
 
-    assert (record.family, record.is_sound) == (socket.AF_UNSPEC, False)
-    assert str(peer_of(record)) == "unknown"
+    assert not record.is_sound
+    assert str(record.client if end == layout.CLIENT_OFFSET else record.proxy) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -386,9 +381,9 @@ def test_error_has_the_bounds_of_its_step(
 def test_peer_has_no_negative_pid(board: Board, memory: mmap.mmap) -> None:
     """No kernel says so."""
     fill(board, 3)
-    record_with(memory, layout.PEER_PID_OFFSET, "=i", -1)
+    record_with(memory, layout.PROXY_OFFSET + layout.PEER_BYTES_OFFSET, "=i", -1)
 
-    assert board.record(3).peer_pid == 0
+    assert board.record(3).proxy.pid == 0
 
 
 @given(st.binary(min_size=RECORD_SIZE, max_size=RECORD_SIZE))
@@ -402,7 +397,8 @@ def test_any_bytes_make_a_record_that_can_be_printed(garbage: bytes) -> None:
     finally:
         board.close()
 
-    assert str(peer_of(record)).isprintable()
+    assert str(record.client).isprintable()
+    assert str(record.proxy).isprintable()
     assert describe_fault(record).isprintable()
 
 

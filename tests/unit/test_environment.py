@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from socketd.programs.environment import Peer, base_environment, connection_variables, peer_of
+from socketd.programs.environment import base_environment, connection_variables
+from socketd.programs.peer import Peer, identify
 
 _HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 Pair = tuple[socket.socket, socket.socket, object]
@@ -60,7 +61,7 @@ def test_base_environment_hides_connections_and_systemd() -> None:
 def test_every_variable_of_a_connection_is_hidden(tcp: Pair, unix: Pair) -> None:
     """What we set ourselves never comes from our own environment."""
     for _, connection, name in (tcp, unix):
-        variables = connection_variables(connection, peer_of(connection, name))
+        variables = connection_variables(connection, identify(connection, name))
 
         assert base_environment(variables) == {}
 
@@ -71,7 +72,7 @@ def test_tcp_connection_is_told_in_every_dialect(tcp: Pair) -> None:
     host, port = client.getsockname()[:2]
     local_host, local_port = client.getpeername()[:2]
 
-    variables = connection_variables(connection, peer_of(connection, name))
+    variables = connection_variables(connection, identify(connection, name))
 
     assert variables == {
         "PROTO": "TCP",
@@ -96,14 +97,14 @@ def test_tcp_peer_survives_its_reset(tcp: Pair) -> None:
     with pytest.raises(ConnectionResetError):
         connection.recv(1)
 
-    assert connection_variables(connection, peer_of(connection, name))["REMOTE_PORT"] == str(port)
+    assert connection_variables(connection, identify(connection, name))["REMOTE_PORT"] == str(port)
 
 
 def test_unix_connection_is_told_by_credentials(unix: Pair, tmp_path: Path) -> None:
     """Uid, gid and pid of the client, and our path; a path of the client only if it has one."""
     _, connection, name = unix
 
-    variables = connection_variables(connection, peer_of(connection, name))
+    variables = connection_variables(connection, identify(connection, name))
 
     assert variables == {
         "PROTO": "IPC",
@@ -122,7 +123,7 @@ def test_named_unix_client_is_told_by_its_path(tmp_path: Path) -> None:
     client.bind(f"{tmp_path}/c")
 
     for _, connection, name in accept(listener, client, f"{tmp_path}/s"):
-        variables = connection_variables(connection, peer_of(connection, name))
+        variables = connection_variables(connection, identify(connection, name))
 
     assert variables["IPCREMOTEPATH"] == f"{tmp_path}/c"
 
@@ -136,7 +137,7 @@ def test_abstract_names_appear_in_no_variable() -> None:
     client.bind(f"{place}-client")
 
     for _, connection, name in accept(listener, client, place):
-        variables = connection_variables(connection, peer_of(connection, name))
+        variables = connection_variables(connection, identify(connection, name))
 
     assert "IPCREMOTEPATH" not in variables
     assert "IPCLOCALPATH" not in variables
@@ -160,3 +161,4 @@ def test_peer_reads_as_in_a_log_line(peer: Peer, text: str) -> None:
 def test_unix_peer_has_no_host() -> None:
     """A UNIX peer has credentials instead."""
     assert Peer(socket.AF_UNIX, pid=7).host == ""
+    assert Peer().host == ""

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketd.workers.board import Board, SlotState, Step
+from socketd.workers.board import Board
 from socketd.workers.children import Children
+from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger, Slot
 
 CAPACITY = 8

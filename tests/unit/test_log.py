@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +14,13 @@ import pytest
 
 from socketd.operations import log
 from socketd.operations.log import EVENTS, LogFormat, LogLevel
+from socketd.programs.peer import Peer
 
 Lines = Callable[[], list[str]]
 
 _TCP = {"service": "s", "listener": "tcp:[::]:7392", "pid": 7}
+LINK_LOCAL = Peer(socket.AF_INET6, bytes.fromhex("fe80") + bytes(11) + b"\1\0\2", 5000)
+CLIENT = Peer(socket.AF_INET, bytes((127, 0, 0, 1)), 5000)
 _UNIX = {"service": "s", "listener": "unix:./u.sock", "pid": 7}
 _READY = {
     "service": "s",
@@ -26,7 +30,7 @@ _READY = {
     "ready": "fork",
 }
 _CLOSED = {
-    "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
+    "service": "s", "pid": 7, "peer": CLIENT, "status": 0, "duration_s": 0.1,
     "cpu_s": 0.01, "max_rss_kib": 900,
 }  # fmt: skip
 _BACKING_OFF = {"service": "s", "delay_s": 0.1, "step": 1, "reason": "no more processes"}
@@ -57,7 +61,8 @@ def configured(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Line
 
 def keys_of(event: str) -> dict[str, object]:
     """Return some value for every key of an event."""
-    return dict.fromkeys(EVENTS[event].keys, "x:y")
+    keys = EVENTS[event].keys
+    return {**dict.fromkeys(keys, "x:y"), **({"peer": CLIENT} if "peer" in keys else {})}
 
 
 def test_list_of_events_is_closed() -> None:
@@ -158,11 +163,11 @@ def test_json_keeps_the_types(configured: Callable[..., Lines]) -> None:
          "inet: listening on port 80 (http), ready at load"),
         ("service_ready", _READY | {"port": None, "port_name": None, "address": "./u.sock"},
          "unix: bound to ./u.sock"),
-        ("connection_accepted", _TCP | {"peer": "127.0.0.1:5000"},
+        ("connection_accepted", _TCP | {"peer": CLIENT},
          "inet: connection from 127.0.0.1"),
-        ("connection_accepted", _TCP | {"peer": "[fe80::1:2]:5000"},
+        ("connection_accepted", _TCP | {"peer": LINK_LOCAL},
          "inet: connection from fe80::1:2"),
-        ("connection_accepted", _UNIX | {"peer": "pid 7 uid 0"},
+        ("connection_accepted", _UNIX | {"peer": Peer(socket.AF_UNIX, pid=7)},
          "unix: connection from ./u.sock"),
         ("connection_closed", _CLOSED, "connection closed"),
     ],

@@ -1,0 +1,33 @@
+"""What exec leaves to whoever calls it: scripts without a "#!" line, and the status of a failure.
+
+Owns these rules, which are the shell's and execvp(3)'s. Must not know how a process is made.
+native/front/executable.c and native/zygote/program.c have them, too, and tests hold both together.
+"""
+
+import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+from socketd.errors import ExitCode
+from socketd.programs.command import SHELL, Program
+
+_Started = TypeVar("_Started")
+_NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+def start_by(program: Program, start: Callable[[Program], _Started]) -> _Started:
+    """Have a program started, by the shell if it is a script without a "#!" line.
+
+    Raises the OSError of `start`.
+    """
+    try:
+        return start(program)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    return start(Program(SHELL, ("sh", program.path, *program.arguments[1:])))
+
+
+def status_of(error_number: int | None) -> ExitCode:
+    """Return the exit code for a program that exec has refused with an errno."""
+    return ExitCode.NOT_FOUND if error_number in _NOT_FOUND else ExitCode.CANNOT_EXECUTE
