@@ -186,7 +186,7 @@ int worker_wait(const struct worker *worker, struct environment *environment)
     connection = accept_connection(worker, &name);
     sigprocmask(SIG_SETMASK, &all, NULL);
     peer_identify(&client, connection, &name.address, name.size);
-    /* Up to here nobody knows of the connection. Who may not come in is sent away at this place. */
+    /* The master does not know of the connection yet: here a client can be sent away again. */
     announce(worker, &client);
     if (environment)
         describe(environment, connection, &client);

@@ -1,4 +1,4 @@
-"""A barrier for exceptions that nobody has foreseen, and how a crash behind it is told.
+"""A barrier for unforeseen exceptions, and the log lines about a crash behind it.
 
 Owns what is caught, and the words for it. Must not know what is behind the barrier, nor what is
 done about a crash.

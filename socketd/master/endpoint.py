@@ -40,7 +40,7 @@ from socketd.pool.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
-    RoomMade,
+    ShortageEased,
     SpawnWorkers,
     StopRequested,
     TerminateWorkers,
@@ -78,7 +78,7 @@ class Endpoint:
         self.has_begun = False
         self.is_ready = False
         self.is_finished = False
-        self.is_patient_with_ends = False
+        self.may_hold_back_ends = False
         self.failure: str | None = None
         self._board = processes.board
         self._wheel = wheel
@@ -157,7 +157,7 @@ class Endpoint:
         self.work()
         self.settings = settings
         self.processes.employ(spawner, self.next_generation)
-        self._claims.take_stillborn()
+        self._claims.take_failed_forks()
         self._limit.reload(settings.pool)
         self._carry_out(self._pool.reload(settings.pool, self._clock()))
         self._board.ring_when_idle(wanted=True)
@@ -183,7 +183,7 @@ class Endpoint:
         self.has_begun = True
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
-        if self.processes.is_lied_to:
+        if self.processes.is_distrusted:
             self._claims.suspect()
         self.connections = state.connections
         self.is_ready = state.is_ready
@@ -195,10 +195,10 @@ class Endpoint:
             self._arm(timer, due_seconds)
 
     def look(self) -> bool:
-        """Read the board, since somebody has rung; tell whether the pool has to hear of it."""
+        """Read the board after a ring; tell whether there are events for the pool."""
         self.connections += self._claims.look()
         if self._board.is_rung_when_idle:
-            self._board.ring_when_idle(wanted=True)  # somebody else may have said no
+            self._board.ring_when_idle(wanted=True)  # another process may have cleared it
             self._take_started()
         return bool(self._events)
 
@@ -206,8 +206,8 @@ class Endpoint:
         """Find out who has ended as long as that can be seen: before it is collected."""
         self.processes.look_at(pid)
 
-    def note_stranger(self) -> None:
-        """Take note that a child of this service has ended whom nobody knew."""
+    def note_unknown_child(self) -> None:
+        """Take note of the end of an unknown child of this service."""
         if self.processes.ledger.nameless:
             self._claims.suspect()
 
@@ -217,7 +217,7 @@ class Endpoint:
             return False
         if not self.is_ready and self._is_listening and self.failure is None:
             self.failure = self.processes.trouble
-        self._claims.take_stillborn()
+        self._claims.take_failed_forks()
         if self._has_pool_finished:
             self._end_if_over()
         return True
@@ -236,16 +236,16 @@ class Endpoint:
         self._events.append(WorkerExited(number, child.status, detail, is_short))
         return not is_short
 
-    def find_room(self, ended: int) -> None:
+    def retry_after_shortage(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
-        self.processes.family.lack_no_more()
-        self.processes.find_room()
+        self.processes.family.clear_shortage()
+        self.processes.retry_after_shortage()
         if self._pool.is_short:
-            self.processes.family.lack()
-            self._events.extend([RoomMade()] * ended)
+            self.processes.family.note_shortage()
+            self._events.extend([ShortageEased()] * ended)
 
     def on_stopped(self, pid: int) -> None:
-        """Take note that somebody has stopped a child."""
+        """Take note that a child was stopped."""
         self.processes.on_stopped(pid)
 
     def stop(self, reason: str) -> None:
@@ -268,12 +268,10 @@ class Endpoint:
         if self._has_pool_finished:
             self._end_if_over()
         if self._pool.is_short:
-            self.processes.family.lack()
+            self.processes.family.note_shortage()
         # A log line about a connection's end tells its duration, so it cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
-        self.is_patient_with_ends = self.is_finished or (
-            is_at_rest and self._pool.is_patient_with_ends
-        )
+        self.may_hold_back_ends = self.is_finished or (is_at_rest and self._pool.may_hold_back_ends)
 
     def _take_started(self) -> None:
         self._claims.take_started()
@@ -287,7 +285,7 @@ class Endpoint:
         self.is_ready = True
         self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         level = self.processes.level
-        assert level is not None  # somebody has made the workers
+        assert level is not None  # a spawner has made the workers
         log.emit(
             "service_ready",
             service=self.name,
@@ -350,7 +348,7 @@ class Endpoint:
         self._is_listening = self._is_draining = False
         self.processes.dismiss_spawners()
         self.listener.close()
-        self._claims.take_stillborn()
+        self._claims.take_failed_forks()
 
     def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
         self._disarm(timer)
@@ -372,11 +370,11 @@ class Endpoint:
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
         if self.processes.is_gone and not self.is_finished:
-            self.is_finished = self.is_patient_with_ends = True
+            self.is_finished = self.may_hold_back_ends = True
             for timer in list(self._timers):
                 self._disarm(timer)
             self._claims.close()
-            self.processes.family.lack_no_more()
+            self.processes.family.clear_shortage()
             self.processes.close()
             log.emit("stopped", service=self.name, connections=self.connections)
 

@@ -8,7 +8,7 @@ templates started), and undone if anything fails; what then follows only makes u
 
 A UNIX socket whose file has gone, or has made place for another, is found by no client any more.
 A change binds it anew, for a service of its own, as if it were a new one; the former one is
-stopped like one that nobody wants, with those served that wait in its queue.
+stopped like a removed one, and still serves the clients in its queue.
 """
 
 import contextlib
@@ -160,16 +160,16 @@ class Endpoints:
         return self._by_family[child.family], child
 
     @property
-    def lacking(self) -> list[GuardedEndpoint]:
+    def in_shortage(self) -> list[GuardedEndpoint]:
         """Return those that may lack a process for which there was no room."""
-        lacking = tuple(self._children.lacking)
-        return [self._by_family[family] for family in lacking if family in self._by_family]
+        in_shortage = tuple(self._children.in_shortage)
+        return [self._by_family[family] for family in in_shortage if family in self._by_family]
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended or was stopped, as long as the kernel still knows it.
 
         A worker that has never accepted may not have been noted. By its session it is known whose
-        it is; one that has a session of its own may be anybody's.
+        it is; one with a session of its own may belong to any service.
         """
         child = self._children.find(pid)
         family = self._children.family_of(pid) if child is None else child.family
@@ -177,7 +177,7 @@ class Endpoints:
         for endpoint in self.members if own is None else (own,):
             endpoint.look_at(pid)
         if own is not None and self._children.find(pid) is None:
-            own.note_stranger()
+            own.note_unknown_child()
 
     def forget_child(self, pid: int) -> None:
         """Forget a child that has been collected."""

@@ -1,8 +1,7 @@
 """One listener for good: the endpoint on it, and the next one should that crash.
 
-Owns the barrier: all that the master does for one endpoint happens in here, and an exception that
-nobody has foreseen goes no further. Must not know other endpoints, the loop, nor what an endpoint
-does.
+Owns the barrier: all that the master does for one endpoint happens in here, and an unforeseen
+exception goes no further. Must not know other endpoints, the loop, nor what an endpoint does.
 
 An endpoint that has crashed is put away: its timers are cancelled, its template is killed, workers
 that wait are asked to leave, and the busy finish; see wreckage.py. The listener stays bound,
@@ -87,7 +86,7 @@ class GuardedEndpoint:
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether it is over: nobody works any more, or ever will."""
+        """Tell whether it is over: no worker is left, and none will be made."""
         if self._restart is not None or not self._wreckage.is_gone:
             return False
         return self._endpoint is None or self._endpoint.is_finished
@@ -112,9 +111,9 @@ class GuardedEndpoint:
         return self._ask(lambda endpoint: endpoint.batch_seconds, otherwise=0.0)
 
     @property
-    def is_patient_with_ends(self) -> bool:
+    def may_hold_back_ends(self) -> bool:
         """Tell whether the ends of workers may wait; see Endpoint, which keeps it as a value."""
-        return self._endpoint is None or self._endpoint.is_patient_with_ends
+        return self._endpoint is None or self._endpoint.may_hold_back_ends
 
     @property
     def statistics(self) -> Statistics:
@@ -211,7 +210,7 @@ class GuardedEndpoint:
         return state, self._wreckage.pids
 
     def look(self) -> bool:
-        """Read the board, since somebody has rung; tell whether there is `work` to do."""
+        """Read the board after a ring; tell whether there is `work` to do."""
         return self._ask(lambda it: not it.is_finished and it.look(), otherwise=False)
 
     def work(self) -> None:
@@ -223,9 +222,9 @@ class GuardedEndpoint:
         self._do(lambda endpoint: endpoint.look_at(pid))
         self._wreckage.look_at(pid)
 
-    def note_stranger(self) -> None:
-        """Take note that a child has ended that has come of the service and that nobody knew."""
-        self._do(lambda endpoint: endpoint.note_stranger())
+    def note_unknown_child(self) -> None:
+        """Take note of the end of an unknown child of the service."""
+        self._do(lambda endpoint: endpoint.note_unknown_child())
 
     def on_exit(self, child: DeadChild, whose: Child) -> bool:
         """Take note of the end of a child, of the service or of one that has crashed.
@@ -241,12 +240,12 @@ class GuardedEndpoint:
             return False
         return self._wreckage.on_exit(child.pid, whose)
 
-    def find_room(self, ended: int) -> None:
+    def retry_after_shortage(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
-        self._do(lambda endpoint: endpoint.find_room(ended))
+        self._do(lambda endpoint: endpoint.retry_after_shortage(ended))
 
     def on_stopped(self, pid: int) -> None:
-        """Take note that somebody has stopped a child."""
+        """Take note that a child was stopped."""
         self._do(lambda endpoint: endpoint.on_stopped(pid))
 
     def stop(self, reason: str) -> None:
@@ -258,7 +257,7 @@ class GuardedEndpoint:
         self._wreckage.stop()
 
     def give_up(self) -> None:
-        """Let everybody go, without a look at what becomes of them: the master is at its end."""
+        """Release all processes without waiting for their ends: the master is about to exit."""
         self._stop_reason = self._stop_reason or "crash"
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
@@ -320,7 +319,7 @@ class GuardedEndpoint:
         return Endpoint(settings, self.listener, processes, self._timers)
 
     def _put_away(self, error: Exception) -> None:
-        """Take a service out of action of which nobody can tell what still works."""
+        """Take a crashed service out of action."""
         self.crashes += 1
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:

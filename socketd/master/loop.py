@@ -153,7 +153,7 @@ class Master:
             self._stop_if_one_failed()
         else:
             self._take_over(snapshot.endpoints, snapshot.version)
-        _give_way()  # not before: each template that is started would cost a wait in the queue
+        _yield_to_workers()  # not before: each template that is started would wait in the queue
         while not self._is_over():
             sources.wait(self._rest_seconds())
             if doorbell.has_rung:
@@ -171,14 +171,14 @@ class Master:
         return all(endpoint.is_finished for endpoint in self._endpoints.members)
 
     def _tolerate(self, attempt: str, action: Callable[[], None]) -> None:
-        """Do what nobody's service depends on."""
+        """Do something that no service depends on."""
         try:
             action()
         except Exception as error:  # noqa: BLE001  services go on without it
             self._report_fault(attempt, error)
 
     def _report_fault(self, attempt: str, error: Exception) -> None:
-        """Say, once for each attempt, what has failed in the master that nobody has foreseen."""
+        """Log an unforeseen failure in the master, once for each attempt."""
         if attempt not in self._faults:
             self._faults.add(attempt)
             log.emit(
@@ -195,7 +195,7 @@ class Master:
         log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
 
     def _is_as_wanted(self) -> bool:
-        """Tell whether the services are those that are to be; not if nobody can tell."""
+        """Tell whether the services are as configured; False if that cannot be found out."""
         assert self._read is not None
         try:
             wanted = {settings.key: settings for settings in self._read()}
@@ -209,7 +209,7 @@ class Master:
         A turn right after accept would run beside the very exec that the client waits for, and
         with many clients each connection would cost a turn of its own. So the news of some
         milliseconds is taken together, as long as there is any. Where too few workers wait or start
-        for that, at least the ends of others are: nobody waits for them.
+        for that, at least the ends of workers are: no client waits for them.
         """
         self._unanswered |= doorbell.take()
         if (
@@ -225,7 +225,7 @@ class Master:
         self._is_batch_of_ends = seconds <= 0
         if self._is_batch_of_ends:
             if not self._unanswered <= _ENDS or not all(
-                endpoint.is_patient_with_ends for endpoint in self._endpoints.members
+                endpoint.may_hold_back_ends for endpoint in self._endpoints.members
             ):
                 return False
             seconds = _BATCH_OF_ENDS_SECONDS
@@ -260,7 +260,7 @@ class Master:
 
     def _turn(self, rung: set[int]) -> None:
         at_work: dict[GuardedEndpoint, None] = {}
-        if not rung <= _ENDS:  # whoever has news rings, and who has ended is looked at by itself
+        if not rung <= _ENDS:  # a worker that only ends is looked at in _reap()
             at_work = dict.fromkeys(
                 endpoint for endpoint in self._endpoints.members if endpoint.look()
             )
@@ -330,7 +330,7 @@ class Master:
         self._tolerate(_NOTIFY, self._notifier.tell_ready)
 
     def _reap(self, at_work: dict[GuardedEndpoint, None]) -> None:
-        """Collect all children that have ended; add whoever has to do something about it."""
+        """Collect all children that have ended; add the endpoints that have to act on it."""
         room = 0
         for child in reap(self._endpoints.look_at, lambda: signal.raise_signal(signal.SIGCHLD)):
             if isinstance(child, DeadChild):
@@ -338,12 +338,12 @@ class Master:
             elif (known := self._endpoints.attribute(child.pid)) is not None:
                 endpoint, _ = known
                 endpoint.on_stopped(child.pid)
-        for endpoint in self._endpoints.lacking if room else ():
-            endpoint.find_room(room)
+        for endpoint in self._endpoints.in_shortage if room else ():
+            endpoint.retry_after_shortage(room)
             at_work[endpoint] = None
 
     def _collect(self, child: DeadChild, at_work: dict[GuardedEndpoint, None]) -> bool:
-        """Tell whoever it belonged to; its process id may be another's from now on."""
+        """Tell its endpoint; from now on its process id may be another process's."""
         if self._successor is not None and self._successor.is_candidate(child.pid):
             self._tolerate(_SUCCEED, functools.partial(self._successor.on_exit, child))
             return False
@@ -371,7 +371,7 @@ class Master:
         self._endpoints.stop(reason)
 
 
-def _give_way() -> None:
+def _yield_to_workers() -> None:
     """Never preempt a worker: it rings on its way to exec, and the client waits for it, not for us.
 
     Children have the usual policy. Source: sched(7), SCHED_BATCH and SCHED_RESET_ON_FORK.

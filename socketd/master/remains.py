@@ -1,13 +1,13 @@
 """What a service that has crashed leaves behind: processes.
 
 Owns them from the crash to their ends. Must not know services: what has crashed is not asked
-anything, since nobody can tell what of it still works.
+anything, since it is unknown what of it still works.
 
 Those that wait are asked to leave, by a signal that the busy take no notice of; the busy finish,
 and a stop hastens them as it does all others. Templates are killed: they hold no connection, and
-one that was on its way to be held would wait for ever for somebody to speak to it. Whoever is
-signalled is a child of this process that nobody has collected, and of this service: the kernel says
-so (kin.py, children.py), whatever stands on the board that named it.
+one that was on its way to be held would wait for ever for the master to connect. Only children of
+this process that have not been collected are signalled, and of this service: the kernel says so
+(kin.py, children.py), whatever stands on the board that named it.
 """
 
 import contextlib
@@ -78,16 +78,16 @@ class Remains:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Return whoever is left."""
+        """Return the process ids that are left."""
         return (*self._workers, *self._templates)
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether nobody is left."""
+        """Tell whether no process is left."""
         return not self._workers and not self._templates
 
     def look_at(self, pid: int) -> None:
-        """End what a worker leaves behind, as long as its group is nobody else's."""
+        """End what a worker leaves behind, while its process group cannot have been reused."""
         if pid in self._workers and self._haste >= _Haste.TERMINATING:
             kin.end(pid)
 
@@ -123,7 +123,7 @@ class Remains:
         others = {
             pid
             for slot, pid in enumerate(pids_on(board_fd, MOST_WORKERS))
-            if self.family.believe_worker(pid, slot)
+            if self.family.verify_worker(pid, slot)
         }
         others -= self._workers
         self._workers |= others

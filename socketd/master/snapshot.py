@@ -4,7 +4,7 @@ Owns the format and its version. Must not know how the bytes travel, nor what is
 
 Raise VERSION with any change of the structures below or of what they hold (the layout of the
 board and the phases of the pool among them): a version that does not know the format refuses
-before it is put in anybody's place.
+before it replaces the running one.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ _PLACES: dict[str, type[Address]] = {
     kind.__name__: kind for kind in (TcpAddress, UnixAddress, InheritedAddress)
 }
 # Everything of a service's settings but its address, which is one of several types, and the relay,
-# which only services have that nobody takes over.
+# which only services have that are not passed on.
 _HINTS = typing.get_type_hints(ServiceSettings)
 _Settings = msgspec.defstruct(
     "_Settings", [(name, kind) for name, kind in _HINTS.items() if name not in {"address", "relay"}]

@@ -1,7 +1,7 @@
 """What one listener of a service does at a moment, in numbers.
 
 Owns the values, and how they are said in a line. Must not know where they come from, nor who asks:
-they are made when somebody does.
+they are made on request.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class Statistics:
 
     `idle` are the workers that wait or start, `busy` those with a connection, of services that have
     crashed as well. `connections` is the number since the start. `level` is the one that workers
-    are made at, None if nobody makes any; `wanted` is the one that was asked for.
+    are made at, None if none are made; `wanted` is the one that was asked for.
     """
 
     service: str
@@ -37,7 +37,7 @@ class Statistics:
 
     @classmethod
     def of_nobody(cls, settings: ServiceSettings, listener: str) -> Self:
-        """Return the numbers of a listener that nobody serves."""
+        """Return the numbers of a listener without workers."""
         pool, wanted = settings.pool, settings.readiness.level
         name = settings.name
         return cls(name, listener, 0, 0, 0, pool.minimum, pool.maximum, 0, wanted, None)

@@ -3,8 +3,8 @@
 Owns the steps of putting a service away, and the remains of each crash on one listener until the
 last is gone. Must not know why a service has crashed, nor whether another one follows.
 
-Nobody can tell what of a service that has crashed still works. So it is asked for little, and each
-step may fail: that is logged, and keeps no other from being taken.
+It is unknown what of a crashed service still works. So it is asked for little, and each step may
+fail: that is logged, and keeps no other from being taken.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from socketd.workers.processes import Processes
 class Wreckage:
     """The remains of all crashes of the services on one listener.
 
-    `forget` is called with each family that has nobody left.
+    `forget` is called with each family that has no process left.
     """
 
     def __init__(self, service: str, wheel: Wheel, forget: Callable[[Family], None]) -> None:
@@ -34,7 +34,7 @@ class Wreckage:
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether nobody is left."""
+        """Tell whether no process is left."""
         return not self._remains
 
     @property
@@ -44,7 +44,7 @@ class Wreckage:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Return whoever is left."""
+        """Return the process ids that are left."""
         return tuple(pid for one in self._remains for pid in one.pids)
 
     def step(self, step: Callable[[], object]) -> bool:
@@ -64,7 +64,7 @@ class Wreckage:
 
     def clear_away(self, processes: Processes, pool: PoolSettings, *, is_stopping: bool) -> None:
         """End what can be ended of the processes of a service, and keep the rest in mind."""
-        self.step(processes.leave_word)
+        self.step(processes.ask_unborn_to_retire)
         self.step(processes.dismiss_spawners)
         self.step(
             lambda: self._keep(processes.family, processes.board.fd, pool, is_stopping=is_stopping)

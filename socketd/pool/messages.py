@@ -57,7 +57,7 @@ class SpawnFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomMade:
+class ShortageEased:
     """A worker of this or another pool has ended: one may be started where there was no room."""
 
 
@@ -83,7 +83,7 @@ Event = (
     | WorkerAccepted
     | WorkerExited
     | SpawnFailed
-    | RoomMade
+    | ShortageEased
     | TimerExpired
     | StopRequested
     | QueueDrained

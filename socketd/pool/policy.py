@@ -44,7 +44,7 @@ from socketd.pool.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
-    RoomMade,
+    ShortageEased,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -116,12 +116,12 @@ class Pool:
         `idle` and `starting` are those of the moment. Not at all if the end of a worker may start
         another one or end the service. See socketd/pool/batching.py.
         """
-        if not self.is_patient_with_ends:
+        if not self.may_hold_back_ends:
             return 0.0
         return batch_seconds(self._settings.minimum, idle, starting)
 
     @property
-    def is_patient_with_ends(self) -> bool:
+    def may_hold_back_ends(self) -> bool:
         """Tell whether the ends of workers may be held back: none has an immediate effect."""
         return (
             self._phase == Phase.RUNNING
@@ -205,7 +205,7 @@ class Pool:
                 return self._renew()
             case SpawnFailed():
                 return self._miss(event, now)
-            case RoomMade():
+            case ShortageEased():
                 return self._settle(now, room=1) if self.is_short else []
             case TimerExpired(timer):
                 return self._expire(timer, now)

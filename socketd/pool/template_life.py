@@ -28,7 +28,7 @@ from socketd.pool.template_messages import (
     AskForLost,
     Begun,
     Closed,
-    ComingGivenUp,
+    ComingDropped,
     Disarm,
     Discard,
     Dismiss,
@@ -43,7 +43,7 @@ from socketd.pool.template_messages import (
     RenewalWanted,
     ReportFailed,
     ReportServing,
-    RoomFound,
+    ShortageOver,
     TemplateCommand,
     TemplateEnded,
     TemplateEvent,
@@ -153,10 +153,10 @@ class TemplateLife:
                 return self._on_due(timer, overdue, now)
             case RenewalWanted():
                 return self._renew()
-            case RoomFound():
+            case ShortageOver():
                 return self._use_room()
-            case ComingGivenUp():
-                return self._give_up_coming(now)
+            case ComingDropped():
+                return self._on_coming_dropped(now)
             case Closed():
                 return self._close()
             case _:
@@ -293,7 +293,7 @@ class TemplateLife:
         self._is_retry_set = False
         return [Disarm(TemplateTimer.RETRY), *self._begin()]
 
-    def _give_up_coming(self, now: float) -> list[TemplateCommand]:
+    def _on_coming_dropped(self, now: float) -> list[TemplateCommand]:
         if self.coming is None:
             return []
         commands = self._drop_coming()

@@ -79,12 +79,12 @@ class RenewalWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomFound:
+class ShortageOver:
     """A process has ended, so there may be room for another."""
 
 
 @dataclass(frozen=True, slots=True)
-class ComingGivenUp:
+class ComingDropped:
     """A re-exec comes: the next version could not talk to a program that is being started."""
 
 
@@ -102,8 +102,8 @@ TemplateEvent = (
     | TemplateEnded
     | TimerDue
     | RenewalWanted
-    | RoomFound
-    | ComingGivenUp
+    | ShortageOver
+    | ComingDropped
     | Closed
 )
 

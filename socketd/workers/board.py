@@ -3,10 +3,9 @@
 Owns the layout and the reading of it. Must not know what a state means for the pool, nor whether
 what a worker says is true.
 
-Whoever runs as the user of the service may write here, anything and at any moment. So no reader
-gets a form that it cannot take: fields have bounds, and what lies beyond them is read as unknown.
-The memory file is sealed at its size: in one that somebody has cut short, whoever looked would get
-SIGBUS.
+Every process of the service's user may write here, anything and at any moment. So fields have
+bounds, and a value beyond them is read as unknown. The memory file is sealed at its size: reading
+a file that was cut short would be a SIGBUS.
 
 Signals only say "look"; this is what there is to see. One state byte per worker number stands in
 a contiguous array, so that the master finds news with one search at memory speed; a record of
@@ -93,7 +92,7 @@ class Board:
         HEADER.pack_into(self._memory, 0, MAGIC, self.capacity)
 
     def watch(self, count: int) -> None:
-        """Search only the first `count` slots from now on: nobody will use the others."""
+        """Search only the first `count` slots from now on: no worker will use the others."""
         self.watched = count
         self._states_end = HEADER_SIZE + count
 

@@ -5,12 +5,12 @@ children of one service. Must not know what a service is, nor where a process id
 
 A process id stays that of a child until wait4() has collected it, so what is noted here is true
 until it is forgotten, which the master does with each child that it collects. It is noted once:
-whoever claims the process id of somebody else is not believed.
+a claim of another process's id is not believed.
 
 A claim of a process id is believed of a child of ours (kin.py) that is of the family. Each template
 is started in a session of its own, and all that comes of it is in that session, unless a program
 has made one for itself, which then has the program's own number: such a one is of the family if it
-is of the family's user, or if that is ours, who could signal anybody of us anyhow.
+is of the family's user, or if that is ours, who could signal any of our processes anyway.
 """
 
 import os
@@ -34,11 +34,11 @@ class Children:
     """All children of this process that are known, by process id.
 
     `lacking` are the families that may lack a child because there was no room for it: few or none,
-    so that nobody else has to be asked when room is made.
+    so that only these are asked when there is room again.
     """
 
     def __init__(self) -> None:
-        self.lacking: set[Family] = set()
+        self.in_shortage: set[Family] = set()
         self._children: dict[int, Child] = {}
         self._sessions: dict[int, Family] = {}
 
@@ -47,26 +47,26 @@ class Children:
         return len(self._children)
 
     def add_family(self) -> "Family":
-        """Return a new family, which has nobody yet."""
-        return Family(self._children, self._sessions, self.lacking)
+        """Return a new family, without a child yet."""
+        return Family(self._children, self._sessions, self.in_shortage)
 
     def find(self, pid: int) -> Child | None:
-        """Return what a child is, None for one that nobody has noted."""
+        """Return what a child is, None for an unknown one."""
         return self._children.get(pid)
 
     def family_of(self, pid: int) -> "Family | None":
-        """Return the family that a child has come of, noted or not; None if nobody can tell."""
+        """Return the family of a child, known or not; None if that cannot be found out."""
         session = kin.session_of(pid)
         return None if session is None else self._sessions.get(session)
 
     def dissolve(self, family: "Family") -> None:
-        """Forget the workers of a family, should some be left of whom nobody was collected."""
+        """Forget the workers of a family that were never collected."""
         for pid in tuple(family.workers):
             self.forget(pid)
-        self.lacking.discard(family)
+        self.in_shortage.discard(family)
 
     def forget(self, pid: int) -> Child | None:
-        """Return what a child was that has been collected: somebody else may get its number."""
+        """Return what a collected child was, and forget it: its number may be reused."""
         child = self._children.pop(pid, None)
         if child is not None:
             child.family.forget(pid)
@@ -83,13 +83,13 @@ class Family:
         self,
         children: dict[int, Child],
         sessions: "dict[int, Family]",
-        lacking: "set[Family]",
+        in_shortage: "set[Family]",
     ) -> None:
         self.workers: dict[int, int] = {}
         self.uids: set[int] = set()
         self._pids: dict[int, int] = {}
         self._children = children
-        self._lacking = lacking
+        self._in_shortage = in_shortage
         self._sessions = sessions
         self._own_sessions: dict[int, None] = {}  # in order; some may be another's by now
         self._template = Child(self, None)
@@ -100,7 +100,7 @@ class Family:
         return tuple(one for one in self._own_sessions if self._sessions.get(one) is self)
 
     def note_worker(self, pid: int, slot: int) -> bool:
-        """Keep in mind who is in a slot; tell whether the process id was not somebody else's."""
+        """Note the worker in a slot; tell whether its process id was unknown or this slot's."""
         known = self._children.get(pid)
         if known is None and slot not in self._pids:
             self._children[pid] = Child(self, slot)
@@ -109,8 +109,8 @@ class Family:
             return True
         return known is not None and known.family is self and known.slot == slot
 
-    def believe_worker(self, pid: int, slot: int) -> bool:
-        """Take note of who is in a slot, by the word of somebody; tell whether it is believed."""
+    def verify_worker(self, pid: int, slot: int) -> bool:
+        """Note the worker in a slot as the board claims; tell whether that is believed."""
         if pid in self._children:
             return self.note_worker(pid, slot)
         return kin.is_child(pid) and self.is_ours(pid) and self.note_worker(pid, slot)
@@ -126,7 +126,7 @@ class Family:
         return os.getuid() in self.uids or kin.real_uid_of(pid) in self.uids
 
     def is_known(self, pid: int) -> bool:
-        """Tell whether somebody has noted who a child is, of this family or another."""
+        """Tell whether a child is known, in this family or another."""
         return pid in self._children
 
     def is_of_session(self, pid: int) -> bool:
@@ -139,13 +139,13 @@ class Family:
         self._children[pid] = self._template
         self._note_session(pid)
 
-    def lack(self) -> None:
+    def note_shortage(self) -> None:
         """Take note that there was no room for a child of this family."""
-        self._lacking.add(self)
+        self._in_shortage.add(self)
 
-    def lack_no_more(self) -> None:
+    def clear_shortage(self) -> None:
         """Take note that it is to be seen whether there is room now."""
-        self._lacking.discard(self)
+        self._in_shortage.discard(self)
 
     def restore(
         self, workers: dict[int, int], templates: Iterable[int], sessions: Iterable[int] = ()
@@ -164,7 +164,7 @@ class Family:
         return [pid for pid, child in self._children.items() if child is self._template]
 
     def slot_of(self, pid: int) -> int | None:
-        """Return the slot of a worker of this family, None for anybody else."""
+        """Return the slot of a worker of this family, None for any other process."""
         return self.workers.get(pid)
 
     def pid_in(self, slot: int) -> int:
@@ -178,13 +178,13 @@ class Family:
             del self._pids[slot]
 
     def disband(self) -> None:
-        """Forget the sessions: nobody of the family is left."""
+        """Forget the sessions: the family has no process left."""
         for session in tuple(self._own_sessions):
             self._forget_session(session)
 
     def _note_session(self, session: int) -> None:
-        # The number of a session is free for another process when nobody is left in it, and so
-        # nobody is of the family that had it.
+        # The number of a session is reused only when the session is empty: then no process of it
+        # belongs to the family that had it.
         self._sessions[session] = self
         self._own_sessions.pop(session, None)
         self._own_sessions[session] = None

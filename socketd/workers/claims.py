@@ -5,8 +5,8 @@ that worker, and one line in the log. Must not know the pool, nor what events ar
 
 What cannot be true is what the ledger rules out. A worker of which it is known who it is gets
 SIGKILL, and its end is an end like any other. Where it is not known, because the process id on the
-board is nobody's that it could be, the service is swept after a moment: children of its sessions
-that nobody knows are ended, and slots in which nobody is known to be are given up.
+board cannot be that of a worker, the service is swept after a moment: unknown children of its
+sessions are killed, and slots without a known worker are freed.
 """
 
 import dataclasses
@@ -59,17 +59,17 @@ class Claims:
         if not self._board.has_news() and not self._ledger.has_abandoned:
             return 0
         count = sum(self.take_accepted(n) for n in self._board.find(SlotState.ACCEPTED))
-        self.take_stillborn()
+        self.take_failed_forks()
         return count
 
     def take_accepted(self, number: int, pid: int = 0) -> bool:
         """Take note of a connection; tell whether it is believed.
 
-        With `pid` it is known whose word it is: somebody has ended who had that number.
+        With `pid` the worker is known: a process that had this slot has ended.
         """
         pid = pid or self._ledger.pid(number)
         if not pid:
-            self._doubt(number, "it has accepted, and its process id is nobody's who could")
+            self._doubt(number, "it has accepted, and its process id is not that of a worker")
             return False
         if not self._ledger.accept(number):
             self._doubt(number, "it has accepted, which it could not")
@@ -89,14 +89,14 @@ class Claims:
         self._events.append(WorkerAccepted(number))
         return True
 
-    def take_stillborn(self) -> None:
+    def take_failed_forks(self) -> None:
         """Take note of workers that could not be made."""
         for number, error in self._ledger.take_abandoned().items():
             self._ledger.release(number)
             reason = f"fork: {describe_errno(error)}"
             self._events.append(SpawnFailed(number, reason, is_shortage(error)))
         for number in self._board.find(SlotState.STILLBORN):
-            if not self._ledger.may_be_stillborn(number):
+            if not self._ledger.can_have_failed_to_fork(number):
                 self._doubt(number, "it could not be made, and is there")
                 continue
             record = self._board.record(number)
@@ -111,7 +111,7 @@ class Claims:
                 continue
             pid = self._ledger.pid(number)
             if not pid:
-                self._doubt(number, "it waits, and its process id is nobody's who could")
+                self._doubt(number, "it waits, and its process id is not that of a worker")
             elif not self._ledger.start(number):
                 self._doubt(number, "it waits, which it could not")
             else:
@@ -129,7 +129,7 @@ class Claims:
         return dataclasses.replace(record, accepted_ns=accepted_ns)
 
     def suspect(self) -> None:
-        """Have the service swept soon: somebody may be there, or not, who is not known."""
+        """Have the service swept soon: there may be unknown workers, or slots without one."""
         if self._sweep_timer is None:
             due_seconds = max(self._clock(), self._swept_seconds + _SWEEP_SECONDS)
             self._sweep_timer = self._wheel.add(due_seconds, self._sweep)
@@ -142,7 +142,7 @@ class Claims:
 
     def _doubt(self, number: int, reason: str) -> None:
         """Believe nothing more of a slot, and end its worker if it is known who that is."""
-        self._crew.note_lie()
+        self._crew.distrust()
         if self._ledger.find(number) is None:
             self._board.release(number)
             if self._told_seconds + _SWEEP_SECONDS <= self._clock():
@@ -177,9 +177,9 @@ class Claims:
         self._swept_seconds = self._clock()
         lost, is_open = self._crew.sweep()
         for number in lost:
-            self._tell(number, 0, "nobody is there")
+            self._tell(number, 0, "there is no worker")
             self._ledger.release(number)
-            self._events.append(WorkerExited(number, -signal.SIGKILL, "nobody is there"))
+            self._events.append(WorkerExited(number, -signal.SIGKILL, "there is no worker"))
         if is_open:
             self.suspect()
         self._work()

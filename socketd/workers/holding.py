@@ -1,15 +1,15 @@
 """Getting a program held: from its start to the moment when it is a template.
 
 Owns the rules of what can be held, when, and to whom descriptors are handed over. Must not know
-how a program was started, what happens when it is not held, nor any timer: somebody calls `look`
+how a program was started, what happens when it is not held, nor any timer: its caller calls `look`
 now and then.
 
 The program has no descriptor of ours. When it is to be held, our object in it forbids its user to
-look into it, then listens and puts the address into its name, which nobody else can write
-(native/hold/handover.c). We connect, ask the kernel who listens there, and look whether somebody
-had attached before: only then everything is sent. Nobody can send anything to us on that way: what
-comes in a message is released by who throws it away, and to close a stranger's descriptor may take
-as long as the stranger likes (SO_LINGER).
+look into it, then listens and puts the address into its name, which no other process can write
+(native/hold/handover.c). We connect, ask the kernel who listens there, and look whether a tracer is
+attached: only then everything is sent. Nothing can be sent to us on that way: what comes in a
+message is released by who throws it away, and to close a stranger's descriptor may take as long as
+the stranger likes (SO_LINGER).
 """
 
 import contextlib
@@ -147,7 +147,7 @@ class Hold:
             return True
         if answer:
             raise NotHeldError(procfs.legible(answer.decode(errors="replace")))
-        return False  # its end is news for whoever waits for that
+        return False  # its end is reported by SIGCHLD
 
     def _is_reading(self) -> bool:
         """Tell whether the program waits for its input. Raises NotHeldError if a child of it does.
@@ -222,7 +222,7 @@ class Hold:
 
 
 def _check_tracer(status: procfs.Status) -> None:
-    """Look whether somebody is attached, who would stay so. Raises NotHeldError.
+    """Look whether a tracer is attached, which would stay attached. Raises NotHeldError.
 
     Who traces us as well has all that there is already.
     """

@@ -4,10 +4,10 @@ Owns the questions to the kernel and the signals. Must not know services, slots,
 process id.
 
 A process id is a number, and who says it may lie or be late. What counts is whether it is that of a
-child which nobody has collected. As long as that is so the kernel gives the number to nobody else,
+child that has not been collected. As long as that is so the kernel does not reuse the number,
 neither as a process nor as a group; and it stays so until we collect, which is done in this thread
-alone. So every signal is preceded by the question, and one for somebody else is not sent. -1 and
-what other negative numbers and 0 mean to kill(2) can not come to be meant.
+alone. So every signal is preceded by the question, and a signal to any other process is not sent.
+-1 and what other negative numbers and 0 mean to kill(2) can not come to be meant.
 
 Source: waitid(2), WNOWAIT; credentials(7); kill(2).
 """
@@ -23,7 +23,7 @@ _MOST_CHILDREN = 1 << 16
 
 
 def is_child(pid: int) -> bool:
-    """Tell whether somebody is a child of ours that has not been collected, alive or not."""
+    """Tell whether a process is a child of ours that has not been collected, alive or not."""
     if not _LEAST_PID <= pid <= _MOST_PID:
         return False
     try:
@@ -52,7 +52,7 @@ def children() -> list[int]:
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal to a child; nothing to anybody else. Raises PermissionError."""
+    """Send a signal to a child, and to no other process. Raises PermissionError."""
     if is_child(pid):
         os.kill(pid, number)
 

@@ -35,7 +35,7 @@ from socketd.workers.board import Board
 from socketd.workers.plan import encode, encode_first_call, seal
 from socketd.workers.spawner import WorkerPlan
 
-# Nobody uses the last real-time signals; native/hold is told the number.
+# Programs do not use the last real-time signals; native/hold is told the number.
 HOLD_SIGNAL = signal.SIGRTMAX - 3
 
 NUMBER = "I"
@@ -177,7 +177,7 @@ def launch_held(
 
 def _why_not(path: str) -> str | None:
     if not os.path.exists("/proc/self"):
-        return "/proc is not mounted: nobody can see how far it has got"
+        return "/proc is not mounted, so it cannot be seen how far it has got"
     if not os.access(HOLD_OBJECT, os.R_OK):
         return "the object that holds it was not built when socketd was installed"
     if not is_as_first_used(HOLD_OBJECT):

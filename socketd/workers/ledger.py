@@ -3,10 +3,10 @@
 Owns the claimed slots, how far each worker has got, and who it is. Must not know the pool, nor what
 is done about a lie.
 
-The board is hearsay: whoever runs as the user of the service can write there. So a claim is taken
-for true only if it can be, by what is known here: nobody accepts twice, a slot that nobody has
-asked for has no news, and a process id is believed of a child of ours alone that is nobody else,
-and is of this service (children.py). What is believed once is not read again.
+The board is hearsay: every process of the service's user can write to it. So a claim is believed
+only if it is possible by what is known here: no worker accepts twice, an unclaimed slot has no
+news, and a process id is believed only if it is a child of the master, of this service, and not
+known as another worker (children.py). What was believed once is not read again.
 """
 
 import errno
@@ -50,7 +50,7 @@ class Ledger:
         self.family = family
         self._clock_ns = clock_ns
         self._slots: dict[int, Slot] = {}
-        # The claimed slots of which nobody knows yet who is there.
+        # The claimed slots whose worker's process id is not known yet.
         self._nameless: set[int] = set()
         self._abandoned: dict[int, int] = {}
         self._seen_idle = 0
@@ -62,7 +62,7 @@ class Ledger:
 
     @property
     def has_abandoned(self) -> bool:
-        """Tell whether it is known of a slot that nobody will come, and was not told yet."""
+        """Tell whether there are slots without a future worker that were not reported yet."""
         return bool(self._abandoned)
 
     @property
@@ -75,13 +75,13 @@ class Ledger:
         return self._slots.get(number)
 
     def claim(self, number: int, generation: int) -> None:
-        """Take a slot for a worker that is to be asked for."""
+        """Claim a slot for a worker that is about to be requested."""
         self._slots[number] = Slot(generation, self._clock_ns())
         self._nameless.add(number)
         self.board.claim(number, generation)
 
     def release(self, number: int) -> None:
-        """Give a slot back, which is free whatever it says."""
+        """Free a slot, whatever its state byte says."""
         slot = self._slots.pop(number, None)
         if slot is not None and slot.is_seen_idle:
             self._seen_idle -= 1
@@ -90,28 +90,28 @@ class Ledger:
         self.board.release(number)
 
     def name(self, number: int, pid: int) -> None:
-        """Take note of who is in a slot, from whoever has made the process."""
+        """Note the process id of a slot's worker; the caller has forked it."""
         self.family.note_worker(pid, number)
         self._nameless.discard(number)
 
     def pid(self, number: int) -> int:
-        """Return who is in a slot; 0 if nobody is, or nobody that can be believed to be."""
+        """Return the process id of a slot's worker; 0 if there is none that is believed."""
         pid = self.family.pid_in(number)
         if pid or number not in self._slots:
             return pid
         claimed = self.board.pid(number)
-        if not self.family.believe_worker(claimed, number):
+        if not self.family.verify_worker(claimed, number):
             return 0
         self._nameless.discard(number)
         return claimed
 
     def name_all(self) -> None:
-        """Find out who is in each slot; most are asked once in a life."""
+        """Find out the process ids of all workers; most slots need that once."""
         for number in list(self._nameless):
             self.pid(number)
 
     def start(self, number: int) -> bool:
-        """Take note that a worker waits; tell whether that can be."""
+        """Note that a worker waits; tell whether that is possible."""
         slot = self._slots.get(number)
         if slot is None or not slot.may_wait:
             return False
@@ -125,20 +125,20 @@ class Ledger:
         return slot is not None and slot.is_seen_idle and slot.may_wait
 
     def accept(self, number: int) -> bool:
-        """Take note that a worker has a connection; tell whether that can be."""
+        """Note that a worker has a connection; tell whether that is possible."""
         slot = self._slots.get(number)
         if slot is None or not slot.may_wait:
             return False
         slot.accepted_ns = self._clock_ns()
         return True
 
-    def may_be_stillborn(self, number: int) -> bool:
+    def can_have_failed_to_fork(self, number: int) -> bool:
         """Tell whether there can be no worker for a slot that has been asked for."""
         slot = self._slots.get(number)
         return slot is not None and slot.may_wait and not slot.is_seen_idle and not self.pid(number)
 
     def doubt(self, number: int) -> bool:
-        """Believe nothing more of a slot; tell whether this is the first time."""
+        """Believe nothing more about a slot; tell whether this is the first time."""
         slot = self._slots[number]
         was_doubted, slot.is_doubted = slot.is_doubted, True
         return not was_doubted
@@ -149,7 +149,7 @@ class Ledger:
         return slot is not None and slot.is_busy
 
     def unborn(self, generations: Callable[[int], bool]) -> list[int]:
-        """Return the numbers that were asked for, for such a generation, and have no process."""
+        """Return the claimed numbers of these generations that have no process yet."""
         return [
             number
             for number in sorted(self._nameless)
@@ -159,7 +159,7 @@ class Ledger:
         ]
 
     def waiting(self, generation: int) -> list[int]:
-        """Return those of a generation who wait, or are about to."""
+        """Return the workers of a generation that wait, or are about to."""
         return [
             number
             for number, slot in self._slots.items()
@@ -167,14 +167,14 @@ class Ledger:
         ]
 
     def abandon(self, numbers: Iterable[int], error: int = errno.ECANCELED) -> None:
-        """Take note that for some who are not born nobody will come, and why."""
+        """Note that some claimed workers will never be forked, and why."""
         for number in numbers:
             self._abandoned[number] = error
             self.board.write_failure(number, Step.FORK, error)
             self.board.set_state(number, SlotState.STILLBORN)
 
     def take_abandoned(self) -> dict[int, int]:
-        """Return the slots for which nobody will come, with an errno: once."""
+        """Return the slots whose worker will never be forked, with an errno; each only once."""
         abandoned, self._abandoned = self._abandoned, {}
         return abandoned
 

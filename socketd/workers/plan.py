@@ -4,7 +4,7 @@ Owns the layout, which native/plan.h has too (a test holds the two against each 
 settings to its bytes, and the sealed file in which it goes to a template. Must not know how a
 template is started.
 
-A file, because arguments are for everybody to see, and because nothing has to be read that is text
+A file, because arguments are visible to every user, and because nothing has to be read that is text
 on the way only. It is sealed: what the native side has looked at once does not change any more.
 
 Behind the fields stand tables and texts. A span leads to each: its offset, and how many of it there

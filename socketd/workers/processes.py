@@ -1,11 +1,11 @@
 """The workers of one service as processes: their slots, their process ids, who makes them.
 
 Owns the spawners of a service and what is known of its slots (ledger.py), and has the signals sent.
-Must not know the pool, nor why anybody is wanted, let go or ended.
+Must not know the pool, nor why a worker is wanted, retired or ended.
 
-A reload brings another spawner. The former one is closed and may still bring forth what it had
-been given; all of them stand on one board, which is made for the largest pool there may be: slots
-that nobody has used cost no memory.
+A reload brings another spawner. The former one is closed and may still create the workers it was
+asked for; all of them stand on one board, which is made for the largest pool there may be: slots
+that were never used cost no memory.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ class Processes:
         self._former: set[int] = set()
         self._former_generation = -1
         self._unborn: list[int] = []
-        self.is_lied_to = False
+        self.is_distrusted = False
         # Who was nameless at the last sweep, since when, if they had all been asked for.
         self._missed: dict[int, int] = {}
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
@@ -85,7 +85,7 @@ class Processes:
             family.restore(state.pids, state.templates, state.sessions)
             family.uids.update(state.uids)
             self.ledger.restore(state.slots)
-            self.is_lied_to = any(slot.is_doubted for slot in state.slots.values())
+            self.is_distrusted = any(slot.is_doubted for slot in state.slots.values())
             self._terminated = set(state.terminated)
             self._former = set(state.templates)
             self._former_generation = self._generation = state.generation
@@ -100,11 +100,6 @@ class Processes:
         """Return the processes that make workers or have made some."""
         pids = {pid for spawner in self._spawners for pid in spawner.pids}
         return tuple(pids | self._former)
-
-    @property
-    def has_unborn(self) -> bool:
-        """Tell whether workers have been claimed and not been asked for."""
-        return bool(self._unborn)
 
     @property
     def level(self) -> ReadyLevel | None:
@@ -155,12 +150,12 @@ class Processes:
         self._spawners.insert(0, spawner)
 
     def dismiss_spawners(self) -> None:
-        """Have nobody make workers any more."""
+        """Have no more workers made."""
         for spawner in self._spawners:
             spawner.close()
 
-    def leave_word(self) -> None:
-        """Have those leave at once who are not born yet."""
+    def ask_unborn_to_retire(self) -> None:
+        """Have workers retire at once that are not forked yet."""
         for number in self.ledger.nameless:
             self.board.ask_to_retire(number)
 
@@ -180,7 +175,7 @@ class Processes:
         """Find out who has ended before it is collected, and end what it leaves behind.
 
         That is for those who were terminated: their group has no other number as long as they are
-        there, and may be anybody's afterwards.
+        there, and may be reused afterwards.
         """
         number = self.family.slot_of(pid)
         if number is None:
@@ -199,29 +194,29 @@ class Processes:
             return True
         return any(spawner.on_exit(child) for spawner in self._spawners)
 
-    def find_room(self) -> None:
+    def retry_after_shortage(self) -> None:
         """Take note that a process has ended: there may be room for a template that had none."""
         if self._spawners:
-            self._spawners[-1].find_room()
+            self._spawners[-1].retry_after_shortage()
 
     def on_stopped(self, pid: int) -> None:
-        """Take note that somebody has stopped a child."""
+        """Take note that a child was stopped."""
         for spawner in self._spawners:
             spawner.on_stopped(pid)
 
-    def note_lie(self) -> None:
-        """Take note that the board has said what cannot be: there may be workers unknown to us."""
-        self.is_lied_to = True
+    def distrust(self) -> None:
+        """Take note of an impossible claim on the board: there may be unknown workers."""
+        self.is_distrusted = True
 
     def sweep(self) -> tuple[list[int], bool]:
         """Find out who is there after the board has lied, not by what it says.
 
-        Children of this service that nobody knows are ended. Returns the slots in which nobody is
-        known to be and nobody can come any more, and whether to sweep again after a while: a worker
+        Unknown children of this service are killed. Returns the slots that have no worker and will
+        get none any more, and whether to sweep again after a while: a worker
         may be on its way.
         """
         self.ledger.name_all()
-        self._end_strangers()
+        self._end_unknown_children()
         is_all_asked_for = not self._unborn and all(one.is_caught_up for one in self._spawners)
         lost, missed = [], {}
         for number in self.ledger.nameless:
@@ -235,13 +230,13 @@ class Processes:
         return lost, bool(self.ledger.nameless) and len(lost) < len(self.ledger.nameless)
 
     def close(self) -> None:
-        """Forget the service: whoever is still there that we do not know is ended."""
-        self._end_strangers()
+        """Forget the service, and kill its unknown children."""
+        self._end_unknown_children()
         self.family.disband()
         self.board.close()
 
     def retire(self, workers: Iterable[int]) -> None:
-        """Ask workers to leave, those that are not born yet in writing."""
+        """Ask workers to retire; those not forked yet read it in their record."""
         for number in workers:
             self.board.ask_to_retire(number)
             with contextlib.suppress(PermissionError):  # it has become a set-uid program
@@ -263,10 +258,10 @@ class Processes:
         self._signal(workers, signal.SIGKILL)
 
     def state(self) -> ProcessesState:
-        """Return all that a successor wants to know; it takes over when nobody is left here."""
+        """Return all that the next version needs to go on with these processes."""
         self.ask_for_unborn()
         for spawner in self._spawners:
-            spawner.give_up_coming()
+            spawner.drop_coming()
         return ProcessesState(
             self._generation,
             self.board.fd,
@@ -282,12 +277,12 @@ class Processes:
     def _abandon_unborn_of_former(self) -> None:
         self.ledger.abandon(self.ledger.unborn(lambda one: one <= self._former_generation))
 
-    def _end_strangers(self) -> None:
-        """End children of this service that nobody knows, if somebody has lied about some.
+    def _end_unknown_children(self) -> None:
+        """Kill unknown children of this service, if the board has been wrong about some.
 
-        Otherwise they are what programs have left behind, if we are who gets that.
+        Otherwise they are processes that programs left behind, if this one is their reaper.
         """
-        if not self.is_lied_to:
+        if not self.is_distrusted:
             return
         for pid in kin.children():
             if not self.family.is_known(pid) and self.family.is_of_session(pid):

@@ -77,7 +77,7 @@ class PythonSpawner:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Return nobody: there is no process but the workers."""
+        """Return none: there is no process but the workers."""
         return ()
 
     @property
@@ -97,20 +97,20 @@ class PythonSpawner:
 
     @property
     def is_caught_up(self) -> bool:
-        """Tell the truth: whoever was asked for has been born."""
+        """Tell the truth: every requested worker has been forked."""
         return True
 
     def close(self) -> None:
         """Do nothing: there is no template."""
 
-    def give_up_coming(self) -> None:
+    def drop_coming(self) -> None:
         """Do nothing: nothing is on its way."""
 
     def on_exit(self, child: DeadChild) -> bool:  # noqa: ARG002  no child is a template
         """Disown every child."""
         return False
 
-    def find_room(self) -> None:
+    def retry_after_shortage(self) -> None:
         """Do nothing: the board tells whom there was no room for."""
 
     def on_stopped(self, pid: int) -> None:
@@ -151,7 +151,7 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         connection, name = accepted
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         peer = identify(connection, name)
-        # Up to here nobody knows of the connection. Who may not come in is sent away at this place.
+        # The master does not know of the connection yet: here a client can be sent away again.
         board.write_accepted(number, time.monotonic_ns(), peer)
         _ring(plan.master_pid, doorbell_fd)
 
@@ -227,7 +227,7 @@ def _close_from(fd: int) -> None:
 def _ring(master_pid: int, doorbell_fd: int) -> None:
     """Wake the master; if its privileges forbid the signal, through the pipe.
 
-    All signals are blocked: a pipe that nobody reads any more leaves a SIGPIPE, which must not
+    All signals are blocked: a pipe without a reader leaves a SIGPIPE, which must not
     wait for the program.
     """
     if os.getppid() != master_pid:

@@ -34,7 +34,7 @@ class Spawner(Protocol):
 
     The board tells what becomes of each: a slot must have been claimed, it holds the pid before
     the worker runs its first instruction, and it turns STILLBORN if a template could not fork. The
-    ledger is told who will never come, and the pid by whoever forks here.
+    ledger is told which workers will never be forked, and the process ids of those forked here.
     """
 
     def spawn(self, workers: Sequence[int]) -> None:
@@ -70,7 +70,7 @@ class Spawner(Protocol):
         """Start no more workers; existing ones are left alone."""
         ...
 
-    def give_up_coming(self) -> None:
+    def drop_coming(self) -> None:
         """Drop what is not ready to make workers yet; go on as before if there is no successor."""
         ...
 
@@ -78,10 +78,10 @@ class Spawner(Protocol):
         """Take note of the end of a process of the spawner's own; tell whether it was one."""
         ...
 
-    def find_room(self) -> None:
+    def retry_after_shortage(self) -> None:
         """Try again to start what there was no room for: a process has ended."""
         ...
 
     def on_stopped(self, pid: int) -> None:
-        """Take note that somebody has stopped a process, which may be the spawner's own."""
+        """Take note that a process was stopped, which may be the spawner's own."""
         ...

@@ -30,7 +30,7 @@ from socketd.pool.template_messages import (
     AskForLost,
     Begun,
     Closed,
-    ComingGivenUp,
+    ComingDropped,
     Disarm,
     Discard,
     Dismiss,
@@ -45,7 +45,7 @@ from socketd.pool.template_messages import (
     RenewalWanted,
     ReportFailed,
     ReportServing,
-    RoomFound,
+    ShortageOver,
     TemplateCommand,
     TemplateEnded,
     TemplateEvent,
@@ -91,7 +91,7 @@ class NativeSpawner:
         self._templates: dict[int, Template] = {}
         self._hold: Hold | None = None
         # Numbers that a leaving template was given, should it die before they are born.
-        self._entrusted: set[int] = set()
+        self._assigned: set[int] = set()
         self._timers: dict[TemplateTimer, Timer] = {}
         self._is_used = False
         self._refusal: SystemFailureError | None = None
@@ -138,8 +138,8 @@ class NativeSpawner:
     def spawn(self, workers: Sequence[int]) -> None:
         """Hand the numbers to the template, or to its successor if there is none now."""
         self._is_used |= bool(workers)
-        if self._entrusted:
-            self._entrusted.difference_update(workers)
+        if self._assigned:
+            self._assigned.difference_update(workers)
         serving = self._life.serving
         if serving is None or not workers:
             return
@@ -157,9 +157,9 @@ class NativeSpawner:
         """Let the template end; what it was not given in time is stillborn."""
         self._feed(Closed())
 
-    def give_up_coming(self) -> None:
-        """Let no program be on its way to be held: after a re-exec nobody could speak to it."""
-        self._feed(ComingGivenUp())
+    def drop_coming(self) -> None:
+        """End a program that is on its way to be held: the next version could not talk to it."""
+        self._feed(ComingDropped())
 
     def on_exit(self, child: DeadChild) -> bool:
         """Take note of a template's end; tell whether the child was one."""
@@ -171,9 +171,9 @@ class NativeSpawner:
         self._feed(TemplateEnded(child.pid, child.status, words))
         return True
 
-    def find_room(self) -> None:
+    def retry_after_shortage(self) -> None:
         """Start the template at once that the machine had no room for."""
-        self._feed(RoomFound())
+        self._feed(ShortageOver())
 
     def on_stopped(self, pid: int) -> None:
         """End the template if it is the one that was stopped, unless it has to stop."""
@@ -238,7 +238,7 @@ class NativeSpawner:
             why = describe_refusal(number)
             self._refusal = SystemFailureError(f"cannot start {self._executable!r}: {why}")
             if is_shortage(number):
-                self._ledger.family.lack()
+                self._ledger.family.note_shortage()
             self._feed(
                 NotLaunched(f"cannot start: {why}", is_final=True, is_short=is_shortage(number))
             )
@@ -267,7 +267,7 @@ class NativeSpawner:
 
     def _dismiss(self, pid: int) -> None:
         """Let a template end, and its idle copies: the pool will ask for others."""
-        self._entrusted = set(self._unborn())
+        self._assigned = set(self._unborn())
         self._templates.pop(pid).close()
         for number in self._ledger.waiting(self._plan.generation):
             self._board.ask_to_retire(number)
@@ -292,7 +292,7 @@ class NativeSpawner:
             case AskAgain():
                 self.spawn(self._unborn())
             case AskForLost():
-                self.spawn(sorted(self._entrusted.intersection(self._unborn())))
+                self.spawn(sorted(self._assigned.intersection(self._unborn())))
             case Abandon():
                 self._abandon_unborn()
 

@@ -16,7 +16,7 @@ from socketd.pool.messages import (
     Event,
     PoolTimer,
     RetireWorkers,
-    RoomMade,
+    ShortageEased,
     SpawnFailed,
     SpawnWorkers,
     TimerExpired,
@@ -140,7 +140,7 @@ class Simulation:
     def _complete(self, worker: int, then: Callable[[], None]) -> None:
         self._busy.discard(worker)
         self._tell(WorkerExited(worker, 0))
-        self._tell(RoomMade())
+        self._tell(ShortageEased())
         then()
 
     def _leave(self, worker: int) -> None:

@@ -14,7 +14,7 @@ from socketd.pool.messages import (
     QueueDrained,
     ReportBackOff,
     ReportFailure,
-    RoomMade,
+    ShortageEased,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -318,8 +318,8 @@ def test_end_of_a_worker_makes_room_for_one_in_a_shortage() -> None:
     pool.handle(WorkerExited(0, 0), 1.5)
 
     assert pool.is_short
-    assert pool.handle(RoomMade(), 1.5) == [SpawnWorkers((0,), 0)]
-    assert pool.handle(RoomMade(), 1.6) == [SpawnWorkers((1,), 0)]
+    assert pool.handle(ShortageEased(), 1.5) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(ShortageEased(), 1.6) == [SpawnWorkers((1,), 0)]
     assert pool.handle(RETRY_DUE, 2.0) == [SpawnWorkers((2,), 0)]
     assert not pool.is_short
 
@@ -328,10 +328,10 @@ def test_room_that_was_none_takes_no_further_step() -> None:
     """A worker for whom there was no room either is told of, and the retry stays where it was."""
     pool = short_pool(1)
     pool.handle(WorkerExited(0, 0), 1.5)
-    pool.handle(RoomMade(), 1.5)
+    pool.handle(ShortageEased(), 1.5)
 
     assert pool.handle(SpawnFailed(0, "fork", is_shortage=True), 1.6) == [ReportFailure(0, "fork")]
-    assert pool.handle(RoomMade(), 1.7) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(ShortageEased(), 1.7) == [SpawnWorkers((0,), 0)]
 
 
 def test_room_is_of_no_use_to_what_fails_otherwise() -> None:
@@ -344,7 +344,7 @@ def test_room_is_of_no_use_to_what_fails_otherwise() -> None:
 
     for pool in (first, later):
         assert not pool.is_short
-        assert pool.handle(RoomMade(), 1.0) == []
+        assert pool.handle(ShortageEased(), 1.0) == []
 
 
 def test_worker_that_ends_for_want_of_room_is_in_a_shortage() -> None:
@@ -352,12 +352,12 @@ def test_worker_that_ends_for_want_of_room_is_in_a_shortage() -> None:
     pool = fixed_pool(1)
     pool.handle(WorkerExited(0, 111, "prepare: no memory", is_shortage=True), 1.0)
 
-    assert pool.handle(RoomMade(), 1.1) == [SpawnWorkers((0,), 0)]
+    assert pool.handle(ShortageEased(), 1.1) == [SpawnWorkers((0,), 0)]
 
 
 def test_room_means_nothing_to_a_pool_that_lacks_none() -> None:
     """Workers of others end all the time."""
-    assert fixed_pool(1).handle(RoomMade(), 1.0) == []
+    assert fixed_pool(1).handle(ShortageEased(), 1.0) == []
 
 
 def test_client_that_comes_alone_after_a_shortage_does_not_wait() -> None:

@@ -67,13 +67,13 @@ def test_families_that_lack_a_child_are_few() -> None:
     """Those alone are asked when room is made, and stay until they have been."""
     children = Children()
     one, _ = children.add_family(), children.add_family()
-    one.lack()
-    one.lack()
+    one.note_shortage()
+    one.note_shortage()
 
-    assert children.lacking == {one}
-    one.lack_no_more()
-    one.lack_no_more()
-    assert children.lacking == set()
+    assert children.in_shortage == {one}
+    one.clear_shortage()
+    one.clear_shortage()
+    assert children.in_shortage == set()
 
 
 def test_family_is_restored_as_it_was() -> None:
@@ -140,10 +140,10 @@ def test_claim_is_believed_of_a_child_that_has_come_of_a_template(pair: tuple[in
     family = Children().add_family()
     family.note_template(template)
 
-    assert family.believe_worker(worker, 3)
+    assert family.verify_worker(worker, 3)
     assert (family.slot_of(worker), family.pid_in(3)) == (3, worker)
-    assert family.believe_worker(worker, 3)
-    assert not family.believe_worker(worker, 4)
+    assert family.verify_worker(worker, 3)
+    assert not family.verify_worker(worker, 4)
 
 
 def test_claim_of_a_child_of_another_service_is_not_believed(pair: tuple[int, int]) -> None:
@@ -155,9 +155,9 @@ def test_claim_of_a_child_of_another_service_is_not_believed(pair: tuple[int, in
     one.uids.add(os.getuid())
 
     assert children.family_of(worker) is other
-    assert not one.believe_worker(worker, 0)
-    assert not one.believe_worker(template, 0)
-    assert not other.believe_worker(template, 0)
+    assert not one.verify_worker(worker, 0)
+    assert not one.verify_worker(template, 0)
+    assert not other.verify_worker(template, 0)
     assert one.workers == {}
 
 
@@ -168,7 +168,7 @@ def test_claim_of_a_slot_that_is_taken_is_not_believed(pair: tuple[int, int]) ->
     family.note_template(template)
     family.note_worker(4711, 3)
 
-    assert not family.believe_worker(worker, 3)
+    assert not family.verify_worker(worker, 3)
     assert family.pid_in(3) == 4711
 
 
@@ -178,7 +178,7 @@ def test_claim_of_nobody_is_not_believed(pid: int) -> None:
     family = Children().add_family()
     family.uids.add(os.getuid())
 
-    assert not family.believe_worker(pid, 0)
+    assert not family.verify_worker(pid, 0)
 
 
 def test_claim_of_a_child_in_our_own_session_is_not_believed(start: Start) -> None:
@@ -186,7 +186,7 @@ def test_claim_of_a_child_in_our_own_session_is_not_believed(start: Start) -> No
     family = Children().add_family()
     family.uids.add(os.getuid())
 
-    assert not family.believe_worker(start(), 0)
+    assert not family.verify_worker(start(), 0)
 
 
 def test_program_that_has_made_a_session_is_believed_by_its_user(start: Start) -> None:
@@ -196,8 +196,8 @@ def test_program_that_has_made_a_session_is_believed_by_its_user(start: Start) -
     stranger.uids.add(os.getuid() + 1)
     own.uids.add(os.getuid())
 
-    assert not stranger.believe_worker(pid, 0)
-    assert own.believe_worker(pid, 0)
+    assert not stranger.verify_worker(pid, 0)
+    assert own.verify_worker(pid, 0)
 
 
 def test_session_belongs_to_whoever_has_had_its_number_last() -> None:

@@ -45,7 +45,7 @@ def test_slot_that_nobody_has_claimed_has_no_news(ledger: Ledger) -> None:
 
         assert not ledger.start(2)
         assert not ledger.accept(2)
-        assert not ledger.may_be_stillborn(2)
+        assert not ledger.can_have_failed_to_fork(2)
     assert ledger.pid(2) == 0
     assert ledger.find(2) is None
 
@@ -75,9 +75,9 @@ def test_only_who_is_not_there_may_be_stillborn(ledger: Ledger) -> None:
     ledger.claim(1, 1)
     claim(ledger, 2)
 
-    assert ledger.may_be_stillborn(1)
-    assert not ledger.may_be_stillborn(2)
-    assert not ledger.may_be_stillborn(3)
+    assert ledger.can_have_failed_to_fork(1)
+    assert not ledger.can_have_failed_to_fork(2)
+    assert not ledger.can_have_failed_to_fork(3)
 
 
 def test_of_a_doubted_slot_nothing_is_believed(ledger: Ledger) -> None:

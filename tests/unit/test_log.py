@@ -110,10 +110,10 @@ def test_list_of_events_is_closed() -> None:
 def test_wrong_keys_are_a_bug(event: str) -> None:
     """A key too few or too many raises, even for a line that would not be printed."""
     right = keys_of(event)
-    lacking = dict(list(right.items())[1:])
+    in_shortage = dict(list(right.items())[1:])
 
     with pytest.raises(KeyError, match=f"{event} has the keys"):
-        log.emit(event, **lacking)
+        log.emit(event, **in_shortage)
     with pytest.raises(KeyError, match=f"{event} has the keys"):
         log.emit(event, **right, extra=1)
 

@@ -24,7 +24,7 @@ from socketd.pool.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
-    RoomMade,
+    ShortageEased,
     SpawnFailed,
     SpawnWorkers,
     StopRequested,
@@ -259,7 +259,7 @@ class PoolWorld(RuleBasedStateMachine):
     def room_made(self) -> None:
         """Let somebody else's process end."""
         self.room = 1
-        self.tell(RoomMade())
+        self.tell(ShortageEased())
         self.room = 0
 
     @rule(seconds=st.sampled_from((0.05, 1.0, 29.0)))

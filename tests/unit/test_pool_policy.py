@@ -403,17 +403,17 @@ def test_worker_born_too_late_is_still_waited_for() -> None:
 def test_ends_may_wait_where_nothing_follows_from_one() -> None:
     """Not where one makes room below the maximum, or another worker is started for it."""
     small = pool_of(1, 8, Strategy.EAGER)
-    assert small.is_patient_with_ends
+    assert small.may_hold_back_ends
     assert pool_of(4, 8, Strategy.EAGER).batch_seconds(4, 0) > 0.0
 
     short = pool_of(4, 8, Strategy.EAGER)
     short.handle(SpawnFailed(3, "fork", is_shortage=True), 0.5)
-    assert not short.is_patient_with_ends
+    assert not short.may_hold_back_ends
 
     full = pool_of(1, 1, Strategy.EAGER)
-    assert not full.is_patient_with_ends
+    assert not full.may_hold_back_ends
     assert full.batch_seconds(1, 0) == 0.0
-    assert not pool_of(1, 8, Strategy.INCREMENTAL).is_patient_with_ends
+    assert not pool_of(1, 8, Strategy.INCREMENTAL).may_hold_back_ends
 
     small.handle(StopRequested(), 1.0)
-    assert not small.is_patient_with_ends
+    assert not small.may_hold_back_ends

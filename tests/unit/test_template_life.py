@@ -13,7 +13,7 @@ from socketd.pool.template_messages import (
     AskAgain,
     Begun,
     Closed,
-    ComingGivenUp,
+    ComingDropped,
     Disarm,
     Discard,
     Dismiss,
@@ -28,7 +28,7 @@ from socketd.pool.template_messages import (
     RenewalWanted,
     ReportFailed,
     ReportServing,
-    RoomFound,
+    ShortageOver,
     TemplateCommand,
     TemplateEnded,
     TemplateEvent,
@@ -138,12 +138,12 @@ def test_room_is_used_at_once_by_whom_the_machine_had_none_for() -> None:
     life.handle(Begun(), 0.0)
     life.handle(NotLaunched("no room", is_final=True, is_short=True), 0.0)
 
-    assert life.handle(RoomFound(), 0.01) == [
+    assert life.handle(ShortageOver(), 0.01) == [
         Disarm(TemplateTimer.RETRY),
         Launch(ReadyLevel.FORK),
     ]
     life.handle(NotLaunched("no file", is_final=True), 0.01)
-    assert life.handle(RoomFound(), 0.02) == []
+    assert life.handle(ShortageOver(), 0.02) == []
 
 
 def test_template_that_ends_is_replaced_after_a_delay() -> None:
@@ -195,10 +195,10 @@ def test_program_on_its_way_is_given_up_and_tried_again_if_nobody_comes() -> Non
     life.handle(RenewalWanted(), 5.0)
     life.handle(Launched(2), 5.0)
 
-    commands = life.handle(ComingGivenUp(), 5.5)
+    commands = life.handle(ComingDropped(), 5.5)
 
     assert commands[-2:] == [Discard(2), Arm(TemplateTimer.RETRY, 5.5)]
-    assert life.handle(ComingGivenUp(), 5.5) == []
+    assert life.handle(ComingDropped(), 5.5) == []
 
 
 def test_closing_ends_everything_once() -> None:
@@ -302,7 +302,7 @@ class LifeMachine(RuleBasedStateMachine):
         self.alive.discard(pid)
         self.feed(TemplateEnded(pid, status))
 
-    @rule(event=st.sampled_from([RenewalWanted(), ComingGivenUp(), RoomFound()]))
+    @rule(event=st.sampled_from([RenewalWanted(), ComingDropped(), ShortageOver()]))
     def order(self, event: TemplateEvent) -> None:
         """Want a renewal, or a re-exec, or have room."""
         self.feed(event)
