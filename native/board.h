@@ -7,7 +7,7 @@
  *
  * Every byte has one writer at a time: the master claims a slot (FREE to STARTING), the template
  * or the worker moves it on, and the master takes the news off (ACCEPTED to BUSY). The state byte
- * is stored last and with release order, so whoever sees it sees the record behind it.
+ * is stored last and with release order, so a reader that sees it sees the record, too.
  */
 #ifndef SOCKETD_BOARD_H
 #define SOCKETD_BOARD_H
@@ -48,7 +48,7 @@ struct board_header {
     uint8_t reserved[55];
 };
 
-/* One end of a connection; the family is AF_UNSPEC where there is nobody, or nobody knows. */
+/* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
 struct board_peer {
     uint16_t family;
     uint16_t port;

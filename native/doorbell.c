@@ -27,10 +27,10 @@ void doorbell_ring(const struct doorbell *doorbell)
 {
     const char byte = RING_SIGNAL;
 
-    /* All who ring are children of the master. Once it is dead its pid may be anybody's. */
+    /* All callers are children of the master. Once it is dead its pid may be reused. */
     if (getppid() != doorbell->master)
         return;
-    /* Whoever has given up root may not signal a master that has not. */
+    /* A worker that has given up root may not signal a master that has not. */
     if (kill(doorbell->master, RING_SIGNAL) == 0 || errno != EPERM)
         return;
     /* A full pipe (EAGAIN) rings already. */

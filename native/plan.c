@@ -1,6 +1,6 @@
 /*
  * Every span is inside the plan, aligned for what it leads to, and every text ends where its span
- * says: whoever uses a plan that was looked at need not look again.
+ * says: after the check a plan can be used as it is.
  *
  * Nothing here allocates, so it may run in a signal handler of a program that is being held.
  */
@@ -109,7 +109,7 @@ const char *plan_check(const void *memory, size_t size)
     if (plan->nice < LEAST_NICE || plan->nice > MOST_NICE)
         return "the niceness of the plan is none";
     if (plan->linger_ms < 0)
-        return "the time in the plan for which somebody stays is none";
+        return "the linger time in the plan is negative";
     if (!is_absolute(plan, plan->path))
         return "the path of the plan is not absolute";
     if (!is_text_or_none(plan, plan->directory))
@@ -125,7 +125,7 @@ const char *plan_check(const void *memory, size_t size)
     return NULL;
 }
 
-/* A file that somebody may still write to or cut short is none of the master's. */
+/* A file that can still be written to or cut short is not one of the master's. */
 static bool is_sealed(int fd)
 {
     const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;

@@ -57,7 +57,7 @@ struct plan {
     uint32_t stderr_target;
     uint32_t present;      /* PLAN_HAS_... */
     int32_t head_limit_ms; /* for the head of a request; 0: there is no front */
-    int32_t linger_ms;     /* 0: nobody stays behind the program */
+    int32_t linger_ms;     /* 0: no keeper stays behind the program */
     uint32_t uid;
     uint32_t gid;
     uint32_t umask;

@@ -23,7 +23,7 @@ enum { BATCH_NUMBERS = 1024 };
 
 static _Noreturn void fail(int status, const char *line)
 {
-    /* Nobody is left to tell when this write fails too. */
+    /* There is no way left to report that this write fails, too. */
     ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
 
     (void)ignored;

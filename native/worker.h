@@ -35,7 +35,7 @@ struct worker {
 int worker_wait(const struct worker *worker, struct environment *environment);
 
 /* Give back the listener and the retire signal, for a worker that has its connection and does more
- * than become the program: as long as anybody has a listening socket, clients are let in. */
+ * than become the program: as long as any process has a listening socket, clients can connect. */
 void worker_leave(struct worker *worker);
 
 /* The same, and give back all else of the pool's: nothing can be told to the master any more. */

@@ -105,7 +105,7 @@ class SystemFailureError(SocketdError):
 
 
 class BugError(SocketdError):
-    """Something happened that nobody has foreseen; the log has the traceback."""
+    """An unforeseen error; the log has the traceback."""
 
     exit_code = ExitCode.BUG
 

@@ -1,6 +1,6 @@
 /*
  * A socket is read and written with MSG_DONTWAIT: the flag of the open file would hold for
- * everybody who shares it, a parent's terminal above all.
+ * every process that shares it, a parent's terminal above all.
  *
  * Over TCP a peer that has closed and one that has only ended its sending look the same, and no
  * web server does the latter; so the end of the input means that it is gone. A UNIX socket and a

@@ -25,9 +25,9 @@ struct connection {
     size_t output_begin;
     size_t output_end;
     bool is_socket;
-    bool is_end_departure; /* the end of the input means that nobody reads the output either */
+    bool is_end_departure; /* the end of the input means that the output is not read either */
     bool has_ended;        /* the input */
-    bool is_gone;          /* nobody reads the output */
+    bool is_gone;          /* the output is not read any more */
     unsigned char input[CONNECTION_INPUT_SIZE];
     unsigned char output[CONNECTION_OUTPUT_SIZE];
 };

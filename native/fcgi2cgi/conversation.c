@@ -1,5 +1,5 @@
 /*
- * Nothing here grows. Input that nobody can take stays in its buffer, and no more is received;
+ * Nothing here grows. Input that cannot be passed on stays in its buffer, and no more is received;
  * output that the web server does not take stays in its own, and no more is read from the program.
  */
 #include "conversation.h"
@@ -145,7 +145,7 @@ static bool begin_record(struct conversation *conversation)
         return true;
     case RECORD_STDIN:
         conversation->is_wanted = is_current;
-        /* A body before its variables: there is nobody to take it, nor to refuse it to. */
+        /* A body before its variables: no request is there to take it, or to be refused. */
         return !is_current || conversation->phase != PHASE_PARAMS;
     default:
         return true;

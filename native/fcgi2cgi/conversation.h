@@ -49,10 +49,10 @@ struct conversation {
 /* Do all that can be done without waiting. */
 void conversation_proceed(struct conversation *conversation);
 
-/* Nothing more can be understood, or nobody is there any more. */
+/* Nothing more can be understood, or the web server is gone. */
 void conversation_give_up(struct conversation *conversation);
 
-/* The head of a request has not come in time. Whoever has begun one is told so. */
+/* The head of a request has not come in time. A request that has begun is answered so. */
 void conversation_end_late(struct conversation *conversation);
 
 /* Tell whether anything has come of a request that is not complete. */

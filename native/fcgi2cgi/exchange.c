@@ -18,7 +18,7 @@ enum {
     END_SIZE = 8,
     LINE_SIZE = 1024,
     TERMINATE_SECONDS = 5,
-    GROUP_STEP_MS = 20, /* nobody tells when the last process of a group has ended */
+    GROUP_STEP_MS = 20, /* the end of the last process of a group is not reported */
 };
 
 static void put(struct exchange *exchange, enum record_type type, const void *content,
@@ -277,7 +277,7 @@ static void advance_ending(struct exchange *exchange)
 {
     struct timespec now;
 
-    /* What SIGKILL has been sent to ends, but somebody else may be slow to wait for it. */
+    /* What SIGKILL has been sent to ends, but its parent may be slow to wait for it. */
     if (backend_is_over(&exchange->backend) ||
         (exchange->is_killed && exchange->backend.has_exited)) {
         end(exchange, backend_status(&exchange->backend));

@@ -27,7 +27,7 @@
 enum {
     FIRST_FOREIGN_FD = 3,
     USUAL_HEAD_SECONDS = 30,
-    /* The web server is to be the one that closes: nobody can tell it whether a request that it
+    /* The web server is to be the one that closes: it cannot be told whether a request that it
      * sends at the moment of our closing is carried out. nginx keeps connections for 60 s. */
     USUAL_KEEP_SECONDS = 75,
 };

@@ -35,7 +35,7 @@ struct record {
     uint16_t length;     /* of its content */
 };
 
-/* Bytes that have arrived and nobody has taken yet. */
+/* Bytes that have arrived and were not taken yet. */
 struct bytes {
     const unsigned char *next;
     const unsigned char *end;

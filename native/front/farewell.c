@@ -1,5 +1,5 @@
 /*
- * Closing a socket that has received what nobody has read resets the connection, and so does what
+ * Closing a socket that has received unread data resets the connection, and so does what
  * arrives afterwards; a reset throws away what the peer has not taken yet (RFC 2525, section 2.17),
  * which is the answer. A CGI program need not read its body, and one that is refused never does.
  */

@@ -1,5 +1,5 @@
 /*
- * The end of a connection whose peer may still be sending what nobody will read.
+ * The end of a connection whose peer may still be sending what will not be read.
  *
  * Owns the order of that end. Must not know what was said before.
  */

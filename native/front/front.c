@@ -26,7 +26,7 @@ static void send_whole(int connection, const char *bytes, size_t size)
         if (count < 0 && errno == ENOTSOCK)
             count = write(connection, bytes, size);
         if (count < 0 && errno != EINTR)
-            return; /* nobody is left to be told */
+            return; /* the client is gone */
         if (count > 0) {
             bytes += count;
             size -= (size_t)count;
@@ -39,7 +39,7 @@ _Noreturn void front_refuse(int out, const struct refusal *refusal)
     char answer[REFUSAL_ANSWER_SIZE];
 
     if (!*refusal->status)
-        _exit(0); /* nobody has asked for anything */
+        _exit(0); /* there was no request */
     send_whole(out, answer, refusal_write(refusal, answer));
     farewell_say(out, &farewell_refused, NULL);
     _exit(EXIT_REFUSED);

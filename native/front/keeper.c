@@ -75,7 +75,7 @@ static bool wait_for_end(const struct keeper *keeper, pid_t program, uint64_t de
             kill(program, came.si_signo);
     }
     if (ended < 0)
-        _exit(0); /* somebody else has waited for it */
+        _exit(0); /* it has been waited for already */
     return true;
 }
 
@@ -136,5 +136,5 @@ _Noreturn void keeper_end_like(int status)
     sigaction(WTERMSIG(status), &usual, NULL);
     kill(getpid(), WTERMSIG(status));
     sigprocmask(SIG_UNBLOCK, &one, NULL);
-    _exit(128 + WTERMSIG(status)); /* a signal that ends nobody here */
+    _exit(128 + WTERMSIG(status)); /* a signal that does not end this process */
 }

@@ -4,7 +4,7 @@
  * Owns the ways to name them, and the PATH of a service that names none. Must not know what a
  * request says.
  *
- * What stands in arguments is for everybody to see, in ps(1). So there are two ways that put no
+ * Arguments are visible to every user, in ps(1). So there are two ways that put no
  * value there: a name alone, and a beginning of names, both for the wrapper's own environment.
  */
 #ifndef SOCKETD_OWN_H
@@ -27,7 +27,7 @@ const char *own_add(struct own *own, char *text);
  * NULL. */
 const char *own_add_prefixed(struct own *own, const char *prefix);
 
-/* Give a service that does not set PATH one that nobody else can have influenced. Returns a
+/* Give a service that does not set PATH one that no other user can have influenced. Returns a
  * complaint, or NULL. */
 const char *own_complete(struct own *own);
 

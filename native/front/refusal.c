@@ -1,5 +1,5 @@
 /*
- * No stdio: this also runs in a copy of somebody else's program.
+ * No stdio: this also runs in a copy of the user's program.
  */
 #include "refusal.h"
 

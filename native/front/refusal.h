@@ -10,7 +10,7 @@
 
 struct refusal {
     const char *status; /* "400 Bad Request" */
-    const char *reason; /* a sentence without its full stop, for whoever has to mend it */
+    const char *reason; /* a sentence without its full stop, for the operator */
 };
 
 enum { REFUSAL_ANSWER_SIZE = 1024 };

@@ -2,7 +2,7 @@
  * One CGI request: the environment that its program gets (RFC 3875, section 4.1).
  *
  * Owns the table of entries. Must not know by which protocol a request has
- * come, nor what becomes of it: whoever decodes it keeps the text, the entries point into that.
+ * come, nor what becomes of it: the decoder keeps the text, the entries point into that.
  */
 #ifndef SOCKETD_REQUEST_H
 #define SOCKETD_REQUEST_H

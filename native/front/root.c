@@ -1,7 +1,7 @@
 /*
  * What a request may name is one component: nothing in it leads elsewhere, but it can be a symbolic
  * link. So the place that it leads to is asked of the system, and has to lie below the folder.
- * Between that look and the exec the file can change; whoever can do that writes the programs.
+ * Between that look and the exec the file can change; who can do that can write the programs.
  */
 #include "root.h"
 

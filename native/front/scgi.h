@@ -13,7 +13,7 @@
 /*
  * Read a head from a descriptor, a socket or a pipe, within `limit_ms`, and add its variables to
  * the request. The request's entries point into `text` afterwards. Returns NULL, or why it is
- * refused; a peer that has closed without a word is refused with an empty status: there is nobody
+ * refused; a peer that has closed without a word is refused with an empty status: there is no client
  * to answer.
  */
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],

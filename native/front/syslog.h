@@ -6,7 +6,7 @@
 #ifndef SOCKETD_SYSLOG_H
 #define SOCKETD_SYSLOG_H
 
-/* Return a datagram socket on which each write is one message, or /dev/null if nobody takes any; -1
+/* Return a datagram socket on which each write is one message, or /dev/null without a log; -1
  * with errno set if there is neither. It is close-on-exec. */
 int syslog_open(void);
 

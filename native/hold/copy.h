@@ -29,7 +29,7 @@ struct original {
     int dumpable; /* what PR_GET_DUMPABLE said */
 };
 
-/* Put `connection` into the program and remove ourselves from it. With a farewell somebody stays
+/* Put `connection` into the program and remove ourselves from it. With a farewell a keeper stays
  * behind the program, and this returns in a child. To be called with all signals blocked and every
  * disposition at its default, and returns with signals blocked. */
 void copy_release(const struct original *original, const struct worker *worker, int connection,

@@ -1,12 +1,12 @@
 /*
  * The program's signal dispositions, put aside while it is held.
  *
- * Owns their copies. Must not know what a signal means to anybody.
+ * Owns their copies. Must not know what a signal means.
  */
 #ifndef SOCKETD_DISPOSITIONS_H
 #define SOCKETD_DISPOSITIONS_H
 
-/* Set to the default what libc keeps for itself and nobody who started us could. */
+/* Set to the default the signals that libc keeps for itself, which the caller could not set. */
 void dispositions_reset_reserved(void);
 
 /* Put aside every disposition and set it to the default. `own` is ours, and has none to keep. */

@@ -2,7 +2,7 @@
  * A fork shares open files, and with them the position where the next read begins. A shell reads
  * its script as it goes on, and moves back to where it is before it starts a program: two copies
  * would each run what the other has skipped. So each has its files opened anew, at the position
- * where its template stands. That is before there is a connection, so nobody waits for it.
+ * where its template stands. That is before there is a connection, so no client waits for it.
  *
  * Only for what is open for reading: who writes to one file means the others to find it there.
  */
@@ -27,7 +27,7 @@ struct file {
 static struct file files[MOST_FILES];
 static int file_count;
 
-/* Nobody else moves meanwhile: the template stands still, and there are no copies yet. */
+/* No other process moves it meanwhile: the template stands still, and there are no copies yet. */
 static bool is_twin(const struct file *one, int fd)
 {
     struct stat first, second;

@@ -3,9 +3,9 @@
  * open (pidfd_getfd(2)), and read on a copy of a socket what is meant for the program. So there is
  * nothing to copy. Only when nobody new can look into this process any more it makes a socket, at
  * an address that the kernel picks, and puts that into the one place that it alone can write and
- * everybody can read, its name as a process. The master connects. Each side asks the kernel who the
+ * all can read, its name as a process. The master connects. Each side asks the kernel who the
  * other is (SO_PEERCRED): the master is told who listens, we who has connected. So the master sends
- * to this process alone, and whoever else connects is shown out.
+ * to this process alone, and any other connection is closed.
  *
  * Everything here may be called in a signal handler.
  */
@@ -28,7 +28,7 @@ enum { NAME_DIGITS = 5, MOST_WAITING = 4096 };
 
 static int answer_fd = -1;
 
-/* Nobody can be told. */
+/* There is no channel yet to report on. */
 static _Noreturn void fail(void)
 {
     _exit(EXIT_SYSTEM);

@@ -1,5 +1,5 @@
 /*
- * What a template needs, from the master and from nobody else, to this process and to nobody else.
+ * What a template needs, from the master alone, to this process alone.
  *
  * Owns the channel between the two and the answer that goes back. Must not know what the descriptors
  * are for.

@@ -14,7 +14,7 @@
  * thread, so no lock is held but what the program itself holds across that call. The template takes
  * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
  * looked up before main(). More than that is called in three places only: CPython once in the
- * template and in each copy (python.c); in a copy behind which somebody is to stay fork(), with what
+ * template and in each copy (python.c); in a copy behind which a keeper is to stay fork(), with what
  * the program has registered for it (front/keeper.c); and in a copy that has its connection the
  * setenv() of a program that keeps its environment elsewhere (variables.c). All three are what the
  * program could call there itself. At any other place the handler returns at once and the master
@@ -61,10 +61,10 @@ static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
 static struct front front;     /* of the plan, as the next two */
-static struct farewell linger; /* all zero: nobody stays behind a copy */
+static struct farewell linger; /* all zero: no keeper stays behind a copy */
 static struct rlimit cpu_limit;
 static int received[HANDED];
-static const char *obstacle; /* why this program cannot be held, found before anybody could be told */
+static const char *obstacle; /* why this program cannot be held, found before it could be reported */
 
 /* For socketd.hold: true if the process is to stop itself when its start is over. */
 VISIBLE int socketd_hold_waits_for_stop(void);
@@ -241,7 +241,7 @@ static void handle(int signal_number, siginfo_t *information, void *context)
     int saved = errno;
 
     (void)signal_number;
-    /* The kernel lets nobody lie about who has called kill(), as it does for sigqueue(). */
+    /* The sender of kill() is the kernel's word; that of sigqueue() may be a lie. */
     if (information->si_code != SI_USER || information->si_pid != call.first.master ||
         !call_is_waiting())
         return;
@@ -274,7 +274,7 @@ static __attribute__((constructor)) void begin(void)
 
     if (!call_take())
         return;
-    /* Without a master nobody would ever ask for a copy. */
+    /* Without a master there is no request for a copy. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != call.first.master)
         _exit(0);

@@ -87,7 +87,7 @@ static const char rehearsal_source[] =
 static object *rehearsal;
 
 /* What the interpreter has made last it will use next, among it the objects of the read that is held,
- * which nobody else names. They are not ours: certain to be there only while no Python runs. */
+ * which have no other reference. They are not ours: certain to be there only while no Python runs. */
 enum { MOST_YOUNG = 64 };
 static object *young[MOST_YOUNG];
 static size_t young_count;

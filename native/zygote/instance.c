@@ -167,7 +167,7 @@ static void take_signals(int signals_fd, pid_t master, bool is_over, int status)
     }
 }
 
-/* Whoever the program has started may print on when it has ended, as on a connection. */
+/* Children of the program may go on printing after its end, as on a connection. */
 static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master,
                             const struct farewell *farewell)
 {

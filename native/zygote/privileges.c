@@ -4,7 +4,7 @@
  * and directory, so that the directory is one that the user can enter. After a change of user
  * nothing here is dumpable until it execs, so that a program cannot trace the workers that wait
  * under the same user, nor write the board through them. That is forbidden at once, for a system may
- * be set to let everybody be traced (fs.suid_dumpable), and to enter a directory may take long.
+ * be set to let every process be traced (fs.suid_dumpable), and to enter a directory may take long.
  */
 #include "privileges.h"
 

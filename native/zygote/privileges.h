@@ -2,7 +2,7 @@
  * What the template gives up before its first worker.
  *
  * Owns the order of the system calls, which socketd/programs/privileges.py has too. Must not know users by
- * name: whoever has written the plan has looked them up.
+ * name: the master has looked them up for the plan.
  */
 #ifndef SOCKETD_PRIVILEGES_H
 #define SOCKETD_PRIVILEGES_H

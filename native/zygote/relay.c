@@ -3,7 +3,7 @@
  * there is nothing to read and when there is no room, so each direction waits for one of the two
  * at a time: for bytes until EAGAIN, then for room until EAGAIN. Only what is waited for is asked
  * of poll(), because errors and hang-ups, which are always reported, would wake us over and over.
- * That is also what makes back-pressure: nobody reads for a sink that is full.
+ * That is also what makes back-pressure: a source is not read while its sink is full.
  *
  * A direction ends as it would if the program had the connection itself, as far as pipes can say:
  *
@@ -144,7 +144,7 @@ bool relay_turn(struct relay *relay, int other_fd)
 
     if (poll(ends, ENDS, -1) < 0)
         return false;
-    seen = ends[CONNECTION].revents; /* an error or a hang-up is for whoever waits there */
+    seen = ends[CONNECTION].revents; /* an error or a hang-up concerns the waiting direction */
     if (ends[STDOUT].revents || (wanted_output && seen & ~POLLIN))
         carry_output(relay);
     if (ends[STDIN].revents || (wanted_input && seen & ~POLLOUT))

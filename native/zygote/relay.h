@@ -30,7 +30,7 @@ bool relay_open(struct relay *relay, int connection, int stdin_fd, int stdout_fd
  * whether that is so. */
 bool relay_turn(struct relay *relay, int other_fd);
 
-/* Tell whether everything that the program has printed is sent, or nobody is there to get it. */
+/* Tell whether everything that the program has printed is sent, or the client is gone. */
 bool relay_has_sent(const struct relay *relay);
 
 #endif

@@ -220,7 +220,7 @@ static _Noreturn void keep(void)
     struct farewell farewell;
     struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell};
 
-    /* Whoever else calls it so has no such child. */
+    /* Any other caller has no such child. */
     if (read(STDOUT_FILENO, &order, sizeof order) != sizeof order || order.program <= 0)
         _exit(EXIT_WRONG_CALL);
     close(STDOUT_FILENO);

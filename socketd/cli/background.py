@@ -52,7 +52,7 @@ def detach(
         for speak_to in speakers:
             speak_to(console.STDERR_FD)
         os.close(terminal)
-        with contextlib.suppress(BrokenPipeError):  # nobody waits; the service is up all the same
+        with contextlib.suppress(BrokenPipeError):  # no reader; the service is up all the same
             os.write(writing, _READY)
         os.close(writing)
 

@@ -119,7 +119,7 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
 def _pair(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
     """Return name and value of NAME=VALUE, or of NAME, which stands in the environment.
 
-    A value that is typed is for everybody to see, among the arguments. Raises UsageError.
+    A value on the command line is visible to every user. Raises UsageError.
     """
     name, equals, value = text.partition("=")
     if not name:

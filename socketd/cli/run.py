@@ -173,7 +173,7 @@ def _take_ready_fd(fd: int) -> int:
 def _tell_ready(fd: int | None) -> None:
     """Write a newline and close, as s6 expects."""
     if fd is not None:
-        with contextlib.suppress(OSError):  # nobody waits; the services are up all the same
+        with contextlib.suppress(OSError):  # no reader; the services are up all the same
             os.write(fd, b"\n")
         os.close(fd)
 

@@ -86,7 +86,7 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
 
 
 def _is_port_untold(line: CommandLine) -> bool:
-    """Tell whether the port is the system's choice and nobody says it otherwise."""
+    """Tell whether the system chooses the port and no log line would show it."""
     is_told = log.is_enabled("service_ready") and _log_format(line) is not log.LogFormat.JOURNAL
     return line.operands == ["0"] and (line.has("log-file") or not is_told)
 

@@ -30,7 +30,7 @@ from socketd.settings.values import Values
 
 LISTEN = "listen"
 _MOST_BYTES = 2**24
-# A key of 10,000 parts takes tomllib seconds, in which nobody is served.
+# A key of 10,000 parts takes tomllib seconds, in which no client is served.
 _DEEP_KEY = re.compile(
     r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""", re.ASCII
 )
@@ -125,8 +125,8 @@ def _read_document(path: str) -> dict[str, object]:
 def _read_file(path: str) -> bytes:
     """Return what a file holds. Raises OSError, and ConfigurationError for what is no such file.
 
-    A reload happens in the loop of the master: nothing is read of which nobody knows when it comes,
-    or how much. A FIFO that nobody writes into is not even waited for to open.
+    A reload happens in the loop of the master: nothing is read that may block or
+    have no end. Opening a FIFO without a writer does not wait either.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -8,12 +8,11 @@ pipe loses nothing and merged signals are harmless. The kernel runs signal.set_w
 handler at once; the Python handler runs in the main thread before the next bytecode, so by the
 time that select() has returned and the pipe is drained, the set is up to date.
 
-Others hold the write end of a second pipe: a worker that has given up its privileges may not
-signal a master that runs as root, and rings by writing a byte. Who shares an open file description
-shares its flags too: with that of the first pipe somebody could clear O_NONBLOCK, fill the pipe,
-and have us wait for ourselves in a signal handler. So nobody gets it, and each template and each
-worker opens the second pipe anew. However much is written there, a turn of ours reads a bounded
-part.
+Others hold the write end of a second pipe: a worker that has given up its privileges may not signal
+a master that runs as root, and rings by writing a byte. Who shares an open file description shares
+its flags too: with that of the first pipe a process could clear O_NONBLOCK, fill the pipe, and have
+us wait for ourselves in a signal handler. So it is not shared, and each template and each worker
+opens the second pipe anew. However much is written there, a turn of ours reads a bounded part.
 
 A signal by which a terminal ends what belongs to it, and that was ignored before, stays ignored:
 nohup(1) asks for that, and so does a shell that starts a job in the background.
@@ -21,7 +20,7 @@ nohup(1) asks for that, and so does a shell that starts a job in the background.
 The two pipes are sources of a loop; they only note that there is something to answer.
 
 Some signals may be held back for a while, that is, blocked: they merge in the kernel instead of
-waking anybody, and are noted all at once when the time is over.
+waking the loop, and are noted all at once when the time is over.
 """
 
 import contextlib
@@ -49,7 +48,7 @@ def open_anew(write_fd: int) -> int:
 
 
 class Doorbell:
-    """A context in which the given signals wake whoever waits for the sources that hear it.
+    """A context in which the given signals wake the loop whose sources hear it.
 
     Any of them can be held back. Others ring by a byte into `write_fd`, which is read at `read_fd`;
     `pipe` is one that they have already, `bell` the signal that a byte stands for.
@@ -76,7 +75,7 @@ class Doorbell:
 
     @property
     def fds(self) -> tuple[int, int]:
-        """Return the descriptors that have something to read when somebody has rung."""
+        """Return the descriptors that have something to read after a ring."""
         return self._signal_fds[0], self.read_fd
 
     def watch(self, sources: Sources) -> None:
@@ -109,7 +108,7 @@ class Doorbell:
             os.close(fd)
 
     def hold_back(self, signals: frozenset[signal.Signals]) -> None:
-        """Hold these back, and none but these; they wake nobody until they are let through."""
+        """Hold exactly these back: they do not wake the loop until they are let through."""
         if signals != self._held_back:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held_back - signals)
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)

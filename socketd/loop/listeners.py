@@ -83,7 +83,7 @@ class Listener:
 
     @property
     def is_inherited(self) -> bool:
-        """Tell whether the socket belongs to whoever handed it over."""
+        """Tell whether the socket belongs to the process that passed it."""
         return isinstance(self.address, InheritedAddress)
 
     @property
@@ -128,7 +128,7 @@ class Listener:
             self.socket.listen(0)
 
     def is_queue_empty(self) -> bool:
-        """Tell whether no connection waits to be accepted by us and nobody else."""
+        """Tell whether no connection is queued that only we can accept."""
         if self.is_inherited:
             return True
         poll = select.poll()
@@ -252,7 +252,7 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             undoing.callback(listening.close)
             socketfile.make(listening, address)
-            # Before listen(): until then nobody can connect, whoever the owner is.
+            # Before listen(): until then no client can connect, whoever owns the file.
             listener = Listener(listening, address, socketfile.claim(listening, address))
             undoing.callback(listener.close)
             listening.listen(backlog)
@@ -279,7 +279,7 @@ def check_unix(address: UnixAddress) -> None:
 
 def _refused(error: OSError, address: Address) -> ListenError:
     advice = {
-        errno.EADDRINUSE: "; stop whoever listens there or choose another",
+        errno.EADDRINUSE: "; stop the process that listens there or choose another",
         errno.EADDRNOTAVAIL: "; no interface of this machine has that address",
         errno.EACCES: "; a port below 1024 needs root, a path a writable directory",
         errno.ENOENT: "; its directory does not exist",

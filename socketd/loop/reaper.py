@@ -2,10 +2,10 @@
 
 Owns wait4. Must not know the pool: it cannot tell a worker from any other child.
 
-Before a child is collected somebody may look at it: as long as it is there, its process id and its
-group are nobody else's, and the kernel tells its session.
+Before a child is collected the caller may look at it: until then its process id and its group are
+not reused, and the kernel tells its session.
 
-Whoever makes children of ours (CLONE_PARENT) or stops them may do so faster than we collect, so
+A process that makes children of ours (CLONE_PARENT) or stops them may be faster than we are, so
 there is an end to each time.
 """
 

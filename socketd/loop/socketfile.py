@@ -102,7 +102,7 @@ def clear_stale(path: str) -> None:
 
 
 def _has_listener(fd: int, path: str) -> bool:
-    """Tell whether somebody listens on a socket file. Raises PermissionError."""
+    """Tell whether a process listens on a socket file. Raises PermissionError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         for place in (f"/proc/self/fd/{fd}", path):
@@ -137,7 +137,7 @@ def _open_bound(listening: socket.socket, path: str) -> int:
 
 def _not_ours(path: str) -> ListenError:
     return ListenError(
-        f"server socket: {path!r} is not ours any more: somebody has put another file there; "
+        f"server socket: {path!r} is not ours any more: another file was put there; "
         "choose a directory where others cannot"
     )
 

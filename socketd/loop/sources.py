@@ -4,8 +4,8 @@ Owns the selector and the one wait of the master. Must not know what any source 
 action does. An action that may fail takes care of that itself, behind a barrier of its own.
 
 A source that is removed hears no more, not even of what the same wait has found. Remove it before
-its descriptor is closed: epoll(7) goes on to report an open file description of which somebody else
-still has a copy, and the number may be another descriptor's by then.
+its descriptor is closed: epoll(7) goes on to report an open file description of which another
+process still has a copy, and the number may be another descriptor's by then.
 """
 
 import selectors
@@ -49,7 +49,7 @@ class Source:
 
 
 class Sources:
-    """All sources of one loop, as a context; at its end nobody hears any more."""
+    """All sources of one loop, as a context; at its end no action is called any more."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

@@ -169,7 +169,7 @@ class FileTarget:
 class JournalTarget:
     """The journal's own socket, which takes a record of fields.
 
-    Raises SystemFailureError if nobody listens there at first.
+    Raises SystemFailureError if no process listens there at first.
     """
 
     def __init__(self, path: str = JOURNAL_SOCKET) -> None:

@@ -58,7 +58,7 @@ class PidFile:
                 os.close(fd)
                 raise
             os.close(fd)
-        raise OSError(errno.EBUSY, "somebody else keeps replacing it")
+        raise OSError(errno.EBUSY, "another process keeps replacing it")
 
     def _is_locked(self, fd: int) -> bool:
         """Lock a file; tell whether it is the one at the path. Raises SystemFailureError."""

@@ -8,13 +8,13 @@ The phases only go forward:
     RUNNING      grow and shrink by strategy
     DRAINING     asked to stop: no new connection enters the queue, those in it are still served
     LEAVING      the queue is empty: idle workers leave, busy ones finish
-    TERMINATING  out of patience: SIGTERM for whoever is left
-    KILLING      SIGKILL for whoever is left
-    FINISHED     nobody is left
+    TERMINATING  out of patience: SIGTERM for the workers that are left
+    KILLING      SIGKILL for the workers that are left
+    FINISHED     no worker is left
 
 A worker that ends before it accepts has failed. A worker whose fork failed, or that wrote on the
 board that it could not run its program, counts as failed, too. Exit status 0 before the accept is
-no failure: somebody else, for example an operator, asked it to retire. After a failure no worker is
+no failure: an operator, for example, asked it to retire. After a failure no worker is
 started until the back-off is over, except into room that was freed (socketd/pool/backoff.py). The
 end of a program that was executed is never a failure: see socketd/pool/failures.py.
 

@@ -299,7 +299,7 @@ class TemplateLife:
         commands = self._drop_coming()
         self._turn(Turn.FAILED)
         self._is_retry_set = True
-        return [*commands, Arm(TemplateTimer.RETRY, now)]  # should nobody come after us
+        return [*commands, Arm(TemplateTimer.RETRY, now)]  # in case the re-exec fails
 
     def _close(self) -> list[TemplateCommand]:
         if self.stage is Stage.CLOSED:

@@ -1,4 +1,4 @@
-"""What exec leaves to whoever calls it: scripts without a "#!" line, and the status of a failure.
+"""What exec leaves to its caller: scripts without a "#!" line, and the status of a failure.
 
 Owns these rules, which are the shell's and execvp(3)'s. Must not know how a process is made.
 native/front/executable.c and native/zygote/program.c have them, too, and tests hold both together.

@@ -16,7 +16,7 @@ class Peer:
     """The peer of a connection.
 
     The address is packed, 4 or 16 bytes that zeros may follow, and empty for a UNIX socket, whose
-    peer has the credentials of credentials(7). AF_UNSPEC: nobody, or nobody knows.
+    peer has the credentials of credentials(7). AF_UNSPEC: no peer, or an unknown one.
     """
 
     family: int = socket.AF_UNSPEC

@@ -95,7 +95,7 @@ def look_up(confinement: Confinement) -> Privileges:
 
 
 def _may_be_refused(privileges: Privileges) -> bool:
-    """Tell whether there is anything that the system does not grant everybody."""
+    """Tell whether there is anything that the system does not grant every process."""
     return (
         privileges.identity is not None
         or privileges.directory is not None

@@ -80,7 +80,7 @@ class Source:
             raise _failure(f"read from {self.name}", error) from error
 
     def is_sure_to_end(self) -> bool:
-        """Tell whether reading on can neither wait for anybody nor last for ever."""
+        """Tell whether reading on can neither block nor last for ever."""
         return stat.S_ISREG(os.fstat(self.fd).st_mode)
 
 

@@ -84,7 +84,7 @@ class Variables(Kind):
     def read(self, word: str) -> object:
         """Return one variable of NAME=VALUE, or of NAME, which stands in our environment.
 
-        A value that is typed is for everybody to see, among the arguments.
+        A value on the command line is visible to every user.
         """
         name, sign, value = word.partition("=")
         if not sign:

@@ -51,7 +51,7 @@ def _check(found: os.stat_result, *, is_file: bool) -> None:
     if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.EMLINK, "it is a hard link: the file has another name")
     if (is_file or not is_regular) and found.st_uid not in (0, os.geteuid()):
-        raise OSError(errno.EPERM, f"it belongs to somebody else, user {found.st_uid}")
+        raise OSError(errno.EPERM, f"it belongs to another user, {found.st_uid}")
 
 
 def inode_of(found: os.stat_result) -> Inode:

@@ -157,7 +157,7 @@ def test_it_is_not_given_away_without_the_right_to_ask(
         swap()
         said, _ = child.communicate("\n")
 
-    assert "is not ours any more: somebody has put another file there" in said
+    assert "is not ours any more: another file was put there" in said
     assert child.returncode == 0
     assert rights(Path("moved"))[:2] == (0, 0)
 

@@ -46,7 +46,7 @@ MISTAKES = {
     "no program": (["-p", " \t", *SERVE], 127, NO_PROGRAM + "' \\t': it names no program"),
     "port in use": (
         ["-p", "cat", "-s", "-B", "127.0.0.1", "{port}"], 1,
-        IN_USE + "127.0.0.1 port {port}; stop whoever listens there",
+        IN_USE + "127.0.0.1 port {port}; stop the process that listens there",
     ),
     "address of nobody": (
         ["-p", "cat", "-s", "-B", "203.0.113.1", "0"], 1,

@@ -188,7 +188,7 @@ def test_port_in_use_is_an_error(open_listener: Open) -> None:
 
     assert str(caught.value) == (
         f"server socket: Address already in use: 127.0.0.1 port {port}; "
-        "stop whoever listens there or choose another"
+        "stop the process that listens there or choose another"
     )
     assert int(caught.value.exit_code) == 1
 

@@ -216,7 +216,7 @@ def test_fifo_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(fifo, 65534, 65534)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
 
-    with pytest.raises(SystemFailureError, match="it belongs to somebody else, user 65534"):
+    with pytest.raises(SystemFailureError, match="it belongs to another user, 65534"):
         FileTarget(str(fifo))
 
     os.close(reader)
