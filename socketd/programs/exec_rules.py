@@ -13,6 +13,9 @@ from socketd.programs.command import SHELL, Program
 
 _Started = TypeVar("_Started")
 _NOT_FOUND = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+_NOT_EXECUTABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOEXEC, errno.ELIBBAD, errno.ETXTBSY}
+)
 
 
 def start_by(program: Program, start: Callable[[Program], _Started]) -> _Started:
@@ -26,6 +29,11 @@ def start_by(program: Program, start: Callable[[Program], _Started]) -> _Started
         if error.errno != errno.ENOEXEC:
             raise
     return start(Program(SHELL, ("sh", program.path, *program.arguments[1:])))
+
+
+def is_about_program(error_number: int | None) -> bool:
+    """Tell whether an errno of exec is about the program, and not about the system's limits."""
+    return error_number in _NOT_FOUND or error_number in _NOT_EXECUTABLE
 
 
 def status_of(error_number: int | None) -> ExitCode:

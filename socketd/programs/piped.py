@@ -9,9 +9,9 @@ import resource
 import signal
 from typing import NoReturn
 
-from socketd.errors import ProgramError, SystemFailureError, describe_errno, is_shortage
+from socketd.errors import ProgramError, SystemFailureError, describe_errno
 from socketd.programs.command import Program
-from socketd.programs.exec_rules import start_by, status_of
+from socketd.programs.exec_rules import is_about_program, start_by, status_of
 from socketd.relay.relay import RelaySettings, Sink, Source
 from socketd.settings.stderr import StderrTarget, open_stderr
 
@@ -100,9 +100,9 @@ def start_program(
         return PipedProgram(program, environment, settings, stderr)
     except OSError as error:
         text = f"cannot run {program.path!r}: {describe_errno(error.errno or 0)}"
-        if is_shortage(error.errno or 0):
-            raise SystemFailureError(text) from error
-        raise ProgramError(text, status_of(error.errno)) from error
+        if is_about_program(error.errno):
+            raise ProgramError(text, status_of(error.errno)) from error
+        raise SystemFailureError(text) from error
 
 
 def exit_like(status: int) -> NoReturn:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from socketd.programs.command import Program
-from socketd.programs.exec_rules import start_by, status_of
+from socketd.programs.exec_rules import is_about_program, start_by, status_of
 
 SCRIPT = Program("/srv/script", ("script", "one", "two"))
 
@@ -44,6 +44,15 @@ def test_other_errors_are_the_caller_s(errors: tuple[int, ...]) -> None:
     with pytest.raises(OSError, match="refused") as caught:
         start_by(SCRIPT, lambda program: refuse(refused, [], program))
     assert caught.value.errno == errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_so"),
+    [(errno.ENOENT, True), (errno.EACCES, True), (errno.EMFILE, False), (errno.ENOMEM, False)],
+)
+def test_limits_of_the_system_are_no_fault_of_the_program(number: int, is_so: bool) -> None:
+    """They are told apart, since another exit code stands for each."""
+    assert is_about_program(number) == is_so
 
 
 @pytest.mark.parametrize(
