@@ -125,7 +125,7 @@ WRONG = [
     (changed("head_limit_ms", -1), "front"),
     (changed("head_limit_ms", 0), "front"),
     (changed("head_limit_ms", 0, changed("root", (0, 0))), "front"),
-    (changed("linger_ms", -1), "somebody stays"),
+    (changed("linger_ms", -1), "linger"),
     (changed("umask", 0o1000), "umask"),
     (changed("nice", 21), "niceness"),
     (changed("nice", -21), "niceness"),
