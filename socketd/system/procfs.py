@@ -20,6 +20,7 @@ _MOST_SYSCALL_BYTES = 1024
 _MOST_NAME_BYTES = 256
 # Enough for who is read further; the kernel makes no more of the list than is read.
 _MOST_CHILDREN = 64
+_MOST_THREADS = 64
 _PID_BYTES = 11  # with the space behind it; all are below 2**22, but who knows for how long
 _MOST_DESCRIPTORS = 32
 _MOST_LETTERS = 128
@@ -41,11 +42,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The system call in which a process waits, with its first two arguments."""
+    """The system call in which a thread waits, with its six arguments."""
 
     number: int
-    first: int
-    second: int
+    arguments: tuple[int, ...]
 
 
 def status(pid: int) -> Status:
@@ -59,7 +59,7 @@ def name(pid: int) -> str:
 
 
 def call(pid: int) -> Call | None:
-    """Return the system call in which a process waits. Raises PermissionError."""
+    """Return the system call in which a thread waits. Raises PermissionError."""
     try:
         return parse_call(_read_strictly(pid, "syscall", _MOST_SYSCALL_BYTES))
     except PermissionError:
@@ -71,6 +71,18 @@ def call(pid: int) -> Call | None:
 def children(pid: int, most: int = _MOST_CHILDREN) -> list[int]:
     """Return the first children of the main thread of a process."""
     return parse_children(_read(pid, f"task/{pid}/children", most * _PID_BYTES), most)
+
+
+def threads(pid: int, most: int = _MOST_THREADS) -> list[int]:
+    """Return the first threads of a process, without the main one."""
+    found: list[int] = []
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as entries:
+        for entry in entries:
+            if is_number(entry.name) and int(entry.name) != pid:
+                found.append(int(entry.name))
+            if len(found) == most:
+                break
+    return found
 
 
 def descriptors(pid: int) -> str:
@@ -97,8 +109,8 @@ def parse_status(content: bytes) -> Status:
     return Status(
         _decimal(fields.get(b"Threads", "")),
         _decimal(fields.get(b"TracerPid", "")),
-        _hexadecimal(fields.get(b"SigCgt", "")),
-        _hexadecimal(fields.get(b"SigBlk", "")),
+        hexadecimal(fields.get(b"SigCgt", "")),
+        hexadecimal(fields.get(b"SigBlk", "")),
         _decimal(fields.get(b"Uid", "").partition("\t")[0]),
     )
 
@@ -112,10 +124,11 @@ def parse_call(content: bytes) -> Call | None:
     if len(words) != _CALL_WORDS:
         return None
     number = _decimal(words[0])
-    first, second = (_hexadecimal(word.removeprefix("0x")) for word in words[1:3])
-    if number is None or first is None or second is None:
+    arguments = [hexadecimal(word.removeprefix("0x")) for word in words[1:-2]]
+    known = tuple(one for one in arguments if one is not None)
+    if number is None or len(known) != len(arguments):
         return None
-    return Call(number, first, second)
+    return Call(number, known)
 
 
 def parse_children(content: bytes, most: int = _MOST_CHILDREN) -> list[int]:
@@ -136,15 +149,16 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
-def _decimal(text: str) -> int | None:
-    return int(text) if is_number(text) else None
-
-
-def _hexadecimal(text: str) -> int | None:
+def hexadecimal(text: str) -> int | None:
+    """Return the value of hexadecimal digits of at most about 64 bits, None for anything else."""
     digits = frozenset("0123456789abcdefABCDEF")
     if not text or len(text) > _MOST_DIGITS or not digits.issuperset(text):
         return None
     return int(text, 16)
+
+
+def _decimal(text: str) -> int | None:
+    return int(text) if is_number(text) else None
 
 
 def _read(pid: int, entry: str, most: int) -> bytes:

@@ -1,8 +1,8 @@
 """Getting a program held: from its start to the moment when it is a template.
 
-Owns the rules of what can be held, when, and to whom descriptors are handed over. Must not know
-how a program was started, what happens when it is not held, nor any timer: its caller calls `look`
-now and then.
+Owns when a program is held, and to whom descriptors are handed over. Must not know how a program
+was started, what forbids to hold it (holdable.py), what happens then, nor any timer: its caller
+calls `look` now and then.
 
 The program has no descriptor of ours. When it is to be held, our object in it forbids its user to
 look into it, then listens and puts the address into its name, which no other process can write
@@ -17,38 +17,37 @@ import enum
 import os
 import platform
 import re
-import select
 import signal
 import socket
 import struct
+from dataclasses import dataclass
 
 from socketd.settings.readiness import ReadyLevel
 from socketd.system import procfs
-from socketd.workers import kin
+from socketd.workers import holdable, kin, waits
 from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
-from socketd.workers.peek import Peek, Spot
+from socketd.workers.peek import Lines, Peek, Spot
+from socketd.workers.waits import Wait
 
-
-# How a program may wait for its input; native/hold/place.c has the same set, by name.
-class _Wait(enum.Enum):
-    READ = enum.auto()
-    POLL = enum.auto()
-    SELECT = enum.auto()
-
-
-_WAITS = {
-    # read, readv, recvfrom, recvmsg; poll, ppoll; select, pselect6
-    "x86_64": dict.fromkeys((0, 19, 45, 47), _Wait.READ)
-    | {7: _Wait.POLL, 271: _Wait.POLL, 23: _Wait.SELECT, 270: _Wait.SELECT},
-    "aarch64": dict.fromkeys((63, 65, 207, 212), _Wait.READ) | {73: _Wait.POLL, 72: _Wait.SELECT},
-}
-_POLL_ENTRY = struct.Struct("=ihh")
-_MOST_POLLED = 64
 _MOST_SPOTS = 7  # what is told of them fits into one page
 _HELD = b"held"
 _MOST_ANSWER_BYTES = 512
 _INVITATION = re.compile(r"socketd@([0-9a-f]{5})")
 _CREDENTIALS = struct.Struct("3i")
+
+
+class _Role(enum.Enum):
+    """What somebody who waits for the input is to the program."""
+
+    PROGRAM = enum.auto()
+    THREAD = enum.auto()
+    CHILD = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    pid: int
+    role: _Role
 
 
 class Hold:
@@ -59,7 +58,7 @@ class Hold:
         self._is_asked = template.level is ReadyLevel.LOAD
         self._is_handed_over = False
         self._peek: Peek | None = None
-        self._peeked: list[tuple[int, _Wait]] = []
+        self._peeked: list[tuple[_Watched, procfs.Call, Wait]] = []
 
     def look(self) -> bool:
         """Move on if the moment has come; tell whether the program is held.
@@ -110,7 +109,8 @@ class Hold:
 
     def _ask(self) -> None:
         """Have the program held if nothing speaks against it. Raises NotHeldError."""
-        self._check()
+        holdable.check(self.template)
+        self.template.descriptors = procfs.descriptors(self.template.pid)
         self._is_asked = True
         self._signal(HOLD_SIGNAL)
 
@@ -120,7 +120,7 @@ class Hold:
 
     def _hand_over(self, address: str) -> None:
         pid = self.template.pid
-        _check_tracer(procfs.status(pid))
+        holdable.check_tracer(procfs.status(pid))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
             channel.setblocking(False)
             channel.shutdown(socket.SHUT_RD)
@@ -150,32 +150,46 @@ class Hold:
         return False  # its end is reported by SIGCHLD
 
     def _is_reading(self) -> bool:
-        """Tell whether the program waits for its input. Raises NotHeldError if a child of it does.
+        """Tell whether the program waits for its input.
 
-        What has to be read from its memory is told the next time.
+        Raises NotHeldError if it never will, or not so that it could be held. What has to be read
+        from its memory is told the next time.
         """
         if self._peek is not None:
             return self._has_peeked()
-        waits = _WAITS.get(platform.machine())
-        if waits is None:
+        if not waits.ARE_KNOWN:
             raise NotHeldError(f"system calls of {platform.machine()} are not known")
-        spots: list[Spot] = []
+        spots: list[Spot | Lines] = []
         self._peeked = []
-        for pid in (self.template.pid, *procfs.children(self.template.pid)):
-            call = _call(pid)
-            wait = None if call is None else waits.get(call.number)
+        for one in self._watched():
+            call = _call(one.pid)
+            wait = None if call is None else waits.wait_of(call)
             if call is None or wait is None:
                 continue
-            if wait is _Wait.READ:
-                if call.first & 0xFFFFFFFF == 0 and self._takes_input(pid):
+            if wait is Wait.READ:
+                if waits.is_read_of_input(call) and self._takes_input(one, call, wait):
                     return True
-            elif len(spots) < _MOST_SPOTS and (spot := _spot(pid, call, wait)):
+            elif wait is Wait.RING:
+                if one.role is not _Role.CHILD:
+                    raise NotHeldError("it waits with io_uring, whose rings copies would share")
+            elif len(spots) < _MOST_SPOTS and (
+                spot := waits.spot_of(one.pid, call, wait, self.template.input_inode)
+            ):
                 spots.append(spot)
-                self._peeked.append((pid, wait))
+                self._peeked.append((one, call, wait))
         if spots:
             with contextlib.suppress(OSError):  # there may be too many processes, for now
                 self._peek = Peek(spots)
         return False
+
+    def _watched(self) -> list[_Watched]:
+        """Return who may wait for the input."""
+        pid = self.template.pid
+        return [
+            _Watched(pid, _Role.PROGRAM),
+            *(_Watched(one, _Role.THREAD) for one in procfs.threads(pid)),
+            *(_Watched(one, _Role.CHILD) for one in procfs.children(pid)),
+        ]
 
     def _has_peeked(self) -> bool:
         assert self._peek is not None
@@ -184,52 +198,28 @@ class Hold:
             return False
         self._end_peek()
         return any(
-            (is_polled(content) if wait is _Wait.POLL else is_in_set(content))
-            and self._takes_input(pid)
-            for (pid, wait), content in zip(self._peeked, found, strict=False)
+            waits.is_for_input(content, wait) and self._takes_input(one, call, wait)
+            for (one, call, wait), content in zip(self._peeked, found, strict=False)
         )
 
-    def _takes_input(self, pid: int) -> bool:
-        """Take note of who waits for the input: True for the program itself."""
-        if pid == self.template.pid:
-            return True
-        raise NotHeldError(
-            f"a program that it has started reads its input ({procfs.name(pid) or '?'})"
-        )
+    def _takes_input(self, one: _Watched, call: procfs.Call, wait: Wait) -> bool:
+        """Take note of who waits for the input: True for a program that can be held there."""
+        if one.role is _Role.CHILD:
+            name = procfs.name(one.pid) or "?"
+            raise NotHeldError(f"a program that it has started reads its input ({name})")
+        if one.role is _Role.THREAD:
+            count = procfs.status(self.template.pid).threads
+            raise NotHeldError(f"it has {count or 'several'} threads, and another reads its input")
+        if wait is Wait.EPOLL:
+            raise NotHeldError("it waits for its input with epoll, which copies would share")
+        if waits.has_limit(call):
+            raise NotHeldError("its first wait for input has a time limit")
+        return True
 
     def _end_peek(self) -> None:
         if self._peek is not None:
             self._peek.close()
             self._peek = None
-
-    def _check(self) -> None:
-        """Look for what a copy would lack. Raises NotHeldError."""
-        pid = self.template.pid
-        status = procfs.status(pid)
-        bit = 1 << (HOLD_SIGNAL - 1)
-        if status.threads is None or status.caught is None or status.blocked is None:
-            raise NotHeldError("cannot read its state (/proc/PID/status)")
-        if status.threads > 1:
-            raise NotHeldError(f"it has {status.threads} threads")
-        if procfs.children(pid):
-            raise NotHeldError("it has started other programs, which still run")
-        if not status.caught & bit:
-            raise NotHeldError("our object is not in it: it has become a program that loads none")
-        if status.blocked & bit:
-            raise NotHeldError(f"it blocks the signal {HOLD_SIGNAL}")
-        _check_tracer(status)
-        self.template.descriptors = procfs.descriptors(pid)
-
-
-def _check_tracer(status: procfs.Status) -> None:
-    """Look whether a tracer is attached, which would stay attached. Raises NotHeldError.
-
-    Who traces us as well has all that there is already.
-    """
-    if status.tracer is None:
-        raise NotHeldError("the system does not say whether it is traced (/proc/PID/status)")
-    if status.tracer not in (0, procfs.status(os.getpid()).tracer):
-        raise NotHeldError(f"it is traced by process {status.tracer}")
 
 
 def _call(pid: int) -> procfs.Call | None:
@@ -239,26 +229,3 @@ def _call(pid: int) -> procfs.Call | None:
         raise NotHeldError(
             "the system does not say where it is: ptrace is restricted (kernel.yama.ptrace_scope)"
         ) from error
-
-
-def _spot(pid: int, call: procfs.Call, wait: _Wait) -> Spot | None:
-    """Return where it stands what a process waits for, None if it waits for nothing."""
-    if wait is _Wait.POLL:
-        count = min(call.second & 0xFFFFFFFF, _MOST_POLLED)
-        return Spot(pid, call.first, count * _POLL_ENTRY.size) if count else None
-    # A set is read only as far as the highest descriptor that is asked for.
-    highest = call.first & 0xFFFFFFFF
-    return Spot(pid, call.second, 1) if call.second and 0 < highest < 1 << 31 else None
-
-
-def is_in_set(content: bytes) -> bool:
-    """Tell whether descriptor 0 is in the beginning of a set of select()."""
-    return bool(content) and bool(content[0] & 1)
-
-
-def is_polled(content: bytes) -> bool:
-    """Tell whether descriptor 0 is among entries of poll(), of which the last may be cut short."""
-    whole = content[: len(content) // _POLL_ENTRY.size * _POLL_ENTRY.size]
-    return any(
-        fd == 0 and bool(events & select.POLLIN) for fd, events, _ in _POLL_ENTRY.iter_unpack(whole)
-    )

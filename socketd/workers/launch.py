@@ -56,7 +56,8 @@ class Template:
     """A process that workers are forked from, or will be; `pipe_fd` takes their numbers.
 
     As long as a program is on its way, `handover` is what it will be given, of which `passed` is
-    then no longer ours, and `answer_fd` is where it says that it is held, or why not.
+    then no longer ours, and `answer_fd` is where it says that it is held, or why not. `stand_in` is
+    its input then, which we keep to see what the program does to it.
     """
 
     pid: int
@@ -66,6 +67,7 @@ class Template:
     handover: list[int] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
     descriptors: str = ""
+    stand_in: socket.socket | None = None
 
     def ask_for(self, numbers: Sequence[int]) -> bool:
         """Write numbers into the pipe; tell whether they had room, as they have if it reads."""
@@ -74,6 +76,11 @@ class Template:
             return os.write(self.pipe_fd, content) == len(content)
         except BlockingIOError:
             return False
+
+    @property
+    def input_inode(self) -> int:
+        """Return what the input of a program on its way is known by."""
+        return 0 if self.stand_in is None else os.fstat(self.stand_in.fileno()).st_ino
 
     @property
     def has_read_all(self) -> bool:
@@ -90,6 +97,9 @@ class Template:
     def settle(self) -> None:
         """Close what only a program on its way needs."""
         self._let_go()
+        if self.stand_in is not None:
+            self.stand_in.close()
+            self.stand_in = None
         if self.answer_fd >= 0:
             os.close(self.answer_fd)
             self.answer_fd = -1
@@ -204,7 +214,7 @@ def _launch_held(
         # What the program writes waits at the other end; see native/hold/hold.c.
         capture, stand_in = socket.socketpair()
         undo.callback(capture.close)
-        copies.callback(stand_in.close)
+        undo.callback(stand_in.close)
         bell_fd = open_anew(plan.doorbell_fd)
         undo.callback(os.close, bell_fd)
         plan_fd = seal(encode(plan, privileges, level))
@@ -222,7 +232,7 @@ def _launch_held(
     # In the order of native/hold/handover.h; the first two stay ours.
     passed = [reading, bell_fd, capture.detach(), answering, plan_fd]
     handover = [board.fd, plan.listener.fileno(), *passed]
-    return Template(pid, writing, level, answer_fd, handover, passed)
+    return Template(pid, writing, level, answer_fd, handover, passed, stand_in=stand_in)
 
 
 def _execute_program(

@@ -2,6 +2,9 @@
 
 Owns that process and its answer. Must not know what is looked for.
 
+The same holds for what the kernel tells of some descriptors: it waits for a lock there, which the
+process may keep as long as it likes.
+
 Reading the memory of another process blocks until its pages are there, and that process may control
 where they come from: a file of a file system in user space, or userfaultfd(2). The master must not
 block. So a child of it reads, and is killed if the answer is no longer needed. Nothing runs in the
@@ -25,6 +28,7 @@ _PIPE_FD = 3
 _MOST_FDS = 2**31 - 1
 # The whole answer has to fit into a pipe before it is read; the smallest pipe has one page.
 _MOST_BYTES = 4096
+_MOST_READ = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,20 @@ class Spot:
     size: int
 
 
-class Peek:
-    """Reads some ranges of memory. Raises OSError if it cannot be started."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of an entry of /proc/PID that contain some words, as far as `size` goes."""
 
-    def __init__(self, spots: Sequence[Spot]) -> None:
+    pid: int
+    entry: str
+    words: bytes
+    size: int
+
+
+class Peek:
+    """Reads some ranges of memory, or lines. Raises OSError if it cannot be started."""
+
+    def __init__(self, spots: Sequence[Spot | Lines]) -> None:
         self._told = b""
         self._reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pidfd = -1
@@ -82,7 +96,7 @@ def _split(told: bytes) -> list[bytes]:
     return found
 
 
-def _tell(spots: Sequence[Spot], writing: int) -> NoReturn:
+def _tell(spots: Sequence[Spot | Lines], writing: int) -> NoReturn:
     """Write the content of each range, and always end the process."""
     try:
         gc.disable()  # a collection would run finalizers of the master's objects
@@ -92,7 +106,7 @@ def _tell(spots: Sequence[Spot], writing: int) -> NoReturn:
         os.closerange(_PIPE_FD + 1, _MOST_FDS)  # if it blocks, it must not keep descriptors open
         told = b""
         for spot in spots:
-            content = _look(spot)
+            content = _look(spot) if isinstance(spot, Spot) else _look_for(spot)
             told += _LENGTH.pack(len(content)) + content
         os.write(_PIPE_FD, told)
     finally:
@@ -106,4 +120,18 @@ def _look(spot: Spot) -> bytes:
             return os.pread(fd, spot.size, spot.address)
         finally:
             os.close(fd)
+    return b""
+
+
+def _look_for(lines: Lines) -> bytes:
+    with contextlib.suppress(OSError):
+        fd = os.open(f"/proc/{lines.pid}/{lines.entry}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = b""
+            while len(content) < _MOST_READ and (piece := os.read(fd, _MOST_READ)):
+                content += piece
+        finally:
+            os.close(fd)
+        found = [line for line in content.splitlines(keepends=True) if lines.words in line]
+        return b"".join(found)[: lines.size]
     return b""

@@ -12,6 +12,8 @@ from .conftest import Start, ready
 pytestmark = pytest.mark.slow
 
 PYTHON = sys.executable
+# By default it waits for a minute only; see test_time_limits.py.
+PHP = "php -d default_socket_timeout=-1"
 
 # Commands that answer with what they read.
 PROGRAMS = {
@@ -25,7 +27,7 @@ PROGRAMS = {
     "bash": "bash -c 'while read line; do echo $line; done'",
     "perl": "perl -ne 'print'",
     "ruby": "ruby -e 'while line = gets; puts line; end'",
-    "php": "php -r 'while (($line = fgets(STDIN)) !== false) echo $line;'",
+    "php": PHP + " -r 'while (($line = fgets(STDIN)) !== false) echo $line;'",
     "python -c": f"{PYTHON} -c 'import sys; [print(line.strip()) for line in sys.stdin]'",
     "python -m": f"{PYTHON} -m json.tool --json-lines",
     "sort": "sort",
@@ -95,7 +97,7 @@ def test_variables_of_the_connection_reach_who_asks_libc(start: Start) -> None:
     """The C environment of a copy is its connection's, also where the program owns its own."""
     asking = {
         "ruby": """ruby -e 'gets; puts ENV["REMOTE_PORT"]'""",
-        "php": """php -r 'fgets(STDIN); echo getenv("REMOTE_PORT");'""",
+        "php": PHP + """ -r 'fgets(STDIN); echo getenv("REMOTE_PORT");'""",
         "bash": "bash -c 'read line; printenv REMOTE_PORT; : $REMOTE_PORT'",
     }
     for name, command in asking.items():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from socketd.system import procfs
 from socketd.system.procfs import Call, Status, legible, parse_call, parse_children, parse_status
-from socketd.workers.holding import is_in_set, is_polled
+from socketd.workers.waits import is_in_set, is_polled, is_watched
 
 NUMBERS = st.integers(0, 2**64 - 1)
 OWN = os.getpid()
@@ -25,10 +25,11 @@ def test_any_bytes_are_taken_apart(content: bytes) -> None:
     for value in (found.threads, found.tracer, found.caught, found.blocked):
         assert value is None or 0 <= value < 16**20
     called = parse_call(content)
-    assert called is None or min(called.number, called.first, called.second) >= 0
+    assert called is None or min(called.number, *called.arguments) >= 0
     assert all(pid > 0 for pid in parse_children(content))
     assert is_polled(content) in (True, False)
     assert is_in_set(content) in (True, False)
+    assert is_watched(content) in (True, False)
 
 
 @given(st.integers(1, 2**22), st.integers(0, 2**22), NUMBERS, NUMBERS, st.binary(max_size=40))
@@ -50,7 +51,7 @@ def test_arguments_of_a_call_are_what_they_are(number: int, words: list[int]) ->
     """Addresses may be anything that a register can hold."""
     text = " ".join([str(number), *(f"0x{word:x}" for word in words)])
 
-    assert parse_call(f"{text}\n".encode()) == Call(number, words[0], words[1])
+    assert parse_call(f"{text}\n".encode()) == Call(number, tuple(words[:6]))
 
 
 @given(st.sampled_from([b"running\n", b"-1 0x7ffe 0x7f\n", b"0 0x0", b"0 0 0 0 0 0 0 0 x y"]))
@@ -89,6 +90,7 @@ def test_who_does_not_exist_is_not_known() -> None:
     assert procfs.call(nobody) is None
     assert procfs.name(nobody) == ""
     assert procfs.children(nobody) == []
+    assert procfs.threads(nobody) == []
     assert procfs.descriptors(nobody) == ""
 
 

@@ -1,0 +1,55 @@
+"""What forbids to hold a program: the rules, each with its reason.
+
+Owns what is asked of a program that has come to the place where it would be held. Must not know how
+it has come there, nor what happens if it is not held.
+
+Each rule is about something that copies would lack, or would share although each thinks it has it
+alone. Where it is not known, the program is not held.
+"""
+
+import os
+import socket
+
+from socketd.system import procfs
+from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
+
+_TIME = 16  # struct timeval
+
+
+def check(template: Template) -> None:
+    """Look for what a copy would lack. Raises NotHeldError."""
+    pid = template.pid
+    status = procfs.status(pid)
+    bit = 1 << (HOLD_SIGNAL - 1)
+    if status.threads is None or status.caught is None or status.blocked is None:
+        raise NotHeldError("cannot read its state (/proc/PID/status)")
+    if status.threads > 1:
+        raise NotHeldError(f"it has {status.threads} threads")
+    if procfs.children(pid):
+        raise NotHeldError("it has started other programs, which still run")
+    if not status.caught & bit:
+        raise NotHeldError("our object is not in it: it has become a program that loads none")
+    if status.blocked & bit:
+        raise NotHeldError(f"it blocks the signal {HOLD_SIGNAL}")
+    check_tracer(status)
+    check_input(template.stand_in)
+
+
+def check_tracer(status: procfs.Status) -> None:
+    """Look whether a tracer is attached, which would stay attached. Raises NotHeldError.
+
+    Who traces us as well has all that there is already.
+    """
+    if status.tracer is None:
+        raise NotHeldError("the system does not say whether it is traced (/proc/PID/status)")
+    if status.tracer not in (0, procfs.status(os.getpid()).tracer):
+        raise NotHeldError(f"it is traced by process {status.tracer}")
+
+
+def check_input(stand_in: socket.socket | None) -> None:
+    """Look at what the program has set on its input. Raises NotHeldError."""
+    if stand_in is None:
+        return
+    limit = stand_in.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME)
+    if any(limit):
+        raise NotHeldError("its input has a time limit (SO_RCVTIMEO)")
