@@ -31,13 +31,19 @@ _LAST_STANDARD_FD = 2
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a process; in signal sets bit N - 1 stands for signal N."""
+    """The status of a process; in signal sets bit N - 1 stands for signal N.
+
+    `call_filters` are filters of system calls; before Linux 5.9 it is only known whether there are
+    any (seccomp(2)).
+    """
 
     threads: int | None = None
     tracer: int | None = None
     caught: int | None = None
     blocked: int | None = None
     real_uid: int | None = None
+    call_filters: int | None = None
+    is_filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ def parse_status(content: bytes) -> Status:
         hexadecimal(fields.get(b"SigCgt", "")),
         hexadecimal(fields.get(b"SigBlk", "")),
         _decimal(fields.get(b"Uid", "").partition("\t")[0]),
+        _decimal(fields.get(b"Seccomp_filters", "")),
+        fields.get(b"Seccomp", "0") != "0",
     )
 
 

@@ -14,6 +14,7 @@ from socketd.system import procfs
 from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
 
 _TIME = 16  # struct timeval
+_FILTERED = "it has a filter of system calls (seccomp)"
 
 
 def check(template: Template) -> None:
@@ -32,6 +33,7 @@ def check(template: Template) -> None:
     if status.blocked & bit:
         raise NotHeldError(f"it blocks the signal {HOLD_SIGNAL}")
     check_tracer(status)
+    _check_filter(status)
     check_input(template.stand_in)
 
 
@@ -44,6 +46,22 @@ def check_tracer(status: procfs.Status) -> None:
         raise NotHeldError("the system does not say whether it is traced (/proc/PID/status)")
     if status.tracer not in (0, procfs.status(os.getpid()).tracer):
         raise NotHeldError(f"it is traced by process {status.tracer}")
+
+
+def _check_filter(status: procfs.Status) -> None:
+    """Look for a filter of system calls that we do not have too. Raises NotHeldError.
+
+    It need not allow what a template and a copy do before the program goes on. Those that we have
+    too, as in a container, allow it.
+    """
+    own = procfs.status(os.getpid())
+    if not status.is_filtered:
+        return
+    # Filters are inherited and never go away, so who has as many as we has the same.
+    if not own.is_filtered or status.call_filters is None or own.call_filters is None:
+        raise NotHeldError(_FILTERED)
+    if status.call_filters != own.call_filters:
+        raise NotHeldError(_FILTERED)
 
 
 def check_input(stand_in: socket.socket | None) -> None:

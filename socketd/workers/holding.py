@@ -100,6 +100,8 @@ class Hold:
                 self._has_answered()
         except NotHeldError as error:
             return str(error)
+        if status == -signal.SIGSYS:
+            return "a filter of system calls (seccomp) has ended it before it was held"
         return f"it has ended with status {status} before it was held"
 
     def end(self) -> Template:

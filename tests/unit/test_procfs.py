@@ -3,6 +3,7 @@
 import os
 import socket
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -43,6 +44,24 @@ def test_status_of_the_kernel_is_read_whatever_the_name_is(
     lines += [f"SigBlk:\t{blocked:016x}".encode(), f"SigCgt:\t{caught:016x}".encode(), b""]
 
     assert parse_status(b"\n".join(lines)) == Status(threads, tracer, caught, blocked)
+
+
+@pytest.mark.parametrize(
+    ("lines", "filters", "is_filtered"),
+    [
+        (b"", None, False),
+        (b"Seccomp:\t0\nSeccomp_filters:\t0\n", 0, False),
+        (b"Seccomp:\t2\nSeccomp_filters:\t3\n", 3, True),
+        (b"Seccomp:\t2\n", None, True),
+    ],
+)
+def test_filters_of_system_calls_are_counted(
+    lines: bytes, filters: int | None, *, is_filtered: bool
+) -> None:
+    """Old kernels do not count them."""
+    found = parse_status(lines)
+
+    assert (found.call_filters, found.is_filtered) == (filters, is_filtered)
 
 
 @given(st.integers(0, 500), st.lists(NUMBERS, min_size=8, max_size=8))
