@@ -10,7 +10,8 @@ clock: `handle` takes an event and the time and returns commands, to be carried 
     any ── close ──> CLOSED
 
 Each start tries the wanted levels, the highest first, down to one that works. A serving template is
-replaced only by one that is ready. After a failure the next attempt follows after a growing delay;
+replaced only by one that is ready. A level at which the program was refused is not tried again, see
+template_memory.py. After a failure the next attempt follows after a growing delay;
 a retry timer is set in the stages ABSENT and SERVING only.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from socketd.pool.backoff import BackOff
+from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (
     Abandon,
     Adopt,
@@ -107,13 +109,16 @@ class _Template:
 class TemplateLife:
     """The templates of one generation of one service."""
 
-    def __init__(self, readiness: Readiness, seed: int = 0) -> None:
+    def __init__(
+        self, readiness: Readiness, seed: int = 0, memory: TemplateMemory | None = None
+    ) -> None:
         self.stage = Stage.ABSENT
         self.trouble: str | None = None
         self.serving: _Template | None = None
         self.coming: _Template | None = None
         self.leaving: frozenset[int] = frozenset()
         self._readiness = readiness
+        self._memory = TemplateMemory() if memory is None else memory
         self._back_off = BackOff(seed)
         self._random = random.Random(seed)  # noqa: S311  spreads renewals, guards no secret
         self._levels: list[ReadyLevel] = []
@@ -137,7 +142,7 @@ class TemplateLife:
         """Return what follows from an event."""
         match event:
             case Begun():
-                return self._begin()
+                return self._begin(now)
             case Launched(pid):
                 return self._on_launched(pid, now)
             case NotLaunched(reason, is_final, is_short):
@@ -152,9 +157,9 @@ class TemplateLife:
             case TimerDue(timer, overdue):
                 return self._on_due(timer, overdue, now)
             case RenewalWanted():
-                return self._renew()
+                return self._renew(now)
             case ShortageOver():
-                return self._use_room()
+                return self._use_room(now)
             case ComingDropped():
                 return self._on_coming_dropped(now)
             case Closed():
@@ -170,14 +175,17 @@ class TemplateLife:
                 f"the templates cannot take the turn {turn.value!r} while {self.stage.value}"
             ) from None
 
-    def _begin(self) -> list[TemplateCommand]:
+    def _begin(self, now: float) -> list[TemplateCommand]:
         self._turn(Turn.BEGIN)
         self._levels = list(self._readiness.levels)
         self._reasons = []
-        return self._try_next_level()
+        return self._try_next_level(now)
 
-    def _try_next_level(self) -> list[TemplateCommand]:
+    def _try_next_level(self, now: float) -> list[TemplateCommand]:
         self._level = self._levels.pop(0)
+        reason = self._memory.reason(self._level)
+        if reason is not None:
+            return self._on_failed_level(reason, now)
         return [Launch(self._level)]
 
     def _on_launched(self, pid: int, now: float) -> list[TemplateCommand]:
@@ -199,12 +207,12 @@ class TemplateLife:
         self._turn(Turn.HELD)
         old, self.serving, self.coming = self.serving, self.coming, None
         self.serving = _Template(self.serving.pid, self.serving.level, now)
+        reasons = tuple(dict.fromkeys(self._reasons))
+        is_news = self._memory.is_news(self.serving.level, reasons)
         commands: list[TemplateCommand] = [
             *_STOP_LOOKING,
             Adopt(self.serving.pid),
-            ReportServing(
-                self.serving.pid, self.serving.level, tuple(dict.fromkeys(self._reasons))
-            ),
+            ReportServing(self.serving.pid, self.serving.level, reasons, is_news),
         ]
         if self._readiness.level.is_held:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
@@ -216,6 +224,7 @@ class TemplateLife:
         return [*commands, Dismiss(old.pid)]
 
     def _on_refused(self, reason: str, now: float) -> list[TemplateCommand]:
+        self._memory.note(self._level, reason)
         return self._drop_coming() + self._on_failed_level(reason, now)
 
     def _drop_coming(self) -> list[TemplateCommand]:
@@ -229,7 +238,7 @@ class TemplateLife:
     ) -> list[TemplateCommand]:
         self._reasons.append(reason)
         if self._levels and not is_final:
-            return self._try_next_level()
+            return self._try_next_level(now)
         self._turn(Turn.FAILED)
         if not is_final:
             self.trouble = f"--ready {self._readiness.level.value}!: {reason}"
@@ -249,6 +258,8 @@ class TemplateLife:
             return [AskForLost()] if self.stage is not Stage.CLOSED else self._abandon_if_gone()
         if self.coming is not None and pid == self.coming.pid:
             self.coming = None
+            if status == 0:  # with another one it may have failed for what is not so tomorrow
+                self._memory.note(self._level, words)
             return [*_STOP_LOOKING, Forget(pid), *self._on_failed_level(words, now)]
         assert self.serving is not None
         assert self.serving.pid == pid
@@ -274,24 +285,24 @@ class TemplateLife:
                 limit = self._readiness.hold_seconds
                 return self._on_refused(f"it {overdue} within {limit:g} s", now)
             case TemplateTimer.RENEW:
-                return self._renew()
+                return self._renew(now)
             case TemplateTimer.RETRY:
                 self._is_retry_set = False
-                return self._begin()
+                return self._begin(now)
             case _:
                 assert_never(timer)
 
-    def _renew(self) -> list[TemplateCommand]:
+    def _renew(self, now: float) -> list[TemplateCommand]:
         if self.stage is Stage.SERVING and not self._is_retry_set:
-            return self._begin()
+            return self._begin(now)
         return []
 
-    def _use_room(self) -> list[TemplateCommand]:
+    def _use_room(self, now: float) -> list[TemplateCommand]:
         """Try again at once what failed for lack of processes or memory."""
         if not (self._is_short and self._is_retry_set):
             return []
         self._is_retry_set = False
-        return [Disarm(TemplateTimer.RETRY), *self._begin()]
+        return [Disarm(TemplateTimer.RETRY), *self._begin(now)]
 
     def _on_coming_dropped(self, now: float) -> list[TemplateCommand]:
         if self.coming is None:

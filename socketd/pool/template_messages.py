@@ -107,6 +107,9 @@ TemplateEvent = (
     | Closed
 )
 
+# Those from which a start may follow.
+BEGINNINGS = (Begun, TimerDue, RenewalWanted, ShortageOver)
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -189,11 +192,15 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True)
 class ReportServing:
-    """A template serves, at a lower level than wanted if there are reasons."""
+    """A template serves, at a lower level than wanted if there are reasons.
+
+    `is_news` tells whether these have not been told before.
+    """
 
     pid: int
     level: ReadyLevel
     reasons: tuple[str, ...]
+    is_news: bool
 
 
 @dataclass(frozen=True, slots=True)

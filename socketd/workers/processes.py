@@ -19,6 +19,7 @@ from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
 from socketd.operations import log
+from socketd.pool.template_memory import TemplateMemory
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.table import MOST_WORKERS
 from socketd.system.products import is_built
@@ -69,6 +70,7 @@ class Processes:
         self._doorbell_fd = doorbell_fd
         self._wheel = wheel
         self._spawners: list[Spawner] = []
+        self._memory = TemplateMemory()
         self._terminated: set[int] = set()
         self._generation = 0
         self._former: set[int] = set()
@@ -124,7 +126,7 @@ class Processes:
         if settings.worker is WorkerKind.PYTHON:
             return PythonSpawner(plan, self.ledger)
         if settings.worker is WorkerKind.NATIVE or is_built():
-            return NativeSpawner(plan, self.ledger, settings.name, self._wheel)
+            return NativeSpawner(plan, self.ledger, settings.name, self._wheel, memory=self._memory)
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:
             log.emit(

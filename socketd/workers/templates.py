@@ -22,7 +22,9 @@ from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.pool.template_life import Stage, TemplateLife
+from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (
+    BEGINNINGS,
     Abandon,
     Adopt,
     Arm,
@@ -52,6 +54,7 @@ from socketd.pool.template_messages import (
     TemplateTimer,
     TimerDue,
 )
+from socketd.programs.fingerprint import fingerprint
 from socketd.programs.privileges import grant, user_of
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import ZYGOTE
@@ -79,15 +82,17 @@ class NativeSpawner:
         wheel: Timers,
         clock: Callable[[], float] = time.monotonic,
         executable: str = ZYGOTE,
+        memory: TemplateMemory | None = None,
     ) -> None:
         self._plan = plan
+        self._memory = TemplateMemory() if memory is None else memory
         self._ledger = ledger
         self._board = ledger.board
         self._service = service
         self._wheel = wheel
         self._clock = clock
         self._executable = executable
-        self._life = TemplateLife(plan.settings.readiness, seed=os.getpid())
+        self._life = TemplateLife(plan.settings.readiness, os.getpid(), self._memory)
         self._templates: dict[int, Template] = {}
         self._hold: Hold | None = None
         # Numbers that a leaving template was given, should it die before they are born.
@@ -102,9 +107,9 @@ class NativeSpawner:
 
     def _refuse_if_absent(self) -> None:
         """Raise why no template could be started; there is nothing to be undone."""
-        if self._life.stage is Stage.ABSENT and self._refusal is not None:
+        if self._life.stage is Stage.ABSENT:
             self._feed(Closed())
-            raise self._refusal
+            raise self._refusal or SystemFailureError(self._life.trouble or "cannot start")
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -196,8 +201,19 @@ class NativeSpawner:
         return is_wanted and not (serving is not None and serving.level is ReadyLevel.STOP)
 
     def _feed(self, event: TemplateEvent) -> None:
+        if self._life.coming is None and isinstance(event, BEGINNINGS):
+            self._meet_program()
         for command in self._life.handle(event, self._clock()):
             self._carry_out(command)
+
+    def _meet_program(self) -> None:
+        """Have forgotten what is known of a program that has changed since."""
+        settings = self._plan.settings
+        if settings.readiness.level.is_held:
+            directory = settings.confinement.directory or os.curdir
+            files = fingerprint(settings.program, directory, settings.environment)
+            how = (settings.confinement, settings.readiness, settings.stderr, settings.front)
+            self._memory.meet((settings.program, settings.environment, how, files))
 
     def _carry_out(self, command: TemplateCommand) -> None:
         match command:
@@ -298,8 +314,8 @@ class NativeSpawner:
 
     def _report(self, command: ReportServing | ReportFailed) -> None:
         match command:
-            case ReportServing(pid, level, reasons):
-                if reasons:
+            case ReportServing(pid, level, reasons, is_news):
+                if is_news:
                     log.emit(
                         "template_fell_back",
                         service=self._service,

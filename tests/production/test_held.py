@@ -73,6 +73,45 @@ def test_reload_renews_but_once(supervise: Supervise) -> None:
     supervisor.server.wait_settled(idle=2)
 
 
+def test_hopeless_level_is_not_tried_again_at_a_reload(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    """The program is not run for what is known, and nothing is said that has been said."""
+    mark, path = tmp_path / "runs", tmp_path / "script"
+    path.write_text(f"echo run >> {mark}\nread -t 9 line\necho $line\n")
+    supervisor = supervise(service(f"bash {path}", "read"), is_quiet=False, level="debug")
+    server = supervisor.server
+    server.wait_event("template_started")
+
+    for _ in range(2):
+        before = len(server.events("template_started"))
+        supervisor.reload()
+        wait_for(lambda: len(server.events("template_started")) > before, "another template")  # noqa: B023  called at once
+
+    assert {one["ready"] for one in server.events("template_started")} == {"load"}
+    assert mark.read_text() == "run\n"
+    assert len(server.events("template_fell_back")) == 1
+
+
+def test_reload_of_what_must_be_held_and_cannot_be_changes_nothing(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    """With the mark a level that is known to be hopeless refuses the reload, with its reason."""
+    path = tmp_path / "script"
+    path.write_text("read line\necho $line\n")
+    supervisor = supervise(service(f"bash {path}", "read!"), is_quiet=False)
+    place = supervisor.place("held")
+    path.unlink()  # a shell that was held reads on in what it has open
+    path.write_text("read -t 9 line\necho $line\n")
+    supervisor.reload()
+    supervisor.server.wait_event("template_failed")
+
+    failed = supervisor.reload()
+
+    assert "--ready read!: its first wait for input has a time limit" in failed["reason"]
+    assert exchange(place, b"a\n") == b"a\n"
+
+
 @pytest.mark.parametrize("ready", ["load!", "read!", "relay!"])
 def test_replaced_master_has_templates_of_its_own(supervise: Supervise, ready: str) -> None:
     """After SIGUSR2 the idle copies and the template of before leave, the busy copy finishes."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from socketd.pool.template_life import ImpossibleTurnError, Stage, TemplateLife
+from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (
     Abandon,
     Adopt,
@@ -77,7 +78,7 @@ def test_each_level_is_tried_in_turn() -> None:
 
     commands = life.handle(Launched(3), 1.0)
 
-    assert ReportServing(3, ReadyLevel.FORK, ("it is static", "it has threads")) in commands
+    assert ReportServing(3, ReadyLevel.FORK, ("it is static", "it has threads"), True) in commands
     assert life.level is ReadyLevel.FORK
 
 
@@ -91,7 +92,54 @@ def test_strict_level_goes_down_to_none_and_is_tried_again() -> None:
 
     assert kinds(commands) == [Disarm, Disarm, Discard, Arm, ReportFailed]
     assert life.trouble == "--ready read!: it has not read its input within 10 s"
-    assert life.handle(TimerDue(TemplateTimer.RETRY), 11.0) == [Launch(ReadyLevel.READ)]
+    assert kinds(life.handle(TimerDue(TemplateTimer.RETRY), 11.0)) == [Arm, ReportFailed]
+
+
+def test_level_that_is_hopeless_is_not_tried_again_until_the_program_is_another() -> None:
+    """Nor by the next life, after a reload; and the reason is news once."""
+    memory = TemplateMemory()
+    for is_news in (True, False):
+        memory.meet("files")
+        life = TemplateLife(AT_READ, memory=memory)
+        if is_news:
+            assert life.handle(Begun(), 0.0) == [Launch(ReadyLevel.READ)]
+            life.handle(Launched(1), 0.0)
+            assert life.handle(Refused("it has threads"), 0.0)[-1] == Launch(ReadyLevel.LOAD)
+        else:
+            assert life.handle(Begun(), 0.0) == [Launch(ReadyLevel.LOAD)]
+        life.handle(Launched(2), 0.0)
+
+        commands = life.handle(Held(), 0.0)
+
+        assert ReportServing(2, ReadyLevel.LOAD, ("it has threads",), is_news) in commands
+
+    memory.meet("other files")
+
+    assert life.handle(RenewalWanted(), 1.0) == [Launch(ReadyLevel.READ)]
+
+
+@pytest.mark.parametrize(("status", "level"), [(0, ReadyLevel.LOAD), (1, ReadyLevel.READ)])
+def test_program_that_has_failed_on_its_way_is_tried_again(status: int, level: ReadyLevel) -> None:
+    """A database may have been away; but one that has ended well needs no input."""
+    memory = TemplateMemory()
+    life = TemplateLife(AT_READ, memory=memory)
+    life.handle(Begun(), 0.0)
+    life.handle(Launched(1), 0.0)
+    life.handle(TemplateEnded(1, status, "it has ended"), 0.0)
+
+    assert TemplateLife(AT_READ, memory=memory).handle(Begun(), 1.0) == [Launch(level)]
+
+
+def test_reason_is_news_again_after_the_program_was_held() -> None:
+    """What comes and goes is told each time that it comes."""
+    memory = TemplateMemory()
+
+    told = [
+        memory.is_news(ReadyLevel.LOAD, reasons)
+        for reasons in (("status 1",), ("status 1",), (), ("status 1",), ("status 2",))
+    ]
+
+    assert told == [True, False, False, True, True]
 
 
 def test_renewal_leaves_the_old_template_only_for_one_that_is_held() -> None:

@@ -1,0 +1,75 @@
+"""Whether a program's files are what they were.
+
+Owns which files a program consists of as far as its command says: the executable, its interpreters,
+and whatever file an argument names. Must not know why it is asked.
+
+Libraries and modules are not among them: only the program knows those.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+
+from socketd.programs.command import Program
+
+_MOST_INTERPRETERS = 4  # execve(2)
+_FIRST_LINE_SIZE = 256
+_MOST_WORDS = 64
+_BETWEEN = re.compile(r"[\s'\"`;|&()<>=$]+")
+
+
+def fingerprint(
+    program: Program, directory: str, environment: dict[str, str]
+) -> tuple[object, ...]:
+    """Return a value that is another one when a file has been changed or replaced."""
+    path = environment.get("PATH", os.defpath)
+    found: list[object] = []
+    for word in _words(program):
+        name = os.path.join(directory, word)
+        if (mark := _mark(name)) is None and "/" not in word:
+            name = shutil.which(word, path=path) or ""
+            mark = _mark(name)
+        if mark is not None:
+            found.append((name, *mark))
+    return tuple(found)
+
+
+def _words(program: Program) -> list[str]:
+    """Return what may be names of files, a limited number of them."""
+    words = [*_interpreters(program.path)]
+    for argument in program.arguments[1:]:
+        words += [argument, *_BETWEEN.split(argument, _MOST_WORDS)]
+    return [word for word in dict.fromkeys(words) if word and "\0" not in word][:_MOST_WORDS]
+
+
+def _interpreters(path: str) -> Iterator[str]:
+    """Yield the executable, and the words of its "#!" line and of its interpreter's."""
+    for _ in range(_MOST_INTERPRETERS):
+        yield path
+        with contextlib.suppress(OSError):
+            head = b""
+            # It need not be a file any more, and a pipe has nobody who writes.
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    head = os.read(fd, _FIRST_LINE_SIZE)
+            finally:
+                os.close(fd)
+            words = head[2:].partition(b"\n")[0].split() if head.startswith(b"#!") else []
+            if words:
+                yield from map(os.fsdecode, words[1:])
+                path = os.fsdecode(words[0])
+                continue
+        return
+
+
+def _mark(name: str) -> tuple[int, ...] | None:
+    """Return by what a file is known, None if it is none."""
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(name)
+        if stat.S_ISREG(found.st_mode):
+            return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    return None
