@@ -53,10 +53,11 @@ def keep_open() -> None:
 def as_first_used(path: str) -> str:
     """Return a path of the file that stood at a path when it was first used. Raises OSError.
 
-    Without /proc that is the path itself, whatever stands there by now.
+    That is the path itself as long as the file stands there, since a process is named for it.
+    Without /proc it is so in any case.
     """
     own = f"/proc/self/fd/{_open(path)}"
-    return own if os.path.exists(own) else path
+    return path if is_as_first_used(path) or not os.path.exists(own) else own
 
 
 def is_as_first_used(path: str) -> bool:
