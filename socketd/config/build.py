@@ -195,6 +195,7 @@ class Builder:
             is_strict,
             self.values.seconds("hold_timeout"),
             self.values.seconds("renew_after"),
+            self.values.text("shared_files") == "allow",
         )
 
     def pool(self) -> PoolSettings:

@@ -37,12 +37,16 @@ _FALLBACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The wanted level, and whether a lower one is accepted; see docs/templates.md."""
+    """The wanted level, and whether a lower one is accepted; see docs/templates.md.
+
+    With `may_share_files` copies may share files that are open for writing, and locks.
+    """
 
     level: ReadyLevel = ReadyLevel.FORK
     is_strict: bool = False
     hold_seconds: float = 10.0
     renew_seconds: float = 3600.0
+    may_share_files: bool = False
 
     @property
     def levels(self) -> tuple[ReadyLevel, ...]:

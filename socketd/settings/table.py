@@ -169,6 +169,13 @@ SETTINGS = (
         default=3600.0,
     ),
     Setting(
+        "shared_files",
+        Choice("refuse allow"),
+        "hold a program that has files open for writing, or locks: copies share them",
+        metavar="WHAT",
+        default="refuse",
+    ),
+    Setting(
         "worker",
         Choice("auto native python"),
         "kind of worker process; auto: native if it was built",

@@ -23,6 +23,8 @@ _MOST_CHILDREN = 64
 _MOST_THREADS = 64
 _PID_BYTES = 11  # with the space behind it; all are below 2**22, but who knows for how long
 _MOST_DESCRIPTORS = 32
+_MOST_FILES = 1024
+_MOST_FDINFO_BYTES = 4096  # a lock makes a line; one is enough
 _MOST_LETTERS = 128
 _MOST_DIGITS = 20  # of 64 bits
 _CALL_WORDS = 9
@@ -52,6 +54,21 @@ class Call:
 
     number: int
     arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A descriptor of a process; `flags` are those of open(2), None if they are not known."""
+
+    fd: int
+    target: str
+    flags: int | None = None
+    is_locked: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Tell whether it was opened by a path: a regular file, a device, a named pipe."""
+        return self.target.startswith("/")
 
 
 def status(pid: int) -> Status:
@@ -91,19 +108,52 @@ def threads(pid: int, most: int = _MOST_THREADS) -> list[int]:
     return found
 
 
-def descriptors(pid: int) -> str:
-    """Return the first few open files of a process, except its standard streams, as text."""
-    listed: list[str] = []
-    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
-        for entry in entries:
-            if not is_number(entry.name) or int(entry.name) <= _LAST_STANDARD_FD:
-                continue
-            if len(listed) == _MOST_DESCRIPTORS:
-                listed.append("...")
-                break
-            with contextlib.suppress(OSError):
-                listed.append(f"{entry.name}={legible(os.readlink(entry.path))}")
-    return " ".join(listed)
+def open_files(pid: int, most: int = _MOST_FILES) -> list[OpenFile] | None:
+    """Return the open files of a process, None if they cannot be read or are too many.
+
+    The files themselves are not asked, which may be on a file system that does not answer. Nor is
+    anything asked of an epoll descriptor, for which the kernel takes a lock.
+    """
+    found: list[OpenFile] = []
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                if not is_number(entry.name):
+                    continue
+                if len(found) == most:
+                    return None
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(_open_file(pid, int(entry.name), os.readlink(entry.path)))
+    except OSError:
+        return None
+    return found
+
+
+def _open_file(pid: int, fd: int, target: str) -> OpenFile:
+    file = OpenFile(fd, target)
+    if not file.is_named:
+        return file
+    flags, is_locked = parse_fdinfo(_read(pid, f"fdinfo/{fd}", _MOST_FDINFO_BYTES))
+    return OpenFile(fd, target, flags, is_locked)
+
+
+def describe(files: list[OpenFile]) -> str:
+    """Return the first few of some open files, except standard streams, as text."""
+    others = [file for file in files if file.fd > _LAST_STANDARD_FD]
+    listed = [f"{file.fd}={legible(file.target)}" for file in others[:_MOST_DESCRIPTORS]]
+    return " ".join([*listed, "..."] if len(others) > _MOST_DESCRIPTORS else listed)
+
+
+def parse_fdinfo(content: bytes) -> tuple[int | None, bool]:
+    """Parse an entry of /proc/PID/fdinfo: the flags, and whether there is a lock.
+
+    Source: proc_pid_fdinfo(5).
+    """
+    lines = content.decode(errors="replace").splitlines()
+    flags = next((line.split()[-1] for line in lines if line.startswith("flags:")), "")
+    is_octal = bool(flags) and len(flags) <= _MOST_DIGITS and set(flags) <= set("01234567")
+    is_locked = any(line.startswith("lock:") for line in lines)
+    return int(flags, 8) if is_octal else None, is_locked
 
 
 def parse_status(content: bytes) -> Status:

@@ -7,6 +7,7 @@ Each rule is about something that copies would lack, or would share although eac
 alone. Where it is not known, the program is not held.
 """
 
+import contextlib
 import os
 import socket
 
@@ -14,11 +15,18 @@ from socketd.system import procfs
 from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
 
 _TIME = 16  # struct timeval
+# Devices that keep nothing of what is written for who reads next.
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+_SHARED = {
+    "anon_inode:[eventpoll]": "an epoll descriptor",
+    "anon_inode:[io_uring]": "an io_uring",
+    "anon_inode:[timerfd]": "a timer (timerfd)",
+}
 _FILTERED = "it has a filter of system calls (seccomp)"
 
 
-def check(template: Template) -> None:
-    """Look for what a copy would lack. Raises NotHeldError."""
+def check(template: Template, *, may_share_files: bool) -> list[procfs.OpenFile]:
+    """Look for what copies would lack or share; return the open files. Raises NotHeldError."""
     pid = template.pid
     status = procfs.status(pid)
     bit = 1 << (HOLD_SIGNAL - 1)
@@ -35,6 +43,11 @@ def check(template: Template) -> None:
     check_tracer(status)
     _check_filter(status)
     check_input(template.stand_in)
+    files = procfs.open_files(pid)
+    if files is None:
+        raise NotHeldError("its open files cannot be read (/proc/PID/fd), or are too many")
+    _check_files(files, may_share=may_share_files)
+    return files
 
 
 def check_tracer(status: procfs.Status) -> None:
@@ -71,3 +84,26 @@ def check_input(stand_in: socket.socket | None) -> None:
     limit = stand_in.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIME)
     if any(limit):
         raise NotHeldError("its input has a time limit (SO_RCVTIMEO)")
+
+
+def _check_files(files: list[procfs.OpenFile], *, may_share: bool) -> None:
+    """Look for open files that copies would share although each takes them for its own.
+
+    Raises NotHeldError. Standard error may be a file of the server's, which all programs share.
+    """
+    for file in files:
+        if (what := _SHARED.get(file.target)) is not None:
+            raise NotHeldError(f"it has {what} open, which copies would share")
+    if may_share:
+        return
+    own = ""
+    with contextlib.suppress(OSError):  # it may be closed
+        own = os.readlink("/proc/self/fd/2")
+    for file in files:
+        if not file.is_named or file.target in (own, *_DEVICES):
+            continue
+        name = procfs.legible(file.target)
+        if file.is_locked:
+            raise NotHeldError(f"it holds a lock on {name} (see --shared-files)")
+        if file.flags is None or (file.flags & os.O_ACCMODE and not file.flags & os.O_APPEND):
+            raise NotHeldError(f"it has {name} open for writing (see --shared-files)")

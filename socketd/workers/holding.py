@@ -53,8 +53,9 @@ class _Watched:
 class Hold:
     """A template on its way to be held."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, *, may_share_files: bool = False) -> None:
         self.template = template
+        self._may_share_files = may_share_files
         self._is_asked = template.level is ReadyLevel.LOAD
         self._is_handed_over = False
         self._peek: Peek | None = None
@@ -111,8 +112,8 @@ class Hold:
 
     def _ask(self) -> None:
         """Have the program held if nothing speaks against it. Raises NotHeldError."""
-        holdable.check(self.template)
-        self.template.descriptors = procfs.descriptors(self.template.pid)
+        files = holdable.check(self.template, may_share_files=self._may_share_files)
+        self.template.descriptors = procfs.describe(files)
         self._is_asked = True
         self._signal(HOLD_SIGNAL)
 

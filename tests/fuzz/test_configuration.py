@@ -27,6 +27,7 @@ GOOD: dict[str, list[object]] = {
     "groups": [["root"], ["0", "nogroup"]],
     "head_timeout": ["30s"],
     "hold_timeout": ["10s"],
+    "shared_files": ["allow"],
     "keep_timeout": ["75s"],
     "limits": [{"nofile": 1024}, {"core": [0, "unlimited"]}, {"nofile": "unlimited"}],
     "listen": [["tcp:7000"], ["tcp:[::1]:0", "unix:/x"], ["fd:web"], [{"address": "unix:/x"}]],

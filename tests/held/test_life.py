@@ -172,7 +172,7 @@ def test_open_file_of_the_start_is_listed_and_shared_if_it_is_written(
         f'import os, sys; f = os.open("{path}", os.{mode}); sys.stdin.readline(); '
         "print(os.read(f, 2).decode().strip())"
     )
-    server = start("read!", f"{sys.executable} -c '{code}'")
+    server = start("read!", f"{sys.executable} -c '{code}'", "--shared-files", "allow")
 
     answers = [exchange(server.place, b"\n") for _ in range(3)]
 

@@ -125,7 +125,8 @@ def test_program_with_odd_files_is_held_and_they_are_listed(
     char path[] = "/tmp/socketd-\\xff\\n\\x1b[2JXXXXXX"; int file = mkstemp(path); unlink(path);
     for (int i = 0; i < 900; i++) dup(file);
     """
-    server = start("read!", compile_c(program(f"{body} {ECHO}")))
+    path = compile_c(program(f"{body} {ECHO}"))
+    server = start("read!", path, "--shared-files", "allow")
 
     assert exchange(server.place, b"a\n") == b"a\n"
     listed = str(server.wait_event("template_started")["descriptors"])

@@ -1,14 +1,24 @@
 """What a stranger has put into /proc is a value or not known, whatever it is."""
 
+import fcntl
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from socketd.system import procfs
-from socketd.system.procfs import Call, Status, legible, parse_call, parse_children, parse_status
+from socketd.system.procfs import (
+    Call,
+    Status,
+    legible,
+    parse_call,
+    parse_children,
+    parse_fdinfo,
+    parse_status,
+)
 from socketd.workers.waits import is_in_set, is_polled, is_watched
 
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -28,6 +38,9 @@ def test_any_bytes_are_taken_apart(content: bytes) -> None:
     called = parse_call(content)
     assert called is None or min(called.number, *called.arguments) >= 0
     assert all(pid > 0 for pid in parse_children(content))
+    flags, is_locked = parse_fdinfo(content)
+    assert flags is None or 0 <= flags < 8**20
+    assert is_locked in (True, False)
     assert is_polled(content) in (True, False)
     assert is_in_set(content) in (True, False)
     assert is_watched(content) in (True, False)
@@ -62,6 +75,22 @@ def test_filters_of_system_calls_are_counted(
     found = parse_status(lines)
 
     assert (found.call_filters, found.is_filtered) == (filters, is_filtered)
+
+
+def test_lock_and_flags_of_an_open_file_are_seen(tmp_path: Path) -> None:
+    """As the kernel of this machine writes them."""
+    with open(tmp_path / "a", "a") as kept, open(tmp_path / "b", "w") as written:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        files = {file.fd: file for file in procfs.open_files(OWN) or []}
+
+        locked, plain = files[kept.fileno()], files[written.fileno()]
+
+    assert (locked.is_named, locked.is_locked, plain.is_locked) == (True, True, False)
+    assert locked.flags is not None
+    assert plain.flags is not None
+    assert locked.flags & os.O_APPEND
+    assert not plain.flags & os.O_APPEND
+    assert plain.flags & os.O_ACCMODE == os.O_WRONLY
 
 
 @given(st.integers(0, 500), st.lists(NUMBERS, min_size=8, max_size=8))
@@ -110,7 +139,7 @@ def test_who_does_not_exist_is_not_known() -> None:
     assert procfs.name(nobody) == ""
     assert procfs.children(nobody) == []
     assert procfs.threads(nobody) == []
-    assert procfs.descriptors(nobody) == ""
+    assert procfs.open_files(nobody) is None
 
 
 def test_what_is_known_of_ourselves_is_read() -> None:
@@ -128,11 +157,14 @@ def test_a_list_of_descriptors_is_short() -> None:
     """It names the first of them, and says that there are more."""
     pairs = [socket.socketpair() for _ in range(20)]
     try:
-        listed = procfs.descriptors(OWN)
+        files = procfs.open_files(OWN)
+        assert procfs.open_files(OWN, most=30) is None
     finally:
         for pair in pairs:
             for one in pair:
                 one.close()
 
+    assert files is not None
+    listed = procfs.describe(files)
     assert listed.count("=") == 32
     assert listed.endswith(" ...")
