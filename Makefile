@@ -38,7 +38,7 @@ coverage: $(STAMP)
 	rm -f .coverage.*  # half-written by processes that a test has killed
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --skip-covered
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --fail-under=100 --format=total \
-	    --include='socketd/pool/*,socketd/loop/wheel.py,socketd/pool/messages.py,socketd/workers/board.py'
+	    --include='socketd/pool/*,socketd/loop/wheel.py,socketd/workers/board.py,socketd/workers/layout.py'
 
 bench: $(STAMP)
 	$(BIN)/python -m bench run --output bench-results.json
