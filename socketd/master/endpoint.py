@@ -59,7 +59,7 @@ class Endpoint:
     """A service from its first worker to its last.
 
     `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
-    failed before every first worker was ready. `is_patient_with_ends` tells whether the ends of
+    failed before every first worker was ready. `may_hold_back_ends` tells whether the ends of
     workers may wait; all services are asked that in each turn of the master, so it is no search.
     """
 

@@ -6,9 +6,9 @@ where settings come from.
 A change happens whole or not at all: everything that can fail is done first (sockets are bound,
 templates started), and undone if anything fails; what then follows only makes use of it.
 
-A UNIX socket whose file has gone, or has made place for another, is found by no client any more.
-A change binds it anew, for a service of its own, as if it were a new one; the former one is
-stopped like a removed one, and still serves the clients in its queue.
+No client finds a UNIX socket whose file was removed or replaced. A change binds it anew, for a
+service of its own, as if it were a new one; the former one is stopped like a removed one, and still
+serves the clients in its queue.
 """
 
 import contextlib

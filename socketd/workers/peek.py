@@ -3,7 +3,7 @@
 Owns that process and its answer. Must not know what is looked for.
 
 The same holds for what the kernel tells of some descriptors: it waits for a lock there, which the
-process may keep as long as it likes.
+process may hold for any time.
 
 Reading the memory of another process blocks until its pages are there, and that process may control
 where they come from: a file of a file system in user space, or userfaultfd(2). The master must not
