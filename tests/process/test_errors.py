@@ -147,6 +147,9 @@ NONSENSE = {
     "backlog zero": (["--backlog", "0", *CAT], "socket: --backlog: '0' " + NUMBER),
     "backlog": (["--backlog", "2147483648", *CAT], f"socket: --backlog: '2147483648' {NUMBER}2147"),
     "shell": (["--shell", "bash", *CAT], "socket: --shell: 'bash' is not one of auto, always, nev"),
+    "shared files": (
+        ["--shared-files", "x", *CAT], "socket: --shared-files: 'x' is not one of refuse, allow",
+    ),
     "stderr": (["--stderr", "x", *CAT], "socket: --stderr: 'x' is not one of socket, inherit,"),
     "log format": (["--log-format", "x", *CAT], "socket: --log-format: 'x' is not one of console,"),
     "log level": (["--log-level", "x", *CAT], "socket: --log-level: 'x' is not one of debug, info"),
