@@ -28,12 +28,14 @@ run: $(STAMP)
 test: lint types walls
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
-# The unit tests alone have to take every branch of what is pure, and of the board.
+# The unit tests alone have to take every branch of what is pure, and of the board: those that do the
+# same each time, so not the properties, whose examples are random.
 # `make coverage TESTS=tests` looks at all tests and all processes, which takes long.
 coverage: $(STAMP)
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage erase
 	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
-	    $(BIN)/coverage run -m pytest $(TESTS) -n $(JOBS) --dist worksteal
+	    $(BIN)/coverage run -m pytest $(TESTS) -m "not hypothesis" \
+	    -n $(JOBS) --dist worksteal
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
 	rm -f .coverage.*  # half-written by processes that a test has killed
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report --skip-covered

@@ -157,6 +157,38 @@ def test_renewal_leaves_the_old_template_only_for_one_that_is_held() -> None:
     assert life.leaving == {1}
 
 
+def test_program_on_its_way_is_looked_at_ever_less_often() -> None:
+    """Each look arms the next one, up to the longest time between two."""
+    life = TemplateLife(AT_READ)
+    life.handle(Begun(), 0.0)
+    life.handle(Launched(1), 0.0)
+    waits = []
+    for _ in range(30):
+        [armed, looked] = life.handle(TimerDue(TemplateTimer.LOOK), 1.0)
+        assert isinstance(armed, Arm)
+        assert looked == Look(1)
+        waits.append(armed.due_seconds - 1.0)
+
+    assert waits == sorted(waits)
+    assert waits[0] < 0.002
+    assert waits[-1] == pytest.approx(0.02)
+
+
+def test_template_is_renewed_when_its_time_has_come() -> None:
+    """The timer begins the same renewal that is begun when it is wanted."""
+    life = serving()
+
+    assert life.handle(TimerDue(TemplateTimer.RENEW), 60.0) == [Launch(ReadyLevel.READ)]
+
+
+def test_closing_before_any_template_has_served_abandons_at_once() -> None:
+    """No process is left to wait for."""
+    life = TemplateLife(AT_READ)
+    life.handle(Begun(), 0.0)
+
+    assert life.handle(Closed(), 0.0)[-1] == Abandon()
+
+
 def test_failed_renewal_goes_on_with_the_old_template() -> None:
     """Nobody is dismissed, and the next attempt comes later."""
     life = serving(Readiness(ReadyLevel.READ, is_strict=True))
