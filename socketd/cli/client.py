@@ -1,11 +1,11 @@
 """`socket host port` and `socket /path`: from the command line to a connection and its end.
 
 Owns the order of a client's life. Client mode pays for every import, so modules for -p or a time
-limit are imported only when these are given.
+limit are imported only when these are given, and of socket only the part in C.
 """
 
+import _socket as socket
 import os
-import socket
 
 from socketd.cli import console
 from socketd.cli.options import CommandLine
@@ -117,7 +117,7 @@ def _run_with_program(line: CommandLine) -> int:
     connection = _connect(line)
     piped: PipedProgram | None = None
     try:
-        with console.signals_held():  # one must not arrive before we know which process to end
+        with console.SignalsHeld():  # one must not arrive before we know which process to end
             piped = start_program(program, environment, settings, stderr)
         say = console.say if line.has("verbose") else be_quiet
         try:

@@ -2,17 +2,24 @@
 
 Owns the reaction to signals as in socket 1.1. Must not know what the command does. Nothing here may
 fail, because the error could not be reported.
+
+This module is on the path of client mode, which pays for every import: no contextlib, and of signal
+only the part in C, which has no enumerations.
 """
 
-import contextlib
 import os
-import signal
-import sys
-from collections.abc import Iterator
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    import signal
+    from types import TracebackType
+    from typing import NoReturn
+else:
+    import _signal as signal
 
 STDIN_FD, STDOUT_FD, STDERR_FD = range(3)
 
-SIGNAL_NAMES = {
+SIGNAL_NAMES: dict[int, str] = {
     signal.SIGTERM: "Termination signal",
     signal.SIGINT: "Interrupt",
     signal.SIGHUP: "Hangup signal",
@@ -24,8 +31,10 @@ _voice_fd = STDERR_FD
 
 def say(line: str) -> None:
     """Print a line on stderr, if possible."""
-    with contextlib.suppress(OSError):
+    try:
         os.write(_voice_fd, f"{line}\n".encode(errors="surrogateescape"))
+    except OSError:
+        pass  # there is nobody to tell
 
 
 def speak_to(fd: int) -> None:
@@ -87,21 +96,28 @@ def answer_by_default() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Block signals within this context; they are handled after it."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNAL_NAMES)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+class SignalsHeld:
+    """A context within which signals are blocked; they are handled after it."""
+
+    def __enter__(self) -> None:
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNAL_NAMES)
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: BaseException | None,
+        traceback: "TracebackType | None",
+    ) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
 
-def end(code: int) -> None:
-    """End the process, even if Python would then start its prompt: PYTHONINSPECT, -i."""
-    if sys.flags.inspect:
-        os._exit(code)
-    raise SystemExit(code)
+def end(code: int) -> "NoReturn":
+    """End the process at once.
+
+    What we print is written already, and taking all of Python down takes a client longer than to
+    connect. Nor does a prompt start then: PYTHONINSPECT, -i.
+    """
+    os._exit(code)
 
 
 def ignore_signals() -> None:
@@ -112,5 +128,5 @@ def ignore_signals() -> None:
 
 def _leave(number: int, frame: object) -> None:  # noqa: ARG001  signal.signal's signature
     ignore_signals()
-    say(f"\n{SIGNAL_NAMES[signal.Signals(number)]} occured, exiting")
+    say(f"\n{SIGNAL_NAMES[number]} occured, exiting")
     raise SystemExit(256 - number)

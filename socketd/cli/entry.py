@@ -2,9 +2,15 @@
 
 From its start Python turns SIGINT into an exception, which would print a traceback. Once its
 modules are imported, a command handles signals itself. An ignored signal stays ignored.
+
+Client mode pays for every import, so this is the part of signal in C, which has no enumerations.
 """
 
-import signal
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

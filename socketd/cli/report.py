@@ -8,7 +8,6 @@ arrives here is a bug, and its traceback is printed.
 """
 
 import errno
-from collections.abc import Callable
 
 from socketd.cli import console
 from socketd.errors import (
@@ -18,6 +17,10 @@ from socketd.errors import (
     SocketdError,
     describe_refusal,
 )
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Errors that a wrong call of ours would not cause.
 _REFUSALS = frozenset(
@@ -43,7 +46,7 @@ _REFUSALS = frozenset(
 )
 
 
-def report(program: str, action: Callable[[], int]) -> int:
+def report(program: str, action: "Callable[[], int]") -> int:
     """Run it and return its exit code, or print its error and return the code of that."""
     try:
         return action()

@@ -261,12 +261,12 @@ class Builder:
         )
 
     def _break_rule(
-        self, key: str, why: str, value: str = "", exit_code: ExitCode = ExitCode.USAGE
+        self, key: str, why: str, value: str = "", exit_code: int = ExitCode.USAGE
     ) -> None:
         self.problems.append(Problem(key, why, value, exit_code=exit_code))
 
 
-def _code_of(reason: str) -> ExitCode:
+def _code_of(reason: str) -> int:
     return ExitCode.SYSTEM if reason is NOT_BUILT else ExitCode.USAGE
 
 

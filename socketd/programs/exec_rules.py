@@ -36,6 +36,6 @@ def is_about_program(error_number: int | None) -> bool:
     return error_number in _NOT_FOUND or error_number in _NOT_EXECUTABLE
 
 
-def status_of(error_number: int | None) -> ExitCode:
+def status_of(error_number: int | None) -> int:
     """Return the exit code for a program that exec has refused with an errno."""
     return ExitCode.NOT_FOUND if error_number in _NOT_FOUND else ExitCode.CANNOT_EXECUTE

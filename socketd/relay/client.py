@@ -3,17 +3,19 @@
 Owns the look-up, trying all addresses in turn, the local address, the time limit, and waiting until
 a server is there. Must not know what the connection is for.
 
-This module is on the path of client mode, which pays for every import: no dataclasses, no typing.
+This module is on the path of client mode, which pays for every import: no dataclasses, no typing,
+and of socket only the part in C, which has no enumerations.
 """
 
+import _socket as socket
 import errno
-import socket
-import struct
 import time
-from collections.abc import Callable
 
 from socketd.errors import ConnectError, UnknownHostError, UnknownServiceError, UsageError
-from socketd.system.linklocal import ADVICE, is_without_interface
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
@@ -64,9 +66,12 @@ def connect_tcp(
             return _open(family, address, source, left)
         except OSError as error:
             reason = _number_of(error)
-    used = [entry[1] for entry in candidates] + list((sources or {}).values())
-    if reason == errno.EINVAL and any(map(is_without_interface, used)):
-        raise ConnectError(reason, ADVICE)
+    if reason == errno.EINVAL:
+        from socketd.system.linklocal import ADVICE, is_without_interface
+
+        used = [entry[1] for entry in candidates] + list((sources or {}).values())
+        if any(map(is_without_interface, used)):
+            raise ConnectError(reason, ADVICE)
     raise ConnectError(reason)
 
 
@@ -75,6 +80,8 @@ def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if limit_seconds is not None:
+            import struct
+
             # With a full queue a non-blocking connect fails at once, and a blocking one waits.
             limit = struct.pack("@ll", int(limit_seconds), int(limit_seconds % 1 * 1e6) or 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -89,7 +96,7 @@ def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
 
 
 def wait_for_server(
-    connect: Callable[[], socket.socket], on_first_refusal: Callable[[ConnectError], None]
+    connect: "Callable[[], socket.socket]", on_first_refusal: "Callable[[ConnectError], None]"
 ) -> socket.socket:
     """Try again until there is a connection. Raises ConnectError if waiting cannot help."""
     pause_seconds = _FIRST_PAUSE_SECONDS

@@ -18,19 +18,22 @@ The ends, in the classic program's words where it had some:
   a file, which does end, or -N asks for it.
 - the program has closed its stdin and its output has ended: nothing can follow.
 
-This module is on the path of client mode, which pays for every import: no dataclasses, no typing.
+This module is on the path of client mode, which pays for every import: no dataclasses, no typing,
+no contextlib, and of socket only the part in C, which has no enumerations.
 """
 
-import contextlib
+import _socket as socket
 import errno
 import os
 import select
-import socket
 import stat
-from collections.abc import Callable
 
 from socketd.errors import RelayError
 from socketd.relay.crlf import FromCrlf, ToCrlf, Unchanged
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLOCK_BYTES = 65536
 
@@ -129,8 +132,8 @@ class _Flow:
 
     def __init__(
         self,
-        read: Callable[[], bytes],
-        write: Callable[[memoryview], int],
+        read: "Callable[[], bytes]",
+        write: "Callable[[memoryview], int]",
         translation: Unchanged,
         *,
         is_open: bool,
@@ -158,17 +161,22 @@ class _Flow:
 
     def pull(self) -> None:
         """Read a block, or the end."""
-        with contextlib.suppress(BlockingIOError):
+        try:
             block = self._read()
-            if block:
-                self._block = memoryview(self._translation.feed(block))
-            else:
-                self.end()
+        except BlockingIOError:
+            return
+        if block:
+            self._block = memoryview(self._translation.feed(block))
+        else:
+            self.end()
 
     def push(self) -> None:
         """Write as much as there is room for."""
-        with contextlib.suppress(BlockingIOError):
-            self._block = self._block[self._write(self._block) :]
+        try:
+            written = self._write(self._block)
+        except BlockingIOError:
+            return
+        self._block = self._block[written:]
 
     def end(self) -> None:
         """Stop reading; what was read is still written."""
@@ -198,8 +206,8 @@ class Relay:
         source: Source | None,
         sink: Sink | None,
         settings: RelaySettings,
-        say: Callable[[str], None],
-        close_program_stdin: Callable[[], None] | None = None,
+        say: "Callable[[str], None]",
+        close_program_stdin: "Callable[[], None] | None" = None,
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
@@ -239,8 +247,10 @@ class Relay:
                 self._advance()
         except RelayError:
             self._hang_up()
-            with contextlib.suppress(RelayError):  # the first failure is the one to report
+            try:
                 self._deliver_rest()
+            except RelayError:
+                pass  # the first failure is the one to report
             raise
         finally:
             self._hang_up()
@@ -354,8 +364,10 @@ class Relay:
         self._is_over = True
 
     def _shut_down_sending(self) -> None:
-        with contextlib.suppress(OSError):  # the peer is gone; reading will report it
+        try:
             self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the peer is gone; reading will report it
 
     def _hang_up(self) -> None:
         """Close the connection so that everything that we sent arrives.
@@ -366,10 +378,12 @@ class Relay:
         if self._connection.fileno() < 0:
             return
         self._shut_down_sending()
-        with contextlib.suppress(OSError):
+        try:
             for _ in range(_MOST_LEFTOVER_BLOCKS):
                 if not self._connection.recv(BLOCK_BYTES):
                     break
+        except OSError:
+            pass  # nothing is left, or the peer is gone
         self._connection.close()
 
     def _deliver_rest(self) -> None:

@@ -32,7 +32,7 @@ class Problem:
     value: str = ""
     found: object = None
     allowed: str = ""
-    exit_code: ExitCode = ExitCode.USAGE
+    exit_code: int = ExitCode.USAGE
     cause: SocketdError | None = None
 
     def in_file(self) -> str:

@@ -74,7 +74,9 @@ def test_exit_code_table_holds_every_code_of_the_commands() -> None:
     text = (ROOT / "docs" / "exit-codes.md").read_text()
     rows = table_below(text, "code", "name", "meaning")
 
-    assert [row[:2] for row in rows] == [[str(code.value), code.name] for code in ExitCode]
+    assert [row[:2] for row in rows] == [
+        [str(code), name] for name, code in vars(ExitCode).items() if name.isupper()
+    ]
     assert all(row[2] for row in rows)
 
 
