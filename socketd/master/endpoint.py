@@ -81,6 +81,7 @@ class Endpoint:
         self.may_hold_back_ends = False
         self.failure: str | None = None
         self._board = processes.board
+        processes.on_serving = self._on_serving
         self._wheel = wheel
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
@@ -153,14 +154,18 @@ class Endpoint:
         self.work()
 
     def reload(self, settings: ServiceSettings, spawner: Spawner) -> None:
-        """Have a new generation of workers made; see the pool for when the old one leaves."""
+        """Have a new generation of workers made; see the pool for when the old one leaves.
+
+        It begins when the spawner can make workers: a program that has to be held may take long.
+        The present one makes them until then, for the pool as it is to be now.
+        """
         self.work()
         self.settings = settings
-        self.processes.employ(spawner, self.next_generation)
-        self._claims.take_failed_forks()
         self._limit.reload(settings.pool)
-        self._carry_out(self._pool.reload(settings.pool, self._clock()))
-        self._board.ring_when_idle(wanted=True)
+        self.processes.line_up(spawner)
+        if self.processes.due is None:
+            self._carry_out(self._pool.adjust(settings.pool, self._clock()))
+        self._change_spawner()
         self.work()
 
     def state(self) -> EndpointState:
@@ -251,6 +256,7 @@ class Endpoint:
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
+        self.processes.drop_next()
         self._events.append(StopRequested())
         self.work()
 
@@ -272,6 +278,20 @@ class Endpoint:
         # A log line about a connection's end tells its duration, so it cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
         self.may_hold_back_ends = self.is_finished or (is_at_rest and self._pool.may_hold_back_ends)
+
+    def _change_spawner(self) -> None:
+        """Begin the generation of a reload, if its spawner's turn has come."""
+        spawner = self.processes.due
+        if spawner is None:
+            return
+        self.processes.employ(spawner, self.next_generation)
+        self._claims.take_failed_forks()
+        self._carry_out(self._pool.reload(self.settings.pool, self._clock()))
+        self._board.ring_when_idle(wanted=True)
+
+    def _on_serving(self) -> None:
+        self._change_spawner()
+        self.work()
 
     def _take_started(self) -> None:
         self._claims.take_started()

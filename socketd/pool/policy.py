@@ -140,21 +140,33 @@ class Pool:
         """Return the commands that bring up the first workers."""
         return self._spawn(self._settings.minimum, now)
 
-    def reload(self, settings: PoolSettings, now: float) -> list[Command]:
-        """Begin a new generation with these settings; no effect on a pool that is stopping.
+    def adjust(self, settings: PoolSettings, now: float) -> list[Command]:
+        """Use these settings from now on, for the present generation as well.
 
-        A back-off is cancelled: the operator may have removed the cause of the failures.
+        A back-off is cancelled: the operator may have removed the cause of the failures. No effect
+        on a pool that is stopping.
         """
         if self._phase != Phase.RUNNING:
             return []
+        commands = self._take(settings)
+        excess = max(0, len(self._register) - settings.maximum)
+        return commands + self._retire(self._register.waiting()[:excess]) + self._settle(now)
+
+    def reload(self, settings: PoolSettings, now: float) -> list[Command]:
+        """Begin a new generation with these settings; see `adjust`."""
+        if self._phase != Phase.RUNNING:
+            return []
+        self._renewal.begin()
+        commands = self._take(settings)
+        return commands + self._ask_busy_to_finish() + self._settle(now)
+
+    def _take(self, settings: PoolSettings) -> list[Command]:
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
         self._restraint = Restraint(self._seed)
         self._window.is_open = False
-        self._renewal.begin()
         self._peak = max(settings.minimum, self.size.total)
-        commands: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
-        return commands + self._ask_busy_to_finish() + self._settle(now)
+        return [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
 
     def state(self) -> PoolState:
         """Return all that `restore` wants to know."""

@@ -3,15 +3,16 @@
 Owns the spawners of a service and what is known of its slots (ledger.py), and has the signals sent.
 Must not know the pool, nor why a worker is wanted, retired or ended.
 
-A reload brings another spawner. The former one is closed and may still create the workers it was
-asked for; all of them stand on one board, which is made for the largest pool there may be: slots
-that were never used cost no memory.
+A reload brings another spawner. It lines up as `next` until it can make workers, which may take a
+program's whole start; the present one serves until then. The former one is closed and may still
+create the workers it was asked for; all of them stand on one board, which is made for the largest
+pool there may be: slots that were never used cost no memory.
 """
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from socketd.config.services import ServiceSettings, WorkerKind
@@ -66,10 +67,13 @@ class Processes:
         state: ProcessesState | None = None,
     ) -> None:
         self.service = service
+        self.on_serving: Callable[[], None] = lambda: None
         self.family = family
         self._doorbell_fd = doorbell_fd
         self._wheel = wheel
+        # The present one is the last; one that is lined up is also `_next`.
         self._spawners: list[Spawner] = []
+        self._next: Spawner | None = None
         self._memory = TemplateMemory()
         self._terminated: set[int] = set()
         self._generation = 0
@@ -126,7 +130,14 @@ class Processes:
         if settings.worker is WorkerKind.PYTHON:
             return PythonSpawner(plan, self.ledger)
         if settings.worker is WorkerKind.NATIVE or is_built():
-            return NativeSpawner(plan, self.ledger, settings.name, self._wheel, memory=self._memory)
+            return NativeSpawner(
+                plan,
+                self.ledger,
+                settings.name,
+                self._wheel,
+                memory=self._memory,
+                on_serving=lambda: self.on_serving(),
+            )
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:
             log.emit(
@@ -142,9 +153,35 @@ class Processes:
         """Have this one make workers from now on, and no other."""
         self.ask_for_unborn()
         self._generation = generation
-        self.dismiss_spawners()
-        self._spawners = [one for one in self._spawners if not one.is_gone]
-        self._spawners.append(spawner)
+        former = [one for one in self._spawners if one is not spawner]
+        for one in former:
+            one.close()
+        self._spawners = [*(one for one in former if not one.is_gone), spawner]
+        self._next = None
+
+    def line_up(self, spawner: Spawner) -> None:
+        """Have this one take its turn when it can make workers, instead of another in line.
+
+        `on_serving` is called when it can.
+        """
+        self.drop_next()
+        former, present = self._spawners[:-1], self._spawners[-1:]
+        self._spawners = [spawner, *(one for one in former if not one.is_gone), *present]
+        self._next = spawner
+
+    @property
+    def due(self) -> Spawner | None:
+        """Return the one that is lined up if it can make workers, or the present one cannot."""
+        if self._next is None or not self._spawners:
+            return None
+        is_due = self._next.is_serving or not self._spawners[-1].is_serving
+        return self._next if is_due else None
+
+    def drop_next(self) -> None:
+        """Take back the one that is lined up."""
+        if self._next is not None:
+            self._next.close()
+            self._next = None
 
     def discard(self, spawner: Spawner) -> None:
         """Take back a spawner that was never employed."""
@@ -153,6 +190,7 @@ class Processes:
 
     def dismiss_spawners(self) -> None:
         """Have no more workers made."""
+        self._next = None
         for spawner in self._spawners:
             spawner.close()
 
@@ -198,8 +236,9 @@ class Processes:
 
     def retry_after_shortage(self) -> None:
         """Take note that a process has ended: there may be room for a template that had none."""
-        if self._spawners:
-            self._spawners[-1].retry_after_shortage()
+        for spawner in (self._next, *self._spawners[-1:]):
+            if spawner is not None:
+                spawner.retry_after_shortage()
 
     def on_stopped(self, pid: int) -> None:
         """Take note that a child was stopped."""
@@ -219,7 +258,8 @@ class Processes:
         """
         self.ledger.name_all()
         self._end_unknown_children()
-        is_all_asked_for = not self._unborn and all(one.is_caught_up for one in self._spawners)
+        makers = [one for one in self._spawners if one is not self._next]
+        is_all_asked_for = not self._unborn and all(one.is_caught_up for one in makers)
         lost, missed = [], {}
         for number in self.ledger.nameless:
             slot = self.ledger.find(number)

@@ -81,6 +81,11 @@ class PythonSpawner:
         return ()
 
     @property
+    def is_serving(self) -> bool:
+        """Tell the truth: it forks at once."""
+        return True
+
+    @property
     def is_gone(self) -> bool:
         """Tell the truth: there is no process but the workers."""
         return True

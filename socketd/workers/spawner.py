@@ -52,6 +52,11 @@ class Spawner(Protocol):
         ...
 
     @property
+    def is_serving(self) -> bool:
+        """Tell whether a worker that is asked for now starts at once."""
+        ...
+
+    @property
     def is_gone(self) -> bool:
         """Tell whether no process of the spawner's own, beside the workers, is left."""
         ...

@@ -70,8 +70,9 @@ from socketd.workers.spawner import WorkerPlan
 class NativeSpawner:
     """Has workers forked by the native template; see Spawner for the promises.
 
-    Raises SystemFailureError if the first template cannot be started, or workers cannot be
-    confined as the plan has it.
+    `on_serving` is called each time a template begins to serve after there was none. Raises
+    SystemFailureError if the first template cannot be started, or workers cannot be confined as the
+    plan has it.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class NativeSpawner:
         clock: Callable[[], float] = time.monotonic,
         executable: str = ZYGOTE,
         memory: TemplateMemory | None = None,
+        on_serving: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan = plan
+        self._on_serving = on_serving
         self._memory = TemplateMemory() if memory is None else memory
         self._ledger = ledger
         self._board = ledger.board
@@ -124,6 +127,11 @@ class NativeSpawner:
         if serving is None or self._life.leaving or self._templates[serving.pid].pipe_fd < 0:
             return self.is_gone
         return self._templates[serving.pid].has_read_all
+
+    @property
+    def is_serving(self) -> bool:
+        """Tell whether there is a template to fork from."""
+        return self._life.serving is not None
 
     @property
     def is_gone(self) -> bool:
@@ -203,8 +211,11 @@ class NativeSpawner:
     def _feed(self, event: TemplateEvent) -> None:
         if self._life.coming is None and isinstance(event, BEGINNINGS):
             self._meet_program()
+        was_serving = self.is_serving
         for command in self._life.handle(event, self._clock()):
             self._carry_out(command)
+        if self.is_serving and not was_serving:
+            self._on_serving()
 
     def _meet_program(self) -> None:
         """Have forgotten what is known of a program that has changed since."""

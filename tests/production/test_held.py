@@ -38,6 +38,11 @@ def templates(supervisor: Supervisor) -> list[int]:
     return [one.pid for one in children_of(supervisor.pid) if one.name != "socketd-worker"]
 
 
+def idle(supervisor: Supervisor) -> int:
+    """Return how many workers wait."""
+    return sum(one.name == "socketd-worker" for one in children_of(supervisor.pid))
+
+
 @pytest.mark.parametrize("ready", ["load!", "read!", "relay!"])
 def test_level_of_the_file_is_the_one_that_is_held(supervise: Supervise, ready: str) -> None:
     """A service of a file has the levels of --ready."""
@@ -60,6 +65,76 @@ def test_reload_holds_the_new_program(supervise: Supervise) -> None:
     wait_for(lambda: not before & set(supervisor.server.workers()), "the old copies are gone")
     supervisor.server.wait_settled(idle=2)
     assert len(templates(supervisor)) == 1
+
+
+def slow(path: Path, gate: Path, answer: str) -> None:
+    """Write a script that starts only when the gate is open, and answers each line."""
+    path.write_text(
+        f"while [ ! -e '{gate}' ]; do sleep 0.02; done\nwhile read a; do echo {answer} $a; done\n"
+    )
+
+
+def test_clients_do_not_wait_for_a_reload(supervise: Supervise, tmp_path: Path) -> None:
+    """The old template makes copies until the new program is held, however long that takes."""
+    script, gate = tmp_path / "script", tmp_path / "gate"
+    gate.touch()
+    slow(script, gate, "old")
+    supervisor = supervise(service(f"sh {script}", "read!", "hold_timeout = '100s'"))
+    place = supervisor.place("held")
+    (old,) = templates(supervisor)
+    gate.unlink()
+    script.unlink()  # a shell that was held reads on in what it has open
+    slow(script, gate, "new")
+    supervisor.reload()
+    supervisor.reload()  # another one in line takes the place of the first
+
+    for number in range(20):  # more than can have waited
+        assert exchange(place, b"%d\n" % number) == b"old %d\n" % number
+    wait_for(lambda: len(templates(supervisor)) == 2, "the first in line has ended")
+    gate.touch()
+
+    wait_for(lambda: exchange(place, b"a\n") == b"new a\n", "the new program answers")
+    wait_for(lambda: old not in templates(supervisor), "the old template has ended")
+    supervisor.server.wait_settled(idle=2)
+    assert len(templates(supervisor)) == 1
+
+
+def test_sizes_of_a_reload_do_not_wait_for_its_program(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    """What is no matter of the program is in force at once."""
+    script, gate = tmp_path / "script", tmp_path / "gate"
+    gate.touch()
+    slow(script, gate, "old")
+    text = service(f"sh {script}", "read!", "hold_timeout = '100s'")
+    supervisor = supervise(text)
+    supervisor.place("held")
+    gate.unlink()
+
+    supervisor.reload(text.replace("min = 2", "min = 5"))
+    wait_for(lambda: idle(supervisor) == 5, "the new least number waits")
+    supervisor.reload(text.replace("min = 2", "min = 1").replace("max = 8", "max = 3"))
+    wait_for(lambda: idle(supervisor) <= 3, "no more are left than may be")
+
+
+def test_stop_does_not_wait_for_a_reload(supervise: Supervise, tmp_path: Path) -> None:
+    """A program in line is ended with the server."""
+    script, gate = tmp_path / "script", tmp_path / "gate"
+    gate.touch()
+    slow(script, gate, "old")
+    supervisor = supervise(service(f"sh {script}", "read!", "hold_timeout = '100s'"))
+    place = supervisor.place("held")
+    gate.unlink()
+    supervisor.reload()
+    with connect(place) as busy:
+        busy.sendall(b"a\n")
+        assert busy.recv(6) == b"old a\n"
+        supervisor.server.signal(signal.SIGTERM)
+        wait_for(lambda: len(templates(supervisor)) == 1, "all but the busy copy have ended")
+        busy.sendall(b"b\n")
+        busy.shutdown(1)
+        assert read_all(busy) == b"old b\n"
+    assert supervisor.server.wait() == 0
 
 
 def test_reload_renews_but_once(supervise: Supervise) -> None:
@@ -145,10 +220,10 @@ def test_program_on_its_way_ends_with_a_replacement(supervise: Supervise, tmp_pa
         service(f"sh {script}", "read!", "hold_timeout = '500s'"), is_quiet=False
     )
     place = supervisor.place("held")
+    before = set(templates(supervisor))
     late.touch()
     supervisor.reload()
-    wait_for(lambda: len(templates(supervisor)) == 1, "the former template has ended")
-    (coming,) = templates(supervisor)
+    (coming,) = set(templates(supervisor)) - before
     late.unlink()
 
     assert supervisor.replace()["event"] == "reexec_done"

@@ -158,3 +158,27 @@ def test_who_is_at_work_is_asked_to_finish() -> None:
     pool.handle(WorkerAccepted(1), 0.5)
 
     assert AskToFinish((1,)) in pool.reload(settings, 1.0)
+
+
+def test_settings_are_in_force_before_their_generation_begins() -> None:
+    """Its program may take long to start: missing workers are of the present one till then."""
+    pool = pool_of(PoolSettings(2, 8))
+
+    assert pool.adjust(PoolSettings(3, 8), 1.0) == [*FORGET, SpawnWorkers((2,), 0)]
+    assert not pool.is_renewing
+
+
+def test_no_more_wait_than_the_new_maximum_allows() -> None:
+    """Those above it leave at once; who has a connection stays."""
+    pool = pool_of(PoolSettings(4, 8))
+    pool.handle(WorkerAccepted(3), 0.5)
+
+    assert pool.adjust(PoolSettings(1, 2), 1.0)[:3] == [*FORGET, RetireWorkers((4, 2, 1))]
+
+
+def test_settings_do_not_change_a_pool_that_stops() -> None:
+    """It goes on with what it was told before."""
+    pool = pool_of(PoolSettings(2, 8))
+    pool.handle(StopRequested(), 1.0)
+
+    assert pool.adjust(PoolSettings(8, 8), 2.0) == []
