@@ -74,6 +74,15 @@ int socketd_hold_waits_for_stop(void)
     return call_is_waiting() && call.first.level == LEVEL_STOP;
 }
 
+/* Before main() nothing has a state of its own. */
+static void refuse_what_copies_would_share(void)
+{
+    const char *reason = call.first.level == LEVEL_LOAD ? NULL : python_obstacle();
+
+    if (reason)
+        handover_give_up(reason);
+}
+
 static void find_twins(struct twins *twins, const struct stat *one)
 {
     struct stat file;
@@ -206,6 +215,7 @@ static void hold(void)
     handover_receive(received);
     if (obstacle)
         handover_give_up(obstacle);
+    refuse_what_copies_would_share();
     template.doorbell = (struct doorbell){.master = call.first.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
     template.thread_id = find_thread_id();

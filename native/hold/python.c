@@ -2,6 +2,14 @@
  * A copy of a held CPython: a fork that CPython has not made, and an os.environ that was filled
  * at its start.
  *
+ * os.fork() calls PyOS_BeforeFork() before the fork, and after it PyOS_AfterFork_Child() in the child
+ * and PyOS_AfterFork_Parent() in the parent, with the interpreter's lock held from the first to the
+ * last. They belong together: the first takes locks that the others let go (that of imports, since 3.12
+ * that of all interpreters, and without a global lock it stops the other threads), and some versions
+ * end the process if they are not taken. One call of the first serves for all copies, since a template
+ * goes on with nothing; so it is no parent, either. Before Python 3.7 there were no hooks but for the
+ * child, and os.fork() took the lock of imports by itself; nothing seeded `random` anew, so we do.
+ *
  * We are called where a blocking system call would return, and in no other place (see hold.c).
  * The interpreter has either let go of its lock there, or holds it in this thread.
  * PyGILState_Ensure() is made for both: code that a blocking call runs may call back into Python.
@@ -23,6 +31,7 @@ static struct {
     int (*is_initialized)(void);
     int (*ensure)(void);
     void (*release)(int);
+    void (*before_fork)(void);
     void (*after_fork)(void);
     object *(*import)(const char *);
     object *(*get)(object *, const char *);
@@ -41,10 +50,17 @@ static struct {
     void (*clear_error)(void);
 } python;
 
+static bool has_hooks; /* that a script can set, and `random` has set one */
+
 /* The dictionary behind os.environ, of bytes. To set an item of os.environ itself would run Python
  * code, an encoder and putenv(), which has no news for an environment that has it already. The name
  * is CPython's own since 3.2; in one that has another, os.environ stays what it was. */
 static object *variables;
+static const char *const variables_names[] = {"_data", "data"}; /* Python 2 */
+
+/* Between python_prepare() and the end of python_after_fork() this thread has the interpreter. */
+static bool is_prepared;
+static int lock_state;
 
 /* Whatever looks at an object of Python writes to it: it counts references. In a copy each page that
  * is written to for the first time has to be copied, some eighty of them between the first line of
@@ -99,37 +115,49 @@ void python_find(void)
     struct {
         void *place;
         const char *name;
+        const char *old_name; /* before Python 3.7, NULL if it is the same */
     } symbols[] = {
-        {&python.is_initialized, "Py_IsInitialized"},
-        {&python.ensure, "PyGILState_Ensure"},
-        {&python.release, "PyGILState_Release"},
-        {&python.after_fork, "PyOS_AfterFork_Child"},
-        {&python.import, "PyImport_ImportModule"},
-        {&python.get, "PyObject_GetAttrString"},
-        {&python.call, "PyObject_CallMethod"},
-        {&python.bytes, "PyBytes_FromStringAndSize"},
-        {&python.compile, "Py_CompileString"},
-        {&python.evaluate, "PyEval_EvalCode"},
-        {&python.builtins, "PyEval_GetBuiltins"},
-        {&python.dictionary, "PyDict_New"},
-        {&python.item, "PyDict_GetItemString"},
-        {&python.length, "PyList_Size"},
-        {&python.element, "PyList_GetItem"},
-        {&python.set, "PyDict_SetItem"},
-        {&python.set_item, "PyDict_SetItemString"},
-        {&python.forget, "Py_DecRef"},
-        {&python.clear_error, "PyErr_Clear"},
+        {&python.is_initialized, "Py_IsInitialized", NULL},
+        {&python.ensure, "PyGILState_Ensure", NULL},
+        {&python.release, "PyGILState_Release", NULL},
+        {&python.before_fork, "PyOS_BeforeFork", "_PyImport_AcquireLock"},
+        {&python.after_fork, "PyOS_AfterFork_Child", "PyOS_AfterFork"},
+        {&python.import, "PyImport_ImportModule", NULL},
+        {&python.get, "PyObject_GetAttrString", NULL},
+        {&python.call, "PyObject_CallMethod", NULL},
+        {&python.bytes, "PyBytes_FromStringAndSize", "PyString_FromStringAndSize"},
+        {&python.compile, "Py_CompileString", NULL},
+        {&python.evaluate, "PyEval_EvalCode", NULL},
+        {&python.builtins, "PyEval_GetBuiltins", NULL},
+        {&python.dictionary, "PyDict_New", NULL},
+        {&python.item, "PyDict_GetItemString", NULL},
+        {&python.length, "PyList_Size", NULL},
+        {&python.element, "PyList_GetItem", NULL},
+        {&python.set, "PyDict_SetItem", NULL},
+        {&python.set_item, "PyDict_SetItemString", NULL},
+        {&python.forget, "Py_DecRef", NULL},
+        {&python.clear_error, "PyErr_Clear", NULL},
     };
 
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *symbol = dlsym(RTLD_DEFAULT, symbols[i].name);
 
+        if (!symbol && symbols[i].old_name)
+            symbol = dlsym(RTLD_DEFAULT, symbols[i].old_name);
         if (!symbol) {
             python.is_initialized = NULL;
             return;
         }
         memcpy(symbols[i].place, &symbol, sizeof symbol);
     }
+    has_hooks = dlsym(RTLD_DEFAULT, "PyOS_BeforeFork") != NULL;
+}
+
+const char *python_obstacle(void)
+{
+    return dlsym(RTLD_DEFAULT, "pypy_execute_source")
+               ? "it is PyPy, whose copies would draw the same random numbers"
+               : NULL;
 }
 
 /* NULL if that does not work in this interpreter; then it is done without. */
@@ -166,8 +194,12 @@ static object *find_variables(void)
 {
     object *os = python.import("os");
     object *environ_object = os ? python.get(os, "environ") : NULL;
-    object *found = environ_object ? python.get(environ_object, "_data") : NULL;
+    object *found = NULL;
 
+    for (size_t i = 0; environ_object && !found && i < sizeof variables_names / sizeof(char *); i++) {
+        python.clear_error();
+        found = python.get(environ_object, variables_names[i]);
+    }
     python.forget(environ_object); /* Py_DecRef() takes NULL */
     python.forget(os);
     return found;
@@ -198,33 +230,45 @@ static void touch_young(void)
 
 void python_prepare(void)
 {
-    int state;
-
     if (!is_running())
         return;
-    state = python.ensure();
+    lock_state = python.ensure();
     variables = find_variables();
     rehearsal = compile_rehearsal();
     rehearse(); /* what is done for the first time is done for all copies */
     freeze();
     python.clear_error();
-    python.release(state);
+    python.before_fork();
+    is_prepared = true;
+}
+
+/* What random does by itself where it can have a hook, if the program has imported it. */
+static void seed_random(void)
+{
+    object *sys = python.import("sys");
+    object *modules = sys ? python.get(sys, "modules") : NULL;
+    object *random = modules ? python.item(modules, "random") : NULL; /* not ours */
+
+    python.forget(random ? python.call(random, "seed", NULL) : NULL);
+    python.forget(modules);
+    python.forget(sys);
+    python.clear_error();
 }
 
 /* Before there is a client, so that it need not wait for it. */
 void python_after_fork(void)
 {
-    int state;
-
-    if (!is_running())
+    if (!is_prepared)
         return;
     touch_young();
-    state = python.ensure();
     /* Locks anew, threads forgotten; then what register_at_fork() has collected, of which one
      * reseeds random. */
     python.after_fork();
+    if (!has_hooks)
+        seed_random();
     rehearse();
-    python.release(state);
+    is_prepared = false;
+    python.release(lock_state);
 }
 
 static void set_variable(const char *variable)

@@ -9,6 +9,9 @@
 /* Look for an interpreter in this process. To be called before main(). */
 void python_find(void);
 
+/* Return why copies of the interpreter in this process would not be right, NULL if they are. */
+const char *python_obstacle(void);
+
 /* Make ready for copies, if an interpreter runs. To be called in the template, by the main thread,
  * from a system call; as is what follows, in a copy. */
 void python_prepare(void);
