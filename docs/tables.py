@@ -13,7 +13,7 @@ from pathlib import Path
 from socketd.cli.options import Option, help_of, own_options, setting_options
 from socketd.config.file import LISTEN_ALLOWED, LISTEN_MEANING, inner_tables, settings_in
 from socketd.settings.address import LISTEN_FORMS
-from socketd.settings.table import CGI, Setting, offered
+from socketd.settings.table import CGI, EXPLAIN, Setting, offered
 
 ROOT = Path(__file__).parent.parent
 _WIDTH = 76
@@ -85,10 +85,10 @@ def manual_options(options: list[Option]) -> str:
     return "\n".join(lines)
 
 
-def cgi_options() -> str:
-    """Return the settings of `socketd cgi` as entries of a list in mdoc."""
+def subcommand_options(place: str) -> str:
+    """Return the settings of a subcommand of `socketd` as entries of a list in mdoc."""
     return manual_options(
-        [Option(one.letter, one.option, one.metavar, help_of(one)) for one in offered(CGI)]
+        [Option(one.letter, one.option, one.metavar, help_of(one)) for one in offered(place)]
     )
 
 
@@ -100,7 +100,10 @@ def _made() -> dict[tuple[str, str], Callable[[], str]]:
         (page, "service"): service_keys,
         (page, "listen"): listener_keys,
         ("docs/man/socket.1", "settings"): lambda: manual_options(setting_options()),
-        ("docs/man/socketd.8", "settings"): cgi_options,
+        ("docs/man/socketd.8", "settings"): functools.partial(subcommand_options, CGI),
+        ("docs/man/socketd.8", "settings of explain"): functools.partial(
+            subcommand_options, EXPLAIN
+        ),
     }
     return made | {(page, table): functools.partial(inner_keys, table) for table in inner_tables()}
 

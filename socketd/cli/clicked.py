@@ -1,4 +1,4 @@
-"""The settings of `socketd cgi` as options of click.
+"""The settings of subcommands of `socketd` as options of click.
 
 Owns the way from the table to click's options, and from click's values back. Must not know what a
 setting is for.
@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from socketd.cli.given import option_of, problem_with
 from socketd.cli.options import help_of
 from socketd.settings.kinds import BadValueError
-from socketd.settings.table import CGI, Setting, offered
+from socketd.settings.table import Setting, offered
 from socketd.settings.values import Values
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -54,11 +54,15 @@ class _KindType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
         return [CompletionItem(word) for word in choices if word.startswith(incomplete)]
 
 
-def with_settings(command: _Decorated) -> _Decorated:
-    """Give a command an option for each setting that `socketd cgi` has."""
-    for setting in reversed(offered(CGI)):
-        command = _option(setting)(command)
-    return command
+def with_settings(place: str) -> Callable[[_Decorated], _Decorated]:
+    """Give a command an option for each setting that a front end has."""
+
+    def add(command: _Decorated) -> _Decorated:
+        for setting in reversed(offered(place)):
+            command = _option(setting)(command)
+        return command
+
+    return add
 
 
 def _option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
@@ -77,10 +81,10 @@ def _option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
     )
 
 
-def taken(found: dict[str, Any]) -> Values:
-    """Return what was given of the settings."""
+def taken(found: dict[str, Any], place: str) -> Values:
+    """Return what was given of the settings of a front end."""
     given: dict[str, object] = {}
-    for setting in offered(CGI):
+    for setting in offered(place):
         value = found.pop(setting.key.replace(".", "__"))
         if setting.kind.repeats:
             value = functools.reduce(setting.kind.join, value) if value else None

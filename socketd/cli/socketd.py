@@ -20,8 +20,10 @@ from socketd.cli import console
 from socketd.cli.clicked import taken, with_settings
 from socketd.cli.report import report
 from socketd.errors import ExitCode
+from socketd.settings.table import CGI, EXPLAIN, LEVELS
 
 _PROGRAM = "socketd"
+_MOST_CONNECTIONS = 1000
 _Action = Callable[[], int]
 _Command = TypeVar("_Command", bound=Callable[..., _Action])
 
@@ -112,7 +114,7 @@ def run(
 @click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
-@with_settings
+@with_settings(CGI)
 @click.option("--estate-version", "state_format", type=int, hidden=True)
 @_serving
 def cgi(
@@ -136,7 +138,7 @@ def cgi(
     from socketd.cli.cgi import cgi as serve
     from socketd.cli.run import run_options
 
-    options = CgiOptions(scgi, fcgi, words, taken(rest))
+    options = CgiOptions(scgi, fcgi, words, taken(rest, CGI))
     serving = run_options(log_format, log_level, ready_fd, log_file)
     return lambda: serve(options, serving, state_format)
 
@@ -176,6 +178,60 @@ def show(file: str) -> _Action:
         return _show(show_file(file))
 
     return lambda: min(report(_PROGRAM, display), 1)
+
+
+@commands.command(cls=_Strict, context_settings={"allow_interspersed_args": False})
+@click.argument("words", nargs=-1, required=True, metavar="COMMAND [ARGUMENT]...")
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    type=click.Choice(LEVELS.split()),
+    help="Look at this level; can be repeated. The default is all but stop.",
+)
+@click.option("--send", metavar="TEXT", help="Send TEXT and a newline in each connection.")
+@click.option(
+    "--input",
+    "input_path",
+    metavar="FILE",
+    help="Send what is in FILE; the default is to send nothing.",
+)
+@click.option(
+    "--connections",
+    type=_WholeNumber(1, _MOST_CONNECTIONS),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Make N connections at each level; times are their medians.",
+)
+@click.option("--no-connection", is_flag=True, help="Make none: only see whether it is held.")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
+@with_settings(EXPLAIN)
+def explain(
+    *,
+    words: tuple[str, ...],
+    levels: tuple[str, ...],
+    send: str | None,
+    input_path: str | None,
+    connections: int,
+    no_connection: bool,
+    is_json: bool,
+    **rest: Any,  # noqa: ANN401  values of settings, each of its kind
+) -> _Action:
+    """Start COMMAND at each level of --ready, and print what comes of it.
+
+    Which levels it can be held at, or why not; what its copies share; the time to the first byte
+    and the memory of a copy, measured here; the level that auto takes.
+
+    COMMAND really runs: up to the place where it is held, and then to its end in each connection
+    that is made to it. Whatever it leaves behind is killed.
+    """
+    from socketd.cli.explain import ExplainOptions, explained
+
+    values = taken(rest, EXPLAIN)
+    count = 0 if no_connection else connections
+    options = ExplainOptions(words, levels, send, input_path, count, is_json, values)
+    return lambda: _show(explained(options))
 
 
 def main() -> None:

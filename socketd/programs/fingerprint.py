@@ -39,13 +39,13 @@ def fingerprint(
 
 def _words(program: Program) -> list[str]:
     """Return what may be names of files, a limited number of them."""
-    words = [*_interpreters(program.path)]
+    words = [*interpreters(program.path)]
     for argument in program.arguments[1:]:
         words += [argument, *_BETWEEN.split(argument, _MOST_WORDS)]
     return [word for word in dict.fromkeys(words) if word and "\0" not in word][:_MOST_WORDS]
 
 
-def _interpreters(path: str) -> Iterator[str]:
+def interpreters(path: str) -> Iterator[str]:
     """Yield the executable, and the words of its "#!" line and of its interpreter's."""
     for _ in range(_MOST_INTERPRETERS):
         yield path

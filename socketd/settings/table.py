@@ -6,7 +6,8 @@ a setting does.
 To add a setting, add a row, a field in the value that holds it, and the code that uses the field.
 A row's key is its place in a table [service.NAME] of a file. Its option is the last part of the
 key unless the row says otherwise. `offers` lists the front ends: `file` (socketd run), `socket`
-and `cgi` (socketd cgi). If one is missing, a comment on the row says why. Client mode imports this
+and `cgi` (socketd cgi). If one of them is missing, a comment on the row says why. `explain`
+(socketd explain) has the settings of the program alone. Client mode imports this
 module and pays for every import; see kinds.py.
 """
 
@@ -32,7 +33,9 @@ _STRICT_LEVELS = "fork! load! read! stop! relay!"
 FILE = "file"
 SOCKET = "socket"
 CGI = "cgi"
+EXPLAIN = "explain"
 _ALL = "file socket cgi"
+_OF_A_PROGRAM = "file socket cgi explain"
 
 
 class Setting:
@@ -160,6 +163,7 @@ SETTINGS = (
         "time limit for starting the program ahead",
         metavar="TIME",
         default=10.0,
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "renew_after",
@@ -174,6 +178,7 @@ SETTINGS = (
         "hold a program that has files open for writing, or locks: copies share them",
         metavar="WHAT",
         default="refuse",
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "worker",
@@ -196,12 +201,14 @@ SETTINGS = (
         "where the program's stderr goes",
         metavar="WHERE",
         usual="socket, or inherit with a front",
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "user",
         User("the name of a user", "USER or USER:GROUP"),
         "run the program as this user (needs root)",
         metavar="USER",
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "groups",
@@ -209,6 +216,7 @@ SETTINGS = (
         "groups of the program",
         metavar="NAMES",
         usual="the user's",
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "directory",
@@ -216,19 +224,28 @@ SETTINGS = (
         "working directory of the program",
         metavar="PATH",
         usual="the server's, for a CGI program its own folder",
+        offers=_OF_A_PROGRAM,
     ),
-    Setting("umask", Octal(), "file mode mask of the program", metavar="OCTAL"),
+    Setting(
+        "umask",
+        Octal(),
+        "file mode mask of the program",
+        metavar="OCTAL",
+        offers=_OF_A_PROGRAM,
+    ),
     Setting(
         "nice",
         Count(-20, 19),
         "niceness of the program",
         metavar="N",
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "no_new_privs",
         Switch(),
         "true: exec cannot grant the program new privileges",
         default=False,
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "environment",
@@ -237,6 +254,7 @@ SETTINGS = (
         metavar="NAME[=VALUE]",
         option="env",
         default={},
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "limits",
@@ -245,6 +263,7 @@ SETTINGS = (
         metavar="NAME=LIMIT",
         option="limit",
         default={},
+        offers=_OF_A_PROGRAM,
     ),
     Setting(
         "workers.min",
@@ -324,5 +343,5 @@ SETTINGS = (
 
 
 def offered(place: str) -> list[Setting]:
-    """Return the settings of a file, of `socket` or of `socketd cgi`, in order."""
+    """Return the settings of one front end, in order."""
     return [setting for setting in SETTINGS if place in setting.offers]

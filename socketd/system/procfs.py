@@ -138,10 +138,23 @@ def _open_file(pid: int, fd: int, target: str) -> OpenFile:
 
 
 def describe(files: list[OpenFile]) -> str:
-    """Return the first few of some open files, except standard streams, as text."""
+    """Return the first few of some open files, except standard streams, as text.
+
+    Letters behind the number: `w` open for writing, `a` for appending, `l` locked.
+    """
     others = [file for file in files if file.fd > _LAST_STANDARD_FD]
-    listed = [f"{file.fd}={legible(file.target)}" for file in others[:_MOST_DESCRIPTORS]]
+    listed = [
+        f"{file.fd}{_mode(file)}={legible(file.target)}" for file in others[:_MOST_DESCRIPTORS]
+    ]
     return " ".join([*listed, "..."] if len(others) > _MOST_DESCRIPTORS else listed)
+
+
+def _mode(file: OpenFile) -> str:
+    """Return the letters of `describe`."""
+    letters = "l" if file.is_locked else ""
+    if file.flags is None or not file.flags & os.O_ACCMODE:
+        return letters
+    return ("a" if file.flags & os.O_APPEND else "w") + letters
 
 
 def parse_fdinfo(content: bytes) -> tuple[int | None, bool]:

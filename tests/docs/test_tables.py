@@ -52,7 +52,9 @@ def test_setting_stands_in_one_place(
     findings = Findings()
     [service] = parse_file(str(file), findings)
     cgi = click.testing.CliRunner().invoke(
-        click.command("cgi")(clicked.with_settings(lambda **found: click.echo(found["made_up"]))),
+        click.command("cgi")(
+            clicked.with_settings(table.CGI)(lambda **found: click.echo(found["made_up"]))
+        ),
         ["--made-up", "that"],
     )
 

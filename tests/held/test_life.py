@@ -177,7 +177,8 @@ def test_open_file_of_the_start_is_listed_and_shared_if_it_is_written(
     answers = [exchange(server.place, b"\n") for _ in range(3)]
 
     assert answers == expected
-    assert server.events("template_started")[0]["descriptors"] == f"3={path}"
+    letter = "" if mode == "O_RDONLY" else "w"
+    assert server.events("template_started")[0]["descriptors"] == f"3{letter}={path}"
 
 
 def test_idle_copies_of_a_large_heap_share_it(start: Start) -> None:

@@ -162,6 +162,7 @@ _ALLOWED = {
     "loop.py": "itself",
     "peek.py": "its own child, by a pidfd",
     "piped.py": "its own child, and itself, in a worker",
+    "rehearsal.py": "its own child, by a pidfd",
     "python_worker.py": "the master, in a worker",
     "keeper.py": "in a worker",
 }

@@ -1,0 +1,65 @@
+"""`socketd explain`: a program at each level of --ready, and what `auto` would take.
+
+Owns the way from its command line to what is printed. Must not know how a level is looked at.
+"""
+
+import os
+from dataclasses import dataclass
+
+from socketd.cli.console import answer_signals
+from socketd.cli.descriptors import settle_descriptors
+from socketd.cli.explanation import as_json, as_text
+from socketd.cli.given import refuse
+from socketd.config.build import Builder, Surroundings
+from socketd.errors import UsageError, describe_errno
+from socketd.explain.survey import explain
+from socketd.programs.command import locate
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.values import Values
+
+# At stop a program that never stops itself would be waited for in vain.
+_USUAL_LEVELS = tuple(one for one in ReadyLevel if one is not ReadyLevel.STOP)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainOptions:
+    """The command line; no `levels` are all but stop."""
+
+    words: tuple[str, ...]
+    levels: tuple[str, ...]
+    send: str | None
+    input_path: str | None
+    connections: int
+    is_json: bool
+    values: Values
+
+
+def explained(options: ExplainOptions) -> str:
+    """Start the program at each level and return what is to be printed. Raises SocketdError."""
+    settle_descriptors()
+    answer_signals()
+    content = _content(options)
+    found = locate(options.words, dict(os.environ))
+    builder = Builder(options.values, Surroundings(dict(os.environ)), found)
+    settings = builder.service("explain")
+    refuse(builder.problems)
+    levels = tuple(map(ReadyLevel, dict.fromkeys(options.levels))) or _USUAL_LEVELS
+    explanation = explain(settings, levels, content, options.connections)
+    show = as_json if options.is_json else as_text
+    return show(explanation, settings)
+
+
+def _content(options: ExplainOptions) -> bytes:
+    """Return what a client sends. Raises UsageError."""
+    if options.send is not None:
+        if options.input_path is not None:
+            raise UsageError("--send: --input says already what is sent: give only one of the two")
+        return os.fsencode(options.send) + b"\n"
+    if options.input_path is None:
+        return b""
+    try:
+        with open(options.input_path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        why = describe_errno(error.errno or 0)
+        raise UsageError(f"--input: cannot read {options.input_path!r}: {why}") from error

@@ -1,0 +1,82 @@
+"""What was found out about a program, level by level.
+
+Owns the values and what follows from them. Must not know how they were found, nor how they look.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from socketd.explain.sharing import Sharing
+from socketd.explain.visitor import Visit
+from socketd.settings.readiness import ReadyLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One level: why it cannot be had, or what it gives.
+
+    `private_kib` is the memory of a worker that waits, None if it could not be read. `statuses` are
+    the ends of the program in our connections.
+    """
+
+    level: ReadyLevel
+    reason: str | None = None
+    sharing: Sharing | None = None
+    private_kib: int | None = None
+    visits: tuple[Visit, ...] = ()
+    statuses: tuple[int, ...] = ()
+
+    @property
+    def first_byte_seconds(self) -> float | None:
+        """Return the median time to the first byte, None if none came."""
+        return _median([one.first_byte_seconds for one in self.visits])
+
+    @property
+    def end_seconds(self) -> float | None:
+        """Return the median time to the end of a connection, None if one did not end."""
+        return _median([one.end_seconds for one in self.visits])
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether no connection got a byte."""
+        return bool(self.visits) and all(one.first_byte_seconds is None for one in self.visits)
+
+    @property
+    def has_hung(self) -> bool:
+        """Tell whether a connection has not ended in time."""
+        return any(one.end_seconds is None for one in self.visits)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every level that was looked at."""
+
+    findings: tuple[Finding, ...]
+
+    def of(self, level: ReadyLevel) -> Finding | None:
+        """Return what was found of a level."""
+        return next((one for one in self.findings if one.level is level), None)
+
+    def has_another_answer(self, finding: Finding) -> bool:
+        """Tell whether a level's answers differ from those of the first level with one."""
+        first = next((one.visits[0] for one in self.findings if one.visits), None)
+        return first is not None and any(one.digest != first.digest for one in finding.visits)
+
+    @property
+    def auto(self) -> ReadyLevel | None:
+        """Return the level that `auto` takes, None if that was not looked at."""
+        return auto_level(self.findings)
+
+
+def auto_level(findings: Sequence[Finding]) -> ReadyLevel | None:
+    """Return what `auto` takes: load for what can be held before main(), else fork."""
+    load = next((one for one in findings if one.level is ReadyLevel.LOAD), None)
+    if load is None:
+        return None
+    return ReadyLevel.LOAD if load.reason is None else ReadyLevel.FORK
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known and len(known) == len(values) else None

@@ -1,0 +1,178 @@
+"""A server that runs for us alone: a process of its own, in a folder of its own.
+
+Owns that process: its start, its events, its end. Must not know why it runs.
+
+It is the real master with the settings of a service, so what it does is what the service would do.
+Its log comes through a pipe. It ends with us, however we end, and removes the folder.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import select
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn, Self
+
+from socketd.config.services import ServiceSettings
+from socketd.errors import ExitCode, SocketdError, SystemFailureError
+from socketd.explain import orphans
+from socketd.explain.sightings import REFUSED, Sightings
+from socketd.loop.listeners import listen
+from socketd.master.faults import trace
+from socketd.master.loop import STOP_SIGNALS, Master
+from socketd.operations import log
+from socketd.pool import PoolSettings, Strategy
+from socketd.settings.address import UnixAddress
+from socketd.workers import kin
+
+_WORKERS = 2  # one waits while the other is at work
+_OWNER_ONLY = 0o600
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PIECE_BYTES = 65536
+_PATIENCE_SECONDS = 1.0  # between SIGTERM and the next, as with a service's operator in a hurry
+
+
+class Rehearsal:
+    """A server in a context: it has ended, and all that it has started, when the context ends."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.seen = Sightings()
+        self._folder = _make_folder()
+        self.path = os.path.join(self._folder, "socket")
+        self._settings = dataclasses.replace(
+            settings,
+            address=UnixAddress(self.path, _OWNER_ONLY),
+            pool=PoolSettings(
+                _WORKERS,
+                _WORKERS,
+                Strategy.FIXED,
+                drain_seconds=_PATIENCE_SECONDS,
+                kill_seconds=_PATIENCE_SECONDS,
+            ),
+            is_inner=False,
+        )
+        self._reading = self._pidfd = -1
+        self._pid = 0
+        self._rest = b""
+        self._has_ended = False
+
+    def __enter__(self) -> Self:
+        """Start the server. Raises OSError."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            self._reading, writing = os.pipe2(os.O_CLOEXEC)
+            parent = os.getpid()
+            try:
+                self._pid = os.fork()
+                if self._pid == 0:
+                    _serve(self._settings, self._folder, writing, parent)
+                self._pidfd = os.pidfd_open(self._pid)
+            finally:
+                os.close(writing)
+        except BaseException:
+            self._clean_up()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it, with more haste if it takes long, and end whoever is left."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+                if self._has_ended:
+                    break
+                kin.send(self._pid, number)
+                self.watch(lambda: False, time.monotonic() + _PATIENCE_SECONDS)
+            self._clean_up()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def watch(self, is_enough: Callable[[], bool], until_seconds: float) -> bool:
+        """Take events until it is enough; tell whether it is before the time or the server ends."""
+        while not is_enough():
+            left = until_seconds - time.monotonic()
+            if self._has_ended or left <= 0:
+                return False
+            poll = select.poll()
+            poll.register(self._reading, select.POLLIN)
+            poll.register(self._pidfd, select.POLLIN)
+            ready = dict(poll.poll(left * 1000))
+            if ready.get(self._reading, 0) & select.POLLIN:
+                self._read()
+            elif ready:
+                self._has_ended = True
+        return True
+
+    def _read(self) -> None:
+        *lines, self._rest = (self._rest + os.read(self._reading, _PIECE_BYTES)).split(b"\n")
+        for line in lines:
+            self.seen.take(json.loads(line))
+
+    def _clean_up(self) -> None:
+        orphans.end_all()
+        for fd in (self._reading, self._pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self._reading = self._pidfd = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        with contextlib.suppress(OSError):  # the server has removed it, or something is in it
+            os.rmdir(self._folder)
+
+
+def _make_folder() -> str:
+    try:
+        return tempfile.mkdtemp(prefix="socketd-explain-")
+    except OSError as error:
+        raise SystemFailureError(
+            f"cannot create a folder for a socket: {error.strerror}; set TMPDIR to a writable "
+            "directory"
+        ) from error
+
+
+def _serve(settings: ServiceSettings, folder: str, writing: int, parent: int) -> NoReturn:
+    """Be the server, and always end the process."""
+    try:
+        os.setsid()  # a Ctrl-C is for our parent, which stops us
+        _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() == parent:
+            _run(settings, writing)
+    except SocketdError as error:
+        _tell(writing, str(error), error.exit_code)
+    except BaseException as error:  # noqa: BLE001  the last resort: the parent says that it is a bug
+        _tell(writing, f"{error!r}: {trace(error)}", ExitCode.BUG)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+        os._exit(0)
+
+
+def _run(settings: ServiceSettings, writing: int) -> None:
+    log.configure(log.LogFormat.JSON, log.LogLevel.DEBUG, "socketd")
+    log.speak_to(writing)
+    listener = listen(settings.address, socket.SOMAXCONN)
+    try:
+        Master(lambda: None).run([(settings, listener)])
+    finally:
+        listener.close()
+
+
+def _tell(writing: int, reason: str, exit_code: int) -> None:
+    line = {"event": REFUSED, "reason": reason, "exit_code": int(exit_code)}
+    with contextlib.suppress(OSError):
+        os.write(writing, json.dumps(line).encode() + b"\n")

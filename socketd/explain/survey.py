@@ -1,0 +1,100 @@
+"""Starting a program at each level, and taking down what comes of it.
+
+Owns the order of what is done at a level. Must not know how a server is run, nor how findings look.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+
+from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.errors import BugError, ExitCode, SocketdError, SystemFailureError
+from socketd.explain.findings import Explanation, Finding
+from socketd.explain.memory import settled_kib
+from socketd.explain.orphans import adopted
+from socketd.explain.rehearsal import Rehearsal
+from socketd.explain.sharing import sharing_of
+from socketd.explain.visitor import Visit, visit
+from socketd.settings.readiness import ReadyLevel
+from socketd.system.products import NOT_BUILT, is_built
+
+# How long a server may take beside the program's own start.
+_MARGIN_SECONDS = 5.0
+_MOST_REST_SECONDS = 1.0
+_LATE_NEWS_SECONDS = 0.05  # at relay a program may end while its worker waits
+
+
+def explain(
+    settings: ServiceSettings,
+    levels: Sequence[ReadyLevel],
+    content: bytes = b"",
+    connections: int = 0,
+) -> Explanation:
+    """Start the program of a service at each level; without `connections` only start it.
+
+    Raises SocketdError if it cannot be started at all, or not with these settings.
+    """
+    with adopted():
+        return Explanation(tuple(_look(settings, one, content, connections) for one in levels))
+
+
+def _look(
+    settings: ServiceSettings, level: ReadyLevel, content: bytes, connections: int
+) -> Finding:
+    if level is not ReadyLevel.FORK and (reason := _why_no_template(settings)) is not None:
+        return Finding(level, reason)
+    readiness = dataclasses.replace(settings.readiness, level=level, is_strict=True)
+    limit = readiness.hold_seconds
+    with Rehearsal(dataclasses.replace(settings, readiness=readiness)) as server:
+        seen = server.seen
+        server.watch(lambda: seen.is_ready, time.monotonic() + limit + _MARGIN_SECONDS)
+        if not seen.is_ready:
+            return Finding(level, _why_not(level, seen.reasons, seen.error, seen.exit_code))
+        private_kib = settled_kib(next(iter(seen.waiting)), min(limit, _MOST_REST_SECONDS))
+        server.watch(lambda: bool(seen.reasons), time.monotonic() + _LATE_NEWS_SECONDS)
+        visits = tuple(_visits(server, content, connections, limit))
+        if seen.reasons:
+            return Finding(level, seen.reasons[0])
+        return Finding(
+            level,
+            None,
+            sharing_of(level, settings.program, seen.files),
+            private_kib,
+            visits,
+            tuple(seen.statuses),
+        )
+
+
+def _why_no_template(settings: ServiceSettings) -> str | None:
+    if settings.worker is WorkerKind.PYTHON:
+        return "workers that are made in Python have no template"
+    return None if is_built() else NOT_BUILT
+
+
+def _why_not(level: ReadyLevel, reasons: Sequence[str], error: str | None, code: int) -> str:
+    """Return why a level cannot be had. Raises SocketdError if that is not for the level's sake."""
+    if code == ExitCode.BUG:
+        raise BugError(error)
+    if level is not ReadyLevel.FORK and reasons:
+        return reasons[0]
+    failure: SocketdError = SystemFailureError(error or "the server did not come up")
+    failure.exit_code = code or ExitCode.SYSTEM
+    raise failure
+
+
+def _visits(server: Rehearsal, content: bytes, count: int, limit_seconds: float) -> Iterator[Visit]:
+    """Visit the server one time after another, each when as many workers wait as at first."""
+    seen = server.seen
+    workers = len(seen.waiting)
+    for number in range(count):
+        if seen.reasons:
+            return
+        found = visit(server.path, content, limit_seconds)
+        yield found
+        until = time.monotonic() + min(limit_seconds, _MARGIN_SECONDS)
+        is_served = server.watch(
+            lambda: len(seen.statuses) > number and len(seen.waiting) >= workers,  # noqa: B023  called at once
+            until,
+        )
+        if found.end_seconds is None or not is_served:
+            return
