@@ -24,7 +24,9 @@
 
 /* socketd/workers/holding.py has it, too. What follows are the five digits of an autobound address, unix(7). */
 #define INVITATION "socketd@"
-enum { NAME_DIGITS = 5, MOST_WAITING = 4096 };
+/* And this, of an answer. */
+#define HELD "held"
+enum { NAME_DIGITS = 5, MOST_WAITING = 4096, MOST_ANSWER_BYTES = 512 };
 
 static int answer_fd = -1;
 
@@ -111,9 +113,14 @@ void handover_receive(int descriptors[HANDED])
     answer_fd = descriptors[ANSWER];
 }
 
-void handover_confirm(void)
+void handover_confirm(const char *shared_canary)
 {
-    say("held");
+    char answer[MOST_ANSWER_BYTES] = HELD;
+
+    /* At once, or the master would take the first part for all. */
+    if (shared_canary)
+        strncat(strcat(answer, ": "), shared_canary, sizeof answer - sizeof(HELD ": "));
+    say(answer);
     close(answer_fd);
 }
 

@@ -13,8 +13,9 @@ enum handed { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, ANSWER, PLAN, HANDED };
  * who is not to have them. */
 void handover_receive(int descriptors[HANDED]);
 
-/* Tell the master that this process is held; nothing can be told any more. */
-void handover_confirm(void);
+/* Tell the master that this process is held, and why its copies keep its canary, NULL if they do not;
+ * nothing can be told any more. */
+void handover_confirm(const char *shared_canary);
 
 /* Tell the master why it is not, and end. */
 _Noreturn void handover_give_up(const char *reason);

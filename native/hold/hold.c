@@ -25,6 +25,7 @@
  */
 #include "bind.h"
 #include "call.h"
+#include "canary.h"
 #include "copy.h"
 #include "dispositions.h"
 #include "files.h"
@@ -206,6 +207,7 @@ static void hold(void)
     struct template template;
     struct worker worker = {0};
     const struct farewell *farewell;
+    const char *shared_canary = canary_find();
     char **entries;
     int connection;
 
@@ -226,7 +228,7 @@ static void hold(void)
     take_greeting();
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
-    handover_confirm();
+    handover_confirm(shared_canary);
     call.is_open = false;
     worker.board = template.board;
     worker.doorbell = template.doorbell;
@@ -234,6 +236,7 @@ static void hold(void)
     files_find();
     python_prepare();
     worker.number = template_run(&template);
+    canary_renew();
     files_reopen();
     python_after_fork();
     touch(connection_entries, sizeof connection_entries);

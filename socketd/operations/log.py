@@ -72,7 +72,7 @@ def _kind(level: LogLevel, keys: str) -> EventKind:
 
 EVENTS: Mapping[str, EventKind] = {
     "service_ready": _kind(LogLevel.INFO, "service listener address port port_name workers ready"),
-    "template_started": _kind(LogLevel.DEBUG, "service pid ready descriptors"),
+    "template_started": _kind(LogLevel.DEBUG, "service pid ready descriptors canary"),
     "template_fell_back": _kind(LogLevel.WARNING, "service wanted ready reason"),
     "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),
     "native_worker_missing": _kind(LogLevel.INFO, "service"),

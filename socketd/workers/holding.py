@@ -30,7 +30,8 @@ from socketd.workers.peek import Lines, Peek, Spot
 from socketd.workers.waits import Wait
 
 _MOST_SPOTS = 7  # what is told of them fits into one page
-_HELD = b"held"
+# With a reason behind it copies keep the stack canary of their template.
+_HELD = re.compile(rb"held(?:: (.+))?")
 _MOST_ANSWER_BYTES = 512
 _INVITATION = re.compile(r"socketd@([0-9a-f]{5})")
 _CREDENTIALS = struct.Struct("3i")
@@ -146,7 +147,9 @@ class Hold:
             answer = os.read(self.template.answer_fd, _MOST_ANSWER_BYTES)
         except BlockingIOError:
             return False
-        if answer == _HELD:
+        if held := _HELD.fullmatch(answer):
+            if held[1] is not None:
+                self.template.canary = f"shared: {held[1].decode()}"
             return True
         if answer:
             raise NotHeldError(procfs.legible(answer.decode(errors="replace")))

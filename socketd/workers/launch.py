@@ -57,7 +57,8 @@ class Template:
 
     As long as a program is on its way, `handover` is what it will be given, of which `passed` is
     then no longer ours, and `answer_fd` is where it says that it is held, or why not. `stand_in` is
-    its input then, which we keep to see what the program does to it.
+    its input then, which we keep to see what the program does to it. `canary` tells whether each
+    worker has a stack canary of its own, or why it has that of its template.
     """
 
     pid: int
@@ -67,6 +68,7 @@ class Template:
     handover: list[int] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
     descriptors: str = ""
+    canary: str = "own"
     stand_in: socket.socket | None = None
 
     def ask_for(self, numbers: Sequence[int]) -> bool:

@@ -341,6 +341,7 @@ class NativeSpawner:
                     pid=pid,
                     ready=level.value,
                     descriptors=self._templates[pid].descriptors,
+                    canary=self._templates[pid].canary,
                 )
             case ReportFailed(reason, delay_seconds, step):
                 log.emit(

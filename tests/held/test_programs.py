@@ -31,6 +31,7 @@ PROGRAMS = {
     "python -c": f"{PYTHON} -c 'import sys; [print(line.strip()) for line in sys.stdin]'",
     "python -m": f"{PYTHON} -m json.tool --json-lines",
     "sort": "sort",
+    "git": "git stripspace",
 }
 
 

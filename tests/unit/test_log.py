@@ -73,7 +73,7 @@ def test_list_of_events_is_closed() -> None:
 
     assert found == {
         "service_ready": ("info", "address listener port port_name ready service workers"),
-        "template_started": ("debug", "descriptors pid ready service"),
+        "template_started": ("debug", "canary descriptors pid ready service"),
         "template_fell_back": ("warning", "ready reason service wanted"),
         "template_failed": ("warning", "delay_s reason service step"),
         "native_worker_missing": ("info", "service"),

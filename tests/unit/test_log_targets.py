@@ -227,7 +227,7 @@ def test_lines_of_a_file_have_their_time_and_are_all_that_the_level_allows(file:
     log.configure(LogFormat.CONSOLE, LogLevel.INFO, "socket", str(file))
     log.emit("connection_closed", **_CLOSED)
     log.emit("native_worker_missing", service="s")
-    log.emit("template_started", service="s", pid=1, ready="fork", descriptors="")
+    log.emit("template_started", service="s", pid=1, ready="fork", descriptors="", canary="own")
 
     found = [_LINE.fullmatch(line) for line in file.read_text().splitlines()]
     assert [match and match[1] for match in found] == ["info", "info"]

@@ -1,0 +1,178 @@
+"""The stack canary: what is learned of one copy's is worth nothing for the next one."""
+
+import itertools
+import platform
+import sys
+
+import pytest
+
+from harness.clients import Place, exchange
+
+from .conftest import Compile, Start
+from .sources import ECHO, program
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        platform.machine() not in ("x86_64", "aarch64"), reason="the canary's place is not known"
+    ),
+]
+
+LEVELS = pytest.mark.parametrize("level", ["load!", "read!"])
+PROTECTED = ("-fstack-protector-all", "-U_FORTIFY_SOURCE")
+
+# Reads more than it has room for, as much as its client sends.
+OVERFLOW = """
+#include <sys/resource.h>
+static __attribute__((noinline)) void take(void)
+{
+    char text[16];
+    read(0, text, 999);
+}
+"""
+OVERFLOWING = 'setrlimit(RLIMIT_CORE, &(struct rlimit){0}); take(); puts("whole");'
+# What an address or a canary ends with, so it takes 256 guesses to learn the first byte.
+MOST_GUESSES, AGAIN, BY_CHANCE = 3000, 20, 3
+
+CANARY = """
+#include <stdint.h>
+#ifdef __x86_64__
+static uintptr_t canary(void) { uintptr_t c; __asm__("movq %%fs:0x28,%0" : "=r"(c)); return c; }
+#else
+extern uintptr_t __stack_chk_guard;
+static uintptr_t canary(void) { return __stack_chk_guard; }
+#endif
+"""
+TELL = 'char c; read(0, &c, 1); printf("%lx\\n", canary());'
+
+
+def is_whole(place: Place, sent: bytes) -> bool:
+    """Tell whether the program has survived what it was sent."""
+    return exchange(place, sent) == b"whole\n"
+
+
+def guess(place: Place, known: bytes) -> bytes | None:
+    """Return a byte that was right after what is known, or None if there was no such."""
+    for number in itertools.islice(itertools.cycle(range(256)), MOST_GUESSES):
+        if is_whole(place, known + bytes([number])):
+            return bytes([number])
+    return None
+
+
+@LEVELS
+def test_guessing_byte_by_byte_makes_no_progress(
+    start: Start, compile_c: Compile, level: str
+) -> None:
+    """A byte that was right once is wrong the next time, as often as chance has it."""
+    server = start(level, compile_c(program(OVERFLOWING, OVERFLOW), *PROTECTED))
+    place = server.place
+    room = next(size for size in range(16, 64) if not is_whole(place, b"A" * (size + 1)))
+    # The first byte of a canary ends a string.
+    known = b"A" * room + b"\0"
+
+    assert is_whole(place, known)
+    byte = guess(place, known)
+    right = sum(is_whole(place, known + (byte or b"")) for _ in range(AGAIN)) if byte else 0
+
+    assert right <= BY_CHANCE
+
+
+@LEVELS
+def test_each_copy_has_a_canary_of_its_own(start: Start, compile_c: Compile, level: str) -> None:
+    """No two copies have the same, and each ends a string."""
+    server = start(level, compile_c(program(TELL, CANARY), *PROTECTED))
+    told = [int(exchange(server.place, b"x"), 16) for _ in range(6)]
+
+    assert len(set(told)) == 6
+    assert [canary & 0xFF for canary in told] == [0] * 6
+    assert server.wait_event("template_started")["canary"] == "own"
+
+
+def test_functions_that_wait_for_the_input_return_all_the_same(
+    start: Start, compile_c: Compile
+) -> None:
+    """All of a hundred functions that are not over at the first read find the new canary."""
+    before = """
+    static __attribute__((noinline)) int deep(int left) {
+        volatile char text[16]; text[0] = (char)left;
+        if (left) return deep(left - 1) + text[0];
+        char c; return (int)read(0, &c, 1) + text[0];
+    }
+    """
+    body = 'printf("%d\\n", deep(100));'
+    server = start("read!", compile_c(program(body, before), *PROTECTED))
+
+    assert [exchange(server.place, b"x") for _ in range(3)] == [b"5051\n"] * 3
+    assert server.wait_event("template_started")["canary"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("depth", "is_elsewhere"), [(3, True), (2000, False)], ids=["coroutine", "deep"]
+)
+def test_program_keeps_a_canary_that_cannot_be_replaced(
+    start: Start, compile_c: Compile, depth: int, is_elsewhere: bool
+) -> None:
+    """With a second stack, or too many functions on one, it stays as it was, and that is told."""
+    before = f"""
+    #include <ucontext.h>
+    {CANARY}
+    static ucontext_t outside, inside; static char stack[65536];
+    static __attribute__((noinline)) void wait_there(void) {{
+        volatile char text[16]; text[0] = 'i'; swapcontext(&inside, &outside); putchar(text[0]);
+    }}
+    static void coroutine(void) {{ wait_there(); }}
+    static __attribute__((noinline)) int deep(int left) {{
+        volatile char text[16]; text[0] = 0;
+        if (left) return deep(left - 1) + text[0];
+        char c; return (int)read(0, &c, 1) + text[0];
+    }}
+    """
+    body = f"""
+    if ({int(is_elsewhere)}) {{
+        getcontext(&inside); inside.uc_stack.ss_sp = stack;
+        inside.uc_stack.ss_size = sizeof stack; inside.uc_link = &outside;
+        makecontext(&inside, coroutine, 0); swapcontext(&outside, &inside);
+    }}
+    deep({depth});
+    if ({int(is_elsewhere)}) swapcontext(&outside, &inside);
+    printf("%lx\\n", canary());
+    """
+    server = start("read!", compile_c(program(body, before), *PROTECTED))
+    told = {exchange(server.place, b"x") for _ in range(3)}
+
+    assert len(told) == 1
+    assert told.pop().startswith(b"i") == is_elsewhere
+    reason = {True: "shared: its memory has it", False: "shared: too many functions"}
+    canary = server.wait_event("template_started")["canary"]
+    assert canary.startswith(reason[is_elsewhere]), canary
+    server.wait_settled(idle=2)
+    assert server.wait_statuses(3) == [0] * 3
+
+
+@LEVELS
+def test_python_starts_threads_and_programs_with_the_canary_of_its_copy(
+    start: Start, script: Start, level: str
+) -> None:
+    """What a copy starts has the canary of the copy, or one of its own, and ends as usual."""
+    path = script(
+        f"#!{sys.executable}\n"
+        "import subprocess, sys, threading\n"
+        "line = sys.stdin.readline()\n"
+        "one = threading.Thread(target=lambda: print('thread', flush=True))\n"
+        "one.start(); one.join()\n"
+        "subprocess.run(['echo', line.strip()], check=True)\n"
+    )
+    server = start(level, str(path))
+
+    assert exchange(server.place, b"a\n") == b"thread\na\n"
+    server.wait_settled(idle=2)
+    assert server.wait_statuses(1) == [0]
+    assert server.wait_event("template_started")["canary"] == "own"
+
+
+def test_fork_level_says_that_each_has_its_own(start: Start, compile_c: Compile) -> None:
+    """A program that was executed for its connection has a canary of its own anyway."""
+    server = start("fork", compile_c(program(ECHO)))
+
+    assert exchange(server.place, b"a\n") == b"a\n"
+    assert server.wait_event("template_started")["canary"] == "own"
