@@ -211,6 +211,7 @@ static void hold(void)
     char **entries;
     int connection;
 
+    call.is_open = false; /* nothing of the program runs before this process is a copy */
     prctl(PR_GET_NAME, original.name);
     forbid_tracing();
     find_wired();
@@ -229,7 +230,6 @@ static void hold(void)
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
     handover_confirm(shared_canary);
-    call.is_open = false;
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = received[LISTENER];

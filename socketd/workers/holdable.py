@@ -23,6 +23,10 @@ _SHARED = {
     "anon_inode:[timerfd]": "a timer (timerfd)",
 }
 _FILTERED = "it has a filter of system calls (seccomp)"
+# The name of a process whose program has asked for what is not there yet; see
+# native/hold/questions.c.
+_QUESTION = "socketd?"
+_ASKED = {"peer": "getpeername", "own": "getsockname", "option": "getsockopt"}
 
 
 def check(template: Template, *, may_share_files: bool) -> list[procfs.OpenFile]:
@@ -48,6 +52,13 @@ def check(template: Template, *, may_share_files: bool) -> list[procfs.OpenFile]
         raise NotHeldError("its open files cannot be read (/proc/PID/fd), or are too many")
     _check_files(files, may_share=may_share_files)
     return files
+
+
+def check_question(name: str) -> None:
+    """Look at the name of a process for what its program has asked. Raises NotHeldError."""
+    if name.startswith(_QUESTION):
+        call = _ASKED.get(name.removeprefix(_QUESTION), "?")
+        raise NotHeldError(f"it asks about its connection before there is one ({call})")
 
 
 def check_tracer(status: procfs.Status) -> None:

@@ -69,8 +69,9 @@ class Hold:
         """
         if self._is_handed_over:
             return self._has_answered()
-        pid = self.template.pid
-        if self._is_asked and (address := _INVITATION.fullmatch(procfs.name(pid))):
+        name = procfs.name(self.template.pid)
+        holdable.check_question(name)
+        if self._is_asked and (address := _INVITATION.fullmatch(name)):
             self._hand_over(f"\0{address[1]}")
         elif self.template.level is ReadyLevel.READ and self._is_reading():
             # Once more if a first signal came between two reads, or tried how the program takes

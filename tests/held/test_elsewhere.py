@@ -40,13 +40,15 @@ loop.add_reader(0, answer)
 loop.run_forever()
 """
 THREADS = "threads, and another reads its input"
+# To find out what kind of stream it is.
+ASKS = "it asks about its connection before there is one (getsockname)"
 EPOLL = "it waits for its input with epoll, which copies would share"
 
 
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (["node", "-e", NODE], EPOLL),
+        (["node", "-e", NODE], ASKS),
         ([sys.executable, "-c", ASYNCIO], EPOLL),
         ([sys.executable, "-c", THREAD], THREADS),
     ],

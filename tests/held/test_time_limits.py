@@ -15,13 +15,12 @@ pytestmark = pytest.mark.slow
 
 PERL = "vec($in, 0, 1) = 1; print select($in, undef, undef, 9) ? <STDIN> : qq(late\n)"
 PYTHON = (
-    "import socket, sys; s = socket.socket(fileno=0); s.settimeout(9); s.sendall(s.recv(99)); "
-    "s.detach()"
+    "import select, sys; "
+    "print(sys.stdin.readline() if select.select([0], [], [], 9)[0] else 1, end='')"
 )
 OPTION = (
-    "import os, socket, struct; s = socket.socket(fileno=os.dup(0)); "
-    "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack('ll', 9, 0)); "
-    "s.sendall(os.read(0, 99))"
+    "use Socket; setsockopt(STDIN, SOL_SOCKET, SO_RCVTIMEO, pack('l!l!', 9, 0)); "
+    "print scalar <STDIN>"
 )
 WAIT = "its first wait for input has a time limit"
 
@@ -34,7 +33,7 @@ LIMITED = {
     "php": (["php", "-r", "echo fgets(STDIN) ?: 'late';"], WAIT),
     "perl": (["perl", "-e", PERL], WAIT),
     "socat": (["socat", "-T", "9", "STDIO", "PIPE"], WAIT),
-    "option": ([sys.executable, "-c", OPTION], "its input has a time limit (SO_RCVTIMEO)"),
+    "option": (["perl", "-e", OPTION], "its input has a time limit (SO_RCVTIMEO)"),
 }
 
 

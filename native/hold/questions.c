@@ -1,0 +1,100 @@
+/*
+ * What a program would be told about its connection before there is one: the socket that stands for
+ * it has the master at its other end. A program that believes that lets in or sends away every later
+ * client as if it were us, and writes a wrong address into its log. So one that asks goes no further
+ * than its question: it stops here, and its name as a process says what it has asked. The master
+ * looks at that name (socketd/workers/holdable.py) and ends it.
+ *
+ * Only the library's functions can be replaced. Who makes the system call itself is not seen, nor a
+ * child that asks for its parent.
+ */
+#include "call.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define VISIBLE __attribute__((visibility("default")))
+#define QUESTION "socketd?"
+
+static bool is_early(void)
+{
+    return call_is_waiting() && call.first.level != LEVEL_LOAD &&
+           syscall(SYS_gettid) == call.process; /* a thread has a name of its own */
+}
+
+/* The master has made the pair of which the program has one end. */
+static bool is_stand_in(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           size == sizeof peer && peer.pid == call.first.master;
+}
+
+static _Noreturn void wait_for_end(const char *question)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    prctl(PR_SET_NAME, question);
+    for (;;)
+        pause();
+}
+
+/* bash asks at its start whether its input is a connection, and does not look at what it is told. */
+static bool is_only_a_test(const void *caller)
+{
+    Dl_info place;
+
+    return dladdr(caller, &place) && place.dli_sname && strcmp(place.dli_sname, "isnetconn") == 0;
+}
+
+VISIBLE int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict size)
+{
+    if (is_early() && is_stand_in(fd) && !is_only_a_test(__builtin_return_address(0)))
+        wait_for_end(QUESTION "peer");
+    return (int)syscall(SYS_getpeername, fd, address, size);
+}
+
+VISIBLE int getsockname(int fd, struct sockaddr *restrict address, socklen_t *restrict size)
+{
+    if (is_early() && is_stand_in(fd))
+        wait_for_end(QUESTION "own");
+    return (int)syscall(SYS_getsockname, fd, address, size);
+}
+
+/* What is the same for every stream, and what somebody has set, may be asked for. */
+static bool is_about_client(int level, int option)
+{
+    if (level != SOL_SOCKET)
+        return true;
+    switch (option) {
+    case SO_DOMAIN:
+    case SO_PROTOCOL:
+    case SO_PEERCRED:
+    case SO_PEERSEC:
+#ifdef SO_PEERGROUPS
+    case SO_PEERGROUPS:
+#endif
+        return true;
+    default:
+        return false;
+    }
+}
+
+VISIBLE int getsockopt(int fd, int level, int option, void *restrict value,
+                       socklen_t *restrict size)
+{
+    if (is_about_client(level, option) && is_early() && is_stand_in(fd))
+        wait_for_end(QUESTION "option");
+    return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+}
