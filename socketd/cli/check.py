@@ -35,11 +35,11 @@ from socketd.system.accounts import find_group, find_user
 _Input = TypeVar("_Input")
 
 
-def check(path: str, state_format: int | None) -> None:
-    """Raise SocketdError if the services of a file would not come up, as far as can be tried.
+def check(path: str, state_format: int | None) -> list[ServiceSettings]:
+    """Return the services of a file, or raise SocketdError if one would not come up.
 
-    No socket is bound and no program started. With `state_format` also check whether this program
-    can read the state of that format.
+    That is told as far as it can be tried: no socket is bound and no program started. With
+    `state_format` also check whether this program can read the state of that format.
     """
     if state_format is not None:
         snapshot.check_version(state_format)
@@ -51,6 +51,7 @@ def check(path: str, state_format: int | None) -> None:
         mistakes += [f"service.{settings.name}: {one}" for one in _try(settings)]
     if mistakes:
         raise ConfigurationError(path, list(dict.fromkeys(mistakes)))
+    return services
 
 
 def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:

@@ -1,17 +1,20 @@
-"""`socketd explain`: a program at each level of --ready, and what `auto` would take.
+"""`socketd explain`, `socketd check --explain`: the levels of --ready that a program can be had at.
 
-Owns the way from its command line to what is printed. Must not know how a level is looked at.
+Owns the way from the command line to what is printed. Must not know how a level is looked at.
 """
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from socketd.cli.console import answer_signals
 from socketd.cli.descriptors import settle_descriptors
-from socketd.cli.explanation import as_json, as_text
+from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
 from socketd.config.build import Builder, Surroundings
-from socketd.errors import UsageError, describe_errno
+from socketd.config.services import ServiceSettings
+from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
+from socketd.explain.findings import Finding
 from socketd.explain.survey import explain
 from socketd.programs.command import locate
 from socketd.settings.readiness import ReadyLevel
@@ -47,6 +50,41 @@ def explained(options: ExplainOptions) -> str:
     explanation = explain(settings, levels, content, options.connections)
     show = as_json if options.is_json else as_text
     return show(explanation, settings)
+
+
+def explain_services(
+    path: str, services: Sequence[ServiceSettings], tell: Callable[[str], object]
+) -> None:
+    """Start the program of each service of a file, and tell the level that it gets.
+
+    No connection is made. Raises ConfigurationError if a service would not start.
+    """
+    settle_descriptors()
+    answer_signals()
+    mistakes = []
+    for settings in {one.name: one for one in services}.values():
+        place = f"service.{settings.name}"
+        try:
+            found = _first_to_be_had(settings)
+        except SocketdError as error:
+            mistakes.append(f"{place}: {error}")
+            continue
+        if found[-1].reason is None:
+            tell(f"{place}: {as_line(found)}")
+        else:
+            mistakes.append(f"{place}: {as_line(found)}")
+    if mistakes:
+        raise ConfigurationError(path, mistakes)
+
+
+def _first_to_be_had(settings: ServiceSettings) -> list[Finding]:
+    """Return what was found of each level of a service, down to one that can be had."""
+    found: list[Finding] = []
+    for level in settings.readiness.levels:
+        found += explain(settings, [level]).findings
+        if found[-1].reason is None:
+            break
+    return found
 
 
 def _content(options: ExplainOptions) -> bytes:

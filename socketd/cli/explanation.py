@@ -41,6 +41,16 @@ def as_text(explanation: Explanation, settings: ServiceSettings) -> str:
     return "\n".join(parts).rstrip("\n")
 
 
+def as_line(findings: Sequence[Finding]) -> str:
+    """Return the last of some levels that were tried in turn, and why it is not the first."""
+    *refused, last = findings
+    state = _state(last)
+    if last.reason is not None:
+        return state
+    why = "".join(f", since it is {_state(one)}" for one in refused)
+    return f"{last.level.value}: {state}{why}"
+
+
 def as_json(explanation: Explanation, settings: ServiceSettings) -> str:
     """Return the same as one JSON object."""
     auto = explanation.auto
@@ -98,9 +108,19 @@ def _milliseconds(seconds: float | None) -> float | None:
 def _row(finding: Finding) -> tuple[str, str, str, str]:
     state = _STATES[finding.level]
     if finding.reason is not None:
-        word = "not held" if finding.level.is_held else "fails"
-        state = f"{word}: {finding.reason}"
+        state = f"{_refusal(finding)}: {finding.reason}"
     return finding.level.value, _time(finding), _memory(finding), state
+
+
+def _refusal(finding: Finding) -> str:
+    return "not held" if finding.level.is_held else "fails"
+
+
+def _state(finding: Finding) -> str:
+    """Return the state of a level where no table names it."""
+    if finding.reason is None:
+        return _STATES[finding.level]
+    return f"{_refusal(finding)} at {finding.level.value}: {finding.reason}"
 
 
 def _time(finding: Finding) -> str:

@@ -148,8 +148,19 @@ def cgi(
 @click.option("--estate-version", "state_format", type=int, hidden=True)
 @click.option("--log-format", hidden=True)
 @click.option("--log-file", hidden=True)
+@click.option(
+    "--explain",
+    "is_explained",
+    is_flag=True,
+    help="Start the programs, and print at which level of --ready each is, and why not at another.",
+)
 def check(
-    file: str, state_format: int | None, log_format: str | None, log_file: str | None
+    *,
+    file: str,
+    state_format: int | None,
+    log_format: str | None,
+    log_file: str | None,
+    is_explained: bool,
 ) -> _Action:
     """Print every mistake in FILE; exit with 0 if there is none, otherwise with 1.
 
@@ -162,7 +173,11 @@ def check(
             from socketd.cli.run import begin_log, run_options
 
             begin_log(run_options(log_format, "info", None, log_file))
-        check_file(file, state_format)
+        services = check_file(file, state_format)
+        if is_explained:
+            from socketd.cli.explain import explain_services
+
+            explain_services(file, services, lambda line: _show(line))
         return ExitCode.DONE
 
     return lambda: min(report(_PROGRAM, judge), 1)

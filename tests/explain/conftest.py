@@ -21,8 +21,9 @@ def begin(start: StartCommand, open_folder: Path) -> Begin:
     if not is_built():
         pytest.skip("the native worker was not built: no C compiler")
 
-    def begin_explaining(*arguments: str) -> Command:
-        words = ("explain", "--hold-timeout", "20s", *arguments)
+    def begin_explaining(*arguments: str, subcommand: str = "explain") -> Command:
+        patience = ("--hold-timeout", "20s") if subcommand == "explain" else ()
+        words = (subcommand, *patience, *arguments)
         return start(*words, executable=SOCKETD, TMPDIR=str(open_folder))
 
     return begin_explaining
