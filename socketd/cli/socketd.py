@@ -9,6 +9,7 @@ is noticed. A subcommand returns the function to run.
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from socketd import __version__
-from socketd.cli import console
+from socketd.cli import clicked_completion, console
 from socketd.cli.clicked import taken, with_settings
 from socketd.cli.report import report
 from socketd.errors import ExitCode
@@ -84,11 +85,25 @@ class _Strict(click.Command):
         return rest
 
 
+def _print_completion(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
+    if shell is not None:
+        click.echo(clicked_completion.script(ctx.command, shell, _PROGRAM))
+        ctx.exit()
+
+
 _FILE = click.argument("file", type=click.Path(dir_okay=False))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=_PROGRAM)
+@click.option(
+    "--completion",
+    type=click.Choice(clicked_completion.SHELLS),
+    is_eager=True,
+    expose_value=False,
+    callback=_print_completion,
+    help="Print completions for a shell.",
+)
 def commands() -> None:
     """Supervise services that put programs behind sockets."""
 
@@ -111,7 +126,12 @@ def run(
 
 
 @commands.command(cls=_Strict)
-@click.argument("words", nargs=-1, metavar="[PROGRAM [ARGUMENT]...]")
+@click.argument(
+    "words",
+    nargs=-1,
+    metavar="[PROGRAM [ARGUMENT]...]",
+    shell_complete=clicked_completion.complete_command,
+)
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
 @with_settings(CGI)
@@ -196,7 +216,13 @@ def show(file: str) -> _Action:
 
 
 @commands.command(cls=_Strict, context_settings={"allow_interspersed_args": False})
-@click.argument("words", nargs=-1, required=True, metavar="COMMAND [ARGUMENT]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="COMMAND [ARGUMENT]...",
+    shell_complete=clicked_completion.complete_command,
+)
 @click.option(
     "--level",
     "levels",
@@ -256,6 +282,9 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     console.open_standard_descriptors()
+    answer = clicked_completion.answer(commands, os.environ, _PROGRAM)
+    if answer is not None:
+        return _show(answer)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
             action = commands.main(arguments, prog_name=_PROGRAM, standalone_mode=False)
