@@ -7,18 +7,17 @@ each request to the second, whose workers are copies of the program.
 """
 
 import contextlib
-import dataclasses
 import functools
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.master import snapshot as snapshot
 from socketd.programs.cgi import FrontKind, pass_on
@@ -101,11 +100,11 @@ def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[Se
     else:
         user = scgi.confinement.user
         inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, user)
-        services.append(dataclasses.replace(_at(inner, scgi), is_inner=True))
+        services.append(replace(_at(inner, scgi), is_inner=True))
         passing = pass_on(
             place_of(inner), Builder(values, around).waits(), values.names("request_variables")
         )
-        fcgi = dataclasses.replace(
+        fcgi = replace(
             make(_without(endless, "keep_timeout"), FrontKind.SCGI),
             program=passing.program,
             front=None,
@@ -164,7 +163,7 @@ def _without(values: Values, key: str) -> Values:
 
 
 def _at(address: Address, settings: ServiceSettings) -> ServiceSettings:
-    return dataclasses.replace(settings, address=address)
+    return replace(settings, address=address)
 
 
 def _address(text: str, options: CgiOptions) -> Address:

@@ -3,7 +3,6 @@
 Owns what can be tested without side effects, and how settings are shown.
 """
 
-import dataclasses
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from socketd.config.file import (
     settings_in,
 )
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.loop.listeners import check_unix, resolve_tcp
 from socketd.loop.socketfile import find_owner
@@ -61,8 +61,8 @@ def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
         yield from _failure(resolve_tcp, address)
     elif isinstance(address, UnixAddress):
         yield from _failure(check_unix, address)
-        yield from _failure(find_owner, dataclasses.replace(address, group=None))
-        yield from _failure(find_owner, dataclasses.replace(address, owner=None))
+        yield from _failure(find_owner, replace(address, group=None))
+        yield from _failure(find_owner, replace(address, owner=None))
         if not os.path.isdir(os.path.dirname(address.path)):
             yield f"the directory of {address.path!r} does not exist"
     confinement = settings.confinement

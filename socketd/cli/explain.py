@@ -5,7 +5,6 @@ Owns the way from the command line to what is printed. Must not know how a level
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from socketd.cli.console import answer_signals
 from socketd.cli.descriptors import settle_descriptors
@@ -13,6 +12,7 @@ from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
 from socketd.config.build import Builder, Surroundings
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
 from socketd.explain.findings import Finding
 from socketd.explain.survey import explain

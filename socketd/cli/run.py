@@ -12,7 +12,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
@@ -20,6 +19,7 @@ from socketd.cli.invocation import command
 from socketd.config.build import Surroundings
 from socketd.config.file import load
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt, listen
 from socketd.master import snapshot as codec

@@ -3,7 +3,6 @@
 Owns the order of the start (settings, background, listener, pid file, pool) and of the end.
 """
 
-import dataclasses
 import os
 import signal
 
@@ -17,6 +16,7 @@ from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
 from socketd.config.build import Builder, Surroundings, behind, why_no_front, with_rights
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import replace
 from socketd.errors import ExitCode
 from socketd.loop.listeners import Listener, listen
 from socketd.master.loop import STOP_SIGNALS, Master
@@ -108,10 +108,10 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         # are kept out of the answer.
         settings = behind(settings, put_behind(FrontKind.SCGI, chosen, {}))
         if settings.stderr is StderrTarget.SOCKET:
-            settings = dataclasses.replace(settings, stderr=StderrTarget.SYSLOG)
+            settings = replace(settings, stderr=StderrTarget.SYSLOG)
     if not (line.has("fork") and line.has("loop")):
-        settings = dataclasses.replace(settings, pool=_one_at_a_time(line, settings.pool))
-    return dataclasses.replace(settings, address=with_rights(_address(line), values, None))
+        settings = replace(settings, pool=_one_at_a_time(line, settings.pool))
+    return replace(settings, address=with_rights(_address(line), values, None))
 
 
 def _unwrap(settings: ServiceSettings, values: Values) -> Program | str | None:
@@ -127,14 +127,12 @@ def _unwrap(settings: ServiceSettings, values: Values) -> Program | str | None:
 
 def _one_at_a_time(line: CommandLine, pool: PoolSettings) -> PoolSettings:
     count = None if line.has("loop") else 1
-    return dataclasses.replace(
-        pool, minimum=1, maximum=1, strategy=Strategy.FIXED, connection_limit=count
-    )
+    return replace(pool, minimum=1, maximum=1, strategy=Strategy.FIXED, connection_limit=count)
 
 
 def _settings_at(settings: ServiceSettings, listener: Listener) -> ServiceSettings:
     """Return the settings of the pool that serves one of the sockets that were passed."""
-    return dataclasses.replace(settings, address=listener.address)
+    return replace(settings, address=listener.address)
 
 
 def _address(line: CommandLine) -> Address:

@@ -4,12 +4,11 @@ Owns the rules between settings. Must not know how a value was read, nor how a p
 problems are recorded, and the caller checks whether there are any.
 """
 
-import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.dataclass import dataclass, field, replace
 from socketd.errors import ExitCode, ProgramError
 from socketd.pool import PoolSettings, Strategy
 from socketd.programs.cgi import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
@@ -274,12 +273,12 @@ def behind(settings: ServiceSettings, cgi: CgiProgram) -> ServiceSettings:
     """Return the settings of a service whose program is a CGI program."""
     confinement = settings.confinement
     directory = confinement.directory or cgi.directory
-    return dataclasses.replace(
+    return replace(
         settings,
         program=cgi.program,
         front=cgi.front,
         environment=cgi.environment,
-        confinement=dataclasses.replace(confinement, directory=directory),
+        confinement=replace(confinement, directory=directory),
     )
 
 
@@ -288,7 +287,7 @@ def with_rights(address: Address, values: Values, usual_mode: int | None) -> Add
     if not isinstance(address, UnixAddress):
         return address
     mode = values.number("listen.mode")
-    return dataclasses.replace(
+    return replace(
         address,
         mode=usual_mode if mode is None else mode,
         owner=values.text("listen.owner"),

@@ -4,18 +4,17 @@ Owns the way from a file to values, and from there to the settings of services; 
 described with the keys of the file. Must not know which settings there are, nor what they are for.
 """
 
-import dataclasses
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, UsageError, describe_errno
 from socketd.settings.address import (
     LISTEN_FORMS,
@@ -238,7 +237,7 @@ def _settings_of(
     for problem in builder.problems:
         findings.add(f"{table.place}.{problem.key}", problem.in_file())
     return [
-        dataclasses.replace(settings, address=with_rights(address, listening.values, USUAL_MODE))
+        replace(settings, address=with_rights(address, listening.values, USUAL_MODE))
         for listening in table.listeners
         for address in _addresses_of(listening, around, findings)
     ]

@@ -4,8 +4,8 @@ Owns the wording of mistakes. Must not know what a file may hold.
 """
 
 import difflib
-from dataclasses import dataclass, field
 
+from socketd.dataclass import dataclass, field
 from socketd.settings.values import Problem
 
 

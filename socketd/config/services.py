@@ -4,8 +4,8 @@ Owns the settings and their limits. Must not know click, the environment or a cl
 """
 
 import enum
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.pool import PoolSettings
 from socketd.programs.cgi import Front
 from socketd.programs.command import Program

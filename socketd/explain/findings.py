@@ -5,8 +5,8 @@ Owns the values and what follows from them. Must not know how they were found, n
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.explain.sharing import Sharing
 from socketd.explain.visitor import Visit
 from socketd.settings.readiness import ReadyLevel

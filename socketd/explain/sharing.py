@@ -7,8 +7,8 @@ program can be held.
 import enum
 import os
 import re
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.programs.command import Program
 from socketd.programs.fingerprint import interpreters
 from socketd.settings.readiness import ReadyLevel

@@ -4,8 +4,9 @@ Owns what each event means for us. Must not know how events come here, nor what 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from socketd.dataclass import dataclass, field
 
 # Not of the closed list: what a server that does not come up says at its end.
 REFUSED = "refused"

@@ -7,7 +7,8 @@ import hashlib
 import select
 import socket
 import time
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 _PIECE_BYTES = 65536
 

@@ -23,8 +23,8 @@ import os
 import select
 import socket
 import struct
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
 from socketd.loop import socketfile
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress

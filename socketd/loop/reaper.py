@@ -11,7 +11,8 @@ there is an end to each time.
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 MOST_AT_ONCE = 4096
 _ENDED_OR_STOPPED = os.WEXITED | os.WSTOPPED

@@ -9,7 +9,6 @@ its retirement safe: the kernel wakes one worker for a connection, and closing o
 all it takes to let a worker go.
 """
 
-import dataclasses
 import os
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import replace
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
@@ -136,7 +136,7 @@ class Endpoint:
     def statistics(self) -> Statistics:
         """Return its numbers as they are now."""
         size, nobody = self._pool.size, Statistics.of_nobody(self.settings, str(self.listener))
-        return dataclasses.replace(
+        return replace(
             nobody,
             idle=size.idle,
             busy=size.busy,

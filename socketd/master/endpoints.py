@@ -13,9 +13,9 @@ serves the clients in its queue.
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from socketd.config.services import Changes, ServiceSettings, compare
+from socketd.dataclass import dataclass
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
 from socketd.master.guarded import GuardedEndpoint, Shared

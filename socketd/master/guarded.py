@@ -10,14 +10,13 @@ never been ready when the server starts is a failed start instead.
 """
 
 import contextlib
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass, replace
 from socketd.errors import SocketdError, SystemFailureError, describe_refusal
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
@@ -120,7 +119,7 @@ class GuardedEndpoint:
         """Return the numbers of all endpoints on this listener together, as they are now."""
         nothing = Statistics.of_nobody(self.settings, str(self.listener))
         now = self._ask(lambda endpoint: endpoint.statistics, otherwise=nothing)
-        return dataclasses.replace(
+        return replace(
             now,
             busy=now.busy + self._wreckage.workers,
             connections=now.connections + self._former_connections,

@@ -15,9 +15,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from socketd import __version__
+from socketd.dataclass import dataclass
 from socketd.errors import describe_refusal
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel

@@ -3,8 +3,7 @@
 Owns the value. Must not know how it travels.
 """
 
-from dataclasses import dataclass
-
+from socketd.dataclass import dataclass
 from socketd.pool import Deadline
 from socketd.pool.messages import PoolTimer
 from socketd.pool.phase import PoolState

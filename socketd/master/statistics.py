@@ -5,10 +5,10 @@ they are made on request.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Self
 
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass
 from socketd.settings.readiness import ReadyLevel
 
 

@@ -16,10 +16,10 @@ nothing as long as all is well.
 import enum
 import os
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from socketd.dataclass import dataclass
 from socketd.operations.log_targets import (
     JOURNAL_SOCKET,
     FileTarget,

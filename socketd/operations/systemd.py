@@ -15,8 +15,8 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import ListenError, SystemFailureError, describe_errno
 from socketd.loop.wheel import Timer, Timers
 

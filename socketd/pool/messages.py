@@ -6,7 +6,8 @@ the worker is gone. Times are seconds on the caller's monotonic clock.
 """
 
 import enum
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 
 class PoolTimer(enum.Enum):

@@ -4,8 +4,8 @@ Owns the phases and their order. Must not know what is done in them.
 """
 
 import enum
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.pool.register import Worker
 
 

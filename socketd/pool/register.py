@@ -9,8 +9,8 @@ but no strategy counts them, because they will be asked to exit.
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.pool.states import ImpossibleMoveError, Move, WorkerState, next_state
 from socketd.pool.strategies import Size
 

@@ -4,7 +4,8 @@ Owns the names of the strategies and the numbers a pool is made with.
 """
 
 import enum
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 KILL_SECONDS = 5.0
 

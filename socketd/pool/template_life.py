@@ -17,9 +17,9 @@ a retry timer is set in the stages ABSENT and SERVING only.
 
 import enum
 import random
-from dataclasses import dataclass
 from typing import assert_never
 
+from socketd.dataclass import dataclass
 from socketd.pool.backoff import BackOff
 from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (

@@ -5,8 +5,8 @@ process id.
 """
 
 import enum
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.settings.readiness import ReadyLevel
 
 

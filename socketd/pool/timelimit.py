@@ -10,8 +10,8 @@ the limit, the new one applies to later connections.
 """
 
 import heapq
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.pool.messages import (
     ArmTimer,
     Command,

@@ -13,8 +13,8 @@ import enum
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import ProgramError, SystemFailureError, UsageError
 from socketd.programs.command import Program, locate
 from socketd.system.directory import absolute

@@ -13,8 +13,8 @@ import enum
 import os
 import re
 import stat
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, ProgramError
 from socketd.system.directory import joined
 

@@ -17,9 +17,9 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
+from socketd.dataclass import dataclass
 from socketd.errors import WORKER_FAILED_STATUS
 from socketd.programs.privileges import CannotApplyError, Privileges, apply_to_template
 from socketd.system.descriptors import copy_above

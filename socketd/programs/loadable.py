@@ -9,7 +9,8 @@ import os
 import stat
 import struct
 import sys
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 _MOST_INTERPRETERS = 4  # execve(2)
 _FIRST_LINE_SIZE = 256

@@ -5,7 +5,8 @@ Owns the value and its text. Must not know what is done about it.
 
 import socket
 import struct
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 _CREDENTIALS = struct.Struct("=iII")
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"

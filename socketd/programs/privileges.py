@@ -21,8 +21,8 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import SystemFailureError, describe_errno
 from socketd.settings.confinement import RESOURCES, Confinement, ResourceLimit
 from socketd.system.accounts import find_group, find_user, groups_of

@@ -4,8 +4,8 @@ Owns the text forms. Must not know sockets: names are resolved elsewhere.
 """
 
 import re
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535

@@ -5,7 +5,8 @@ users exist.
 """
 
 import resource
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 RESOURCES = {
     name.removeprefix("RLIMIT_").lower(): int(getattr(resource, name))

@@ -5,7 +5,8 @@ held; see docs/templates.md.
 """
 
 import enum
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 
 class ReadyLevel(enum.Enum):

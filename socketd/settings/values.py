@@ -7,9 +7,9 @@ value was read, nor what it is for.
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, SocketdError
 from socketd.settings import table
 

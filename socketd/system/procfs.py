@@ -12,7 +12,8 @@ Source: proc_pid_status(5), proc_pid_syscall(5), proc_tid_children(5).
 
 import contextlib
 import os
-from dataclasses import dataclass
+
+from socketd.dataclass import dataclass
 
 # The longest line of /proc/PID/status lists groups, of which there may be 65536 (NGROUPS_MAX).
 _MOST_STATUS_BYTES = 1 << 20

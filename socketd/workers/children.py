@@ -15,8 +15,8 @@ is of the family's user, or if that is ours, who could signal any of our process
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.workers import kin
 
 _MOST_SESSIONS = 512

@@ -9,11 +9,11 @@ board cannot be that of a worker, the service is swept after a moment: unknown c
 sessions are killed, and slots without a known worker are freed.
 """
 
-import dataclasses
 import signal
 from collections import deque
 from collections.abc import Callable
 
+from socketd.dataclass import replace
 from socketd.errors import describe_errno, is_shortage
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
@@ -126,7 +126,7 @@ class Claims:
         accepted_ns = self._ledger.accepted_ns(number, record.accepted_ns)
         if accepted_ns != record.accepted_ns or not record.is_sound:
             self._tell(number, pid, "its record makes no sense")
-        return dataclasses.replace(record, accepted_ns=accepted_ns)
+        return replace(record, accepted_ns=accepted_ns)
 
     def suspect(self) -> None:
         """Have the service swept soon: there may be unknown workers, or slots without one."""

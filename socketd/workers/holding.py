@@ -20,8 +20,8 @@ import re
 import signal
 import socket
 import struct
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.settings.readiness import ReadyLevel
 from socketd.system import procfs
 from socketd.workers import holdable, kin, waits

@@ -18,8 +18,8 @@ import socket
 import stat
 import termios
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from socketd.dataclass import dataclass, field
 from socketd.errors import SocketdError
 from socketd.loop.doorbell import open_anew
 from socketd.programs.command import Program

@@ -18,8 +18,8 @@ import enum
 import signal
 import socket
 import struct
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.programs.peer import Peer
 
 MAGIC = 0x736B6402

@@ -12,8 +12,8 @@ known as another worker (children.py). What was believed once is not read again.
 import errno
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.workers.board import Board
 from socketd.workers.children import Family
 from socketd.workers.layout import SlotState, Step

@@ -18,8 +18,9 @@ import os
 import signal
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
+
+from socketd.dataclass import dataclass
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -13,9 +13,9 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.dataclass import dataclass, field
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers

@@ -5,10 +5,10 @@ Owns the plan of a worker. Must not know why a worker is wanted, nor how one is 
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass
 from socketd.loop.reaper import DeadChild
 from socketd.settings.readiness import ReadyLevel
 

@@ -10,8 +10,8 @@ import enum
 import platform
 import select
 import struct
-from dataclasses import dataclass
 
+from socketd.dataclass import dataclass
 from socketd.system import procfs
 from socketd.workers.peek import Lines, Spot
 
