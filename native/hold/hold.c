@@ -38,6 +38,7 @@
 #include "python.h"
 #include "share.h"
 #include "template.h"
+#include "thread.h"
 #include "touch.h"
 #include "variables.h"
 
@@ -139,16 +140,6 @@ static void take_greeting(void)
     close(received[CAPTURE]);
 }
 
-/* glibc keeps the thread's id in memory, and has told the kernel where. */
-static pid_t *find_thread_id(void)
-{
-    pid_t *place = NULL;
-
-    if (prctl(PR_GET_TID_ADDRESS, &place) < 0 || !place || *place != (pid_t)syscall(SYS_gettid))
-        handover_give_up("the kernel does not say where libc keeps the thread id");
-    return place;
-}
-
 /* A program that runs as another user than the master may run beside others of that user. They must
  * not trace the copies that wait, nor write the board through them: as with workers of the zygote.
  * Not before it is held: it could not open its own /proc/self/fd. */
@@ -221,7 +212,9 @@ static void hold(void)
     refuse_what_copies_would_share();
     template.doorbell = (struct doorbell){.master = call.first.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
-    template.thread_id = find_thread_id();
+    template.thread_id = thread_find_id();
+    if (!template.thread_id)
+        handover_give_up("it is not known where libc keeps the thread id");
     if (!share_map(&template.board, received[BOARD]))
         handover_give_up("cannot map the board");
     close(received[BOARD]);
@@ -237,6 +230,7 @@ static void hold(void)
     python_prepare();
     worker.number = template_run(&template);
     canary_renew();
+    thread_renew();
     files_reopen();
     python_after_fork();
     touch(connection_entries, sizeof connection_entries);

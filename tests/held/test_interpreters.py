@@ -46,6 +46,12 @@ print(line.strip(), random.random(), uuid.uuid4(), os.environ["REMOTE_PORT"], *s
 """
 
 
+def fields(answers: list[bytes]) -> list[tuple[bytes, ...]]:
+    """Return what is one client's own in each answer, of those that are whole."""
+    pattern = re.compile(rb"(\d+) (\S+) (\S+) (\d+) thread program\nleft\n")
+    return [line.groups() for line in map(pattern.fullmatch, answers) if line is not None]
+
+
 @pytest.mark.parametrize("version", FOUND)
 @pytest.mark.parametrize("level", ["load", "read", "stop"])
 def test_each_copy_has_what_a_fork_would_have_given_it(
@@ -58,13 +64,8 @@ def test_each_copy_has_what_a_fork_would_have_given_it(
     first = exchange(server.place, b"0\n")
     answers = exchange_at_once(server.place, [b"%d\n" % number for number in range(1, 20)])
 
-    lines = [
-        re.fullmatch(rb"(\d+) (\S+) (\S+) (\d+) thread program\nleft\n", answer)
-        for answer in [first, *answers]
-    ]
-    found = [line.groups() for line in lines if line is not None]
-    assert len(found) == 20, (lines, server.log_text())
-    assert [int(words[0]) for words in found] == list(range(20))
+    found = fields([first, *answers])
+    assert [int(words[0]) for words in found] == list(range(20)), server.log_text()
     assert [len({words[column] for words in found}) for column in (1, 2, 3)] == [20, 20, 20]
     assert server.wait_statuses(20) == [0] * 20
     assert ready(server) == level
