@@ -10,12 +10,16 @@ there is an end to each time.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 from socketd.dataclass import dataclass
 
 MOST_AT_ONCE = 4096
 _ENDED_OR_STOPPED = os.WEXITED | os.WSTOPPED
+# What follows when a program goes on with memory that somebody has overwritten: abort() is what
+# checks of the stack and of the heap call.
+_OF_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class DeadChild:
     status: int
     cpu_seconds: float
     max_rss_kib: int
+
+    @property
+    def has_crashed(self) -> bool:
+        """Tell whether it has ended as one does whose memory was overwritten."""
+        return -self.status in _OF_CRASHES
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,8 @@ class Endpoint:
         record = self._claims.last_record(number, child.pid) if is_logged or child.status else None
         if record and self.processes.ledger.is_busy(number):
             self._endings.tell(child, record, self._pool.generation)
+            if child.has_crashed:
+                self.processes.on_crash(number)
         self.processes.ledger.release(number)
         detail = describe_fault(record) if record else ""
         is_short = record is not None and is_of_shortage(record)

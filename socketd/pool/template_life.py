@@ -3,19 +3,25 @@
 Owns the table of stages and what follows from each event. Must not know processes, /proc or any
 clock: `handle` takes an event and the time and returns commands, to be carried out in order.
 
-    ABSENT ── begin, retry ──> STARTING ── held ──> SERVING ── renew, retry ──> RENEWING
-       ^  ^────── failed ─────────┘ ^                 │  ^──── held, failed ───────┘  │
-       └────────── server ended ────│─────────────────┘                               │
-                                    └──────────────── server ended ───────────────────┘
+    ABSENT ── begin, retry ──> STARTING ── held ──> SERVING ── renew, crash, retry ──> RENEWING
+       ^  ^────── failed ─────────┘ ^                 │  ^──── held, failed ──────────────┘  │
+       └────────── server ended ────│─────────────────┘                                      │
+                                    └──────────────── server ended ──────────────────────────┘
     any ── close ──> CLOSED
 
 Each start tries the wanted levels, the highest first, down to one that works. A serving template is
 replaced only by one that is ready. A level at which the program was refused is not tried again, see
 template_memory.py. After a failure the next attempt follows after a growing delay;
 a retry timer is set in the stages ABSENT and SERVING only.
+
+A copy that crashes may have been made to, by somebody who tries out what copies have in common,
+such as the layout of their memory. What was learned of one template is worth nothing for the next:
+it is renewed at once. But a program may crash for other reasons, so a template serves for a tenth
+of a second, and for as long as it has taken to start; then the renewal that was due follows.
 """
 
 import enum
+import math
 import random
 from typing import assert_never
 
@@ -31,6 +37,7 @@ from socketd.pool.template_messages import (
     Begun,
     Closed,
     ComingDropped,
+    CopyCrashed,
     Disarm,
     Discard,
     Dismiss,
@@ -59,6 +66,9 @@ _FIRST_LOOK_SECONDS = 0.001
 _LOOK_GROWTH = 1.25
 _LONGEST_LOOK_SECONDS = 0.02
 _RENEWAL_JITTER = 0.1
+# For how long a template serves at least, whatever its copies do. Byte by byte it takes several
+# hundred connections to learn an address or a canary, and a machine serves some thousand a second.
+_LEAST_SECONDS = 0.1
 
 
 class Stage(enum.Enum):
@@ -127,6 +137,8 @@ class TemplateLife:
         self._look_seconds = _FIRST_LOOK_SECONDS
         self._is_retry_set = False
         self._is_short = False
+        self._renewal_seconds = math.inf  # the time that the timer is set to
+        self._least_seconds = 0.0  # no crash renews the serving template before that time
 
     @property
     def is_gone(self) -> bool:
@@ -156,8 +168,8 @@ class TemplateLife:
                 return self._on_ended(pid, status, words, now)
             case TimerDue(timer, overdue):
                 return self._on_due(timer, overdue, now)
-            case RenewalWanted():
-                return self._renew(now)
+            case RenewalWanted() | CopyCrashed():
+                return self._on_renewal_wanted(event, now)
             case ShortageOver():
                 return self._use_room(now)
             case ComingDropped():
@@ -205,19 +217,19 @@ class TemplateLife:
     def _on_held(self, now: float) -> list[TemplateCommand]:
         assert self.coming is not None
         self._turn(Turn.HELD)
-        old, self.serving, self.coming = self.serving, self.coming, None
-        self.serving = _Template(self.serving.pid, self.serving.level, now)
+        old, new, self.coming = self.serving, self.coming, None
+        self.serving = _Template(new.pid, new.level, now)
         reasons = tuple(dict.fromkeys(self._reasons))
-        is_news = self._memory.is_news(self.serving.level, reasons)
+        is_news = self._memory.is_news(new.level, reasons)
         commands: list[TemplateCommand] = [
             *_STOP_LOOKING,
-            Adopt(self.serving.pid),
-            ReportServing(self.serving.pid, self.serving.level, reasons, is_news),
+            Adopt(new.pid),
+            ReportServing(new.pid, new.level, reasons, is_news),
         ]
         if self._readiness.level.is_held:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
-            due = now + self._readiness.renew_seconds * jitter
-            commands.append(Arm(TemplateTimer.RENEW, due))
+            self._least_seconds = now + max(_LEAST_SECONDS, now - new.since_seconds)
+            commands.append(self._renew_at(now + self._readiness.renew_seconds * jitter))
         if old is None:
             return [*commands, AskAgain()]
         self.leaving |= {old.pid}
@@ -295,6 +307,24 @@ class TemplateLife:
     def _renew(self, now: float) -> list[TemplateCommand]:
         if self.stage is Stage.SERVING and not self._is_retry_set:
             return self._begin(now)
+        return []
+
+    def _renew_at(self, due: float) -> TemplateCommand:
+        self._renewal_seconds = due
+        return Arm(TemplateTimer.RENEW, due)
+
+    def _on_renewal_wanted(
+        self, why: RenewalWanted | CopyCrashed, now: float
+    ) -> list[TemplateCommand]:
+        """Renew at once; after a crash only what is held, when it has served for long enough."""
+        if isinstance(why, RenewalWanted):
+            return self._renew(now)
+        if self.stage is not Stage.SERVING or not self.level.is_held:
+            return []
+        if now >= self._least_seconds:
+            return self._renew(now)
+        if self._least_seconds < self._renewal_seconds:
+            return [self._renew_at(self._least_seconds)]
         return []
 
     def _use_room(self, now: float) -> list[TemplateCommand]:

@@ -79,6 +79,11 @@ class RenewalWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyCrashed:
+    """A copy of a template, with a connection, has ended as one whose memory was overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShortageOver:
     """A process has ended, so there may be room for another."""
 
@@ -102,13 +107,14 @@ TemplateEvent = (
     | TemplateEnded
     | TimerDue
     | RenewalWanted
+    | CopyCrashed
     | ShortageOver
     | ComingDropped
     | Closed
 )
 
 # Those from which a start may follow.
-BEGINNINGS = (Begun, TimerDue, RenewalWanted, ShortageOver)
+BEGINNINGS = (Begun, TimerDue, RenewalWanted, CopyCrashed, ShortageOver)
 
 
 @dataclass(frozen=True, slots=True)

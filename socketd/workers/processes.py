@@ -234,6 +234,13 @@ class Processes:
             return True
         return any(spawner.on_exit(child) for spawner in self._spawners)
 
+    def on_crash(self, number: int) -> None:
+        """Take note that a program has crashed with a connection: what it shares is not safe."""
+        slot = self.ledger.find(number)
+        if slot is not None and slot.generation == self._generation:
+            for spawner in self._spawners[-1:]:
+                spawner.on_crash()
+
     def retry_after_shortage(self) -> None:
         """Take note that a process has ended: there may be room for a template that had none."""
         for spawner in (self._next, *self._spawners[-1:]):

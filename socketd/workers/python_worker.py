@@ -115,6 +115,9 @@ class PythonSpawner:
         """Disown every child."""
         return False
 
+    def on_crash(self) -> None:
+        """Do nothing: a worker executes its program, which shares nothing with the next one."""
+
     def retry_after_shortage(self) -> None:
         """Do nothing: the board tells whom there was no room for."""
 

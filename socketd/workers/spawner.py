@@ -83,6 +83,10 @@ class Spawner(Protocol):
         """Take note of the end of a process of the spawner's own; tell whether it was one."""
         ...
 
+    def on_crash(self) -> None:
+        """Take note that a program has crashed in a worker, maybe because somebody tries it out."""
+        ...
+
     def retry_after_shortage(self) -> None:
         """Try again to start what there was no room for: a process has ended."""
         ...

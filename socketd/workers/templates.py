@@ -33,6 +33,7 @@ from socketd.pool.template_messages import (
     Begun,
     Closed,
     ComingDropped,
+    CopyCrashed,
     Disarm,
     Discard,
     Dismiss,
@@ -183,6 +184,10 @@ class NativeSpawner:
             words = self._hold.last_words(child.status)
         self._feed(TemplateEnded(child.pid, child.status, words))
         return True
+
+    def on_crash(self) -> None:
+        """Take a fresh template, unless the present one is too new."""
+        self._feed(CopyCrashed())
 
     def retry_after_shortage(self) -> None:
         """Start the template at once that the machine had no room for."""

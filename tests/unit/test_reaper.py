@@ -159,3 +159,15 @@ def test_there_is_an_end_to_each_time(start: Start) -> None:
     first = collect(2)
     assert (len(first), len(calls)) == (2, 1)
     assert (first | collect(2), len(calls)) == (pids, 1)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL"])
+def test_end_of_a_program_whose_memory_was_overwritten_is_a_crash(name: str) -> None:
+    """It runs into what is no memory or no code of its own, or finds out itself."""
+    assert DeadChild(1, -signal.Signals[name], 0.0, 0).has_crashed
+
+
+@pytest.mark.parametrize("status", [0, 1, signal.SIGABRT, 139, -signal.SIGTERM, -signal.SIGKILL])
+def test_end_that_was_asked_for_is_no_crash(status: int) -> None:
+    """Neither is an exit code, whatever it looks like: a client may be able to choose it."""
+    assert not DeadChild(1, status, 0.0, 0).has_crashed

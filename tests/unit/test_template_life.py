@@ -15,6 +15,7 @@ from socketd.pool.template_messages import (
     Begun,
     Closed,
     ComingDropped,
+    CopyCrashed,
     Disarm,
     Discard,
     Dismiss,
@@ -181,6 +182,58 @@ def test_template_is_renewed_when_its_time_has_come() -> None:
     assert life.handle(TimerDue(TemplateTimer.RENEW), 60.0) == [Launch(ReadyLevel.READ)]
 
 
+def test_template_is_renewed_at_once_when_a_copy_has_crashed() -> None:
+    """And not once more by what happens to other copies of the old one meanwhile."""
+    life = serving()
+
+    assert life.handle(CopyCrashed(), 5.0) == [Launch(ReadyLevel.READ)]
+    life.handle(Launched(2), 5.0)
+    assert life.handle(CopyCrashed(), 5.01) == []
+
+
+def test_crash_of_a_copy_soon_after_a_renewal_waits_for_its_time() -> None:
+    """A template serves for a tenth of a second, or as long as it took to be held; then it goes."""
+    life = serving()
+    life.handle(CopyCrashed(), 5.0)
+    life.handle(Launched(2), 5.0)
+    life.handle(Held(), 8.0)
+
+    assert life.handle(CopyCrashed(), 10.9) == [Arm(TemplateTimer.RENEW, 11.0)]
+    assert life.handle(CopyCrashed(), 10.9) == []
+    assert life.handle(TimerDue(TemplateTimer.RENEW), 11.0) == [Launch(ReadyLevel.READ)]
+    life.handle(Launched(3), 11.0)
+    life.handle(Held(), 11.0)
+    assert life.handle(CopyCrashed(), 11.01) == [Arm(TemplateTimer.RENEW, 11.1)]
+
+
+def test_crash_of_a_copy_puts_no_renewal_off() -> None:
+    """One that is due sooner stays as it is."""
+    life = serving(Readiness(ReadyLevel.READ, renew_seconds=0.05))
+
+    assert life.handle(CopyCrashed(), 0.0) == []
+
+
+@pytest.mark.parametrize("level", [ReadyLevel.FORK, ReadyLevel.RELAY])
+def test_crash_of_a_program_that_was_executed_renews_nothing(level: ReadyLevel) -> None:
+    """It had a layout of its own, and so has the next one."""
+    life = serving(Readiness(level))
+
+    assert life.handle(CopyCrashed(), 5.0) == []
+
+
+def test_crash_of_a_copy_starts_nothing_that_is_to_be_tried_later() -> None:
+    """A renewal that has failed keeps its delay; nothing is begun where no template serves."""
+    life = serving(Readiness(ReadyLevel.READ, is_strict=True))
+    life.handle(RenewalWanted(), 5.0)
+    life.handle(NotLaunched("no memory"), 5.0)
+
+    assert life.handle(CopyCrashed(), 5.0) == []
+    life.handle(TemplateEnded(1, -9), 5.0)
+    assert life.handle(CopyCrashed(), 5.0) == []
+    life.handle(Closed(), 5.0)
+    assert life.handle(CopyCrashed(), 5.0) == []
+
+
 def test_closing_before_any_template_has_served_abandons_at_once() -> None:
     """No process is left to wait for."""
     life = TemplateLife(AT_READ)
@@ -305,6 +358,9 @@ def test_turn_that_is_not_in_the_table_is_a_bug() -> None:
         life.handle(Begun(), 1.0)
 
 
+_ORDERS = [RenewalWanted(), CopyCrashed(), ComingDropped(), ShortageOver()]
+
+
 class LifeMachine(RuleBasedStateMachine):
     """Any order of events that processes and timers can bring about."""
 
@@ -382,9 +438,9 @@ class LifeMachine(RuleBasedStateMachine):
         self.alive.discard(pid)
         self.feed(TemplateEnded(pid, status))
 
-    @rule(event=st.sampled_from([RenewalWanted(), ComingDropped(), ShortageOver()]))
+    @rule(event=st.sampled_from(_ORDERS))
     def order(self, event: TemplateEvent) -> None:
-        """Want a renewal, or a re-exec, or have room."""
+        """Want a renewal, or a re-exec, have room, or lose a copy."""
         self.feed(event)
 
     @rule()
