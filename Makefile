@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 600
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables unit process sanitized fuzz coverage-native bench bench-docs clean
+.PHONY: run test coverage lint types walls tables explained unit process sanitized fuzz coverage-native bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -63,6 +63,10 @@ walls: $(WALLS)
 # The tables of settings and options in the documents.
 tables: $(STAMP)
 	PYTHONPATH=. $(BIN)/python docs/tables.py
+
+# The table of real programs in docs/templates.md, from what `socketd explain` says on this machine.
+explained: $(STAMP)
+	$(BIN)/python docs/explained.py
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit

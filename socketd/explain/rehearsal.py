@@ -8,7 +8,6 @@ Its log comes through a pipe. It ends with us, however we end, and removes the f
 
 import contextlib
 import ctypes
-import dataclasses
 import json
 import os
 import select
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from socketd.config.services import ServiceSettings
+from socketd.dataclass import replace
 from socketd.errors import ExitCode, SocketdError, SystemFailureError
 from socketd.explain import orphans
 from socketd.explain.sightings import REFUSED, Sightings
@@ -47,7 +47,7 @@ class Rehearsal:
         self.seen = Sightings()
         self._folder = _make_folder()
         self.path = os.path.join(self._folder, "socket")
-        self._settings = dataclasses.replace(
+        self._settings = replace(
             settings,
             address=UnixAddress(self.path, _OWNER_ONLY),
             pool=PoolSettings(

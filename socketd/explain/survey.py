@@ -3,11 +3,11 @@
 Owns the order of what is done at a level. Must not know how a server is run, nor how findings look.
 """
 
-import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 
 from socketd.config.services import ServiceSettings, WorkerKind
+from socketd.dataclass import replace
 from socketd.errors import BugError, ExitCode, SocketdError, SystemFailureError
 from socketd.explain.findings import Explanation, Finding
 from socketd.explain.memory import settled_kib
@@ -43,9 +43,9 @@ def _look(
 ) -> Finding:
     if level is not ReadyLevel.FORK and (reason := _why_no_template(settings)) is not None:
         return Finding(level, reason)
-    readiness = dataclasses.replace(settings.readiness, level=level, is_strict=True)
+    readiness = replace(settings.readiness, level=level, is_strict=True)
     limit = readiness.hold_seconds
-    with Rehearsal(dataclasses.replace(settings, readiness=readiness)) as server:
+    with Rehearsal(replace(settings, readiness=readiness)) as server:
         seen = server.seen
         server.watch(lambda: seen.is_ready, time.monotonic() + limit + _MARGIN_SECONDS)
         if not seen.is_ready:
@@ -83,12 +83,16 @@ def _why_not(level: ReadyLevel, reasons: Sequence[str], error: str | None, code:
 
 
 def _visits(server: Rehearsal, content: bytes, count: int, limit_seconds: float) -> Iterator[Visit]:
-    """Visit the server one time after another, each when as many workers wait as at first."""
+    """Visit the server one time after another, each when as many workers wait as at first.
+
+    The one that has waited longest gets the connection; it has done by then what it does ahead.
+    """
     seen = server.seen
     workers = len(seen.waiting)
     for number in range(count):
         if seen.reasons:
             return
+        settled_kib(next(iter(seen.waiting)), min(limit_seconds, _MOST_REST_SECONDS))
         found = visit(server.path, content, limit_seconds)
         yield found
         until = time.monotonic() + min(limit_seconds, _MARGIN_SECONDS)
