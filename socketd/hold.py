@@ -1,8 +1,9 @@
 """`python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]`: prepare a script up to its first line.
 
-Owns the preparation of a script: its imports and its code. Must not know sockets nor templates:
-it stops itself when it is ready, if the process waits for that (`--ready stop`), and each copy
-runs the script from its first line as `__main__`. Anywhere else it just runs the script.
+Owns the preparation of a script: its imports and its code; and what a script wants to be called in
+its copies, `after_fork()`. Must not know sockets nor templates: it stops itself when it is ready,
+if the process waits for that (`--ready stop`), and each copy runs the script from its first line as
+`__main__`. Anywhere else it just runs the script.
 
 It runs the imports at the script's top level, also within `if` and `try`; if an import fails, the
 script will get the error later. Nothing else of the script runs ahead.
@@ -25,12 +26,31 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
 
 _USAGE = "usage: python -m socketd.hold [--cgi] SCRIPT [ARGUMENT...]"
 _USAGE_STATUS = 2  # Python's own
 _CANNOT_FLUSH_STATUS = 120  # Python's own, too
+
+
+_hooks: list[Callable[[], object]] = []
+
+
+def after_fork(function: Callable[[], object]) -> Callable[[], object]:
+    """Have a function called in each copy of this process, once the copy has its connection.
+
+    They are called in the order in which they were given. If one raises an exception, the copy ends
+    as a script does. Where the process is not copied none is called. Return the function.
+    """
+    _hooks.append(function)
+    return function
+
+
+def _call_hooks() -> None:
+    """Call them; it is native/hold/python.c that calls this."""
+    for function in _hooks:
+        function()
 
 
 def _is_waiting() -> bool:

@@ -33,6 +33,7 @@
 #include "front/front.h"
 #include "front/names.h"
 #include "handover.h"
+#include "hooks.h"
 #include "place.h"
 #include "plan.h"
 #include "python.h"
@@ -51,6 +52,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define VISIBLE __attribute__((visibility("default")))
@@ -262,7 +264,9 @@ static void handle(int signal_number, siginfo_t *information, void *context)
             return;
         }
     }
+    hooks_find();
     hold();
+    hooks_call(&((const ucontext_t *)context)->uc_sigmask);
     errno = saved;
 }
 

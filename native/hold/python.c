@@ -48,6 +48,8 @@ static struct {
     int (*set_item)(object *, const char *, object *);
     void (*forget)(object *);
     void (*clear_error)(void);
+    void (*print_error)(void);
+    void (*exit)(int);
 } python;
 
 static bool has_hooks; /* that a script can set, and `random` has set one */
@@ -137,6 +139,8 @@ void python_find(void)
         {&python.set_item, "PyDict_SetItemString", NULL},
         {&python.forget, "Py_DecRef", NULL},
         {&python.clear_error, "PyErr_Clear", NULL},
+        {&python.print_error, "PyErr_Print", NULL},
+        {&python.exit, "Py_Exit", NULL},
     };
 
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
@@ -205,6 +209,18 @@ static object *find_variables(void)
     return found;
 }
 
+/* Return a module that the program has imported, which is not the caller's own. */
+static object *find_module(const char *name)
+{
+    object *sys = python.import("sys");
+    object *modules = sys ? python.get(sys, "modules") : NULL;
+    object *found = modules ? python.item(modules, name) : NULL;
+
+    python.forget(modules);
+    python.forget(sys);
+    return found;
+}
+
 /* As the documentation of gc.freeze() has it for a process that will fork: what is there now is not
  * looked at, and so not written to and copied, when a copy collects its garbage. The end of an
  * interpreter does, which is two thirds of what a short script costs. */
@@ -242,16 +258,12 @@ void python_prepare(void)
     is_prepared = true;
 }
 
-/* What random does by itself where it can have a hook, if the program has imported it. */
+/* What random does by itself where it can have a hook. */
 static void seed_random(void)
 {
-    object *sys = python.import("sys");
-    object *modules = sys ? python.get(sys, "modules") : NULL;
-    object *random = modules ? python.item(modules, "random") : NULL; /* not ours */
+    object *random = find_module("random");
 
     python.forget(random ? python.call(random, "seed", NULL) : NULL);
-    python.forget(modules);
-    python.forget(sys);
     python.clear_error();
 }
 
@@ -292,6 +304,25 @@ void python_add(char *const entries[])
     state = python.ensure();
     for (size_t i = 0; entries[i]; i++)
         set_variable(entries[i]);
+    python.clear_error();
+    python.release(state);
+}
+
+void python_call_hooks(void)
+{
+    object *module, *result;
+    int state;
+
+    if (!variables || !is_running())
+        return;
+    state = python.ensure();
+    module = find_module("socketd.hold");
+    result = module ? python.call(module, "_call_hooks", NULL) : NULL;
+    if (module && !result) {
+        python.print_error();
+        python.exit(1);
+    }
+    python.forget(result);
     python.clear_error();
     python.release(state);
 }

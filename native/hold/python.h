@@ -22,4 +22,7 @@ void python_after_fork(void);
 /* Set these variables in os.environ. */
 void python_add(char *const variables[]);
 
+/* Call what the script has given to socketd.hold.after_fork(). Does not return if that fails. */
+void python_call_hooks(void);
+
 #endif
