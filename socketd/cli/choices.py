@@ -3,16 +3,18 @@
 Owns the way from a word to a member of an enumeration, and the error for unknown words.
 """
 
-import enum
-from typing import TypeVar
-
 from socketd.cli.options import CommandLine
 from socketd.errors import UsageError
 
-_Choice = TypeVar("_Choice", bound=enum.Enum)
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    import enum
+    from typing import TypeVar
+
+    _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 
-def choice(kind: type[_Choice], line: CommandLine, name: str, usual: _Choice) -> _Choice:
+def choice(kind: "type[_Choice]", line: CommandLine, name: str, usual: "_Choice") -> "_Choice":
     """Return the member that an option names. Raises UsageError if it names none."""
     text = line.values.get(name)
     if text is None:

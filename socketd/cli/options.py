@@ -10,6 +10,8 @@ from socketd.errors import ClassicUsageError, UsageError
 
 TYPE_CHECKING = False  # typing's, without typing
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from socketd.settings.table import Setting
 
 _WIDTH = 78
@@ -90,9 +92,13 @@ def setting_options() -> list[Option]:
 
     A client is mostly called without them, so the table is imported only when needed.
     """
+    return _settings_options(lambda setting: True)  # noqa: ARG005  all of them
+
+
+def _settings_options(is_wanted: "Callable[[Setting], bool]") -> list[Option]:
     from socketd.settings.table import SOCKET, offered
 
-    return [_option_of(setting) for setting in offered(SOCKET)]
+    return [_option_of(setting) for setting in offered(SOCKET) if is_wanted(setting)]
 
 
 def all_options() -> list[Option]:
@@ -213,11 +219,9 @@ def _take_bundle(letters: str, coming: list[str], line: CommandLine) -> None:
 
 def _find_letter(letter: str) -> Option | None:
     """Return the option of a letter, one of the command itself without a look at the settings."""
-    for options in (own_options, setting_options):
-        for option in options():
-            if option.letter == letter:
-                return option
-    return None
+    own = [option for option in _OWN if option.letter == letter]
+    known = own or _settings_options(lambda setting: setting.letter == letter)
+    return known[0] if known else None
 
 
 def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
@@ -244,9 +248,9 @@ def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
 
 def _find_names(name: str) -> list[Option]:
     """Return the option of a name, or those whose names begin so."""
-    known = all_options()
-    exact = [option for option in known if option.name == name]
-    return exact or [option for option in known if option.name.startswith(name)]
+    own = [option for option in _OWN if option.name.startswith(name)]
+    known = own + _settings_options(lambda setting: setting.option.startswith(name))
+    return [option for option in known if option.name == name] or known
 
 
 def wrong_operands() -> UsageError:

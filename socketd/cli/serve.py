@@ -9,7 +9,6 @@ import signal
 from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.choices import choice
-from socketd.cli.client import relay_settings
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.given import given, refuse
 from socketd.cli.options import CommandLine
@@ -19,11 +18,9 @@ from socketd.config.services import ServiceSettings
 from socketd.dataclass import replace
 from socketd.errors import ExitCode
 from socketd.loop.listeners import Listener, listen
-from socketd.master.loop import STOP_SIGNALS, Master
 from socketd.operations import log
-from socketd.operations.pidfile import PidFile
 from socketd.operations.systemd import find_manager
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import FrontKind, put_behind, unwrap
 from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
@@ -31,12 +28,6 @@ from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Values
 from socketd.system.directory import absolute
 from socketd.system.products import is_built
-
-_CLASSIC_NAMES = {
-    signal.SIGTERM: "Termination signal",
-    signal.SIGINT: "Interrupt",
-    signal.SIGHUP: "Hangup signal",
-}
 
 
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
@@ -57,9 +48,14 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
         announce = detach(console.speak_to, log.speak_to, given=others)
     # From here on there is something to clean up: stop signals stay blocked until the loop can
     # handle them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, console.SIGNAL_NAMES)
     listeners = passed or [listen(settings.address, settings.backlog)]
     try:
+        # Clients can connect from here on: what the master needs takes longer to import than all
+        # that has been done so far.
+        from socketd.master.loop import Master
+        from socketd.operations.pidfile import PidFile
+
         # The socket comes first: a second server fails to bind before it touches the pid file.
         pid_file = PidFile(pid_path) if pid_path is not None else None
         try:
@@ -98,7 +94,11 @@ def _say_port(listener: Listener) -> None:
 def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettings:
     """Return the settings of the service. Raises SocketdError for the first that is wrong."""
     values = given(line)
-    relay = relay_settings(line) if line.needs_relay else None
+    relay = None
+    if line.needs_relay:
+        from socketd.cli.client import relay_settings
+
+        relay = relay_settings(line)
     builder = Builder(values, Surroundings(environment, relay=relay))
     settings = builder.service("socket")
     refuse(builder.problems)
@@ -161,5 +161,5 @@ def _exit_code(line: CommandLine, stop_signal: signal.Signals | None) -> int:
     if stop_signal is None or line.has("workers"):
         return ExitCode.DONE
     if _log_format(line) is log.LogFormat.CONSOLE:
-        log.say(f"\n{_CLASSIC_NAMES[stop_signal]} occured, exiting")
+        log.say(f"\n{console.SIGNAL_NAMES[stop_signal]} occured, exiting")
     return 256 - stop_signal

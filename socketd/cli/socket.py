@@ -4,6 +4,7 @@ Owns which options may be combined, and which mode they select. Must not know fo
 sockets. Modules for one mode are imported only in that mode.
 """
 
+import gc
 import os
 import sys
 
@@ -39,19 +40,17 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     console.open_standard_descriptors()
-    text = _text_asked_for(arguments)
+    is_classic = arguments[:1] == ["-version"]
+    line = parse(["--version"] if is_classic else arguments)
+    text = _text_asked_for(line)
     if text is not None:
         return ExitCode.DONE if console.show(text, "socket") else ExitCode.SYSTEM
-    line = parse(arguments)
     _check(line)
     return _start(line)
 
 
-def _text_asked_for(arguments: list[str]) -> str | None:
+def _text_asked_for(line: CommandLine) -> str | None:
     """Return what is to be printed instead of anything else."""
-    if arguments[:1] == ["-version"]:
-        return _VERSION_TEXT
-    line = parse(arguments)
     if line.has("help"):
         return help_text()
     if line.has("version"):
@@ -108,6 +107,7 @@ def _start(line: CommandLine) -> int:
 
         return client.run_client(line)
     if line.has_program:
+        gc.disable()  # nothing of what is imported now is garbage; the master enables it again
         from socketd.cli import serve
 
         return serve.serve(line, dict(os.environ))

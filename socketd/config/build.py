@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import dataclass, field, replace
 from socketd.errors import ExitCode, ProgramError
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.programs.environment import base_environment

@@ -6,7 +6,7 @@ Owns the settings and their limits. Must not know click, the environment or a cl
 import enum
 
 from socketd.dataclass import dataclass
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.programs.cgi import Front
 from socketd.programs.command import Program
 from socketd.relay.relay import RelaySettings

@@ -28,7 +28,7 @@ from socketd.loop.listeners import listen
 from socketd.master.faults import trace
 from socketd.master.loop import STOP_SIGNALS, Master
 from socketd.operations import log
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.settings.address import UnixAddress
 from socketd.workers import kin
 

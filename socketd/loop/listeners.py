@@ -17,7 +17,6 @@ is then dropped while one connection waits, which bounds the queue but does not 
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import select
@@ -26,7 +25,6 @@ import struct
 
 from socketd.dataclass import dataclass
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
-from socketd.loop import socketfile
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.system.linklocal import ADVICE, is_without_interface
 from socketd.system.ownfile import Inode, inode_at, remove
@@ -119,6 +117,8 @@ class Listener:
         if isinstance(self.address, UnixAddress):
             self._unlink()
             return
+        import ctypes  # which only the end of a server needs
+
         program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
         instructions = len(_DROP_SYN) // 8
         descriptor = struct.pack("@HP", instructions, ctypes.addressof(program))
@@ -141,6 +141,8 @@ class Listener:
             self.socket.listen(backlog)
         if isinstance(address, UnixAddress) and address != self.address:
             try:
+                from socketd.loop import socketfile
+
                 socketfile.set_rights(address, self._inode)
             except OSError as error:
                 raise _refused(error, address) from error
@@ -243,6 +245,8 @@ def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
 
 
 def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
+    from socketd.loop import socketfile  # with the databases of users, which a port needs not
+
     path = address.path
     check_unix(address)
     socketfile.find_owner(address)  # report unknown names before anything is created

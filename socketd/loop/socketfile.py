@@ -10,7 +10,6 @@ the socket before bind() is not enough: the umask is still subtracted.
 """
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -27,7 +26,6 @@ _AT_EMPTY_PATH = 0x1000
 _SYS_FCHMODAT2 = 452  # on every architecture of Linux 6.6 and later but alpha
 _ALL_MODES = 0o777
 _PATH_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def find_owner(address: UnixAddress) -> tuple[int, int]:
@@ -144,17 +142,20 @@ def _not_ours(path: str) -> ListenError:
 
 def _give(fd: int, owner: int, group: int) -> None:
     if (owner, group) != (-1, -1):
-        _check(_LIBC.fchownat(fd, b"", owner, group, _AT_EMPTY_PATH))
+        _call("fchownat", fd, b"", owner, group, _AT_EMPTY_PATH)
 
 
 def _set_mode(fd: int, mode: int) -> None:
     try:
         os.chmod(f"/proc/self/fd/{fd}", mode)
     except FileNotFoundError:  # no /proc is mounted
-        _check(_LIBC.syscall(_SYS_FCHMODAT2, fd, b"", mode, _AT_EMPTY_PATH))
+        _call("syscall", _SYS_FCHMODAT2, fd, b"", mode, _AT_EMPTY_PATH)
 
 
-def _check(result: int) -> None:
-    if result != 0:
+def _call(function: str, *arguments: int | bytes) -> None:
+    """Call a function of libc that Python does not offer."""
+    import ctypes  # which few servers need
+
+    if getattr(ctypes.CDLL(None, use_errno=True), function)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, describe_errno(number))

@@ -23,7 +23,6 @@ from socketd.loop.wheel import Timer, Timers
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
-from socketd.pool import Pool, TimeLimit
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -48,6 +47,8 @@ from socketd.pool.messages import (
     WorkerExited,
 )
 from socketd.pool.phase import Phase
+from socketd.pool.policy import Pool
+from socketd.pool.timelimit import TimeLimit
 from socketd.workers.claims import Claims
 from socketd.workers.layout import SlotState
 from socketd.workers.processes import Processes

@@ -113,6 +113,7 @@ class Master:
             doorbell.watch(sources)
             keep_open()
             gc.collect()
+            gc.enable()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             self._endpoints = Endpoints(
                 self._wheel, doorbell.write_fd, snapshot.crashes if snapshot is not None else 0

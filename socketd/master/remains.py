@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.settings.table import MOST_WORKERS
 from socketd.workers import kin
 from socketd.workers.board import pids_on

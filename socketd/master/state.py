@@ -4,9 +4,9 @@ Owns the value. Must not know how it travels.
 """
 
 from socketd.dataclass import dataclass
-from socketd.pool import Deadline
 from socketd.pool.messages import PoolTimer
 from socketd.pool.phase import PoolState
+from socketd.pool.timelimit import Deadline
 from socketd.workers.processes import ProcessesState
 
 

@@ -15,7 +15,7 @@ from socketd.loop.wheel import OwnTimers, Wheel
 from socketd.master.faults import describe, trace
 from socketd.master.remains import Remains
 from socketd.operations import log
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.workers.children import Child, Family
 from socketd.workers.processes import Processes
 

@@ -13,11 +13,12 @@ takes longer than all that a server does before it listens, and eight megabytes;
 nothing as long as all is well.
 """
 
+from __future__ import annotations
+
 import enum
 import os
+import time
 from collections.abc import Callable, Mapping, MutableMapping
-from datetime import UTC, datetime
-from typing import Any
 
 from socketd.dataclass import dataclass
 from socketd.operations.log_targets import (
@@ -31,7 +32,14 @@ from socketd.operations.log_targets import (
     is_journal,
 )
 
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Line = MutableMapping[str, Any]
+
 _STDERR_FD = 2
+_NS_PER_SECOND = 1_000_000_000
 # syslog(3)
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 
@@ -103,8 +111,6 @@ EVENTS: Mapping[str, EventKind] = {
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
     "stopped": _kind(LogLevel.INFO, "service connections"),
 }
-
-_Line = MutableMapping[str, Any]
 
 _enabled: frozenset[str] = frozenset()
 _outlet: Outlet | None = None
@@ -233,7 +239,8 @@ def _dropped_text(dropped: int) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, ns = divmod(time.time_ns(), _NS_PER_SECOND)
+    return time.strftime(f"%Y-%m-%dT%H:%M:%S.{ns // 1000:06}Z", time.gmtime(seconds))
 
 
 def _render_json(line: _Line) -> str:

@@ -15,7 +15,6 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from socketd.errors import SystemFailureError, describe_errno
 from socketd.system.directory import absolute
@@ -27,16 +26,15 @@ _LOG_FILE_MODE = 0o640
 _LENGTH = struct.Struct("<Q")
 
 
-class Target(Protocol):
+class Target:
     """Something that takes records."""
 
     def send(self, *records: bytes) -> None:
         """Write records without blocking. Raises OSError if that is not possible."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close what was opened."""
-        ...
 
 
 class Outlet:
@@ -72,7 +70,7 @@ _CANNOT_OPEN = frozenset(
 )
 
 
-class StderrTarget:
+class StderrTarget(Target):
     """Standard error of any kind; its flags are not changed, because other processes share them.
 
     Nor is it written by what they are: programs write there too, and may fill it after we have
@@ -129,7 +127,7 @@ class StderrTarget:
             raise
 
 
-class FileTarget:
+class FileTarget(Target):
     """A file that may be rotated at any time.
 
     When it has been moved away or deleted, the next line begins a new one under the old name;
@@ -166,7 +164,7 @@ class FileTarget:
         return inode_at(self._path) == inode_of(os.fstat(self._fd))
 
 
-class JournalTarget:
+class JournalTarget(Target):
     """The journal's own socket, which takes a record of fields.
 
     Raises SystemFailureError if no process listens there at first.

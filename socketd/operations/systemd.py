@@ -9,7 +9,6 @@ master never blocks, and READY=1 is not lost. Without a manager everything here 
 
 import contextlib
 import os
-import re
 import socket
 import stat
 import time
@@ -18,13 +17,16 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from socketd.dataclass import dataclass
 from socketd.errors import ListenError, SystemFailureError, describe_errno
-from socketd.loop.wheel import Timer, Timers
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from socketd.loop.wheel import Timer, Timers
 
 FIRST_PASSED_FD = 3
 _MOST_PASSED = 2**16
 _LONGEST_NAME = 255  # sd_listen_fds(3)
 _ACTIVATION = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MOST_DIGITS = 18  # int() refuses thousands
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 _STATUS_SECONDS = 1.0
 _RETRY_SECONDS = 0.1
@@ -66,9 +68,13 @@ def take_passed_sockets(environment: MutableMapping[str, str], pid: int) -> list
 
 
 def _whole_number(variable: str, text: str, highest: int) -> int:
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= highest:
+    if not _is_number(text) or not 1 <= int(text) <= highest:
         raise ListenError(f"{variable}: {text!r} is not a whole number from 1 to {highest}")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _split_names(names: str | None, total: int) -> list[str]:
@@ -131,7 +137,7 @@ def find_manager(environment: Mapping[str, str], pid: int) -> ServiceManager:
     usec = environment.get("WATCHDOG_USEC") or None
     if usec is None or (environment.get("WATCHDOG_PID") or str(pid)) != str(pid):
         return ServiceManager(address)
-    if not _NUMBER.fullmatch(usec) or int(usec) == 0:
+    if not _is_number(usec) or int(usec) == 0:
         raise SystemFailureError(f"WATCHDOG_USEC: {usec!r} is not a number of microseconds")
     return ServiceManager(address, int(usec) / _USEC_PER_SECOND)
 
@@ -147,7 +153,7 @@ class Notifier:
     def __init__(
         self,
         manager: ServiceManager,
-        wheel: Timers,
+        wheel: "Timers",
         describe: Callable[[], str],
         complain: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -167,7 +173,8 @@ class Notifier:
         self._socket: socket.socket | None = None
         self._place: str | bytes = ""
         if manager.address is not None:
-            self._place = re.sub("^@", "\0", manager.address)
+            is_abstract = manager.address.startswith("@")
+            self._place = "\0" + manager.address[1:] if is_abstract else manager.address
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             if manager.watchdog_seconds is not None:

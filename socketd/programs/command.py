@@ -11,7 +11,6 @@ or reserved word first.
 
 import enum
 import os
-import re
 import stat
 
 from socketd.dataclass import dataclass
@@ -20,10 +19,11 @@ from socketd.system.directory import joined
 
 SHELL = "/bin/sh"
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+_BLANKS = " \t"
+_BARE = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+:,./=-"
+_PRINTABLE = frozenset(map(chr, range(0x20, 0x7F))) | set("\t\n")
 # Within double quotes an interactive shell might expand a "!", so such a command goes to the shell.
-_PART = re.compile(
-    r"""(?P<gap>[ \t]+)|[\w@%+:,./=-]+|'[ -&(-~\t\n]*'|"[ #%-[\]-_a-~\t\n]*\"""", re.ASCII
-)
+_WITHIN_QUOTES = {"'": _PRINTABLE, '"': _PRINTABLE - set("$`\\!")}
 
 # POSIX.1-2017, sections 2.4 and 2.14 and "Command Search and Execution", with what dash, bash,
 # ksh, mksh and busybox sh add. A builtin that also exists as a program may answer differently.
@@ -77,21 +77,28 @@ def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
 def _split(command: str) -> list[str]:
     """Return the words of a command without shell syntax except quotes; none for any other."""
     words: list[str] = []
-    is_within_word = False
-    end = 0
-    for part in _PART.finditer(command):
-        if part.start() != end:
-            return []
-        end = part.end()
-        is_gap = part["gap"] is not None
-        if not is_gap:
-            text = part[0][1:-1] if part[0][0] in "'\"" else part[0]
-            if is_within_word:
-                words[-1] += text
-            else:
-                words.append(text)
-        is_within_word = not is_gap
-    return words if end == len(command) else []
+    rest = command.lstrip(_BLANKS)
+    while rest:
+        word = ""
+        while rest and rest[0] not in _BLANKS:
+            part, rest = _part_of_word(rest)
+            if part is None:
+                return []
+            word += part
+        words.append(word)
+        rest = rest.lstrip(_BLANKS)
+    return words
+
+
+def _part_of_word(text: str) -> tuple[str | None, str]:
+    """Return what a text begins with, quoted or bare, and the rest; None for any other syntax."""
+    quote = text[0]
+    if quote in _WITHIN_QUOTES:
+        part, closing, rest = text[1:].partition(quote)
+        is_literal = closing and _WITHIN_QUOTES[quote].issuperset(part)
+        return (part if is_literal else None), rest
+    rest = text.lstrip(_BARE)
+    return text[: len(text) - len(rest)] or None, rest
 
 
 def _is_plain(command: str) -> bool:

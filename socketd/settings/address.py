@@ -3,16 +3,13 @@
 Owns the text forms. Must not know sockets: names are resolved elsewhere.
 """
 
-import re
-
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
-_DIGITS = re.compile("[0-9]+")  # int() and isdecimal() accept digits of any script
-_SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_TCP = re.compile(r"(?:(?:\[(?P<v6>[^\[\]\s\0]+)\]|(?P<host>[^\[\]:\s\0]+)):)?(?P<port>[^:]+)")
+_SERVICE = r"[A-Za-z][A-Za-z0-9-]*"
+_TCP = r"(?:(?:\[(?P<v6>[^\[\]\s\0]+)\]|(?P<host>[^\[\]:\s\0]+)):)?(?P<port>[^:]+)"
 LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
 
 
@@ -72,7 +69,7 @@ def parse_operand(text: str, host: str | None) -> Address:
         return UnixAddress(text)
     if not text:
         raise UsageError("the port is empty: give a number, a service name or a path")
-    if _DIGITS.fullmatch(text.lstrip("-")) and not _is_port(text):
+    if _is_digits(text.lstrip("-")) and not _is_port(text):
         raise UsageError(f"port {text} is out of range: 0 to {_HIGHEST_PORT}")
     return TcpAddress(host, text)
 
@@ -82,10 +79,13 @@ def parse_listen(text: str) -> Address:
 
     Raises UsageError for anything but `tcp:HOST:PORT`, `tcp:PORT`, `unix:/PATH` and `fd:NAME`.
     """
+    import re  # which a command line needs nothing of
+
     scheme, _, rest = text.partition(":")
-    found = _TCP.fullmatch(rest)
-    if scheme == "tcp" and found and (_is_port(found["port"]) or _SERVICE.fullmatch(found["port"])):
-        return TcpAddress(found["v6"] or found["host"], found["port"])
+    if scheme == "tcp" and (found := re.fullmatch(_TCP, rest)):
+        port = found["port"]
+        if _is_port(port) or re.fullmatch(_SERVICE, port):
+            return TcpAddress(found["v6"] or found["host"], port)
     if scheme == "unix" and rest.startswith("/") and "\0" not in rest:
         return UnixAddress(rest)
     if scheme == "fd" and rest and ":" not in rest:  # which separates names
@@ -106,8 +106,8 @@ def place_of(address: Address) -> str:
 
 
 def _is_port(text: str) -> bool:
-    return (
-        _DIGITS.fullmatch(text) is not None
-        and len(text) <= _MOST_DIGITS
-        and int(text) <= _HIGHEST_PORT
-    )
+    return _is_digits(text) and len(text) <= _MOST_DIGITS and int(text) <= _HIGHEST_PORT
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()  # which alone accepts digits of any script

@@ -4,7 +4,6 @@ Owns the text form. Must not know what a time is for, nor any clock.
 """
 
 import math
-import re
 
 from socketd.errors import UsageError
 
@@ -12,8 +11,8 @@ from socketd.errors import UsageError
 LONGEST_WAIT_SECONDS = float((2**31 - 1) // 1000)
 _SHORTEST_SECONDS = 0.001
 _LONGEST_SECONDS = 365 * 86400.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LETTERS = "".join(_UNIT_SECONDS)
 
 
 def parse_duration(text: str, setting: str) -> float:
@@ -23,14 +22,22 @@ def parse_duration(text: str, setting: str) -> float:
     less than a millisecond: some readers take 0 for "never", others for "at once". To have no
     limit, the setting is left out.
     """
-    found = _DURATION.fullmatch(text)
-    seconds = float(found[1]) * _UNIT_SECONDS[found[2] or "s"] if found else math.inf
+    number = text.rstrip(_LETTERS)
+    unit = text[len(number) :] or "s"
+    is_duration = _is_number(number) and unit in _UNIT_SECONDS
+    seconds = float(number) * _UNIT_SECONDS[unit] if is_duration else math.inf
     if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
         raise UsageError(
             f"{setting}: {text!r} is not a duration; give a number and one of ms, s, m, h, d, "
             "for example 30s, from 1ms to 365d"
         )
     return seconds
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether it is digits with at most one point, which is not the last."""
+    digits = text.replace(".", "", 1)
+    return digits.isascii() and digits.isdecimal() and not text.endswith(".")
 
 
 def format_duration(seconds: float) -> str:

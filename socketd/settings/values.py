@@ -4,17 +4,19 @@ Owns the defaults of settings that were not set, and the wording of a problem. M
 value was read, nor what it is for.
 """
 
-import enum
-import re
 from collections.abc import Callable
-from typing import TypeVar
 
 from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, SocketdError
 from socketd.settings import table
 
-_Member = TypeVar("_Member", bound=enum.Enum)
-_REFERENCE = re.compile(r"\{([a-z_.]+)\}")
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    import enum
+    from typing import TypeVar
+
+    _Member = TypeVar("_Member", bound=enum.Enum)
+
 _LONGEST_FOUND = 60
 
 
@@ -51,7 +53,9 @@ class Problem:
 
 
 def _named(text: str, name_of: Callable[[str], str]) -> str:
-    return _REFERENCE.sub(lambda reference: name_of(reference[1]), text)
+    import re  # which only a problem needs
+
+    return re.sub(r"\{([a-z_.]+)\}", lambda reference: name_of(reference[1]), text)
 
 
 def shown(found: object) -> str:
@@ -123,7 +127,7 @@ class Values:
         assert isinstance(value, dict), key
         return value
 
-    def member(self, key: str, kind: type[_Member], usual: _Member) -> _Member:
+    def member(self, key: str, kind: "type[_Member]", usual: "_Member") -> "_Member":
         """Return the member of an enumeration named by a word; `usual` if it is not set."""
         value = self.text(key)
         return usual if value is None else kind(value)

@@ -12,11 +12,10 @@ import contextlib
 import grp
 import os
 import pwd
-import re
 
 from socketd.errors import SystemFailureError, UsageError
 
-_NUMBER = re.compile(r"[0-9]{1,10}")  # int() accepts digits of any script, but not thousands
+_MOST_DIGITS = 10  # int() refuses thousands
 _NONE = 2**32 - 1
 
 
@@ -91,6 +90,5 @@ def login_variables(user: str) -> dict[str, str]:
 
 
 def _number_of(text: str) -> int | None:
-    if not _NUMBER.fullmatch(text) or int(text) >= _NONE:
-        return None
-    return int(text)
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    return int(text) if is_number and int(text) < _NONE else None

@@ -1,4 +1,4 @@
-"""What client mode costs before its first byte: the modules it loads."""
+"""What the command costs before a client's first byte and before a server listens: its imports."""
 
 import socket
 import subprocess
@@ -46,7 +46,7 @@ OURS = {
 
 # Parts of Python in C, beside os, which the probe has loaded. The modules socket, signal and
 # contextlib in front of them bring enum and collections, and double what a client costs.
-OF_PYTHON = {"_signal", "_socket", "errno", "select", "time"}
+OF_PYTHON = {"_signal", "_socket", "errno", "gc", "select", "time"}
 
 
 @pytest.mark.parametrize("options", [["-q"], ["-cNv", "-B", "127.0.0.1", "--wait"]])
@@ -67,6 +67,45 @@ def test_client_loads_only_what_it_needs(options: list[str]) -> None:
     ours = {name for name in loaded if name.startswith("socketd")}
     assert ours == OURS
     assert loaded - ours <= OF_PYTHON
+
+
+# The same for a server: tells what is loaded in the moment when it listens.
+LISTENING = """
+import os, sys
+sys.path.insert(0, sys.argv.pop(1))
+import socket
+def tell_and_leave(listening, backlog):
+    print(*sorted(sys.modules), file=sys.stderr)
+    os._exit(0)
+socket.socket.listen = tell_and_leave
+from socketd.cli.entry import main
+main()
+"""
+
+# Each of these costs a server a tenth or more of its time before it listens.
+NOT_BEFORE_LISTENING = {
+    "ast", "asyncio", "click", "ctypes", "dataclasses", "datetime", "inspect", "json", "logging",
+    "msgspec", "random", "re", "shutil", "structlog", "subprocess", "tempfile", "threading",
+    "traceback", "typing",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], ["-v"], ["--max-workers", "9", "--idle-timeout", "5s"]])
+def test_server_listens_before_it_loads_what_serves(options: list[str]) -> None:
+    """Until then neither master, workers and pool nor any heavy module is there."""
+    arguments = ["-p", "cat", "-l", "-f", "-W", "4", *options, "-s", "0"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", LISTENING, ROOT, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "socketd.loop.listeners" in loaded
+    assert loaded & NOT_BEFORE_LISTENING == set()
+    serving = ("socketd.master", "socketd.workers", "socketd.pool.policy")
+    assert [name for name in loaded if name.startswith(serving)] == []
 
 
 def test_server_that_says_nothing_loads_no_structlog(tmp_path: Path) -> None:

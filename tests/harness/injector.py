@@ -19,8 +19,9 @@ from socketd.loop.listeners import Listener
 from socketd.master.endpoint import Endpoint
 from socketd.master.guarded import GuardedEndpoint
 from socketd.operations.title import Title
-from socketd.pool import Pool, TimeLimit
+from socketd.pool.policy import Pool
 from socketd.pool.template_life import TemplateLife
+from socketd.pool.timelimit import TimeLimit
 from socketd.workers.board import Board
 from socketd.workers.holding import Hold
 from socketd.workers.launch import Template

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from socketd.config.services import ServiceSettings
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.programs.cgi import Front
 from socketd.programs.command import Program
 from socketd.programs.privileges import Privileges

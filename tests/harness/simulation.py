@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from socketd.loop.wheel import Timer, Wheel
-from socketd.pool import Pool, PoolSettings
 from socketd.pool.messages import (
     ArmTimer,
     Command,
@@ -24,6 +23,8 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
+from socketd.pool.policy import Pool
+from socketd.pool.settings import PoolSettings
 
 EXIT_SECONDS = 0.0005
 

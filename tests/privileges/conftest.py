@@ -17,7 +17,7 @@ from socketd.config.services import ServiceSettings
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.reaper import reap
 from socketd.loop.wheel import Wheel
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.programs.command import Program
 from socketd.settings.address import InheritedAddress
 from socketd.settings.confinement import Confinement

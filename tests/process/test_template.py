@@ -21,7 +21,7 @@ from socketd.errors import SystemFailureError
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.wheel import Wheel
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.programs.command import Program
 from socketd.settings.address import InheritedAddress
 from socketd.system.products import ZYGOTE, is_built

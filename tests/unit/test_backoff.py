@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.simulation import Simulation
-from socketd.pool import Pool, PoolSettings, Strategy
 from socketd.pool.backoff import BackOff
 from socketd.pool.messages import (
     ArmTimer,
@@ -23,6 +22,8 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
+from socketd.pool.policy import Pool
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.pool.strategies import Size
 
 RETRY_DUE = TimerExpired(PoolTimer.RETRY)

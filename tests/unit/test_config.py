@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from socketd.cli.given import refuse
 from socketd.config.build import DEFAULT_MAXIMUM, Builder, Surroundings
 from socketd.errors import UsageError
-from socketd.pool import Strategy
+from socketd.pool.settings import Strategy
 from socketd.settings.duration import parse_duration
 from socketd.settings.kinds import BadValueError, Count
 from socketd.settings.values import Values

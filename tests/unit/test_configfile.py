@@ -9,7 +9,7 @@ from socketd.config.build import Surroundings
 from socketd.config.file import load
 from socketd.config.services import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
 from socketd.errors import ConfigurationError
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import Front
 from socketd.programs.command import Program
 from socketd.settings.address import TcpAddress, UnixAddress

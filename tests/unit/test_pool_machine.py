@@ -7,7 +7,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -34,7 +33,9 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.policy import Phase
+from socketd.pool.policy import Phase, Pool
+from socketd.pool.settings import PoolSettings, Strategy
+from socketd.pool.states import WorkerState
 from socketd.pool.strategies import Size
 
 STATUSES = (0, 0, 0, 1, 126, 127, -9, -15)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -26,9 +25,9 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.policy import Phase
-from socketd.pool.settings import KILL_SECONDS
-from socketd.pool.states import ImpossibleMoveError
+from socketd.pool.policy import Phase, Pool
+from socketd.pool.settings import KILL_SECONDS, PoolSettings, Strategy
+from socketd.pool.states import ImpossibleMoveError, WorkerState
 from socketd.pool.strategies import Size
 
 DRAIN_DUE = TimerExpired(PoolTimer.DRAIN)

@@ -1,6 +1,5 @@
 """A reload: the new generation comes up before the old one leaves, within the maximum."""
 
-from socketd.pool import Pool, PoolSettings, Strategy, WorkerState
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -15,7 +14,9 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.policy import Phase
+from socketd.pool.policy import Phase, Pool
+from socketd.pool.settings import PoolSettings, Strategy
+from socketd.pool.states import WorkerState
 from socketd.pool.strategies import Size
 
 FORGET: list[Command] = [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]

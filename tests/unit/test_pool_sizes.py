@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.simulation import Simulation
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 
 IDLE_SECONDS = 30.0
 HOUR = 3600.0

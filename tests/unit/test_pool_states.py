@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
-from socketd.pool import Pool, PoolSettings, WorkerState
-from socketd.pool.states import ImpossibleMoveError, Move, next_state
+from socketd.pool.policy import Pool
+from socketd.pool.settings import PoolSettings
+from socketd.pool.states import ImpossibleMoveError, Move, WorkerState, next_state
 
 GONE = None
 POSSIBLE = {

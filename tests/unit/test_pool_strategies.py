@@ -2,7 +2,6 @@
 
 import pytest
 
-from socketd.pool import Pool, PoolSettings, Strategy
 from socketd.pool.messages import (
     ArmTimer,
     Command,
@@ -15,6 +14,8 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
+from socketd.pool.policy import Pool
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.pool.strategies import Size, rule_for
 
 QUIET = 30.0

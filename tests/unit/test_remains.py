@@ -9,7 +9,7 @@ import pytest
 
 from socketd.loop.wheel import Wheel
 from socketd.master.remains import Remains
-from socketd.pool import PoolSettings, Strategy
+from socketd.pool.settings import PoolSettings, Strategy
 from socketd.settings.table import MOST_WORKERS
 from socketd.workers.board import Board
 from socketd.workers.children import Children

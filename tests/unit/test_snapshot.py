@@ -18,8 +18,10 @@ from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
-from socketd.pool import Deadline, Pool, PoolSettings, Strategy
 from socketd.pool.messages import PoolTimer
+from socketd.pool.policy import Pool
+from socketd.pool.settings import PoolSettings, Strategy
+from socketd.pool.timelimit import Deadline
 from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit

@@ -4,7 +4,7 @@ import dataclasses
 
 from socketd.config.services import ServiceSettings
 from socketd.master.statistics import Statistics, describe
-from socketd.pool import PoolSettings
+from socketd.pool.settings import PoolSettings
 from socketd.programs.command import Program
 from socketd.settings.address import InheritedAddress
 

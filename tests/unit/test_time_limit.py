@@ -2,7 +2,6 @@
 
 import pytest
 
-from socketd.pool import PoolSettings, TimeLimit
 from socketd.pool.messages import (
     ArmTimer,
     Command,
@@ -15,6 +14,8 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
+from socketd.pool.settings import PoolSettings
+from socketd.pool.timelimit import TimeLimit
 
 EXPIRED = TimerExpired(PoolTimer.LIMIT)
 
