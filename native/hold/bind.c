@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#if defined(__GLIBC__) && defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
 #if defined(__x86_64__)
 enum { JUMP_SLOT = R_X86_64_JUMP_SLOT };
@@ -181,7 +181,7 @@ void bind_functions(void)
 
 #else
 
-/* Not known here: each copy looks for itself. */
+/* Not known here: each copy looks for itself. The loader of musl finds all functions at the start. */
 void bind_functions(void)
 {
 }

@@ -59,11 +59,11 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         pytest.skip("no C compiler")
     folder = tmp_path_factory.mktemp("programs")
 
-    def compile_program(text: str, *flags: str) -> str:
+    def compile_program(text: str, *flags: str, by: str = compiler) -> str:
         number = len(list(folder.iterdir()))
         source, product = folder / f"{number}.c", folder / f"program{number}"
         source.write_text(text)
-        command = [compiler, "-D_GNU_SOURCE", "-O1", "-o", str(product), str(source), *flags]
+        command = [by, "-D_GNU_SOURCE", "-O1", "-o", str(product), str(source), *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if "cannot find -lc" in done.stderr:
             pytest.skip("no static libc")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -124,6 +125,31 @@ def test_without_a_working_compiler_the_wheel_is_pure(project: Path, obstacle: s
     assert _WARNING in said
     assert _PRODUCT not in names
     assert wheel.filename.endswith("-py3-none-any.whl")
+
+
+def test_everything_compiles_with_musl(project: Path, tmp_path: Path) -> None:
+    """With the kernel's headers all is built; without them one line says what is missing."""
+    if shutil.which("musl-gcc") is None:
+        pytest.skip("musl-gcc is not installed")
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    usual = Path("/usr/include")
+    multiarch = usual / (sysconfig.get_config_var("MULTIARCH") or ".")
+    for place in (usual / "linux", usual / "asm-generic", multiarch / "asm"):
+        (headers / place.name).symlink_to(place)
+
+    bare, complaint = _build(project, CC="musl-gcc", **_QUICKLY)
+    bare.close()
+    Path(str(bare.filename)).unlink()
+    whole, said = _build(project, SOCKETD_WERROR="1", CC=f"musl-gcc -isystem {headers}", **_QUICKLY)
+    with whole:
+        names = whole.namelist()
+
+    assert complaint.count("\n") == 1
+    assert _WARNING in complaint
+    assert "linux/capability.h: No such file or directory" in complaint
+    assert said == ""
+    assert {_PRODUCT, _OBJECT} <= set(names)
 
 
 def test_everything_compiles_for_another_processor(project: Path) -> None:
