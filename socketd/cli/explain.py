@@ -16,7 +16,7 @@ from socketd.dataclass import dataclass
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
 from socketd.explain.findings import Finding
 from socketd.explain.survey import explain
-from socketd.programs.command import locate
+from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Values
 
@@ -42,7 +42,7 @@ def explained(options: ExplainOptions) -> str:
     settle_descriptors()
     answer_signals()
     content = _content(options)
-    found = locate(options.words, dict(os.environ))
+    found = _program(options.words)
     builder = Builder(options.values, Surroundings(dict(os.environ)), found)
     settings = builder.service("explain")
     refuse(builder.problems)
@@ -50,6 +50,14 @@ def explained(options: ExplainOptions) -> str:
     explanation = explain(settings, levels, content, options.connections)
     show = as_json if options.is_json else as_text
     return show(explanation, settings)
+
+
+def _program(words: tuple[str, ...]) -> Program:
+    """Return what to start: one word is a command as `socket -p` takes it. Raises ProgramError."""
+    environment = dict(os.environ)
+    if len(words) == 1:
+        return resolve(words[0], ShellUse.AUTO, environment)
+    return locate(words, environment)
 
 
 def explain_services(

@@ -264,6 +264,8 @@ def explain(
     Which levels it can be held at, or why not; what its copies share; the time to the first byte
     and the memory of a copy, measured here; the level that auto takes.
 
+    A single word is taken as `socket -p` takes it, by a shell if it needs one.
+
     COMMAND really runs: up to the place where it is held, and then to its end in each connection
     that is made to it. Whatever it leaves behind is killed.
     """

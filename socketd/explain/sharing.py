@@ -15,7 +15,7 @@ from socketd.settings.readiness import ReadyLevel
 
 _ENTRY = re.compile(r"(\d+)([wa]?)(l?)=(.*)")
 _NEXT_ENTRY = re.compile(r" (?=\d+[wa]?l?=)| (?=\.\.\.$)")
-_CPYTHON = re.compile(r"python3?(\.\d+t?)?")
+_CPYTHON = re.compile(r"python[23]?(\.\d+t?)?")
 
 
 class Access(enum.Enum):

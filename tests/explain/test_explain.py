@@ -195,3 +195,28 @@ def test_table_is_for_people(begin: Begin) -> None:
     assert lines[4].startswith("read")
     assert lines[4].endswith("not held: its first wait for input has a time limit")
     assert "auto takes load" in lines
+
+
+def test_program_that_stops_itself_is_looked_at_if_asked(explain: Explain) -> None:
+    """At stop a program that never does would be waited for in vain, so it is no usual level."""
+    told = explain("--level", "stop", "--send", "x", "--", "bash", "-c", "kill -STOP $$; cat")
+
+    assert list(told["levels"]) == ["stop"]
+    assert told["levels"]["stop"]["works"]
+    assert told["levels"]["stop"]["answer_bytes"] == len("x\n")
+    assert told["auto"] is None
+
+
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("cat", ["cat"]),
+        ("cat -u", ["cat", "-u"]),
+        ("cat | tr a-z A-Z", ["sh", "-c", "cat | tr a-z A-Z"]),
+    ],
+)
+def test_single_word_is_what_socket_would_run(
+    explain: Explain, word: str, command: list[str]
+) -> None:
+    """It is taken as by -p: with a shell only if it needs one."""
+    assert explain("--level", "fork", "--no-connection", word)["command"] == command
