@@ -91,14 +91,30 @@ static void add_end(struct environment *environment, const struct address *end,
         add(environment, port_names[i], format_decimal(port, end->port));
 }
 
+static const char *const local_addresses[] = {"TCPLOCALIP", "SERVER_ADDR", NULL};
+static const char *const local_ports[] = {"TCPLOCALPORT", "SERVER_PORT", NULL};
+static const char *const peer_addresses[] = {"TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", NULL};
+static const char *const peer_ports[] = {"TCPREMOTEPORT", "REMOTE_PORT", NULL};
+static const char *const others[] = {
+    "PROTO", "IPCREMOTEEUID", "IPCREMOTEEGID", "IPCREMOTEPID", "IPCLOCALPATH", "IPCREMOTEPATH", NULL,
+};
+
+bool environment_is_of_connection(const char *name)
+{
+    static const char *const *const lists[] = {
+        local_addresses, local_ports, peer_addresses, peer_ports, others,
+    };
+
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
+        for (size_t i = 0; lists[list][i]; i++)
+            if (strcmp(name, lists[list][i]) == 0)
+                return true;
+    return false;
+}
+
 void environment_add_tcp(struct environment *environment, const struct address *local,
                          const struct address *peer)
 {
-    static const char *const local_addresses[] = {"TCPLOCALIP", "SERVER_ADDR", NULL};
-    static const char *const local_ports[] = {"TCPLOCALPORT", "SERVER_PORT", NULL};
-    static const char *const peer_addresses[] = {"TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", NULL};
-    static const char *const peer_ports[] = {"TCPREMOTEPORT", "REMOTE_PORT", NULL};
-
     add(environment, "PROTO", "TCP");
     add_end(environment, local, local_addresses, local_ports);
     add_end(environment, peer, peer_addresses, peer_ports);

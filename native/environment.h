@@ -27,6 +27,9 @@ struct environment {
  * when there is no memory for it. */
 bool environment_init(struct environment *environment, char **base, size_t more);
 
+/* Is it the name of one of the variables that are appended here? */
+bool environment_is_of_connection(const char *name);
+
 /* Append the variables of a TCP connection, IPv4 or IPv6. Allocates nothing. */
 void environment_add_tcp(struct environment *environment, const struct address *local,
                          const struct address *peer);

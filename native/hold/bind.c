@@ -44,6 +44,10 @@ struct object {
 
 static ElfW(Addr) program_begin, program_end;
 
+/* Our own object, from the linker. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
 static void find_program(ElfW(Addr) base)
 {
     const ElfW(Phdr) *segments = (const void *)getauxval(AT_PHDR);
@@ -70,6 +74,12 @@ static bool is_in_program(const void *function)
 static const void *place(const struct object *object, ElfW(Addr) value)
 {
     return (const void *)(value < object->base ? value + object->base : value);
+}
+
+/* What we replace has no version. */
+static bool is_ours(const void *function)
+{
+    return (const char *)function >= __ehdr_start && (const char *)function < _end;
 }
 
 static bool read_object(struct object *object, const struct link_map *map)
@@ -145,7 +155,7 @@ static void *find_function(const struct object *object, size_t index)
     if (number == VER_NDX_LOCAL)
         return NULL;
     function = dlsym(RTLD_DEFAULT, name);
-    if (!function || number == VER_NDX_GLOBAL)
+    if (!function || number == VER_NDX_GLOBAL || is_ours(function))
         return function;
     /* dlvsym() passes over what has no version, as in an object that another one is to be replaced
      * with; the loader takes it. Only where both agree there is no doubt. */

@@ -9,6 +9,8 @@
  * child that asks for its parent.
  */
 #include "call.h"
+#include "environment.h"
+#include "front/names.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -97,4 +99,30 @@ VISIBLE int getsockopt(int fd, int level, int option, void *restrict value,
     if (is_about_client(level, option) && is_early() && is_stand_in(fd))
         wait_for_end(QUESTION "option");
     return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
+}
+
+/* What a request sets, as far as a program can be asking for that and nothing else. */
+static bool is_of_request(const char *name)
+{
+    static const char *const usual[] = {
+        "DOCUMENT_ROOT", "DOCUMENT_URI", "HTTPS", "REQUEST_SCHEME", "REQUEST_URI", "SCRIPT_FILENAME",
+    };
+    const size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(name, usual[i]) == 0)
+            return true;
+    return names_is_standard(name, length) && names_judge(NULL, name, length) == NAMES_TAKEN;
+}
+
+/* secure_getenv() is the same but for programs with more rights than who has started them, into
+ * which nothing is preloaded. To look for the library's own with dlsym() would not do: that
+ * allocates, and an allocator asks for its settings here. */
+VISIBLE char *getenv(const char *name)
+{
+    if (call.is_open &&
+        (environment_is_of_connection(name) || (call.first.has_front && is_of_request(name))) &&
+        is_early())
+        wait_for_end(QUESTION "env");
+    return secure_getenv(name);
 }

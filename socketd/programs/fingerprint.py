@@ -1,4 +1,4 @@
-"""Whether a program's files are what they were.
+"""The files of a program: whether they are what they were, and what they say.
 
 Owns which files a program consists of as far as its command says: the executable, its interpreters,
 and whatever file an argument names. Must not know why it is asked.
@@ -18,6 +18,8 @@ from socketd.programs.command import Program
 _MOST_INTERPRETERS = 4  # execve(2)
 _FIRST_LINE_SIZE = 256
 _MOST_WORDS = 64
+_MOST_TEXT_BYTES = 1 << 18
+_BEGINNING = 1024
 _BETWEEN = re.compile(r"[\s'\"`;|&()<>=$]+")
 
 
@@ -25,16 +27,35 @@ def fingerprint(
     program: Program, directory: str, environment: dict[str, str]
 ) -> tuple[object, ...]:
     """Return a value that is another one when a file has been changed or replaced."""
+    return tuple((name, *mark) for name, mark in _files(program, directory, environment))
+
+
+def texts(program: Program, directory: str, environment: dict[str, str]) -> list[str]:
+    """Return what a program may be told to run: its arguments, and the text of its files.
+
+    A file that is not text, as grep(1) has it, has none; of a long one only the beginning is read.
+    """
+    found = [*program.arguments[1:]]
+    for name, _ in _files(program, directory, environment):
+        with contextlib.suppress(OSError):
+            content = _read(name, _MOST_TEXT_BYTES)
+            if b"\0" not in content[:_BEGINNING]:
+                found.append(content.decode(errors="replace"))
+    return found
+
+
+def _files(
+    program: Program, directory: str, environment: dict[str, str]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the name of each file, and by what it is known."""
     path = environment.get("PATH", os.defpath)
-    found: list[object] = []
     for word in _words(program):
         name = os.path.join(directory, word)
         if (mark := _mark(name)) is None and "/" not in word:
             name = shutil.which(word, path=path) or ""
             mark = _mark(name)
         if mark is not None:
-            found.append((name, *mark))
-    return tuple(found)
+            yield name, mark
 
 
 def _words(program: Program) -> list[str]:
@@ -50,20 +71,23 @@ def interpreters(path: str) -> Iterator[str]:
     for _ in range(_MOST_INTERPRETERS):
         yield path
         with contextlib.suppress(OSError):
-            head = b""
-            # It need not be a file any more, and a pipe has nobody who writes.
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                if stat.S_ISREG(os.fstat(fd).st_mode):
-                    head = os.read(fd, _FIRST_LINE_SIZE)
-            finally:
-                os.close(fd)
+            head = _read(path, _FIRST_LINE_SIZE)
             words = head[2:].partition(b"\n")[0].split() if head.startswith(b"#!") else []
             if words:
                 yield from map(os.fsdecode, words[1:])
                 path = os.fsdecode(words[0])
                 continue
         return
+
+
+def _read(path: str, most: int) -> bytes:
+    """Return the beginning of a file. Raises OSError."""
+    # It need not be a file any more, and a pipe has nobody who writes.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(fd, most) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 def _mark(name: str) -> tuple[int, ...] | None:

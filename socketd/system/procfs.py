@@ -82,6 +82,14 @@ def name(pid: int) -> str:
     return legible(os.fsdecode(_read(pid, "comm", _MOST_NAME_BYTES).removesuffix(b"\n")))
 
 
+def executable(pid: int) -> str | None:
+    """Return the path of what a process runs, None if it is not known."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 def call(pid: int) -> Call | None:
     """Return the system call in which a thread waits. Raises PermissionError."""
     try:

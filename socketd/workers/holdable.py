@@ -11,6 +11,9 @@ import contextlib
 import os
 import socket
 
+from socketd.config.services import ServiceSettings
+from socketd.programs.fingerprint import texts
+from socketd.programs.script_words import find_fault
 from socketd.system import procfs
 from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
 
@@ -26,10 +29,10 @@ _FILTERED = "it has a filter of system calls (seccomp)"
 # The name of a process whose program has asked for what is not there yet; see
 # native/hold/questions.c.
 _QUESTION = "socketd?"
-_ASKED = {"peer": "getpeername", "own": "getsockname", "option": "getsockopt"}
+_ASKED = {"peer": "getpeername", "own": "getsockname", "option": "getsockopt", "env": "getenv"}
 
 
-def check(template: Template, *, may_share_files: bool) -> list[procfs.OpenFile]:
+def check(template: Template, settings: ServiceSettings) -> list[procfs.OpenFile]:
     """Look for what copies would lack or share; return the open files. Raises NotHeldError."""
     pid = template.pid
     status = procfs.status(pid)
@@ -50,8 +53,25 @@ def check(template: Template, *, may_share_files: bool) -> list[procfs.OpenFile]
     files = procfs.open_files(pid)
     if files is None:
         raise NotHeldError("its open files cannot be read (/proc/PID/fd), or are too many")
-    _check_files(files, may_share=may_share_files)
+    _check_files(files, may_share=settings.readiness.may_share_files)
+    _check_script(template, settings)
     return files
+
+
+def _check_script(template: Template, settings: ServiceSettings) -> None:
+    """Look for words of a script that would not mean in copies what they say.
+
+    Raises NotHeldError. The interpreter is what runs by now, whatever was started.
+    """
+    executable = procfs.executable(template.pid)
+    if executable is None:
+        raise NotHeldError("it cannot be seen what it runs (/proc/PID/exe)")
+    directory = settings.confinement.directory or os.curdir
+    found = texts(settings.program, directory, settings.environment)
+    has_front = settings.front is not None
+    name = os.path.basename(executable.removesuffix(" (deleted)"))
+    if fault := find_fault(name, found, template.level, has_front=has_front):
+        raise NotHeldError(procfs.legible(fault))
 
 
 def check_question(name: str) -> None:

@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 
+from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.settings.readiness import ReadyLevel
 from socketd.system import procfs
@@ -54,9 +55,9 @@ class _Watched:
 class Hold:
     """A template on its way to be held."""
 
-    def __init__(self, template: Template, *, may_share_files: bool = False) -> None:
+    def __init__(self, template: Template, settings: ServiceSettings) -> None:
         self.template = template
-        self._may_share_files = may_share_files
+        self._settings = settings
         self._is_asked = template.level is ReadyLevel.LOAD
         self._is_handed_over = False
         self._peek: Peek | None = None
@@ -114,7 +115,7 @@ class Hold:
 
     def _ask(self) -> None:
         """Have the program held if nothing speaks against it. Raises NotHeldError."""
-        files = holdable.check(self.template, may_share_files=self._may_share_files)
+        files = holdable.check(self.template, self._settings)
         self.template.descriptors = procfs.describe(files)
         self._is_asked = True
         self._signal(HOLD_SIGNAL)

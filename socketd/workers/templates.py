@@ -282,8 +282,7 @@ class NativeSpawner:
             return
         self._ledger.family.note_template(template.pid)
         self._templates[template.pid] = template
-        may_share = plan.settings.readiness.may_share_files
-        self._hold = Hold(template, may_share_files=may_share) if level.is_held else None
+        self._hold = Hold(template, plan.settings) if level.is_held else None
         self._feed(Launched(template.pid))
 
     def _look(self) -> None:

@@ -26,6 +26,12 @@ HEAD = """
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+/* True in a template, where there is no connection yet. To ask for a variable would be noticed. */
+extern char **environ;
+static inline int is_ahead(void) {
+    for (char **e = environ; *e; e++) if (strncmp(*e, "REMOTE_PORT=", 12) == 0) return 0;
+    return 1;
+}
 """
 
 

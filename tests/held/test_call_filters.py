@@ -62,7 +62,7 @@ def test_script_with_a_filter_is_not_held_there(start: Start) -> None:
 
 def test_program_that_its_filter_ends_is_told_apart(start: Start, compile_c: Compile) -> None:
     """A status of 31 says nothing to whoever reads the log."""
-    only = 'if (!getenv("REMOTE_PORT"))'
+    only = "if (is_ahead())"
     path = compile_c(program(f"{only} filter(SYS_getppid); getppid(); {ECHO}", FILTER))
     server = start("read", path, is_quiet=False)
 

@@ -16,7 +16,7 @@ from .sources import ECHO, program
 pytestmark = pytest.mark.slow
 
 # True in a template, where there is no connection yet.
-AHEAD = '!getenv("REMOTE_PORT")'
+AHEAD = "is_ahead()"
 
 
 @dataclass(frozen=True)

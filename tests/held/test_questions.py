@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import os, socket, sys
 port = socket.fromfd(0, socket.AF_INET, socket.SOCK_STREAM).getpeername()[1]
 sys.stdin.readline(); print(port)
 """
+RUBY_VARIABLE = "p = ENV['REMOTE_PORT']; STDIN.gets; puts p"
+LUA = "local p = os.getenv('REMOTE_PORT'); io.read(); print(p)"
 RUBY = "require 'socket'; p = Socket.for_fd(0).remote_address.ip_port; STDIN.gets; puts p"
 
 
@@ -33,6 +36,8 @@ CURIOUS = {
     "perl": (["perl", "-e", PERL], "getpeername"),
     "python": ([sys.executable, "-c", PYTHON], "getsockname"),  # to make an object of it
     "ruby": (["ruby", "-e", RUBY], "getpeername"),
+    "ruby variable": (["ruby", "-e", RUBY_VARIABLE], "getenv"),
+    "lua variable": (["lua", "-e", LUA], "getenv"),
 }
 
 
@@ -86,6 +91,46 @@ def test_ftp_daemon_is_not_held_where_it_would_know_no_client(start: Start) -> N
     assert greeting.startswith(b"220 ")
     assert reason(server) == asks("getpeername")
     assert ready(server) == "load"
+
+
+def test_git_daemon_is_not_held_where_it_has_no_address_to_log(
+    start: Start, tmp_path: Path
+) -> None:
+    """It asks for REMOTE_ADDR, which it passes to its hooks, before it reads."""
+    found = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=False)
+    daemon = Path(found.stdout.strip(), "git-daemon")
+    if not daemon.exists():
+        pytest.skip("git-daemon is not installed")
+    subprocess.run(["git", "init", "-q", "--bare", tmp_path / "empty"], check=True)
+    command = [str(daemon), "--inetd", "--export-all", f"--base-path={tmp_path}"]
+    server = start("read", shlex.join(command), is_quiet=False)
+
+    assert not isinstance(server.place, str)
+    host, port = server.place
+    url = f"git://{host}:{port}/empty"
+    listed = subprocess.run(["git", "ls-remote", url], capture_output=True, check=False)
+
+    assert (listed.returncode, listed.stdout) == (0, b"")
+    assert reason(server) == asks("getenv")
+    assert ready(server) == "load"
+
+
+VARIABLES = (
+    "PROTO TCPLOCALIP TCPLOCALPORT TCPREMOTEIP TCPREMOTEPORT REMOTE_ADDR REMOTE_PORT REMOTE_HOST "
+    "SERVER_ADDR SERVER_PORT IPCREMOTEEUID IPCREMOTEEGID IPCREMOTEPID IPCLOCALPATH IPCREMOTEPATH"
+).split()
+
+
+def test_each_variable_of_a_connection_is_known(start: Start, compile_c: Compile) -> None:
+    """Those that a worker sets, and no other of that kind."""
+    path = compile_c(program("getenv(words[1]); getchar(); getenv(words[1]);"))
+    for name in VARIABLES:
+        server = start("read", f"{path} {name}", is_quiet=False)
+
+        assert reason(server) == asks("getenv"), name
+
+    assert ready(start("read!", f"{path} HOME")) == "read"
+    assert ready(start("read!", f"{path} TCPREMOTEINFO")) == "read"
 
 
 def test_program_ends_at_its_question(start: Start, compile_c: Compile, tmp_path: Path) -> None:

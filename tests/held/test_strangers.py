@@ -17,7 +17,7 @@ from .sources import ECHO, program
 
 pytestmark = pytest.mark.slow
 
-AHEAD = '!getenv("REMOTE_PORT")'
+AHEAD = "is_ahead()"
 BEFORE = """
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -131,7 +131,7 @@ def test_program_with_odd_files_is_held_and_they_are_listed(
     assert exchange(server.place, b"a\n") == b"a\n"
     listed = str(server.wait_event("template_started")["descriptors"])
     assert listed.isprintable()
-    assert "3=/tmp/socketd-???[2J" in listed
+    assert "3w=/tmp/socketd-???[2J" in listed
     assert listed.endswith(" ...")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from socketd.programs.command import Program
-from socketd.programs.fingerprint import fingerprint
+from socketd.programs.fingerprint import fingerprint, texts
 
 
 @pytest.fixture
@@ -61,3 +61,18 @@ def test_interpreters_that_name_each_other_have_an_end(write: Callable[..., str]
     write("one", f"#!{path}\n")
 
     assert len(fingerprint(Program(path, ("one",)), "/", {})) == 1
+
+
+def test_text_of_a_program_is_that_of_its_arguments_and_files(
+    tmp_path: Path, write: Callable[..., str]
+) -> None:
+    """What is run may stand in any of them; an executable is no text."""
+    binary = write("binary", "\x7fELF\0")
+    path = write("script", f"#!{binary} -x\nscript\n")
+    write("argument", "a" * (1 << 19))
+    program = Program(path, ("script", "argument", "-c", "text"))
+
+    found = texts(program, str(tmp_path), {"PATH": ""})
+
+    assert found[:3] == ["argument", "-c", "text"]
+    assert sorted(found[3:]) == sorted([f"#!{binary} -x\nscript\n", "a" * (1 << 18)])

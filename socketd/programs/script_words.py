@@ -1,0 +1,105 @@
+"""What the text of a script says that copies of its interpreter would have wrong.
+
+Owns the table of interpreters: which of them have their environment from their start, or remember
+their process id. Must not know where the text is from, nor what follows.
+
+An interpreter that is held before there is a connection gets the variables of the connection
+afterwards. Some have copied their environment before and never look again. This is seen from
+outside only in the text, so a mere mention counts; a script that puts the name together from parts,
+or is in a file that the command does not name, is not seen.
+"""
+
+import re
+from collections.abc import Sequence
+
+from socketd.dataclass import dataclass
+from socketd.settings.readiness import ReadyLevel
+
+_OF_CONNECTION = (
+    r"PROTO|REMOTE_(?:ADDR|HOST|PORT)|SERVER_(?:ADDR|PORT)|TCP(?:LOCAL|REMOTE)(?:IP|PORT)"
+    r"|IPC(?:REMOTE(?:EUID|EGID|PID|PATH)|LOCALPATH)"
+)
+_OF_REQUEST = (
+    r"|AUTH_TYPE|CONTENT_(?:LENGTH|TYPE)|DOCUMENT_(?:ROOT|URI)|GATEWAY_INTERFACE|HTTPS|HTTP_\w+"
+    r"|PATH_(?:INFO|TRANSLATED)|QUERY_STRING|REMOTE_(?:IDENT|USER)|REQUEST_(?:METHOD|SCHEME|URI)"
+    r"|SCGI|SCRIPT_(?:FILENAME|NAME)|SERVER_(?:NAME|PROTOCOL|SOFTWARE)"
+)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_STOPS_ITSELF = re.compile(r"\bkill\s+-(?:s\s*)?(?:SIG)?(?:STOP|19)\s+\$\$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Interpreter:
+    """What is late, or shared, in copies of one kind of interpreter.
+
+    Each is a pattern, in which NAME stands for a variable that is not there yet. `copied` is how
+    a script looks into what is there since the start. `shared` is what all copies have alike. The
+    copies of some have the variables once they are held: at `reads` or, at that level, at `stops`;
+    what comes before in the text is no sign for a script that `defers`, having code run in copies.
+    """
+
+    name: str
+    copied: str = ""
+    shared: str = ""
+    reads: str = ""
+    stops: str = ""
+    defers: str = ""
+
+
+_NAME = r"\b(?:NAME)\b"
+# A key of a table that is certainly another one; within the text of a shell with a backslash.
+_OTHER_KEY = r"""\s*\\?['"](?!(?:NAME)\b)\w+\\?['"]\s*"""
+_OTHER_WORD = r"""\s*(?!(?:NAME)\b)\w+\s*"""
+
+_INTERPRETERS = (
+    _Interpreter("dash|ash", copied=_NAME, shared=r"\$\$|\$\{\$"),
+    _Interpreter("ksh|mksh|lksh|posh|yash|zsh", copied=_NAME, shared=r"\$\$|\$\{\$|\$\{?RANDOM\b"),
+    _Interpreter("pypy", copied=_NAME),
+    _Interpreter("[gm]?awk|original-awk", copied=rf"\bENVIRON\b(?!\s*\[{_OTHER_KEY}\])"),
+    _Interpreter(
+        "perl",
+        copied=rf"[$%@]\{{?ENV\b(?!\s*\{{(?:{_OTHER_KEY}|{_OTHER_WORD})\}})|\buse Env\b",
+    ),
+    _Interpreter(
+        "php", copied=rf"\$_(?:ENV|SERVER)\b(?!\s*\[{_OTHER_KEY}\])|\bINPUT_(?:ENV|SERVER)\b"
+    ),
+    _Interpreter(
+        "bash|rbash", reads=r"\b(?:read|mapfile|readarray|select)\b", stops=r"\b(?:SIG)?STOP\b"
+    ),
+    _Interpreter("python", reads=r"\bstdin\b|\binput\(|\bread\(0\b", defers=r"\bafter_fork\b"),
+)
+_VERSION = r"[-.\d]*"
+
+
+def find_fault(
+    interpreter: str, texts: Sequence[str], level: ReadyLevel, *, has_front: bool = False
+) -> str | None:
+    """Return what copies of an interpreter would have wrong, None if nothing is seen.
+
+    `interpreter` is the name of the executable that runs. `texts` are what it may run, each by
+    itself.
+    """
+    for kind in _INTERPRETERS:
+        if re.fullmatch(f"(?:{kind.name}){_VERSION}", interpreter):
+            names = _OF_CONNECTION + _OF_REQUEST if has_front else _OF_CONNECTION
+            for text in texts:
+                if fault := _fault_in(_COMMENT.sub("", text), kind, names, level):
+                    return fault
+    return None
+
+
+def _fault_in(text: str, kind: _Interpreter, names: str, level: ReadyLevel) -> str | None:
+    if kind.copied and (found := re.search(kind.copied.replace("NAME", names), text)):
+        return f"its script names {found[0]}, which it has read at its start"
+    if kind.shared:
+        if level is ReadyLevel.STOP:
+            text = _STOPS_ITSELF.sub("", text)
+        if found := re.search(kind.shared, text):
+            word = "$$" if found[0] == "${$" else found[0]
+            return f"its script names {word}, which its copies would share"
+    mended = kind.stops if level is ReadyLevel.STOP else kind.reads
+    if mended and not (kind.defers and re.search(kind.defers, text)):
+        before = re.split(mended, text, maxsplit=1)[0]
+        if found := re.search(rf"\b(?:{names})\b", before):
+            return f"its script names {found[0]} before it reads"
+    return None
