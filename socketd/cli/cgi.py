@@ -19,7 +19,7 @@ from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, SystemFailureError, UsageError
-from socketd.master import snapshot as snapshot
+from socketd.master.agreement import VERSION, check_version
 from socketd.programs.cgi import FrontKind, pass_on
 from socketd.programs.cgi_start import best_start
 from socketd.programs.command import Program, locate
@@ -52,11 +52,11 @@ def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) 
     With `state_format` only check whether this version can read the state of that format.
     """
     if state_format is not None:
-        snapshot.check_version(state_format)
+        check_version(state_format)
         begin_log(run_options)
         _settings(options, "", Surroundings(dict(os.environ)))
         return ExitCode.DONE
-    proof = ("cgi", "--estate-version", str(snapshot.VERSION), *sys.argv[2:])
+    proof = ("cgi", "--estate-version", str(VERSION), *sys.argv[2:])
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(_folder()) if options.fcgi else ""
         read = functools.partial(_settings, options, folder)

@@ -25,7 +25,7 @@ from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.loop.listeners import check_unix, resolve_tcp
 from socketd.loop.socketfile import find_owner
-from socketd.master import snapshot as snapshot
+from socketd.master.agreement import check_version
 from socketd.programs.privileges import look_up
 from socketd.settings.address import TcpAddress, UnixAddress
 from socketd.settings.table import Setting
@@ -42,7 +42,7 @@ def check(path: str, state_format: int | None) -> list[ServiceSettings]:
     `state_format` also check whether this program can read the state of that format.
     """
     if state_format is not None:
-        snapshot.check_version(state_format)
+        check_version(state_format)
     findings = Findings()
     services = gather(path, Surroundings(dict(os.environ)), findings)
     # Continue after mistakes in the file, so that all are reported at once.

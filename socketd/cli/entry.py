@@ -6,6 +6,8 @@ modules are imported, a command handles signals itself. An ignored signal stays 
 Client mode pays for every import, so this is the part of signal in C, which has no enumerations.
 """
 
+import gc
+
 TYPE_CHECKING = False  # typing's, without typing
 if TYPE_CHECKING:
     import signal
@@ -25,6 +27,7 @@ def main() -> None:
 
 def main_socketd() -> None:
     """Run the command `socketd`."""
+    gc.disable()  # nothing of what is imported now is garbage; the master enables it again
     from socketd.cli import socketd
 
     socketd.main()

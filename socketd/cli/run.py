@@ -15,20 +15,23 @@ from collections.abc import Callable
 
 from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
-from socketd.cli.invocation import command
 from socketd.config.build import Surroundings
 from socketd.config.file import load
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt, listen
-from socketd.master import snapshot as codec
-from socketd.master.loop import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS, Master
-from socketd.master.reexec import SNAPSHOT_VARIABLE, NextVersion, Snapshot, Successor
+from socketd.master.agreement import SNAPSHOT_VARIABLE, VERSION
+from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS
 from socketd.operations import log
 from socketd.operations.systemd import PassedSocket, find_manager, take_passed_sockets
 from socketd.settings.address import InheritedAddress
 from socketd.system.directory import absolute
+
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from socketd.master.loop import Master
+    from socketd.master.reexec import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def run(path: str, options: RunOptions) -> int:
     Raises SocketdError if it cannot begin.
     """
     path = absolute(path)
-    proof = ("check", "--estate-version", str(codec.VERSION), path)
+    proof = ("check", "--estate-version", str(VERSION), path)
     return serve(Source(path, functools.partial(load, path), proof), options)
 
 
@@ -97,23 +100,30 @@ def serve(source: Source, options: RunOptions) -> int:
     names = Counter(one.name for one in passed)
     read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
     opening = functools.partial(_open, passed=passed)
-    called = command()
-    next_version = NextVersion(
-        proof=(*called, *source.proof, *_log_arguments(options)),
-        command=(*called, *sys.argv[1:]),
-        write=lambda snapshot: codec.write(snapshot, passed, soft_nofile),
-        keep=tuple(one.fd for one in passed),
-    )
-    master = Master(
-        functools.partial(_tell_ready, ready_fd),
-        find_manager(environment, os.getpid()),
-        read,
-        opening,
-        Successor(next_version),
-        _title_setter(source.title),
-    )
+    manager = find_manager(environment, os.getpid())
+
+    def make_master() -> "Master":
+        # Clients can connect already: all that a master needs takes longer to import than what has
+        # been done so far. It is imported as a whole, since the files may be of the next version
+        # when it is used.
+        from socketd.cli.invocation import command
+        from socketd.master import snapshot as codec
+        from socketd.master.loop import Master
+        from socketd.master.reexec import NextVersion, Successor
+
+        called = command()
+        next_version = NextVersion(
+            proof=(*called, *source.proof, *_log_arguments(options)),
+            command=(*called, *sys.argv[1:]),
+            write=lambda snapshot: codec.write(snapshot, passed, soft_nofile),
+            keep=tuple(one.fd for one in passed),
+        )
+        on_ready = functools.partial(_tell_ready, ready_fd)
+        title = _title_setter(source.title)
+        return Master(on_ready, manager, read, opening, Successor(next_version), title)
+
     if snapshot is not None:
-        master.run([], snapshot)
+        make_master().run([], snapshot)
         return ExitCode.DONE
     with contextlib.ExitStack() as undoing:
         services = []
@@ -121,14 +131,16 @@ def serve(source: Source, options: RunOptions) -> int:
             listener = opening(settings)
             undoing.callback(listener.close)
             services.append((settings, listener))
-        master.run(services)
+        make_master().run(services)
     return ExitCode.DONE
 
 
-def _inheritance() -> tuple[Snapshot | None, list[PassedSocket], int | None]:
+def _inheritance() -> "tuple[Snapshot | None, list[PassedSocket], int | None]":
     """Return the state of the old version, or what a manager passed."""
     fd = os.environ.pop(SNAPSHOT_VARIABLE, "")
     if fd:
+        from socketd.master import snapshot as codec
+
         snapshot, passed, soft_nofile = codec.read(codec.descriptor_of(fd))
         codec.check_descriptors(snapshot, passed)
         return snapshot, passed, soft_nofile

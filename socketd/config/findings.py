@@ -3,8 +3,6 @@
 Owns the wording of mistakes. Must not know what a file may hold.
 """
 
-import difflib
-
 from socketd.dataclass import dataclass, field
 from socketd.settings.values import Problem
 
@@ -37,6 +35,8 @@ class Findings:
 
     def add_unknown(self, key: str, name: str, known: list[str]) -> None:
         """Record an unknown key, with the most similar known one."""
+        import difflib  # which only a mistake needs
+
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         self.add(key, f"unknown key; {hint}known: {', '.join(known)}")

@@ -26,7 +26,8 @@ from socketd.explain import orphans
 from socketd.explain.sightings import REFUSED, Sightings
 from socketd.loop.listeners import listen
 from socketd.master.faults import trace
-from socketd.master.loop import STOP_SIGNALS, Master
+from socketd.master.loop import Master
+from socketd.master.signals import STOP_SIGNALS
 from socketd.operations import log
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.settings.address import UnixAddress

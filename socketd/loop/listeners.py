@@ -25,6 +25,7 @@ import struct
 
 from socketd.dataclass import dataclass
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
+from socketd.loop import socketfile
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.system.linklocal import ADVICE, is_without_interface
 from socketd.system.ownfile import Inode, inode_at, remove
@@ -141,8 +142,6 @@ class Listener:
             self.socket.listen(backlog)
         if isinstance(address, UnixAddress) and address != self.address:
             try:
-                from socketd.loop import socketfile
-
                 socketfile.set_rights(address, self._inode)
             except OSError as error:
                 raise _refused(error, address) from error
@@ -232,8 +231,10 @@ def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
     """Return family and address to bind: IPv4 first, as in socket 1.1."""
     if host is None:
         return socket.AF_INET6, ("::", port)
+    # For text Python would load the idna codec.
+    name = host.encode() if host.isascii() else host
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise UnknownHostError(
             f"unknown host {host}: give an address of this machine or a name that resolves to one"
@@ -245,8 +246,6 @@ def _resolve(host: str | None, port: int) -> tuple[int, tuple[object, ...]]:
 
 
 def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
-    from socketd.loop import socketfile  # with the databases of users, which a port needs not
-
     path = address.path
     check_unix(address)
     socketfile.find_owner(address)  # report unknown names before anything is created

@@ -29,6 +29,12 @@ from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
 from socketd.master.faults import describe, trace
 from socketd.master.guarded import GuardedEndpoint
 from socketd.master.reexec import Snapshot, Successor
+from socketd.master.signals import (
+    RELOAD_SIGNAL,
+    REPLACE_SIGNAL,
+    STOP_SIGNALS,
+    WORKER_SIGNALS,
+)
 from socketd.master.statistics import describe as describe_statistics
 from socketd.operations import log
 from socketd.operations.systemd import Notifier, ServiceManager
@@ -37,12 +43,8 @@ from socketd.settings.duration import LONGEST_WAIT_SECONDS
 from socketd.system.products import keep_open
 from socketd.workers.contract import RING_SIGNAL
 
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-WORKER_SIGNALS = frozenset({signal.SIGCHLD, RING_SIGNAL})
 _ENDS = frozenset({signal.SIGCHLD})
 _BATCH_OF_ENDS_SECONDS = 0.01
-RELOAD_SIGNAL = signal.SIGHUP
-REPLACE_SIGNAL = signal.SIGUSR2
 # What the master does for itself, as the log names it when that fails.
 _NOTIFY = "notify the service manager"
 _SUCCEED = "become the new version"

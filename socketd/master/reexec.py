@@ -21,12 +21,12 @@ from socketd.dataclass import dataclass
 from socketd.errors import describe_refusal
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel
+from socketd.master.agreement import SNAPSHOT_VARIABLE
 from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.faults import describe
 from socketd.operations import log
 from socketd.workers import kin
 
-SNAPSHOT_VARIABLE = "SOCKETD_SNAPSHOT_FD"
 _PROOF_SECONDS = 30.0
 _MOST_COMPLAINT_BYTES = 4096
 

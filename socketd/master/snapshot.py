@@ -1,10 +1,7 @@
 """What a master leaves to the next version of itself, in bytes.
 
-Owns the format and its version. Must not know how the bytes travel, nor what is done with them.
-
-Raise VERSION with any change of the structures below or of what they hold (the layout of the
-board and the phases of the pool among them): a version that does not know the format refuses
-before it replaces the running one.
+Owns the format; its version is in agreement.py. Must not know how the bytes travel, nor what is
+done with them.
 """
 
 import dataclasses
@@ -19,13 +16,13 @@ import msgspec
 from socketd.config.services import ServiceSettings
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
+from socketd.master.agreement import SNAPSHOT_VARIABLE, VERSION
 from socketd.master.endpoints import EndpointSnapshot
-from socketd.master.reexec import SNAPSHOT_VARIABLE, Snapshot
+from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 
-VERSION = 9
 _LAST_STANDARD_FD = 2
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
@@ -62,15 +59,6 @@ class _Document(msgspec.Struct):
     passed: list[PassedSocket]
     soft_nofile: int | None
     program_version: str = "unknown"
-
-
-def check_version(version: int) -> None:
-    """Raise SystemFailureError if this program could not go on where one of that version stops."""
-    if version != VERSION:
-        raise SystemFailureError(
-            f"the running version passes its state on in format {version}, this one reads format "
-            f"{VERSION}; restart the service"
-        )
 
 
 def write(snapshot: Snapshot, passed: list[PassedSocket], soft_nofile: int | None) -> bytes:

@@ -11,7 +11,7 @@ from harness.clients import connect, exchange, read_all
 from harness.processes import view
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
-from socketd.master.snapshot import VERSION
+from socketd.master.agreement import VERSION
 
 Supervise = Callable[..., Supervisor]
 
