@@ -29,12 +29,17 @@ SIGNAL_NAMES: dict[int, str] = {
 _voice_fd = STDERR_FD
 
 
-def say(line: str) -> None:
-    """Print a line on stderr, if possible."""
+def write(text: str) -> None:
+    """Print something on stderr that is no line, if possible."""
     try:
-        os.write(_voice_fd, f"{line}\n".encode(errors="surrogateescape"))
+        os.write(_voice_fd, text.encode(errors="surrogateescape"))
     except OSError:
         pass  # there is nobody to tell
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, if possible."""
+    write(f"{line}\n")
 
 
 def speak_to(fd: int) -> None:

@@ -6,7 +6,7 @@ Owns the way from the command line to what is printed. Must not know how a level
 import os
 from collections.abc import Callable, Sequence
 
-from socketd.cli.console import answer_signals
+from socketd.cli.console import STDERR_FD, answer_signals, write
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
@@ -22,6 +22,8 @@ from socketd.settings.values import Values
 
 # At stop a program that never stops itself would be waited for in vain.
 _USUAL_LEVELS = tuple(one for one in ReadyLevel if one is not ReadyLevel.STOP)
+
+_WIPE = "\r\x1b[K"  # to the beginning of the line, and erase it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,20 @@ def explained(options: ExplainOptions) -> str:
     settings = builder.service("explain")
     refuse(builder.problems)
     levels = tuple(map(ReadyLevel, dict.fromkeys(options.levels))) or _USUAL_LEVELS
-    explanation = explain(settings, levels, content, options.connections)
+    announce, forget = _progress()
+    try:
+        explanation = explain(settings, levels, content, options.connections, announce)
+    finally:
+        forget()
     show = as_json if options.is_json else as_text
     return show(explanation, settings)
+
+
+def _progress() -> tuple[Callable[[ReadyLevel], None], Callable[[], None]]:
+    """Return what tells the level that is looked at, on a terminal, and what wipes that away."""
+    if not os.isatty(STDERR_FD):
+        return lambda _: None, lambda: None
+    return lambda level: write(f"{_WIPE}looking at {level.value} ..."), lambda: write(_WIPE)
 
 
 def _program(words: tuple[str, ...]) -> Program:

@@ -38,6 +38,11 @@ class Finding:
         return _median([one.end_seconds for one in self.visits])
 
     @property
+    def answers(self) -> list[bytes]:
+        """Return what answers are compared by: only those that came to an end."""
+        return [one.digest for one in self.visits if one.end_seconds is not None]
+
+    @property
     def is_silent(self) -> bool:
         """Tell whether no connection got a byte."""
         return bool(self.visits) and all(one.first_byte_seconds is None for one in self.visits)
@@ -59,9 +64,9 @@ class Explanation:
         return next((one for one in self.findings if one.level is level), None)
 
     def has_another_answer(self, finding: Finding) -> bool:
-        """Tell whether a level's answers differ from those of the first level with one."""
-        first = next((one.visits[0] for one in self.findings if one.visits), None)
-        return first is not None and any(one.digest != first.digest for one in finding.visits)
+        """Tell whether a level's answers differ from the first answer of all."""
+        first = next((digest for one in self.findings for digest in one.answers), None)
+        return any(digest != first for digest in finding.answers)
 
     @property
     def auto(self) -> ReadyLevel | None:

@@ -116,13 +116,21 @@ class Rehearsal:
             if ready.get(self._reading, 0) & select.POLLIN:
                 self._read()
             elif ready:
-                self._has_ended = True
+                self._note_end()
         return True
+
+    def _note_end(self) -> None:
+        """Take note of the end of the server, which by its own is none by a signal."""
+        self._has_ended = True
+        end = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
+        if end is not None and end.si_code != os.CLD_EXITED:
+            self.seen.reasons.append(f"the server has been ended by signal {end.si_status}")
 
     def _read(self) -> None:
         *lines, self._rest = (self._rest + os.read(self._reading, _PIECE_BYTES)).split(b"\n")
         for line in lines:
-            self.seen.take(json.loads(line))
+            with contextlib.suppress(ValueError):  # cut off, since there was no room for all of it
+                self.seen.take(json.loads(line))
 
     def _clean_up(self) -> None:
         orphans.end_all()

@@ -4,7 +4,7 @@ Owns the order of what is done at a level. Must not know how a server is run, no
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import replace
@@ -29,13 +29,19 @@ def explain(
     levels: Sequence[ReadyLevel],
     content: bytes = b"",
     connections: int = 0,
+    announce: Callable[[ReadyLevel], object] = lambda _: None,
 ) -> Explanation:
     """Start the program of a service at each level; without `connections` only start it.
 
-    Raises SocketdError if it cannot be started at all, or not with these settings.
+    `announce` is called before each level. Raises SocketdError if the program cannot be started at
+    all, or not with these settings.
     """
+    findings = []
     with adopted():
-        return Explanation(tuple(_look(settings, one, content, connections) for one in levels))
+        for level in levels:
+            announce(level)
+            findings.append(_look(settings, level, content, connections))
+    return Explanation(tuple(findings))
 
 
 def _look(
@@ -77,7 +83,8 @@ def _why_not(level: ReadyLevel, reasons: Sequence[str], error: str | None, code:
         raise BugError(error)
     if level is not ReadyLevel.FORK and reasons:
         return reasons[0]
-    failure: SocketdError = SystemFailureError(error or "the server did not come up")
+    why = error or next(iter(reasons), "the server did not come up")
+    failure: SocketdError = SystemFailureError(why)
     failure.exit_code = code or ExitCode.SYSTEM
     raise failure
 

@@ -1,13 +1,16 @@
 """`socketd explain`: what a program is at each level, found out by starting it."""
 
 import os
+import pty
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.servers import Server
+from harness.supervisors import SOCKETD
 
 from .conftest import Begin, Explain
 
@@ -220,3 +223,41 @@ def test_single_word_is_what_socket_would_run(
 ) -> None:
     """It is taken as by -p: with a shell only if it needs one."""
     assert explain("--level", "fork", "--no-connection", word)["command"] == command
+
+
+def test_level_that_is_looked_at_is_shown_on_a_terminal(open_folder: Path) -> None:
+    """It may take long; nothing of that remains, and none is printed where nobody looks."""
+    terminal, other_end = pty.openpty()
+    words = [SOCKETD, "explain", "--no-connection", "--level", "load", "--level", "fork", "cat"]
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(open_folder)}
+    try:
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=other_end, env=environment, check=True
+        )
+        shown = os.read(terminal, 4096)
+    finally:
+        os.close(terminal)
+        os.close(other_end)
+
+    assert shown == b"\r\x1b[Klooking at load ...\r\x1b[Klooking at fork ...\r\x1b[K"
+    assert b"held before main()" in done.stdout
+
+
+def test_program_that_cannot_be_executed_fails_at_every_level(
+    explain: Explain, script: Callable[[str], str]
+) -> None:
+    """A script whose interpreter is not there is found, and only fails when it is run."""
+    told = explain("--", script("#!/no/such/interpreter\n"))
+
+    assert {one["works"] for one in told["levels"].values()} == {False}
+    assert "No such file or directory" in told["levels"]["fork"]["reason"]
+    assert told["auto"] == "fork"
+
+
+def test_program_that_ends_its_server_is_told(explain: Explain) -> None:
+    """Where it kills who has started it that is the reason, and other levels are told."""
+    text = "if [ -z $IPCLOCALPATH ]; then kill -KILL $PPID; fi; read line; echo $line"
+    told = explain("--level", "load", "--level", "read", "--", "bash", "-c", text)
+
+    assert told["levels"]["load"]["works"]
+    assert told["levels"]["read"]["reason"] == "the server has been ended by signal 9"

@@ -67,7 +67,8 @@ def test_what_a_table_cannot_say_is_said_below() -> None:
     """No byte, no end, no memory, another answer: each has its note."""
     findings = (
         Finding(ReadyLevel.FORK, None, FRESH, None, (_visit(None, 0.001, b""),), (0,)),
-        Finding(ReadyLevel.RELAY, None, FRESH, 8, (_visit(0.001, None, b"x"),), ()),
+        Finding(ReadyLevel.READ, None, FRESH, 8, (_visit(0.001, 0.001, b"x"),), (0,)),
+        Finding(ReadyLevel.RELAY, None, FRESH, 8, (_visit(0.001, None, b"y"),), ()),
     )
 
     *_, silent, memory, hung, other = as_text(Explanation(findings), SETTINGS).splitlines()
@@ -75,7 +76,7 @@ def test_what_a_table_cannot_say_is_said_below() -> None:
     assert silent.startswith("(): no byte came")
     assert memory.startswith("?: the system does not let us")
     assert hung == "A connection did not end in time at relay"
-    assert other.startswith("Not every answer was the same (relay)")
+    assert other.startswith("Not every answer was the same (read)")
 
 
 def test_names_of_the_json_are_there_whatever_was_found() -> None:
