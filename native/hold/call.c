@@ -6,6 +6,8 @@
  */
 #include "call.h"
 
+#include "initial.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +18,7 @@ static const char preload_name[] = "LD_PRELOAD=";
 extern char **environ;
 
 struct call call;
-/* In the strings that the process was started with: they stay where they are. */
+/* As they were, for an exec; not where the kernel shows them. */
 static char *call_entry;
 static char *preload_entry;
 
@@ -49,7 +51,6 @@ static bool decode(const char *text, struct first_call *first)
            first->level <= LEVEL_STOP;
 }
 
-/* Now, because a program may write over its own strings. */
 static void find_keeper(const char *object)
 {
     static const char name[] = "/socketd-zygote";
@@ -63,42 +64,46 @@ static void find_keeper(const char *object)
     memcpy(call.keeper + length, name, sizeof name);
 }
 
-/* Put back what LD_PRELOAD was before, in the place where it was. */
-static void hide(void)
+static char *put_aside(const char *entry)
 {
-    char **to = environ;
+    char *copy = strdup(entry);
 
-    for (char **from = environ; *from; from++) {
-        if (*from == call_entry)
-            continue;
-        if (*from == preload_entry) {
-            char *colon = strchr(*from, ':');
+    if (!copy)
+        abort();
+    return copy;
+}
 
-            if (!colon)
-                continue;
-            /* The value moves in a copy: the entry as it was is wanted for an exec. */
-            *to = malloc(strlen(preload_name) + strlen(colon + 1) + 1);
-            if (!*to)
-                abort();
-            strcpy(stpcpy(*to++, preload_name), colon + 1);
-            continue;
-        }
-        *to++ = *from;
-    }
+/* Put back what LD_PRELOAD was before, in the place where it was. The master has put the two last. */
+static void hide(char *call_place, char *preload_place)
+{
+    char *colon = strchr(preload_entry, ':'), **to = environ;
+
+    for (char **from = environ; *from; from++)
+        if (*from != call_place && (*from != preload_place || colon))
+            *to++ = *from;
     *to = NULL;
+    initial_remove(call_place);
+    if (colon)
+        initial_replace(preload_place, colon + 1);
+    else
+        initial_remove(preload_place);
 }
 
 bool call_take(void)
 {
+    char *call_place = NULL, *preload_place = NULL;
+
     for (char **entry = environ; entry && *entry; entry++) {
         if (starts_with(*entry, call_name))
-            call_entry = *entry;
+            call_place = *entry;
         if (starts_with(*entry, preload_name))
-            preload_entry = *entry;
+            preload_place = *entry;
     }
-    if (!call_entry || !preload_entry)
+    if (!call_place || !preload_place)
         return false;
-    hide();
+    call_entry = put_aside(call_place);
+    preload_entry = put_aside(preload_place);
+    hide(call_place, preload_place);
     call.process = getpid();
     find_keeper(preload_entry + strlen(preload_name));
     call.is_open =

@@ -37,6 +37,7 @@
 #include "place.h"
 #include "plan.h"
 #include "python.h"
+#include "seed.h"
 #include "share.h"
 #include "template.h"
 #include "thread.h"
@@ -232,6 +233,7 @@ static void hold(void)
     python_prepare();
     worker.number = template_run(&template);
     canary_renew();
+    seed_renew();
     thread_renew();
     files_reopen();
     python_after_fork();

@@ -241,7 +241,8 @@ def _execute_program(
     plan: WorkerPlan, level: ReadyLevel, privileges: Privileges, targets: dict[int, int]
 ) -> int:
     environment = dict(plan.settings.environment)
-    own = environment.get("LD_PRELOAD")
+    # Last, where our object can take them out without a gap.
+    own = environment.pop("LD_PRELOAD", None)
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
     log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
     environment["SOCKETD_HOLD"] = encode_first_call(plan, level, HOLD_SIGNAL, log)
