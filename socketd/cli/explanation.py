@@ -95,6 +95,8 @@ def _object(
             "more_files": sharing.has_more_files,
             "random_state": sharing.random_state.value,
             "address_layout": sharing.address_layout.value,
+            "stack_canary": "own" if sharing.canary_reason is None else "shared",
+            "canary_reason": sharing.canary_reason,
             "time_limits": "none",
             "renew_after_s": settings.readiness.renew_seconds if finding.level.is_held else None,
         },
@@ -164,6 +166,8 @@ def _shared(finding: Finding) -> str:
     sharing = finding.sharing
     assert sharing is not None
     things = ["the address layout"]
+    if sharing.canary_reason is not None:
+        things.append(f"the stack canary ({sharing.canary_reason})")
     if sharing.random_state is State.SHARED:
         things.append("the state of random numbers, if it has drawn any before")
     things += map(_file, sharing.files)

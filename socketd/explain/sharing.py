@@ -15,6 +15,7 @@ from socketd.settings.readiness import ReadyLevel
 
 _ENTRY = re.compile(r"(\d+)([wa]?)(l?)=(.*)")
 _NEXT_ENTRY = re.compile(r" (?=\d+[wa]?l?=)| (?=\.\.\.$)")
+_SHARED_CANARY = re.compile("shared: (.*)")
 _CPYTHON = re.compile(r"python[23]?(\.\d+t?)?")
 
 
@@ -47,19 +48,28 @@ class SharedFile:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What copies share. There is no time limit among it: what has one is not held."""
+    """What copies share. There is no time limit among it: what has one is not held.
+
+    `canary_reason` says why they have the stack canary of their template, None if they do not.
+    """
 
     files: tuple[SharedFile, ...]
     has_more_files: bool
     random_state: State
     address_layout: State
+    canary_reason: str | None = None
 
 
-def sharing_of(level: ReadyLevel, program: Program, descriptors: str) -> Sharing:
-    """Return what copies of a program share at a level; `descriptors` is of `template_started`."""
+def sharing_of(level: ReadyLevel, program: Program, descriptors: str, canary: str) -> Sharing:
+    """Return what copies of a program share at a level.
+
+    `descriptors` and `canary` are those of `template_started`.
+    """
     files, has_more = parse_descriptors(descriptors)
     layout = State.SHARED if level.is_held else State.FRESH
-    return Sharing(files, has_more, random_state(level, program), layout)
+    found = _SHARED_CANARY.fullmatch(canary)
+    reason = None if found is None else found[1]
+    return Sharing(files, has_more, random_state(level, program), layout, reason)
 
 
 def random_state(level: ReadyLevel, program: Program) -> State:

@@ -23,8 +23,8 @@ class Sightings:
     reasons: list[str] = field(default_factory=list)
     error: str | None = None
     exit_code: int = 0
-    template: int | None = None
     files: str = ""
+    canary: str = ""
     waiting: dict[int, None] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
 
@@ -34,7 +34,7 @@ class Sightings:
             case "service_ready":
                 self.is_ready = True
             case "template_started":
-                self.template, self.files = event["pid"], event["descriptors"]
+                self.files, self.canary = event["descriptors"], event["canary"]
             case "template_failed" | "worker_failed" | "service_crashed":
                 self.reasons.append(event["reason"])
             case "worker_started":

@@ -64,7 +64,7 @@ def _look(
         return Finding(
             level,
             None,
-            sharing_of(level, settings.program, seen.files),
+            sharing_of(level, settings.program, seen.files, seen.canary),
             private_kib,
             visits,
             tuple(seen.statuses),

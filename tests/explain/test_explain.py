@@ -22,6 +22,7 @@ LEVEL_KEYS = {
 }  # fmt: skip
 SHARED_KEYS = {
     "files", "more_files", "random_state", "address_layout", "time_limits", "renew_after_s",
+    "stack_canary", "canary_reason",
 }  # fmt: skip
 IMPATIENT = "read -t 5 line; echo $line"
 

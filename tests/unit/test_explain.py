@@ -3,7 +3,14 @@
 import pytest
 
 from socketd.explain.findings import Explanation, Finding, auto_level
-from socketd.explain.sharing import Access, SharedFile, State, parse_descriptors, random_state
+from socketd.explain.sharing import (
+    Access,
+    SharedFile,
+    State,
+    parse_descriptors,
+    random_state,
+    sharing_of,
+)
 from socketd.explain.sightings import Sightings
 from socketd.explain.visitor import Visit
 from socketd.programs.command import Program
@@ -53,6 +60,16 @@ def test_random_state_is_shared_where_something_has_run() -> None:
     assert random_state(ReadyLevel.READ, program) is State.SHARED
     python = Program("/nowhere/python3.13t", ("python3",))
     assert random_state(ReadyLevel.STOP, python) is State.RESEEDED
+
+
+def test_reason_of_a_shared_canary_is_kept() -> None:
+    """The event says `own`, or `shared` and why."""
+    program = Program("/bin/cat", ("cat",))
+
+    own = sharing_of(ReadyLevel.READ, program, "", "own")
+    shared = sharing_of(ReadyLevel.READ, program, "", "shared: it has a second stack")
+
+    assert (own.canary_reason, shared.canary_reason) == (None, "it has a second stack")
 
 
 def test_times_are_medians_and_missing_ones_are_not_known() -> None:

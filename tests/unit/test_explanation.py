@@ -24,7 +24,7 @@ FILES = (
     SharedFile(3, "/x", Access.OWN),
     SharedFile(4, "/y", Access.WRITE, is_locked=True),
 )
-SHARED = Sharing(FILES, True, State.SHARED, State.SHARED)
+SHARED = Sharing(FILES, True, State.SHARED, State.SHARED, "it has two stacks")
 
 
 def _visit(first: float | None, end: float | None, answer: bytes = b"a") -> Visit:
@@ -57,7 +57,8 @@ def test_what_copies_share_is_listed_for_held_levels() -> None:
 
     assert text.endswith(
         "Copies share, until a new template is started after 1h:\n"
-        "read   the address layout; the state of random numbers, if it has drawn any before; "
+        "read   the address layout; the stack canary (it has two stacks); "
+        "the state of random numbers, if it has drawn any before; "
         "/x (descriptor 3, each copy reads it on its own); "
         "/y (descriptor 4, open for writing, locked); more files; no time limit"
     )
