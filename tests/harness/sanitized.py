@@ -26,7 +26,7 @@ sys.exit(main())
 """
 # Our object comes before the library. A report ends the process with a status that no test takes
 # for a good one.
-_ASAN_OPTIONS = "verify_asan_link_order=0:detect_leaks=0:exitcode=99"
+ASAN_OPTIONS = "verify_asan_link_order=0:detect_leaks=0:exitcode=99"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Sanitized:
         """Start a server that holds programs with this object."""
         return Server(
             arguments,
-            {"ASAN_OPTIONS": _ASAN_OPTIONS, **(environment or {})},
+            {"ASAN_OPTIONS": ASAN_OPTIONS, **(environment or {})},
             [*(prefix or []), sys.executable, "-c", _CALL.format(path=self.path)],
             **{**options, "is_measured": False},  # type: ignore[arg-type]  # options of Server
         )

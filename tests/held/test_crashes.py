@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.clients import exchange
+from harness.sanitized import ASAN_OPTIONS
 from harness.servers import Server
 from harness.waiting import wait_for
 
@@ -15,6 +16,8 @@ from .sources import program
 pytestmark = pytest.mark.slow
 
 LEVELS = pytest.mark.parametrize("level", ["load!", "read!"])
+# The library would make a report of it, and end the process by itself.
+CRASHING = {"ASAN_OPTIONS": f"{ASAN_OPTIONS}:handle_segv=0:handle_sigbus=0"}
 # Ends by the signal that its client wants, and otherwise tells where its stack is.
 BODY = """
 int number = 0; char text[99] = "";
@@ -45,7 +48,7 @@ def path(compile_c: Compile) -> str:
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL"])
 def test_layout_is_another_after_a_crash(start: Start, path: str, level: str, name: str) -> None:
     """Copies of one template have one layout, and one crash ends that."""
-    server = start(level, path)
+    server = start(level, path, **CRASHING)
     server.wait_settled(idle=2)
     first = {where(server) for _ in range(3)}
 
@@ -57,7 +60,7 @@ def test_layout_is_another_after_a_crash(start: Start, path: str, level: str, na
 
 def test_template_serves_for_a_while_whatever_its_copies_do(start: Start, path: str) -> None:
     """However many crash: it is renewed ten times a second at most, and everybody is answered."""
-    server = start("read!", path)
+    server = start("read!", path, **CRASHING)
     server.wait_settled(idle=2)
     begun = time.monotonic()
 
@@ -74,7 +77,7 @@ def test_template_serves_for_a_while_whatever_its_copies_do(start: Start, path: 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_end_that_was_asked_for_renews_nothing(start: Start, path: str, number: int) -> None:
     """Somebody has ended the copy, who has learned nothing by it."""
-    server = start("read!", path)
+    server = start("read!", path, **CRASHING)
     first = where(server)
 
     for _ in range(3):
@@ -89,7 +92,7 @@ def test_program_that_was_executed_for_its_connection_renews_nothing(
     start: Start, path: str
 ) -> None:
     """Each has a layout of its own in any case."""
-    server = start("fork", path)
+    server = start("fork", path, **CRASHING)
     first = where(server)
 
     crash(server, signal.SIGSEGV)
