@@ -11,6 +11,7 @@
 #include "dispositions.h"
 #include "front/keeper.h"
 #include "front/syslog.h"
+#include "options.h"
 #include "share.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ void copy_release(const struct original *original, const struct worker *worker, 
 {
     greet(original, connection);
     put_in_place(worker, connection, &original->wired);
+    options_set(connection);
     open_log(worker, &original->logging);
     /* A busy worker outlives the master. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)

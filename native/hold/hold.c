@@ -34,6 +34,7 @@
 #include "front/names.h"
 #include "handover.h"
 #include "hooks.h"
+#include "options.h"
 #include "place.h"
 #include "plan.h"
 #include "python.h"
@@ -84,6 +85,8 @@ static void refuse_what_copies_would_share(void)
 {
     const char *reason = call.first.level == LEVEL_LOAD ? NULL : python_obstacle();
 
+    if (!reason && call.first.level != LEVEL_LOAD)
+        reason = options_find(STDIN_FILENO);
     if (reason)
         handover_give_up(reason);
 }

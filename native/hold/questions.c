@@ -101,6 +101,15 @@ VISIBLE int getsockopt(int fd, int level, int option, void *restrict value,
     return (int)syscall(SYS_getsockopt, fd, level, option, value, size);
 }
 
+/* The socket would refuse what a real connection takes, and a program that hears that may give up, or
+ * never try again. What it takes is carried over (options.c). */
+VISIBLE int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    if (level != SOL_SOCKET && is_early() && is_stand_in(fd))
+        wait_for_end(QUESTION "set");
+    return (int)syscall(SYS_setsockopt, fd, level, option, value, size);
+}
+
 /* What a request sets, as far as a program can be asking for that and nothing else. */
 static bool is_of_request(const char *name)
 {

@@ -29,6 +29,7 @@ _FILTERED = "it has a filter of system calls (seccomp)"
 # The name of a process whose program has asked for what is not there yet; see
 # native/hold/questions.c.
 _QUESTION = "socketd?"
+_SETS = "set"
 _ASKED = {"peer": "getpeername", "own": "getsockname", "option": "getsockopt", "env": "getenv"}
 
 
@@ -76,6 +77,8 @@ def _check_script(template: Template, settings: ServiceSettings) -> None:
 
 def check_question(name: str) -> None:
     """Look at the name of a process for what its program has asked. Raises NotHeldError."""
+    if name == _QUESTION + _SETS:
+        raise NotHeldError("it sets an option that only a real connection has (setsockopt)")
     if name.startswith(_QUESTION):
         call = _ASKED.get(name.removeprefix(_QUESTION), "?")
         raise NotHeldError(f"it asks about its connection before there is one ({call})")
