@@ -3,7 +3,9 @@
 Owns that process: its start, its events, its end. Must not know why it runs.
 
 It is the real master with the settings of a service, so what it does is what the service would do.
-Its log comes through a pipe. It ends with us, however we end, and removes the folder.
+Its log comes through a pipe. It ends with us, however we end; if we are killed, it removes the
+folder. A signal that ends us may come at any moment, as an exception: it waits where something has
+been made that nobody would undo yet.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -33,6 +35,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 from socketd.settings.address import UnixAddress
 from socketd.workers import kin
 
+_NAME = "socket"
 _WORKERS = 2  # one waits while the other is at work
 _OWNER_ONLY = 0o600
 _PR_SET_PDEATHSIG = 1
@@ -44,10 +47,10 @@ _PATIENCE_SECONDS = 1.0  # between SIGTERM and the next, as with a service's ope
 class Rehearsal:
     """A server in a context: it has ended, and all that it has started, when the context ends."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, folder: str) -> None:
+        """Take a folder that nobody else uses; it is empty again at the end."""
         self.seen = Sightings()
-        self._folder = _make_folder()
-        self.path = os.path.join(self._folder, "socket")
+        self.path = os.path.join(folder, _NAME)
         self._settings = replace(
             settings,
             address=UnixAddress(self.path, _OWNER_ONLY),
@@ -69,27 +72,31 @@ class Rehearsal:
         """Start the server. Raises OSError."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            self._reading, writing = os.pipe2(os.O_CLOEXEC)
-            parent = os.getpid()
-            try:
-                self._pid = os.fork()
-                if self._pid == 0:
-                    _serve(self._settings, self._folder, writing, parent)
-                self._pidfd = os.pidfd_open(self._pid)
-            finally:
-                os.close(writing)
+            self._start()
+            # A signal that has waited is answered here, by an exception perhaps.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except BaseException:
             self._clean_up()
-            raise
-        finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            raise
         return self
+
+    def _start(self) -> None:
+        self._reading, writing = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                _serve(self._settings, writing, parent)
+            self._pidfd = os.pidfd_open(self._pid)
+        finally:
+            os.close(writing)
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Stop it, with more haste if it takes long, and end whoever is left."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -99,8 +106,8 @@ class Rehearsal:
                     break
                 kin.send(self._pid, number)
                 self.watch(lambda: False, time.monotonic() + _PATIENCE_SECONDS)
-            self._clean_up()
         finally:
+            self._clean_up()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def watch(self, is_enough: Callable[[], bool], until_seconds: float) -> bool:
@@ -140,21 +147,36 @@ class Rehearsal:
         self._reading = self._pidfd = -1
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
-        with contextlib.suppress(OSError):  # the server has removed it, or something is in it
-            os.rmdir(self._folder)
 
 
-def _make_folder() -> str:
+@contextlib.contextmanager
+def private_folder() -> Iterator[str]:
+    """Lend a folder for a socket, one rehearsal after another. Raises SystemFailureError."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        return tempfile.mkdtemp(prefix="socketd-explain-")
+        folder = tempfile.mkdtemp(prefix="socketd-explain-")
     except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise SystemFailureError(
             f"cannot create a folder for a socket: {error.strerror}; set TMPDIR to a writable "
             "directory"
         ) from error
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield folder
+    finally:
+        _remove(folder)
 
 
-def _serve(settings: ServiceSettings, folder: str, writing: int, parent: int) -> NoReturn:
+def _remove(folder: str) -> None:
+    """Remove the folder, and a socket in it if a server has been killed."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(folder, _NAME))
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+def _serve(settings: ServiceSettings, writing: int, parent: int) -> NoReturn:
     """Be the server, and always end the process."""
     try:
         os.setsid()  # a Ctrl-C is for our parent, which stops us
@@ -166,8 +188,8 @@ def _serve(settings: ServiceSettings, folder: str, writing: int, parent: int) ->
     except BaseException as error:  # noqa: BLE001  the last resort: the parent says that it is a bug
         _tell(writing, f"{error!r}: {trace(error)}", ExitCode.BUG)
     finally:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+        if os.getppid() != parent and isinstance(settings.address, UnixAddress):
+            _remove(os.path.dirname(settings.address.path))  # our parent has been killed
         os._exit(0)
 
 

@@ -12,7 +12,7 @@ from socketd.errors import BugError, ExitCode, SocketdError, SystemFailureError
 from socketd.explain.findings import Explanation, Finding
 from socketd.explain.memory import settled_kib
 from socketd.explain.orphans import adopted
-from socketd.explain.rehearsal import Rehearsal
+from socketd.explain.rehearsal import Rehearsal, private_folder
 from socketd.explain.sharing import sharing_of
 from socketd.explain.visitor import Visit, visit
 from socketd.settings.readiness import ReadyLevel
@@ -37,21 +37,21 @@ def explain(
     all, or not with these settings.
     """
     findings = []
-    with adopted():
+    with adopted(), private_folder() as folder:
         for level in levels:
             announce(level)
-            findings.append(_look(settings, level, content, connections))
+            findings.append(_look(settings, folder, level, content, connections))
     return Explanation(tuple(findings))
 
 
 def _look(
-    settings: ServiceSettings, level: ReadyLevel, content: bytes, connections: int
+    settings: ServiceSettings, folder: str, level: ReadyLevel, content: bytes, connections: int
 ) -> Finding:
     if level is not ReadyLevel.FORK and (reason := _why_no_template(settings)) is not None:
         return Finding(level, reason)
     readiness = replace(settings.readiness, level=level, is_strict=True)
     limit = readiness.hold_seconds
-    with Rehearsal(replace(settings, readiness=readiness)) as server:
+    with Rehearsal(replace(settings, readiness=readiness), folder) as server:
         seen = server.seen
         server.watch(lambda: seen.is_ready, time.monotonic() + limit + _MARGIN_SECONDS)
         if not seen.is_ready:

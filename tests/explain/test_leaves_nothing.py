@@ -1,10 +1,13 @@
 """`socketd explain` leaves nothing behind, whatever the program does and however it ends itself."""
 
+import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from harness.extent import by_extent
 from harness.processes import marked
 from harness.waiting import wait_for
 
@@ -55,6 +58,19 @@ def test_interrupt_ends_everything(
     assert "Traceback" not in command.stderr
     assert marked(command.mark) == []
     assert list(open_folder.iterdir()) == []
+
+
+def test_interrupt_may_come_at_any_moment(begin: Begin, open_folder: Path) -> None:
+    """Whatever is being started or ended just then, nothing of it remains."""
+    for number in range(by_extent(8, 40)):
+        command = begin("--level", "load", "--level", "fork", "--level", "read", "--", "cat")
+        time.sleep(random.Random(number).uniform(0.15, 0.8))  # a moment, not a wait for anything
+        command.signal(signal.SIGINT)
+
+        assert command.wait() in (254, 0, -signal.SIGINT), command.stderr
+        assert "Traceback" not in command.stderr
+        assert marked(command.mark) == []
+        assert list(open_folder.iterdir()) == []
 
 
 def test_even_a_killed_one_leaves_nothing(begin: Begin, open_folder: Path) -> None:
