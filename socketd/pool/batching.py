@@ -13,6 +13,11 @@ _MOST_SECONDS = 0.01
 _SHARE_WHILE_STARTING = 0.25
 
 
+def are_enough(minimum: int, idle: int) -> bool:
+    """Tell whether so many wait that another one is not missed for a while."""
+    return minimum >= _FEWEST_WORKERS and idle * 2 >= minimum
+
+
 def batch_seconds(minimum: int, idle: int, starting: int) -> float:
     """Return the time to hold news back, in seconds; 0 means not at all.
 
@@ -23,8 +28,8 @@ def batch_seconds(minimum: int, idle: int, starting: int) -> float:
     if minimum < _FEWEST_WORKERS:
         return 0.0
     seconds = min(_MOST_SECONDS, minimum * _SECONDS_PER_WORKER)
-    if idle * 2 >= minimum:
+    if are_enough(minimum, idle):
         return seconds
-    if (idle + starting) * 2 >= minimum:
+    if are_enough(minimum, idle + starting):
         return seconds * _SHARE_WHILE_STARTING
     return 0.0

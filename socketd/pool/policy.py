@@ -26,7 +26,7 @@ request. Most programs ignore that, and go on to the end of their connection.
 from typing import assert_never
 
 from socketd.pool.backoff import Restraint
-from socketd.pool.batching import batch_seconds
+from socketd.pool.batching import are_enough, batch_seconds
 from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.messages import (
     ArmTimer,
@@ -122,13 +122,19 @@ class Pool:
 
     @property
     def may_hold_back_ends(self) -> bool:
-        """Tell whether the ends of workers may be held back: none has an immediate effect."""
+        """Tell whether the ends of workers may be held back: none has an urgent effect.
+
+        At the maximum an end makes room for another worker; while many wait, that is not urgent.
+        """
         return (
             self._phase == Phase.RUNNING
             and not self._register.outdated
             and not self._rule.grows_on_completion
             and not self.is_short
-            and len(self._register) < self._settings.maximum
+            and (
+                len(self._register) < self._settings.maximum
+                or are_enough(self._settings.minimum, self.size.idle)
+            )
         )
 
     def state_of(self, worker: int) -> WorkerState | None:

@@ -416,3 +416,14 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
 
     small.handle(StopRequested(), 1.0)
     assert not small.may_hold_back_ends
+
+
+def test_ends_may_wait_at_the_maximum_while_many_workers_do() -> None:
+    """An end makes room for another worker then, which is not urgent while half of them wait."""
+    pool = pool_of(8, 8, Strategy.EAGER)
+    answers = []
+    for worker in range(6):
+        answers.append((pool.may_hold_back_ends, pool.batch_seconds(8 - worker, 0) > 0.0))
+        pool.handle(WorkerAccepted(worker), 1.0)
+
+    assert answers == [(True, True)] * 5 + [(False, False)]
