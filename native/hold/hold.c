@@ -13,16 +13,17 @@
  * saved registers (place.c), or at the SIGSTOP that the program has sent to itself. There is one
  * thread, so no lock is held but what the program itself holds across that call. The template takes
  * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
- * looked up before main(). More than that is called in three places only: CPython once in the
- * template and in each copy (python.c); in a copy behind which a keeper is to stay fork(), with what
- * the program has registered for it (front/keeper.c); and in a copy that has its connection the
- * setenv() of a program that keeps its environment elsewhere (variables.c). All three are what the
- * program could call there itself. At any other place the handler returns at once and the master
- * tries again.
+ * looked up before main(). More than that is called in these places only: CPython (python.c) and what
+ * the program has registered for a fork (atfork.c), once in the template and in each copy; in a copy
+ * behind which a keeper is to stay fork() (front/keeper.c); and in a copy that has its connection the
+ * setenv() of a program that keeps its environment elsewhere (variables.c), and the function that it
+ * wants to be called (hooks.c). All are what the program could call there itself. At any other place
+ * the handler returns at once and the master tries again.
  *
  * Until then the program has no descriptor of ours, so nothing that it starts before can keep the
  * listener or the board (handover.c).
  */
+#include "atfork.h"
 #include "bind.h"
 #include "call.h"
 #include "canary.h"
@@ -80,11 +81,13 @@ int socketd_hold_waits_for_stop(void)
     return call_is_waiting() && call.first.level == LEVEL_STOP;
 }
 
-/* Before main() nothing has a state of its own. */
+/* Before main() no interpreter has a state of its own. */
 static void refuse_what_copies_would_share(void)
 {
-    const char *reason = call.first.level == LEVEL_LOAD ? NULL : python_obstacle();
+    const char *reason = atfork_obstacle();
 
+    if (!reason && call.first.level != LEVEL_LOAD)
+        reason = python_obstacle();
     if (!reason && call.first.level != LEVEL_LOAD)
         reason = options_find(STDIN_FILENO);
     if (reason)
@@ -234,10 +237,12 @@ static void hold(void)
     worker.listener_fd = received[LISTENER];
     files_find();
     python_prepare();
+    atfork_prepare(); /* from here on in the order of fork() */
     worker.number = template_run(&template);
     canary_renew();
     seed_renew();
     thread_renew();
+    atfork_child();
     files_reopen();
     python_after_fork();
     touch(connection_entries, sizeof connection_entries);
