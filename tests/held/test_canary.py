@@ -33,6 +33,22 @@ static __attribute__((noinline)) void take(void)
 OVERFLOWING = 'setrlimit(RLIMIT_CORE, &(struct rlimit){0}); take(); puts("whole");'
 # What an address or a canary ends with, so it takes 256 guesses to learn the first byte.
 MOST_GUESSES, AGAIN, BY_CHANCE = 3000, 20, 3
+CANARY_SIZE = 8
+
+# One that waits on a stack of its own keeps its program's canary where it is.
+COROUTINES = """
+#include <ucontext.h>
+static ucontext_t outside, inside; static char stack[65536];
+static __attribute__((noinline)) void wait_there(void) {
+    volatile char text[16]; text[0] = 'i'; swapcontext(&inside, &outside); putchar(text[0]);
+}
+static void coroutine(void) { wait_there(); }
+"""
+COROUTINE = """
+getcontext(&inside); inside.uc_stack.ss_sp = stack;
+inside.uc_stack.ss_size = sizeof stack; inside.uc_link = &outside;
+makecontext(&inside, coroutine, 0); swapcontext(&outside, &inside);
+"""
 
 CANARY = """
 #include <stdint.h>
@@ -77,6 +93,29 @@ def test_guessing_byte_by_byte_makes_no_progress(
     assert right <= BY_CHANCE
 
 
+def test_canary_that_is_shared_is_not_learned_before_its_template_is_renewed(
+    start: Start, compile_c: Compile
+) -> None:
+    """Each wrong guess is a crash, so none of the templates lives for the seven bytes."""
+    path = compile_c(program(COROUTINE + OVERFLOWING, OVERFLOW + COROUTINES), *PROTECTED)
+    server = start("read!", path)
+    place = server.place
+    room = next(size for size in range(16, 64) if not is_whole(place, b"A" * (size + 1)))
+    known, most, guesses = b"\0", 1, 0
+    while guesses < MOST_GUESSES and len(known) < CANARY_SIZE:
+        for number in range(256):
+            guesses += 1
+            if is_whole(place, b"A" * room + known + bytes([number])):
+                known += bytes([number])
+                most = max(most, len(known))
+                break
+        else:
+            known = b"\0"  # one that was right is so no more
+
+    assert server.wait_event("template_started")["canary"].startswith("shared")
+    assert most < CANARY_SIZE
+
+
 @LEVELS
 def test_each_copy_has_a_canary_of_its_own(start: Start, compile_c: Compile, level: str) -> None:
     """No two copies have the same, and each ends a string."""
@@ -113,31 +152,21 @@ def test_program_keeps_a_canary_that_cannot_be_replaced(
     start: Start, compile_c: Compile, depth: int, is_elsewhere: bool
 ) -> None:
     """With a second stack, or too many functions on one, it stays as it was, and that is told."""
-    before = f"""
-    #include <ucontext.h>
-    {CANARY}
-    static ucontext_t outside, inside; static char stack[65536];
-    static __attribute__((noinline)) void wait_there(void) {{
-        volatile char text[16]; text[0] = 'i'; swapcontext(&inside, &outside); putchar(text[0]);
-    }}
-    static void coroutine(void) {{ wait_there(); }}
-    static __attribute__((noinline)) int deep(int left) {{
+    before = """
+    static __attribute__((noinline)) int deep(int left) {
         volatile char text[16]; text[0] = 0;
         if (left) return deep(left - 1) + text[0];
         char c; return (int)read(0, &c, 1) + text[0];
-    }}
+    }
     """
     body = f"""
-    if ({int(is_elsewhere)}) {{
-        getcontext(&inside); inside.uc_stack.ss_sp = stack;
-        inside.uc_stack.ss_size = sizeof stack; inside.uc_link = &outside;
-        makecontext(&inside, coroutine, 0); swapcontext(&outside, &inside);
-    }}
+    {COROUTINE if is_elsewhere else ""}
     deep({depth});
     if ({int(is_elsewhere)}) swapcontext(&outside, &inside);
     printf("%lx\\n", canary());
     """
-    server = start("read!", compile_c(program(body, before), *PROTECTED))
+    path = compile_c(program(body, CANARY + COROUTINES + before), *PROTECTED)
+    server = start("read!", path)
     told = {exchange(server.place, b"x") for _ in range(3)}
 
     assert len(told) == 1

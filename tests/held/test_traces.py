@@ -13,10 +13,7 @@ from harness.servers import Server
 from .conftest import Compile, Start
 from .sources import program
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(IS_WANTED, reason="a library that checks is seen, too"),
-]
+pytestmark = pytest.mark.slow
 
 # A line for each thing that it finds: a name, and what is there. A program may find out more, but
 # nothing else that the kernel or libc would tell of its start and its surroundings.
@@ -213,6 +210,7 @@ def told(server: Server) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.skipif(IS_WANTED, reason="a library that checks is seen, too")
 def test_what_a_program_sees_at_load_is_what_it_sees_at_fork(
     start: Start, compile_c: Compile
 ) -> None:
