@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from bench.generator import Generator, Load
-from bench.launch import BenchError, Running, launching, serving
+from bench.launch import BenchError, Running, launching, serving, unused_port
 from bench.processes import children, cpu_us, has_idle_pool, pss_kib, split_pool, wait_until
-from bench.servers import PROGRAMS, Program, Server
+from bench.servers import HOST, PROGRAMS, Program, Server
 
 _POOL_SECONDS = 60.0
 _MIB = 1 << 20
@@ -87,8 +87,8 @@ class Extent:
     cold: tuple[int, ...]
     volume: tuple[int, ...]
     """MiB through one connection."""
-    clients: int
-    """Runs of the client, each beside one of the interpreter that it is compared with."""
+    starts: int
+    """Runs of client and server, each beside one of the interpreter that it is compared with."""
     cgi_seconds: int
     cgi_programs: int
     """How many of the CGI programs, in their order."""
@@ -108,7 +108,7 @@ FULL = Extent(
     cpu_connections=1000,
     cold=(1000,),
     volume=(1024,),
-    clients=20,
+    starts=20,
     cgi_seconds=2,
     cgi_programs=3,
 )
@@ -125,7 +125,7 @@ QUICK = Extent(
     cpu_connections=50,
     cold=(10,),
     volume=(16,),
-    clients=2,
+    starts=2,
     cgi_seconds=1,
     cgi_programs=1,
 )
@@ -163,7 +163,8 @@ def cases(extent: Extent, workers: int) -> list[Case]:
         ("memory", PROGRAMS["heap"], extent.heap, measure_memory, 0),
         ("master cpu", cat, extent.cpu, measure_master_cpu, extent.cpu_connections),
         ("cold start", cat, extent.cold, measure_cold_start, 0),
-        ("client start", cat, (1,), measure_client_start, extent.clients),
+        ("client start", cat, (1,), measure_client_start, extent.starts),
+        ("server start", cat, (4,), measure_server_start, extent.starts),
     ):
         found += [
             Case(name, program, level, level, measure, amount, is_for_pools=True)
@@ -278,26 +279,51 @@ def measure_cold_start(case: Case, subject: Subject, generator: Generator) -> Me
 
 
 def measure_client_start(case: Case, subject: Subject, generator: Generator) -> Measured:
-    """Time whole runs of the client, connection included, in turn with `import click` alone."""
+    """Time whole runs of the client, connection included, in turn with Python doing nothing."""
     del generator
     with _ready(case, subject) as running:
         host, _, port = running.address.rpartition(":")
-        client = [subject.command, "-q", host, port]
-        yardstick = [interpreter_of(subject.command), "-c", "import click"]
-        seconds: dict[str, list[float]] = {"client": [], "click": []}
-        for _ in range(int(case.amount)):
-            for name, command in (("client", client), ("click", yardstick)):
-                begin = time.monotonic()
-                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
-                seconds[name].append(time.monotonic() - begin)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return Measured(
-        {
-            "client_us": medians["client"] * 1e6,
-            "click_us": medians["click"] * 1e6,
-            "to_click": medians["client"] / medians["click"],
-        }
-    )
+        client = [subject.command, "-N", host, port]
+        return _beside_python(case, subject, lambda: _run_seconds(client))
+
+
+def measure_server_start(case: Case, subject: Subject, generator: Generator) -> Measured:
+    """Time from exec to the first connection, in turn with Python doing nothing."""
+    del generator
+    options = ["-p", "cat", "-l", "-f", "-W", str(case.workers), "-s"]
+
+    def seconds() -> float:
+        port = unused_port()
+        begin = time.monotonic()
+        with subprocess.Popen([subject.command, *options, str(port)]) as server:
+            try:
+                is_there = wait_until(lambda: _is_listening(port), _POOL_SECONDS, 0.0005)
+                passed = time.monotonic() - begin
+            finally:
+                server.terminate()
+        if not is_there:
+            raise BenchError("the server did not listen")
+        return passed
+
+    return _beside_python(case, subject, seconds)
+
+
+def _beside_python(case: Case, subject: Subject, measure: Callable[[], float]) -> Measured:
+    python = [interpreter_of(subject.command), "-I", "-S", "-c", "pass"]
+    pairs = [(measure(), _run_seconds(python)) for _ in range(int(case.amount))]
+    ours, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
+    return Measured({"own_us": ours * 1e6, "python_us": theirs * 1e6, "to_python": ours / theirs})
+
+
+def _run_seconds(command: list[str]) -> float:
+    begin = time.monotonic()
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    return time.monotonic() - begin
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def measure_volume(case: Case, subject: Subject, generator: Generator) -> Measured:

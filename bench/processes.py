@@ -26,13 +26,15 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "cannot become the reaper of orphans (prctl)")
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float) -> bool:
+def wait_until(
+    is_true: Callable[[], bool], seconds: float, step_seconds: float = _POLL_SECONDS
+) -> bool:
     """Ask again in short steps until the answer is yes; return False if it never was."""
     deadline = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(step_seconds)
     return True
 
 

@@ -24,7 +24,7 @@ def render(results: Results) -> str:
     parts.append(_throughput(results))
     bursts = dict.fromkeys(r.measurement for r in results.records if "burst" in r.measurement)
     parts += [_burst(results, cell) for name in bursts for cell in results.cells(name)]
-    parts += [_memory(results), _master_cpu(results), _cold_start(results), _client_start(results)]
+    parts += [_memory(results), _master_cpu(results), _cold_start(results), _starts(results)]
     parts += [_volume(results), *cgi_report.sections(results)]
     parts += [_generator(results), _failures(results)]
     return "\n\n".join(part for part in parts if part)
@@ -123,9 +123,14 @@ TARGETS = (
         unit=" KiB",
     ),
     Target(
-        "start of the client, whole run, to `import click`",
-        1.5,
-        _own("client start", 1, "to_click"),
+        "a client's whole run, to `python3 -I -S -c pass`",
+        1.7,
+        _own("client start", 1, "to_python"),
+    ),
+    Target(
+        "from exec to listening, to `python3 -I -S -c pass`",
+        4,
+        _own("server start", 4, "to_python"),
     ),
     Target("cold start of 1,000 idle workers", 1, _own("cold start", 1000, "seconds"), unit=" s"),
     Target(
@@ -250,19 +255,24 @@ def _cold_start(results: Results) -> str:
     return section("Cold start", ["workers", "server", "seconds until all are ready"], rows)
 
 
-def _client_start(results: Results) -> str:
+def _starts(results: Results) -> str:
     rows = [
         [
-            ms(results.summary(cell, key, "client_us")),
-            ms(results.summary(cell, key, "click_us")),
-            _number(results, cell, key, "to_click", "{:.2f}"),
+            title,
+            ms(results.summary(cell, key, "own_us")),
+            ms(results.summary(cell, key, "python_us")),
+            _number(results, cell, key, "to_python", "{:.2f}"),
         ]
-        for cell in results.cells("client start")
+        for measurement, title in (
+            ("client start", "`socket -N HOST PORT`, whole run"),
+            ("server start", "`socket -p cat -l -f -W 4 -s PORT`, until it listens"),
+        )
+        for cell in results.cells(measurement)
         for key in _measured(results, [cell])
         if key == _OWN
     ]
-    header = ["`socket -q HOST PORT`, ms", "`python3 -c 'import click'`, ms", "ratio"]
-    return section("Start of the client", header, rows)
+    header = ["command", "ms", "`python3 -I -S -c pass`, ms", "ratio"]
+    return section("Starts", header, rows)
 
 
 def _volume(results: Results) -> str:
