@@ -21,7 +21,7 @@ from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, SystemFailureError, UsageError
 from socketd.master.agreement import VERSION, check_version
 from socketd.programs.cgi import FrontKind, pass_on
-from socketd.programs.cgi_start import best_start
+from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, locate
 from socketd.settings.address import Address, UnixAddress, parse_listen, place_of
 from socketd.settings.readiness import AT_FORK, ReadyLevel
@@ -138,14 +138,16 @@ def _check(options: CgiOptions) -> None:
 
 
 def _start(options: CgiOptions) -> tuple[Program | None, Values]:
-    """Return the program, and the values including the best level for it."""
+    """Return the program, and the values including the best level for a script in Python."""
     if not options.words:
         return None, options.values
     program = locate(options.words, dict(os.environ))
     if options.values.has("ready"):
         return program, options.values
-    program, level = best_start(program)
-    return program, Values({**options.values.given, "ready": level.value})
+    script = prepared(program)
+    if script is None:
+        return program, options.values
+    return script, Values({**options.values.given, "ready": ReadyLevel.STOP.value})
 
 
 def _make(

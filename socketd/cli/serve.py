@@ -24,6 +24,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import FrontKind, put_behind, unwrap
 from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
+from socketd.settings.readiness import AT_FORK, ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Values
 from socketd.system.directory import absolute
@@ -107,6 +108,8 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         # Like the wrapper: the program gets only the request's variables, and its error messages
         # are kept out of the answer.
         settings = behind(settings, put_behind(FrontKind.SCGI, chosen, {}))
+        if isinstance(chosen, str):  # each request names its program
+            settings = replace(settings, readiness=AT_FORK)
         if settings.stderr is StderrTarget.SOCKET:
             settings = replace(settings, stderr=StderrTarget.SYSLOG)
     if not (line.has("fork") and line.has("loop")):
@@ -118,7 +121,8 @@ def _unwrap(settings: ServiceSettings, values: Values) -> Program | str | None:
     """Return what our SCGI wrapper would run, if a front can do the same; None otherwise."""
     chosen = unwrap(settings.program)
     has_root = isinstance(chosen, str)
-    level = settings.readiness.level
+    is_open = has_root and settings.readiness.is_auto
+    level = ReadyLevel.FORK if is_open else settings.readiness.level
     reason = why_no_front(FrontKind.SCGI, level, settings.worker, has_root=has_root)
     # With another directory the wrapper would look for the program there.
     is_left = settings.relay is not None or values.has("directory") or values.has("front")

@@ -17,7 +17,7 @@ from socketd.programs.environment import base_environment
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, InheritedAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
-from socketd.settings.readiness import Readiness, ReadyLevel
+from socketd.settings.readiness import AUTO, AUTO_LEVEL, Readiness, ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Problem, Values
 from socketd.system.accounts import login_variables, parse_user
@@ -60,7 +60,7 @@ class Builder:
         values = self.values
         kind = values.member("front", FrontKind, FrontKind.NONE)
         worker = self.worker()
-        readiness = self.readiness(worker)
+        readiness = self.readiness(worker, kind)
         inherited = base_environment(self.around.environment) | self.own_variables()
         chosen = self.program(inherited)
         confinement = self.confinement()
@@ -178,11 +178,15 @@ class Builder:
             self._break_rule("worker", NOT_BUILT, "native", ExitCode.SYSTEM)
         return kind
 
-    def readiness(self, worker: WorkerKind) -> Readiness:
+    def readiness(self, worker: WorkerKind, front: FrontKind) -> Readiness:
         """Return how far the program is started ahead."""
-        word = self.values.text("ready") or ReadyLevel.FORK.value
-        level, is_strict = ReadyLevel(word.removesuffix("!")), word.endswith("!")
-        if level is not ReadyLevel.FORK:
+        word = self.values.text("ready") or AUTO
+        is_auto, is_strict = word == AUTO, word.endswith("!")
+        level = AUTO_LEVEL if is_auto else ReadyLevel(word.removesuffix("!"))
+        has_root = self.values.text("root") is not None
+        if is_auto and not can_be_held(front, worker, self.around.relay, has_root=has_root):
+            level = ReadyLevel.FORK
+        elif level is not ReadyLevel.FORK:
             if self.around.relay is not None:
                 self._break_rule("ready", "-c, -r and -w need a process that relays", word)
             elif worker is WorkerKind.PYTHON:
@@ -195,6 +199,7 @@ class Builder:
             self.values.seconds("hold_timeout"),
             self.values.seconds("renew_after"),
             self.values.text("shared_files") == "allow",
+            is_auto,
         )
 
     def pool(self) -> PoolSettings:
@@ -298,6 +303,16 @@ def with_rights(address: Address, values: Values, usual_mode: int | None) -> Add
 def usual_stderr(front: FrontKind) -> StderrTarget:
     """Return the default of stderr: not into the answer of a CGI program."""
     return StderrTarget.SOCKET if front is FrontKind.NONE else StderrTarget.INHERIT
+
+
+def can_be_held(
+    front: FrontKind, worker: WorkerKind, relay: object | None, *, has_root: bool
+) -> bool:
+    """Tell whether a level is possible at all at which the program is held before main()."""
+    if relay is not None or worker is WorkerKind.PYTHON or not is_built():
+        return False
+    no_front = why_no_front(front, AUTO_LEVEL, worker, has_root=has_root)
+    return front is FrontKind.NONE or no_front is None
 
 
 def why_no_front(

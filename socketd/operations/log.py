@@ -82,6 +82,7 @@ EVENTS: Mapping[str, EventKind] = {
     "service_ready": _kind(LogLevel.INFO, "service listener address port port_name workers ready"),
     "template_started": _kind(LogLevel.DEBUG, "service pid ready descriptors canary"),
     "template_fell_back": _kind(LogLevel.WARNING, "service wanted ready reason"),
+    "ready_chosen": _kind(LogLevel.INFO, "service ready reason"),
     "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),
     "native_worker_missing": _kind(LogLevel.INFO, "service"),
     "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
@@ -318,8 +319,8 @@ def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
 
 
 def _level(line: Mapping[str, Any]) -> str:
-    """Return how far a program has got; nothing where it has not, as ever."""
-    return "" if line["ready"] == "fork" else f", ready at {line['ready']}"
+    """Return how far a program has got; nothing where it has not run yet, as ever."""
+    return "" if line["ready"] in ("fork", "load") else f", ready at {line['ready']}"
 
 
 def _quoted(value: object) -> str:

@@ -1,10 +1,8 @@
-"""The best level for starting a CGI program ahead, by what its file says.
+"""How a CGI script in Python is started ahead, by what its file says.
 
-Owns reading a script's first line, and the choice of a level. Must not know templates.
+Owns reading a script's first line. Must not know templates.
 
-A Python script is prepared up to its first line and stopped there; see socketd/hold.py. Any other
-program is loaded up to main(), which works with every dynamically linked program; for a statically
-linked one the template uses fork instead.
+Such a script is prepared up to its first line and stopped there; see socketd/hold.py.
 """
 
 import os
@@ -13,7 +11,6 @@ import re
 from socketd.errors import ProgramError
 from socketd.programs.cgi import SAFE_PATH
 from socketd.programs.command import Program, locate
-from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import HOLD_SCRIPT
 
 _LONGEST_FIRST_LINE = 256  # the kernel reads no further, binfmt_script
@@ -21,19 +18,18 @@ _LONGEST_FIRST_LINE = 256  # the kernel reads no further, binfmt_script
 _PYTHON = re.compile(r"python3(?:\.(?:[7-9]|\d\d+))?")
 
 
-def best_start(program: Program) -> tuple[Program, ReadyLevel]:
-    """Return what to start, and the level at which to hold it."""
+def prepared(program: Program) -> Program | None:
+    """Return what runs a script in Python up to its first line, None for any other program."""
     interpreter = _interpreter_of(program.path)
     if interpreter is None:
-        return program, ReadyLevel.LOAD
+        return None
     words = (*interpreter, HOLD_SCRIPT, "--cgi", program.path, *program.arguments[1:])
     try:
-        prepared = locate(words, {"PATH": SAFE_PATH})
+        found = locate(words, {"PATH": SAFE_PATH})
     except ProgramError:  # each request will get the error
-        return program, ReadyLevel.LOAD
-    if not _PYTHON.fullmatch(os.path.basename(os.path.realpath(prepared.path))):
-        return program, ReadyLevel.LOAD
-    return prepared, ReadyLevel.STOP
+        return None
+    is_python = _PYTHON.fullmatch(os.path.basename(os.path.realpath(found.path)))
+    return found if is_python else None
 
 
 def _interpreter_of(path: str) -> tuple[str, ...] | None:

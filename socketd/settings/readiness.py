@@ -40,7 +40,8 @@ _FALLBACKS = {
 class Readiness:
     """The wanted level, and whether a lower one is accepted; see docs/templates.md.
 
-    With `may_share_files` copies may share files that are open for writing, and locks.
+    With `may_share_files` copies may share files that are open for writing, and locks. With
+    `is_auto` nobody has asked for the level, so a lower one is no reason for a warning.
     """
 
     level: ReadyLevel = ReadyLevel.FORK
@@ -48,6 +49,7 @@ class Readiness:
     hold_seconds: float = 10.0
     renew_seconds: float = 3600.0
     may_share_files: bool = False
+    is_auto: bool = False
 
     @property
     def levels(self) -> tuple[ReadyLevel, ...]:
@@ -57,3 +59,8 @@ class Readiness:
 
 
 AT_FORK = Readiness()
+
+# The highest level at which a program cannot tell that it is held, and at which none of its code
+# runs before there is a connection.
+AUTO = "auto"
+AUTO_LEVEL = ReadyLevel.LOAD

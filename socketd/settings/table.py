@@ -27,7 +27,7 @@ from socketd.settings.kinds import (
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 HIGHEST_BACKLOG = 2**31 - 1
-LEVELS = "fork load read stop relay"
+LEVELS = "auto fork load read stop relay"
 _STRICT_LEVELS = "fork! load! read! stop! relay!"
 
 FILE = "file"
@@ -152,10 +152,10 @@ SETTINGS = (
     Setting(
         "ready",
         Choice(f"{LEVELS} {_STRICT_LEVELS}"),
-        "how far to start the program ahead of its connection; add ! to fail instead of using a "
-        "lower level",
+        "how far to start the program ahead of its connection; auto: load if it can be held before "
+        "it runs, else fork; add ! to any other level to fail instead of using a lower one",
         metavar="LEVEL",
-        usual="fork; with socketd cgi the best that fits the program",
+        usual="auto; with socketd cgi stop for a script in Python",
     ),
     Setting(
         "hold_timeout",

@@ -332,13 +332,7 @@ class NativeSpawner:
         match command:
             case ReportServing(pid, level, reasons, is_news):
                 if is_news:
-                    log.emit(
-                        "template_fell_back",
-                        service=self._service,
-                        wanted=self._plan.settings.readiness.level.value,
-                        ready=level.value,
-                        reason="; ".join(reasons),
-                    )
+                    self._report_lower(level, "; ".join(reasons))
                 log.emit(
                     "template_started",
                     service=self._service,
@@ -355,6 +349,20 @@ class NativeSpawner:
                     delay_s=round(delay_seconds, 3),
                     step=step,
                 )
+
+    def _report_lower(self, level: ReadyLevel, reason: str) -> None:
+        """Say why a level serves that is not the highest: a warning if that was asked for."""
+        wanted = self._plan.settings.readiness
+        if wanted.is_auto:
+            log.emit("ready_chosen", service=self._service, ready=level.value, reason=reason)
+            return
+        log.emit(
+            "template_fell_back",
+            service=self._service,
+            wanted=wanted.level.value,
+            ready=level.value,
+            reason=reason,
+        )
 
     def _set(self, command: Arm | Disarm) -> None:
         """Set a timer, or stop it."""

@@ -100,13 +100,13 @@ def test_python_script_is_prepared_ahead(start: Start, script: Script) -> None:
 
 
 def test_static_program_falls_back_by_itself(start: Start) -> None:
-    """What nothing can be preloaded into is executed for each request, and a warning says so."""
+    """What nothing can be preloaded into is executed for each request, and the log says why."""
     from socketd.system.products import ZYGOTE as EXECUTABLE
 
     server = start("--scgi", "127.0.0.1:0", EXECUTABLE, is_quiet=False)
 
     assert level_of(server, "tcp:") == "fork"
-    assert "linked statically" in server.wait_event("template_fell_back")["reason"]
+    assert "linked statically" in server.wait_event("ready_chosen")["reason"]
 
 
 def test_fastcgi_is_answered_by_copies_too(start: Start, script: Script, tmp_path: Path) -> None:

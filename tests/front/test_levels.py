@@ -349,7 +349,7 @@ def test_request_that_is_too_large_to_be_passed_on_delays_nobody(
     program = [script('#!/bin/sh\nprintf "\\r\\nserved"\n'), "x" * 100_000]
     file.write_text(
         f'[service.a]\nlisten = ["tcp:127.0.0.1:0"]\nfront = "scgi"\nprogram = {program!r}\n'
-        "limits = { stack = 524288 }\n"
+        "ready = 'fork'\nlimits = { stack = 524288 }\n"
     )
     supervisor = Supervisor(file)
     with contextlib.closing(supervisor.server):

@@ -182,7 +182,7 @@ def test_stop_while_a_program_is_on_its_way_ends_it(start: Start, compile_c: Com
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--ready", "soon"), "--ready: 'soon' is not one of fork, load, read, stop"),
+        (("--ready", "soon"), "--ready: 'soon' is not one of auto, fork, load"),
         (("--ready", "read!!"), "--ready: 'read!!' is not one of"),
         (("--ready", "read", "-c"), "--ready read: -c, -r and -w need a process that relays"),
         (("--ready", "load", "--worker", "python"), "--worker python has no template"),

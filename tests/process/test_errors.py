@@ -115,7 +115,7 @@ NONSENSE = {
         ["--drain-timeout", "366d", *CAT], "socket: --drain-timeout: '366d' is not a duration",
     ),
     "ready": (
-        ["--ready", "steady", *CAT], "socket: --ready: 'steady' is not one of fork, load, read, st",
+        ["--ready", "steady", *CAT], "socket: --ready: 'steady' is not one of auto, fork, ",
     ),
     "hold time-out": (
         ["--hold-timeout", "soon", *CAT], "socket: --hold-timeout: 'soon' is not a duration",

@@ -154,7 +154,8 @@ def test_program_that_cannot_be_run_backs_off_and_keeps_trying(
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\nexec cat\n")
     program.chmod(0o755)
-    server = serve("-p", str(program), "-W", "2", "-B", "localhost", "-s", "0", is_quiet=False)
+    common = ("--ready", "fork", "-W", "2", "-B", "localhost", "-s", "0")
+    server = serve("-p", str(program), *common, is_quiet=False)
     place = server.place
     assert exchange(place, b"there") == b"there"
     program.rename(tmp_path / "away")

@@ -196,7 +196,8 @@ def test_program_that_cannot_be_run_is_told_of_all_the_same(serve: Serve, tmp_pa
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    server = serve("--linger", "2s", "-W", "1", "-p", str(program), *TCP, is_quiet=False)
+    common = ("--linger", "2s", "--ready", "fork", "-W", "1", *TCP)
+    server = serve("-p", str(program), *common, is_quiet=False)
     place = server.place
     program.unlink()
 

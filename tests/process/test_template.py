@@ -48,7 +48,8 @@ def serve() -> Iterator[Callable[..., Server]]:
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: str) -> Server:
-            common = ["--worker", "native", "--log-level", "debug", "-B", "127.0.0.1", "-s", "0"]
+            common = ["--worker", "native", "--ready", "fork", "--log-level", "debug"]
+            common += ["-B", "127.0.0.1", "-s", "0"]
             server = Server([*common, *arguments], is_quiet=False)
             stack.callback(server.close)
             return server

@@ -1,22 +1,21 @@
-"""How a CGI program is best started ahead."""
+"""How a CGI script in Python is started ahead."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from socketd.programs.cgi_start import best_start
+from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program
-from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import HOLD_SCRIPT
 
 
-def start_of(folder: Path, first_line: str) -> tuple[Program, Program, ReadyLevel]:
-    """Return a script, and how it is started."""
+def start_of(folder: Path, first_line: str) -> tuple[Program, Program | None]:
+    """Return a script, and what prepares it."""
     path = folder / "script"
     path.write_text(f"{first_line}\nprint()\n")
     script = Program(str(path), (str(path), "word"))
-    return script, *best_start(script)
+    return script, prepared(script)
 
 
 @pytest.fixture
@@ -32,9 +31,9 @@ def python(tmp_path: Path) -> str:
 @pytest.mark.parametrize("words", [(), ("-u",)])
 def test_python_script_is_prepared(tmp_path: Path, python: str, words: tuple[str, ...]) -> None:
     """Its interpreter runs ours of all scripts, with the flags of the first line."""
-    script, program, level = start_of(tmp_path, " ".join([f"#!{python}", *words]))
+    script, program = start_of(tmp_path, " ".join([f"#!{python}", *words]))
 
-    assert level is ReadyLevel.STOP
+    assert program is not None
     assert program.path == python
     assert program.arguments == (python, *words, HOLD_SCRIPT, "--cgi", script.path, "word")
 
@@ -42,9 +41,9 @@ def test_python_script_is_prepared(tmp_path: Path, python: str, words: tuple[str
 @pytest.mark.parametrize("words", ["{python} -u", "-S {python} -u"])
 def test_interpreter_may_be_looked_for(tmp_path: Path, python: str, words: str) -> None:
     """What env(1) would run is what counts."""
-    _, program, level = start_of(tmp_path, f"#!/usr/bin/env {words.format(python=python)}")
+    _, program = start_of(tmp_path, f"#!/usr/bin/env {words.format(python=python)}")
 
-    assert level is ReadyLevel.STOP
+    assert program is not None
     assert program.arguments[:2] == (python, "-u")
 
 
@@ -53,20 +52,15 @@ def test_interpreter_may_be_looked_for(tmp_path: Path, python: str, words: str) 
     ["#!/bin/sh", "#!", "#! ", "echo", "", "#!{folder}/python2.7", "#!{folder}/python3.6",
      "#!/usr/bin/env", "#!/usr/bin/env no-such-python3", "#!/nowhere/python3"],
 )  # fmt: skip
-def test_anything_else_is_loaded(tmp_path: Path, python: str, first_line: str) -> None:
-    """A program is started as it is where nothing better is known."""
+def test_anything_else_is_started_as_it_is(tmp_path: Path, python: str, first_line: str) -> None:
+    """Nothing prepares a program of which nothing better is known."""
     assert python
-    script, program, level = start_of(tmp_path, first_line.format(folder=tmp_path))
-
-    assert program == script
-    assert level is ReadyLevel.LOAD
+    assert start_of(tmp_path, first_line.format(folder=tmp_path))[1] is None
 
 
-def test_program_that_may_not_be_read_is_loaded() -> None:
+def test_program_that_may_not_be_read_is_started_as_it_is() -> None:
     """What cannot be looked into is no script."""
-    program = Program("/nowhere", ("/nowhere",))
-
-    assert best_start(program) == (program, ReadyLevel.LOAD)
+    assert prepared(Program("/nowhere", ("/nowhere",))) is None
 
 
 def test_nothing_beside_the_script_that_holds_hides_a_module_of_python() -> None:

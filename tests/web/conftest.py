@@ -18,6 +18,7 @@ from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cgi"
 _OURS = ("socketd-zygote", "fcgi2cgi")
+_HELD = ("socketd-held", "socketd-worker")
 COMPLAINT = "it has gone wrong"
 LARGE_BYTES = by_extent(8 << 20, 50 << 20)
 _TEXT = r"Content-Type: text/plain\r\n\r\n"
@@ -79,13 +80,15 @@ class Web:
     def running(self) -> list[int]:
         """Return the processes of CGI programs: each runs in the folder of its program.
 
-        So do those that have yet to become it, or to start it.
+        So do those that have yet to become it, or to start it, and those that are held.
         """
         found = []
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 folder, file = (os.readlink(f"/proc/{name}/{what}") for what in ("cwd", "exe"))
-                if folder == str(self.programs) and os.path.basename(file) not in _OURS:
+                called = Path(f"/proc/{name}/comm").read_text().strip()
+                is_ours = os.path.basename(file) in _OURS or called in _HELD
+                if folder == str(self.programs) and not is_ours:
                     found.append(int(name))
         return found
 
