@@ -9,9 +9,10 @@ clock: `handle` takes an event and the time and returns commands, to be carried 
                                     └──────────────── server ended ──────────────────────────┘
     any ── close ──> CLOSED
 
-Each start tries the wanted levels, the highest first, down to one that works. A serving template is
-replaced only by one that is ready. A level at which the program was refused is not tried again, see
-template_memory.py. After a failure the next attempt follows after a growing delay;
+Each start tries the wanted levels, the highest first, down to one that works. Before `load` the
+loader is asked, in a process of its own, whether the program can be held before it runs. A serving
+template is replaced only by one that is ready. A level at which the program was refused is not
+tried again, see template_memory.py. After a failure the next attempt follows after a growing delay;
 a retry timer is set in the stages ABSENT and SERVING only.
 
 A copy that crashes may have been made to, by somebody who tries out what copies have in common,
@@ -114,6 +115,7 @@ class _Template:
     pid: int
     level: ReadyLevel
     since_seconds: float
+    is_loader: bool = False
 
 
 class TemplateLife:
@@ -155,8 +157,8 @@ class TemplateLife:
         match event:
             case Begun():
                 return self._begin(now)
-            case Launched(pid):
-                return self._on_launched(pid, now)
+            case Launched(pid, is_loader):
+                return self._on_launched(pid, now, is_loader=is_loader)
             case NotLaunched(reason, is_final, is_short):
                 self._is_short = is_short
                 return self._on_failed_level(reason, now, is_final=is_final)
@@ -198,15 +200,18 @@ class TemplateLife:
         reason = self._memory.reason(self._level)
         if reason is not None:
             return self._on_failed_level(reason, now)
-        return [Launch(self._level)]
+        # At this level nothing of the program may run before there is a connection.
+        return [Launch(self._level, is_loader=self._level is ReadyLevel.LOAD)]
 
-    def _on_launched(self, pid: int, now: float) -> list[TemplateCommand]:
-        self.coming = _Template(pid, self._level, now)
+    def _on_launched(self, pid: int, now: float, *, is_loader: bool) -> list[TemplateCommand]:
+        self.coming = _Template(pid, self._level, now, is_loader)
         self._is_short = False
         if not self._level.is_held:
             return self._on_held(now)
-        self._look_seconds = _FIRST_LOOK_SECONDS
         limit = Arm(TemplateTimer.LIMIT, now + self._readiness.hold_seconds)
+        if is_loader:
+            return [limit]
+        self._look_seconds = _FIRST_LOOK_SECONDS
         return [limit, *self._look_later(now)]
 
     def _look_later(self, now: float) -> list[TemplateCommand]:
@@ -269,7 +274,9 @@ class TemplateLife:
             self.leaving -= {pid}
             return [AskForLost()] if self.stage is not Stage.CLOSED else self._abandon_if_gone()
         if self.coming is not None and pid == self.coming.pid:
-            self.coming = None
+            is_loader, self.coming = self.coming.is_loader, None
+            if is_loader and not words:
+                return [*_STOP_LOOKING, Forget(pid), Launch(self._level)]
             if status == 0:  # with another one it may have failed for what is not so tomorrow
                 self._memory.note(self._level, words)
             return [*_STOP_LOOKING, Forget(pid), *self._on_failed_level(words, now)]

@@ -26,9 +26,14 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A process was started; one at a level without holding serves at once."""
+    """A process was started; one at a level without holding serves at once.
+
+    With `is_loader` it is the program's loader, which answers whether the program can be held
+    before it runs, and ends.
+    """
 
     pid: int
+    is_loader: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class TemplateEnded:
-    """A template's process has ended; `words` is the reason if it was not held before."""
+    """A template's process has ended; `words` is the reason if it was not held before.
+
+    There are none if it was a loader that had nothing to say against the program.
+    """
 
     pid: int
     status: int
@@ -119,9 +127,10 @@ BEGINNINGS = (Begun, TimerDue, RenewalWanted, CopyCrashed, ShortageOver)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start a process at this level, and report the result at once by an event."""
+    """Start a process at this level, or the loader, and report the result at once by an event."""
 
     level: ReadyLevel
+    is_loader: bool = False
 
 
 @dataclass(frozen=True, slots=True)

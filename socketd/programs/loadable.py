@@ -6,6 +6,7 @@ Source: elf(5), ld.so(8) "Secure-execution mode", execve(2) "Interpreter scripts
 """
 
 import os
+import re
 import stat
 import struct
 import sys
@@ -17,6 +18,10 @@ _FIRST_LINE_SIZE = 256
 _ELF_MAGIC = b"\x7fELF"
 _IS_64_BIT = 2
 _PT_INTERP = 3
+_MOST_PATH = 4096
+_MOST_SEGMENTS = 1 << 16
+# musl's are called ld-musl-ARCHITECTURE.so.1, and run the program where glibc's list.
+_LISTING = re.compile(r"ld(64)?\.so\.|ld-linux")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,22 @@ def why_not_loadable(program: str, library: str) -> str | None:
             path = os.fsdecode(words[0])
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
-    except struct.error:
+    except (struct.error, OverflowError, ValueError):  # places beyond any file
         return f"{path} is damaged"
     return f"{program} has too many interpreters"
+
+
+def loader_lists() -> bool:
+    """Tell whether the loader of this system can be asked what it would load: that of glibc can.
+
+    `why_not_loadable` refuses a program that has another one.
+    """
+    loader = _own_loader()
+    return loader is not None and _LISTING.match(os.path.basename(loader)) is not None
+
+
+def _own_loader() -> str | None:
+    return _read_elf(os.path.realpath(sys.executable)).loader
 
 
 def _why_not_elf(path: str, library: str) -> str | None:
@@ -62,7 +80,7 @@ def _why_not_elf(path: str, library: str) -> str | None:
         return f"{path} is for another architecture"
     if program.loader is None:
         return f"{path} is linked statically"
-    own_loader = _read_elf(os.path.realpath(sys.executable)).loader
+    own_loader = _own_loader()
     if own_loader is not None and os.path.basename(own_loader) != os.path.basename(program.loader):
         return f"{path} is for another libc: its loader is {program.loader}"
     return None
@@ -89,11 +107,15 @@ def _read_elf(path: str) -> _Elf:
             size, count = struct.unpack_from(f"{order}HH", head, 42)
             place, length, number = 4, 16, "I"
         file.seek(table)
-        segments = file.read(size * count)
+        segments = file.read(min(size * count, _MOST_SEGMENTS))
         for start in range(0, len(segments) - length, size or 1):
             if struct.unpack_from(f"{order}I", segments, start)[0] == _PT_INTERP:
                 (offset,) = struct.unpack_from(f"{order}{number}", segments, start + place)
                 (extent,) = struct.unpack_from(f"{order}{number}", segments, start + length)
                 file.seek(offset)
-                return _Elf(head[4:6], machine, os.fsdecode(file.read(extent).rstrip(b"\0")))
+                return _Elf(
+                    head[4:6],
+                    machine,
+                    os.fsdecode(file.read(min(extent, _MOST_PATH)).rstrip(b"\0")),
+                )
     return _Elf(head[4:6], machine, None)

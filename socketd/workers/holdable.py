@@ -40,10 +40,7 @@ def check(template: Template, settings: ServiceSettings) -> list[procfs.OpenFile
     bit = 1 << (HOLD_SIGNAL - 1)
     if status.threads is None or status.caught is None or status.blocked is None:
         raise NotHeldError("cannot read its state (/proc/PID/status)")
-    if status.threads > 1:
-        raise NotHeldError(f"it has {status.threads} threads")
-    if procfs.children(pid):
-        raise NotHeldError("it has started other programs, which still run")
+    _check_company(pid, status)
     if not status.caught & bit:
         raise NotHeldError("our object is not in it: it has become a program that loads none")
     if status.blocked & bit:
@@ -75,6 +72,20 @@ def _check_script(template: Template, settings: ServiceSettings) -> None:
         raise NotHeldError(procfs.legible(fault))
 
 
+def check_loaded(template: Template, settings: ServiceSettings) -> None:
+    """Look for the same before a program runs: its libraries may have done it.
+
+    Raises NotHeldError.
+    """
+    pid = template.pid
+    status = procfs.status(pid)
+    check_tracer(status)
+    _check_company(pid, status)
+    files = procfs.open_files(pid)
+    if files is not None:  # it may not be looked into any more
+        _check_files(files, may_share=settings.readiness.may_share_files)
+
+
 def check_question(name: str) -> None:
     """Look at the name of a process for what its program has asked. Raises NotHeldError."""
     if name == _QUESTION + _SETS:
@@ -82,6 +93,14 @@ def check_question(name: str) -> None:
     if name.startswith(_QUESTION):
         call = _ASKED.get(name.removeprefix(_QUESTION), "?")
         raise NotHeldError(f"it asks about its connection before there is one ({call})")
+
+
+def _check_company(pid: int, status: procfs.Status) -> None:
+    """Look for what a copy would lack. Raises NotHeldError."""
+    if status.threads is not None and status.threads > 1:
+        raise NotHeldError(f"it has {status.threads} threads")
+    if procfs.children(pid):
+        raise NotHeldError("it has started other programs, which still run")
 
 
 def check_tracer(status: procfs.Status) -> None:

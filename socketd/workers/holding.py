@@ -126,7 +126,10 @@ class Hold:
 
     def _hand_over(self, address: str) -> None:
         pid = self.template.pid
-        holdable.check_tracer(procfs.status(pid))
+        if self.template.level is ReadyLevel.LOAD:
+            holdable.check_loaded(self.template, self._settings)
+        else:
+            holdable.check_tracer(procfs.status(pid))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
             channel.setblocking(False)
             channel.shutdown(socket.SHUT_RD)

@@ -17,7 +17,7 @@ import signal
 import socket
 import stat
 import termios
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from socketd.dataclass import dataclass, field
 from socketd.errors import SocketdError
@@ -44,7 +44,7 @@ _MOST_MS = 2**31 - 1
 # The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
 _FIRST_FD = 3
 _ABOVE_FIXED_FDS = 16
-_ABOVE_STANDARD_FDS = 3
+ABOVE_STANDARD_FDS = 3
 
 
 class NotHeldError(SocketdError):
@@ -176,11 +176,18 @@ def launch_held(
     plan: WorkerPlan, board: Board, level: ReadyLevel, privileges: Privileges
 ) -> Template:
     """Start the user's program to be held at a level. Raises NotHeldError."""
+    with refusing(plan):
+        return _launch_held(plan, board, level, privileges)
+
+
+@contextlib.contextmanager
+def refusing(plan: WorkerPlan) -> Iterator[None]:
+    """Raise NotHeldError for a program that nothing can be preloaded into, or whose start fails."""
     reason = _why_not(plan.settings.program.path)
     if reason is not None:
         raise NotHeldError(reason)
     try:
-        return _launch_held(plan, board, level, privileges)
+        yield
     except CannotApplyError as error:
         raise NotHeldError(f"cannot {error.attempt}: {error.strerror}") from error
     except OSError as error:
@@ -221,15 +228,17 @@ def _launch_held(
         undo.callback(os.close, bell_fd)
         plan_fd = seal(encode(plan, privileges, level))
         undo.callback(os.close, plan_fd)
-        connection = _copy_above(stand_in.fileno(), _ABOVE_STANDARD_FDS, copies)
+        connection = _copy_above(stand_in.fileno(), ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
         if plan.settings.stderr is StderrTarget.SOCKET:
             targets[2] = connection
         elif plan.settings.stderr is not StderrTarget.INHERIT:
             stderr_fd = open_stderr(plan.settings.stderr)
             copies.callback(os.close, stderr_fd)
-            targets[2] = _copy_above(stderr_fd, _ABOVE_STANDARD_FDS, copies)
-        pid = _execute_program(plan, level, privileges, targets)
+            targets[2] = _copy_above(stderr_fd, ABOVE_STANDARD_FDS, copies)
+        log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
+        first_call = encode_first_call(plan, level, HOLD_SIGNAL, log)
+        pid = start_preloaded(plan, privileges, {"SOCKETD_HOLD": first_call}, targets)
         undo.pop_all()
     # In the order of native/hold/handover.h; the first two stay ours.
     passed = [reading, bell_fd, capture.detach(), answering, plan_fd]
@@ -237,21 +246,29 @@ def _launch_held(
     return Template(pid, writing, level, answer_fd, handover, passed, stand_in=stand_in)
 
 
-def _execute_program(
-    plan: WorkerPlan, level: ReadyLevel, privileges: Privileges, targets: dict[int, int]
+def start_preloaded(
+    plan: WorkerPlan, privileges: Privileges, variables: dict[str, str], targets: dict[int, int]
 ) -> int:
+    """Start the user's program with our object in it; return its process id. Raises OSError.
+
+    Every source among `targets` must be above 2.
+    """
     environment = dict(plan.settings.environment)
     # Last, where our object can take them out without a gap.
     own = environment.pop("LD_PRELOAD", None)
     environment["LD_PRELOAD"] = HOLD_OBJECT if own is None else f"{HOLD_OBJECT}:{own}"
-    log = _log_inode(targets[2]) if plan.settings.stderr is StderrTarget.SYSLOG else 0
-    environment["SOCKETD_HOLD"] = encode_first_call(plan, level, HOLD_SIGNAL, log)
+    environment |= variables
 
     def start(program: Program) -> int:
         execution = Execution(program.path, program.arguments, environment, targets)
         return _start(execution, plan, privileges)
 
     return start_by(plan.settings.program, start)
+
+
+def is_preloaded(listing: bytes) -> bool:
+    """Tell whether our object is among what a loader has listed."""
+    return os.fsencode(HOLD_OBJECT) in listing
 
 
 def _log_inode(fd: int) -> int:

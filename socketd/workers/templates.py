@@ -20,7 +20,6 @@ from typing import assert_never
 from socketd.errors import SystemFailureError, describe_refusal, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
-from socketd.operations import log
 from socketd.pool.template_life import Stage, TemplateLife
 from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (
@@ -56,6 +55,7 @@ from socketd.pool.template_messages import (
     TimerDue,
 )
 from socketd.programs.fingerprint import fingerprint
+from socketd.programs.loadable import loader_lists
 from socketd.programs.privileges import grant, user_of
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import ZYGOTE
@@ -65,7 +65,9 @@ from socketd.workers.holding import Hold
 from socketd.workers.launch import NotHeldError, Template, launch_held, launch_zygote
 from socketd.workers.layout import SlotState
 from socketd.workers.ledger import Ledger
+from socketd.workers.listing import Listing, launch_listing
 from socketd.workers.spawner import WorkerPlan
+from socketd.workers.template_reports import report_failed, report_serving
 
 
 class NativeSpawner:
@@ -98,7 +100,7 @@ class NativeSpawner:
         self._executable = executable
         self._life = TemplateLife(plan.settings.readiness, os.getpid(), self._memory)
         self._templates: dict[int, Template] = {}
-        self._hold: Hold | None = None
+        self._hold: Hold | Listing | None = None
         # Numbers that a leaving template was given, should it die before they are born.
         self._assigned: set[int] = set()
         self._timers: dict[TemplateTimer, Timer] = {}
@@ -233,8 +235,8 @@ class NativeSpawner:
 
     def _carry_out(self, command: TemplateCommand) -> None:
         match command:
-            case Launch(level):
-                self._launch(level)
+            case Launch():
+                self._launch(command)
             case Look():
                 self._look()
             case Adopt(pid):
@@ -252,19 +254,20 @@ class NativeSpawner:
                 self._set(command)
             case AskAgain() | AskForLost() | Abandon():
                 self._care_for_unborn(command)
-            case ReportServing() | ReportFailed():
-                self._report(command)
+            case ReportServing(pid):
+                report_serving(self._plan.settings, self._templates[pid], command)
+            case ReportFailed():
+                report_failed(self._plan.settings, command)
             case _:
                 assert_never(command)
 
-    def _launch(self, level: ReadyLevel) -> None:
-        """Start a process at a level, and say what came of it."""
-        plan, board, privileges = self._plan, self._board, self._privileges
+    def _launch(self, command: Launch) -> None:
+        """Start a process at a level, or the loader that is asked first; say what came of it."""
+        settings = self._plan.settings
+        # One that cannot be asked is trusted by who wants the level, and by nobody else.
+        is_loader = command.is_loader and (settings.readiness.is_auto or loader_lists())
         try:
-            if level.is_held:
-                template = launch_held(plan, board, level, privileges)
-            else:
-                template = launch_zygote(plan, board, self._executable, privileges, self._service)
+            template = self._start(command.level, is_loader=is_loader)
         except OSError as error:
             number = error.errno or 0
             why = describe_refusal(number)
@@ -276,14 +279,26 @@ class NativeSpawner:
             )
             return
         except NotHeldError as error:
-            wanted = plan.settings.readiness.level.value
+            wanted = settings.readiness.level.value
             self._refusal = SystemFailureError(f"--ready {wanted}!: {error}")
             self._feed(NotLaunched(str(error)))
             return
         self._ledger.family.note_template(template.pid)
         self._templates[template.pid] = template
-        self._hold = Hold(template, plan.settings) if level.is_held else None
-        self._feed(Launched(template.pid))
+        self._hold = None
+        if is_loader:
+            self._hold = Listing(template)
+        elif template.level.is_held:
+            self._hold = Hold(template, settings)
+        self._feed(Launched(template.pid, is_loader))
+
+    def _start(self, level: ReadyLevel, *, is_loader: bool) -> Template:
+        plan, board, privileges = self._plan, self._board, self._privileges
+        if is_loader:
+            return launch_listing(plan, privileges)
+        if level.is_held:
+            return launch_held(plan, board, level, privileges)
+        return launch_zygote(plan, board, self._executable, privileges, self._service)
 
     def _look(self) -> None:
         """See how far the program has got that is to be held."""
@@ -327,42 +342,6 @@ class NativeSpawner:
                 self.spawn(sorted(self._assigned.intersection(self._unborn())))
             case Abandon():
                 self._abandon_unborn()
-
-    def _report(self, command: ReportServing | ReportFailed) -> None:
-        match command:
-            case ReportServing(pid, level, reasons, is_news):
-                if is_news:
-                    self._report_lower(level, "; ".join(reasons))
-                log.emit(
-                    "template_started",
-                    service=self._service,
-                    pid=pid,
-                    ready=level.value,
-                    descriptors=self._templates[pid].descriptors,
-                    canary=self._templates[pid].canary,
-                )
-            case ReportFailed(reason, delay_seconds, step):
-                log.emit(
-                    "template_failed",
-                    service=self._service,
-                    reason=reason,
-                    delay_s=round(delay_seconds, 3),
-                    step=step,
-                )
-
-    def _report_lower(self, level: ReadyLevel, reason: str) -> None:
-        """Say why a level serves that is not the highest: a warning if that was asked for."""
-        wanted = self._plan.settings.readiness
-        if wanted.is_auto:
-            log.emit("ready_chosen", service=self._service, ready=level.value, reason=reason)
-            return
-        log.emit(
-            "template_fell_back",
-            service=self._service,
-            wanted=wanted.level.value,
-            ready=level.value,
-            reason=reason,
-        )
 
     def _set(self, command: Arm | Disarm) -> None:
         """Set a timer, or stop it."""

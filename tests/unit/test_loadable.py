@@ -95,6 +95,19 @@ def test_damaged_program_is_refused(program: Path) -> None:
     assert why_not_loadable(str(program), CAT) == f"{program} is damaged"
 
 
+@pytest.mark.parametrize("place", [32, 54])
+def test_numbers_beyond_any_file_are_damage(program: Path, place: int) -> None:
+    """Where the table is, and how long it is, are words of a stranger."""
+    image = bytearray(program.read_bytes())
+    image[place : place + (8 if place == 32 else 4)] = b"\xff" * (8 if place == 32 else 4)
+    program.write_bytes(image)
+
+    assert why_not_loadable(str(program), CAT) in (
+        f"{program} is damaged",
+        f"{program} is linked statically",
+    )
+
+
 def test_other_libc_is_refused(program: Path) -> None:
     """A program with another loader has another libc."""
     image = program.read_bytes()

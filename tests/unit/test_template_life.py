@@ -40,6 +40,7 @@ from socketd.pool.template_messages import (
 from socketd.settings.readiness import Readiness, ReadyLevel
 
 AT_READ = Readiness(ReadyLevel.READ)
+ASK = Launch(ReadyLevel.LOAD, is_loader=True)
 
 
 def serving(readiness: Readiness = AT_READ) -> TemplateLife:
@@ -50,6 +51,12 @@ def serving(readiness: Readiness = AT_READ) -> TemplateLife:
     if readiness.level.is_held:
         life.handle(Held(), 0.0)
     return life
+
+
+def load(life: TemplateLife, pid: int, now: float = 0.0) -> list[TemplateCommand]:
+    """Have the loader, with this number, agree that the program can be held; go on."""
+    life.handle(Launched(pid, is_loader=True), now)
+    return life.handle(TemplateEnded(pid, 0), now)
 
 
 def kinds(commands: list[TemplateCommand]) -> list[type]:
@@ -72,7 +79,8 @@ def test_each_level_is_tried_in_turn() -> None:
     """What cannot be held at one level is tried at the next, and the reasons are told together."""
     life = TemplateLife(AT_READ)
     assert life.handle(Begun(), 0.0) == [Launch(ReadyLevel.READ)]
-    assert life.handle(NotLaunched("it is static"), 0.0) == [Launch(ReadyLevel.LOAD)]
+    assert life.handle(NotLaunched("it is static"), 0.0) == [ASK]
+    assert load(life, 7)[-2:] == [Forget(7), Launch(ReadyLevel.LOAD)]
     life.handle(Launched(2), 0.0)
     commands = life.handle(Refused("it has threads"), 0.5)
     assert kinds(commands) == [Disarm, Disarm, Discard, Launch]
@@ -81,6 +89,15 @@ def test_each_level_is_tried_in_turn() -> None:
 
     assert ReportServing(3, ReadyLevel.FORK, ("it is static", "it has threads"), True) in commands
     assert life.level is ReadyLevel.FORK
+
+
+def test_program_is_not_loaded_if_its_loader_is_against_it() -> None:
+    """Nothing of it would be held then, so it would run."""
+    life = TemplateLife(Readiness(ReadyLevel.LOAD))
+    assert life.handle(Begun(), 0.0) == [ASK]
+    assert life.handle(Launched(1, is_loader=True), 0.0) == [Arm(TemplateTimer.LIMIT, 10.0)]
+
+    assert life.handle(TemplateEnded(1, 5, "not so"), 0.1)[-1] == Launch(ReadyLevel.FORK)
 
 
 def test_strict_level_goes_down_to_none_and_is_tried_again() -> None:
@@ -105,9 +122,10 @@ def test_level_that_is_hopeless_is_not_tried_again_until_the_program_is_another(
         if is_news:
             assert life.handle(Begun(), 0.0) == [Launch(ReadyLevel.READ)]
             life.handle(Launched(1), 0.0)
-            assert life.handle(Refused("it has threads"), 0.0)[-1] == Launch(ReadyLevel.LOAD)
+            assert life.handle(Refused("it has threads"), 0.0)[-1] == ASK
         else:
-            assert life.handle(Begun(), 0.0) == [Launch(ReadyLevel.LOAD)]
+            assert life.handle(Begun(), 0.0) == [ASK]
+        load(life, 7)
         life.handle(Launched(2), 0.0)
 
         commands = life.handle(Held(), 0.0)
@@ -119,8 +137,8 @@ def test_level_that_is_hopeless_is_not_tried_again_until_the_program_is_another(
     assert life.handle(RenewalWanted(), 1.0) == [Launch(ReadyLevel.READ)]
 
 
-@pytest.mark.parametrize(("status", "level"), [(0, ReadyLevel.LOAD), (1, ReadyLevel.READ)])
-def test_program_that_has_failed_on_its_way_is_tried_again(status: int, level: ReadyLevel) -> None:
+@pytest.mark.parametrize(("status", "next_try"), [(0, ASK), (1, Launch(ReadyLevel.READ))])
+def test_program_that_has_failed_on_its_way_is_tried_again(status: int, next_try: Launch) -> None:
     """A database may have been away; but one that has ended well needs no input."""
     memory = TemplateMemory()
     life = TemplateLife(AT_READ, memory=memory)
@@ -128,7 +146,7 @@ def test_program_that_has_failed_on_its_way_is_tried_again(status: int, level: R
     life.handle(Launched(1), 0.0)
     life.handle(TemplateEnded(1, status, "it has ended"), 0.0)
 
-    assert TemplateLife(AT_READ, memory=memory).handle(Begun(), 1.0) == [Launch(level)]
+    assert TemplateLife(AT_READ, memory=memory).handle(Begun(), 1.0) == [next_try]
 
 
 def test_reason_is_news_again_after_the_program_was_held() -> None:
@@ -319,7 +337,7 @@ def test_program_that_ends_on_its_way_goes_down_a_level() -> None:
 
     commands = life.handle(TemplateEnded(1, 3, "it has ended"), 0.1)
 
-    assert commands[-2:] == [Forget(1), Launch(ReadyLevel.LOAD)]
+    assert commands[-2:] == [Forget(1), ASK]
 
 
 def test_program_on_its_way_is_given_up_and_tried_again_if_nobody_comes() -> None:
@@ -386,8 +404,8 @@ class LifeMachine(RuleBasedStateMachine):
         """Feed an event and carry out what follows, as a spawner does."""
         for command in self.life.handle(event, self.now):
             match command:
-                case Launch():
-                    self.launch()
+                case Launch(_, is_loader):
+                    self.launch(is_loader=is_loader)
                 case Arm(timer):
                     self.armed.add(timer)
                 case Disarm(timer):
@@ -401,7 +419,7 @@ class LifeMachine(RuleBasedStateMachine):
                 case _:
                     pass
 
-    def launch(self) -> None:
+    def launch(self, *, is_loader: bool) -> None:
         """Start a process, or do not."""
         if self.answers and not self.answers.pop():
             is_final = len(self.answers) % 3 == 0
@@ -409,14 +427,14 @@ class LifeMachine(RuleBasedStateMachine):
             return
         self.pids += 1
         self.alive.add(self.pids)
-        self.feed(Launched(self.pids))
+        self.feed(Launched(self.pids, is_loader))
 
     @rule(seconds=st.floats(0.0, 5000.0))
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
 
-    @precondition(lambda self: self.life.coming is not None)
+    @precondition(lambda self: TemplateTimer.LOOK in self.armed)
     @rule(is_held=st.booleans())
     def look(self, *, is_held: bool) -> None:
         """Find out that the program is held, or never will be."""
@@ -433,10 +451,10 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), status=st.sampled_from([0, 1, -9]))
     def end(self, data: st.DataObject, status: int) -> None:
-        """End a process."""
+        """End a process; a loader has nothing to say against the program if its status is 0."""
         pid = data.draw(st.sampled_from(sorted(self.alive)))
         self.alive.discard(pid)
-        self.feed(TemplateEnded(pid, status))
+        self.feed(TemplateEnded(pid, status, f"status {status}" if status else ""))
 
     @rule(event=st.sampled_from(_ORDERS))
     def order(self, event: TemplateEvent) -> None:
@@ -459,9 +477,13 @@ class LifeMachine(RuleBasedStateMachine):
     def somebody_is_always_on_the_way(self) -> None:
         """Where nobody serves, one comes or an attempt is due; and nothing is armed in vain."""
         stage, armed = self.life.stage, self.armed
+        coming = self.life.coming
         looking = {TemplateTimer.LOOK, TemplateTimer.LIMIT}
         if stage in (Stage.STARTING, Stage.RENEWING):
-            assert looking <= armed
+            assert coming is not None
+            assert looking & armed == looking - (
+                {TemplateTimer.LOOK} if coming.is_loader else set()
+            )
             assert TemplateTimer.RETRY not in armed
         else:
             assert not looking & armed

@@ -1,0 +1,46 @@
+"""What the log says of a service's templates.
+
+Owns which event is told of what has become of a template. Must not know why it has.
+"""
+
+from socketd.config.services import ServiceSettings
+from socketd.operations import log
+from socketd.pool.template_messages import ReportFailed, ReportServing
+from socketd.workers.launch import Template
+
+
+def report_serving(settings: ServiceSettings, template: Template, said: ReportServing) -> None:
+    """Tell that a template serves, and why it is not at the highest level if that is news.
+
+    That is worth a warning only if the level was asked for.
+    """
+    reason, wanted = "; ".join(said.reasons), settings.readiness
+    if said.is_news and wanted.is_auto:
+        log.emit("ready_chosen", service=settings.name, ready=said.level.value, reason=reason)
+    elif said.is_news:
+        log.emit(
+            "template_fell_back",
+            service=settings.name,
+            wanted=wanted.level.value,
+            ready=said.level.value,
+            reason=reason,
+        )
+    log.emit(
+        "template_started",
+        service=settings.name,
+        pid=said.pid,
+        ready=said.level.value,
+        descriptors=template.descriptors,
+        canary=template.canary,
+    )
+
+
+def report_failed(settings: ServiceSettings, said: ReportFailed) -> None:
+    """Tell that no template serves, and when the next one is tried."""
+    log.emit(
+        "template_failed",
+        service=settings.name,
+        reason=said.reason,
+        delay_s=round(said.delay_seconds, 3),
+        step=said.step,
+    )
