@@ -9,7 +9,6 @@ The order of a turn matters: the board is read before children are collected, so
 which accepted and ended in between is known to have accepted first.
 """
 
-import contextlib
 import functools
 import gc
 import os
@@ -41,6 +40,7 @@ from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
 from socketd.settings.duration import LONGEST_WAIT_SECONDS
 from socketd.system.products import keep_open
+from socketd.system.scheduling import yield_to_children
 from socketd.workers.contract import RING_SIGNAL
 
 _ENDS = frozenset({signal.SIGCHLD})
@@ -156,7 +156,9 @@ class Master:
             self._stop_if_one_failed()
         else:
             self._take_over(snapshot.endpoints, snapshot.version)
-        _yield_to_workers()  # not before: each template that is started would wait in the queue
+        # A worker rings on its way to exec, and the client waits for it, not for us. Not before:
+        # each template that is started would wait in the queue.
+        yield_to_children()
         while not self._is_over():
             sources.wait(self._rest_seconds())
             if doorbell.has_rung:
@@ -372,13 +374,3 @@ class Master:
     def _stop(self, reason: str) -> None:
         self._tolerate(_NOTIFY, self._notifier.tell_stopping)
         self._endpoints.stop(reason)
-
-
-def _yield_to_workers() -> None:
-    """Never preempt a worker: it rings on its way to exec, and the client waits for it, not for us.
-
-    Children have the usual policy. Source: sched(7), SCHED_BATCH and SCHED_RESET_ON_FORK.
-    """
-    with contextlib.suppress(OSError):  # a sandbox may forbid it; then we are a little slower
-        policy = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(0))

@@ -12,6 +12,7 @@ services quadratic.
 """
 
 import errno
+import functools
 import gc
 import os
 import resource
@@ -23,6 +24,7 @@ from socketd.dataclass import dataclass
 from socketd.errors import WORKER_FAILED_STATUS
 from socketd.programs.privileges import CannotApplyError, Privileges, apply_to_template
 from socketd.system.descriptors import copy_above
+from socketd.system.scheduling import policy_of_children, take
 
 _UNCATCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
@@ -42,7 +44,9 @@ class Execution:
 
 def execute(execution: Execution) -> int:
     """Start a program and return its process id. Raises OSError."""
-    return os.posix_spawn(
+    policy = policy_of_children()
+    spawn = functools.partial(
+        os.posix_spawn,
         execution.path,
         execution.arguments,
         execution.environment,
@@ -53,6 +57,7 @@ def execute(execution: Execution) -> int:
         setsigmask=(),
         setsigdef=signal.valid_signals() - _UNCATCHABLE,
     )
+    return spawn() if policy is None else spawn(scheduler=policy)
 
 
 def execute_confined(
@@ -69,9 +74,11 @@ def execute_confined(
         finally:
             os.close(low)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        policy = policy_of_children()
         try:
             pid = os.fork()
             if pid == 0:
+                take(policy)
                 _become(execution, privileges, soft_nofile, needed, writing)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -40,6 +40,7 @@ from socketd.programs.privileges import Privileges, apply, apply_late, grant, us
 from socketd.relay.relay import Relay, RelaySettings
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
+from socketd.system.scheduling import policy_of_children, take
 from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
 from socketd.workers.layout import SlotState, Step
@@ -125,6 +126,7 @@ class PythonSpawner:
         """Do nothing: a stopped worker is its program's affair."""
 
     def _fork(self, number: int) -> None:
+        policy = policy_of_children()
         try:
             pid = os.fork()
         except OSError as error:
@@ -132,6 +134,7 @@ class PythonSpawner:
             _ring_by_pipe(self._plan.doorbell_fd)
             return
         if pid == 0:
+            take(policy)
             _live(self._plan, self._privileges, self._ledger.board, number)
         self._ledger.board.set_pid(number, pid)
         self._ledger.name(number, pid)

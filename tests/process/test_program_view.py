@@ -195,6 +195,14 @@ def test_stderr_goes_where_it_was_told(serve: Serve, target: str, on_socket: byt
     assert server.noise == (["err"] if target == "inherit" else [])
 
 
+def test_program_is_scheduled_as_usual(serve: Serve) -> None:
+    """Whenever its worker was made: the master is not, and its children do not inherit that."""
+    text = "import os; print(os.sched_getscheduler(0))"
+    server = serve("-p", f"python3 -IS -c '{text}'", "-W", "1", "-B", "localhost", "-s", "0")
+
+    assert [exchange(server.place) for _ in range(4)] == [b"0\n"] * 4
+
+
 def test_script_without_a_shebang_is_run_by_the_shell(serve: Serve, tmp_path: Path) -> None:
     """An executable text without "#!" works as it does from a shell."""
     path = tmp_path / "plain"
