@@ -43,6 +43,7 @@
 #include "share.h"
 #include "template.h"
 #include "thread.h"
+#include "timers.h"
 #include "touch.h"
 #include "variables.h"
 
@@ -208,6 +209,7 @@ static void hold(void)
     struct worker worker = {0};
     const struct farewell *farewell;
     const char *shared_canary = canary_find();
+    const char *timers_obstacle = call.first.level == LEVEL_LOAD ? NULL : timers_stop();
     char **entries;
     int connection;
 
@@ -216,8 +218,8 @@ static void hold(void)
     forbid_tracing();
     find_wired();
     handover_receive(received);
-    if (obstacle)
-        handover_give_up(obstacle);
+    if (obstacle || timers_obstacle)
+        handover_give_up(obstacle ? obstacle : timers_obstacle);
     refuse_what_copies_would_share();
     template.doorbell = (struct doorbell){.master = call.first.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
@@ -242,6 +244,8 @@ static void hold(void)
     canary_renew();
     seed_renew();
     thread_renew();
+    if (!timers_make()) /* before the program makes others there */
+        worker_fail(&worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     atfork_child();
     files_reopen();
     python_after_fork();
@@ -252,6 +256,7 @@ static void hold(void)
     copy_release(&original, &worker, connection, farewell);
     variables_add(entries);
     python_add(entries);
+    timers_start();
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)
