@@ -44,11 +44,14 @@ def as_text(explanation: Explanation, settings: ServiceSettings) -> str:
 def as_line(findings: Sequence[Finding]) -> str:
     """Return the last of some levels that were tried in turn, and why it is not the first."""
     *refused, last = findings
-    state = _state(last)
     if last.reason is not None:
-        return state
-    why = "".join(f", since it is {_state(one)}" for one in refused)
-    return f"{last.level.value}: {state}{why}"
+        return f"{_refusal(last)} at {last.level.value}: {last.reason}"
+    levels: dict[str | None, list[str]] = {}
+    for one in refused:
+        levels.setdefault(one.reason, []).append(one.level.value)
+    why = "; ".join(f"not held at {' or '.join(names)}: {one}" for one, names in levels.items())
+    state = f"{last.level.value}: {_STATES[last.level]}"
+    return f"{state}, since it is {why}" if why else state
 
 
 def as_json(explanation: Explanation, settings: ServiceSettings) -> str:
@@ -116,13 +119,6 @@ def _row(finding: Finding) -> tuple[str, str, str, str]:
 
 def _refusal(finding: Finding) -> str:
     return "not held" if finding.level.is_held else "fails"
-
-
-def _state(finding: Finding) -> str:
-    """Return the state of a level where no table names it."""
-    if finding.reason is None:
-        return _STATES[finding.level]
-    return f"{_refusal(finding)} at {finding.level.value}: {finding.reason}"
 
 
 def _time(finding: Finding) -> str:

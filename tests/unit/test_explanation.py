@@ -96,7 +96,10 @@ def test_line_names_every_level_that_was_refused_on_the_way() -> None:
     read, load = Finding(ReadyLevel.READ, "no"), Finding(ReadyLevel.LOAD, "never")
 
     assert as_line([read, load, Finding(ReadyLevel.FORK)]) == (
-        "fork: not started ahead, since it is not held at read: no, since it is not held at load: "
-        "never"
+        "fork: not started ahead, since it is not held at read: no; not held at load: never"
+    )
+    assert as_line([load, Finding(ReadyLevel.READ, "never"), Finding(ReadyLevel.FORK)]) == (
+        "fork: not started ahead, since it is not held at load or read: never"
     )
     assert as_line([read]) == "not held at read: no"
+    assert as_line([Finding(ReadyLevel.FORK)]) == "fork: not started ahead"
