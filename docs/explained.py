@@ -28,7 +28,7 @@ HEAD = (
 SOCKETD = Path(sys.executable).parent / "socketd"
 _BEGIN, _END = "<!-- table: explained -->\n", "\n<!-- end -->"
 _PATH = "/usr/local/bin:/usr/bin:/bin"  # what Debian brings, not an environment of Python's
-_CONNECTIONS = "15"
+_CONNECTIONS = "31"
 _LEVELS = ("fork", "load", "read", "relay")
 _LOOP = 'while read -r line; do echo "$line"; done'
 _REQUEST = b"git-upload-pack /\0host=localhost\0"
