@@ -13,16 +13,18 @@
  * a coroutine that will go on one day, or a piece of one that was put aside, and who knows in which
  * form another piece was. Then every copy keeps the canary of its template, and the master is told.
  *
- * The memory is read through /proc/self/mem, which fails where a load would end the process (a guard
- * page). Only what is in memory, or was and is swapped out, is looked at: the rest is as it was in
- * its file, or zero, and to read it would make page tables that each fork has to copy. What is shared
- * with other processes is left out: a stack there would be shared by copies in any case.
+ * Only what is in memory is looked at, or was and is swapped out: the rest is as it was in its file, or
+ * zero, and to read it would make page tables that each fork has to copy. What may not be loaded, as
+ * it is behind a guard or a protection key, is read through /proc/self/mem, where that fails if it
+ * has to. What is shared with other processes is left out: a stack there would be shared by copies in
+ * any case.
  *
  * The pointer guard, by which libc hides the addresses in a jmp_buf and in its list for exit(), stays:
  * what was hidden with it would lead to nowhere.
  */
 #include "canary.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,21 +37,22 @@
 
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
+/* Of the whole memory, as of the stack of others, the address sanitizer does not know what may be read. */
+#define UNCHECKED __attribute__((no_sanitize_address))
 /* What changes the canary would find it changed at its own end. */
 #if defined(__has_attribute)
 #if __has_attribute(no_stack_protector)
-#define UNPROTECTED __attribute__((noinline, no_stack_protector, no_sanitize_address))
+#define UNPROTECTED UNCHECKED __attribute__((noinline, no_stack_protector))
 #endif
 #endif
 #ifndef UNPROTECTED
-#define UNPROTECTED                                                                                \
-    __attribute__((noinline, optimize("no-stack-protector"), no_sanitize_address))
+#define UNPROTECTED UNCHECKED __attribute__((noinline, optimize("no-stack-protector")))
 #endif
 
 enum { MOST_PLACES = 512, ENTRIES = 512, LONGEST_LINE = 4096 + 128, SMALLEST_PAGE = 4096 };
 /* Memory that may be written to, whether it is there or not; each page of it costs a few bytes to be
  * read of what is there. */
-static const uint64_t most_bytes = UINT64_C(64) << 30;
+static const uint64_t most_bytes = UINT64_C(16) << 30;
 
 /* Of pagemap, proc_pid_pagemap(5). */
 static const uint64_t is_present = UINT64_C(1) << 63, is_swapped = UINT64_C(1) << 62;
@@ -66,6 +69,8 @@ struct survey {
     int maps, pagemap, memory;
     uintptr_t page_size;
     uintptr_t stack; /* of the functions that will return; what is below is over */
+    bool is_stack;   /* the mapping that is looked at has it */
+    enum { UNKNOWN, NO, YES } is_loaded;
     const char *trouble;
 };
 
@@ -106,37 +111,62 @@ static void note(struct survey *survey, uintptr_t *place)
         places[place_count++] = place;
 }
 
-static void look_at_piece(struct survey *survey, uintptr_t begin, bool is_stack)
+/* `begin` is where the words stand, or stood when they were copied. */
+static UNCHECKED void look_at_words(struct survey *survey, const uintptr_t *words, size_t size,
+                                    uintptr_t begin)
 {
-    /* In a frame that is over when copies are made. */
-    uintptr_t words[SMALLEST_PAGE / sizeof(uintptr_t)];
     const uintptr_t canary = *find_guard();
-    ssize_t count = pread(survey->memory, words, sizeof words, (off_t)begin);
 
-    for (ssize_t i = 0; i < count / (ssize_t)sizeof *words && !survey->trouble; i++) {
+    for (size_t i = 0; i < size / sizeof *words && !survey->trouble; i++) {
         uintptr_t *place = (uintptr_t *)begin + i;
 
-        if (words[i] != canary || (is_stack && (uintptr_t)place < survey->stack))
+        if (words[i] != canary || (survey->is_stack && (uintptr_t)place < survey->stack))
             continue;
-        if (is_stack || place == find_thread_place() || place == &__stack_chk_guard)
+        if (survey->is_stack || place == find_thread_place() || place == &__stack_chk_guard)
             note(survey, place);
         else
             survey->trouble = "its memory has it in a place that is not known";
     }
 }
 
-static void look_at_page(struct survey *survey, uintptr_t page, bool is_stack)
+static void read_page(struct survey *survey, uintptr_t page)
 {
-    for (uintptr_t at = 0; at < survey->page_size && !survey->trouble; at += SMALLEST_PAGE)
-        look_at_piece(survey, page + at, is_stack);
+    /* In a frame that is over when copies are made. */
+    uintptr_t words[SMALLEST_PAGE / sizeof(uintptr_t)];
+
+    for (uintptr_t at = page; at < page + survey->page_size; at += SMALLEST_PAGE) {
+        ssize_t count = pread(survey->memory, words, sizeof words, (off_t)at);
+
+        look_at_words(survey, words, count < 0 ? 0 : (size_t)count, at);
+    }
+}
+
+/* The kernel reads before it sees that nothing like that can be done to a mask of signals. */
+static bool may_load(uintptr_t page)
+{
+    return syscall(SYS_rt_sigprocmask, -1, page, NULL, sizeof(uint64_t)) == 0 || errno != EFAULT;
+}
+
+static void look_at_page(struct survey *survey, uintptr_t page, uint64_t entry)
+{
+    if (!(entry & (is_present | is_swapped)))
+        return;
+    /* One answer is enough: it is the mapping that has the protection key. */
+    if (entry & is_present && survey->is_loaded == UNKNOWN)
+        survey->is_loaded = may_load(page) ? YES : NO;
+    if (entry & is_present && survey->is_loaded == YES)
+        look_at_words(survey, (const uintptr_t *)page, survey->page_size, page);
+    else
+        read_page(survey, page);
 }
 
 static void look_at_mapping(struct survey *survey, uintptr_t begin, uintptr_t end)
 {
-    const bool is_stack = begin <= survey->stack && survey->stack < end;
     uint64_t entries[ENTRIES];
 
-    if (is_stack)
+    survey->is_loaded = UNKNOWN;
+    survey->is_stack = begin <= survey->stack && survey->stack < end;
+    if (survey->is_stack)
         begin = survey->stack / survey->page_size * survey->page_size;
     while (begin < end && !survey->trouble) {
         const uintptr_t page_count = (end - begin) / survey->page_size;
@@ -149,8 +179,7 @@ static void look_at_mapping(struct survey *survey, uintptr_t begin, uintptr_t en
             return;
         }
         for (size_t i = 0; i < wanted && !survey->trouble; i++, begin += survey->page_size)
-            if (entries[i] & (is_present | is_swapped))
-                look_at_page(survey, begin, is_stack);
+            look_at_page(survey, begin, entries[i]);
     }
 }
 

@@ -16,6 +16,9 @@ _PROGRAM = r"""
 
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,8 +51,24 @@ static __attribute__((noinline)) int deep(int left)
     return text[0];
 }
 
+/* What is there and must not be loaded: a page behind a protection key, and one behind a guard.
+ * Where there is none of them it is a page as others. */
+static void put_obstacles(void)
+{
+    const size_t size = (size_t)getpagesize();
+    const int access = PROT_READ | PROT_WRITE;
+    char *pages = mmap(NULL, 4 * size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long key = syscall(SYS_pkey_alloc, 0UL, 1UL /* no access */);
+
+    memset(pages, 1, 4 * size);
+    madvise(pages + 2 * size, size, 102 /* MADV_GUARD_INSTALL */);
+    if (key >= 0)
+        syscall(SYS_pkey_mprotect, pages, size, access, key);
+}
+
 int main(void)
 {
+    put_obstacles();
     int sum = deep(9);
 
     printf("%d %016lx\n", sum, (unsigned long)canary());
