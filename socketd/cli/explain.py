@@ -14,8 +14,7 @@ from socketd.config.build import Builder, Surroundings
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
-from socketd.explain.findings import Finding
-from socketd.explain.survey import explain
+from socketd.explain.survey import choice_of, explain
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Values
@@ -86,26 +85,11 @@ def explain_services(
     for settings in {one.name: one for one in services}.values():
         place = f"service.{settings.name}"
         try:
-            found = _first_to_be_had(settings)
+            tell(f"{place}: {as_line(choice_of(settings), settings.readiness)}")
         except SocketdError as error:
             mistakes.append(f"{place}: {error}")
-            continue
-        if found[-1].reason is None:
-            tell(f"{place}: {as_line(found)}")
-        else:
-            mistakes.append(f"{place}: {as_line(found)}")
     if mistakes:
         raise ConfigurationError(path, mistakes)
-
-
-def _first_to_be_had(settings: ServiceSettings) -> list[Finding]:
-    """Return what was found of each level of a service, down to one that can be had."""
-    found: list[Finding] = []
-    for level in settings.readiness.levels:
-        found += explain(settings, [level]).findings
-        if found[-1].reason is None:
-            break
-    return found
 
 
 def _content(options: ExplainOptions) -> bytes:

@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from socketd.config.services import ServiceSettings
-from socketd.explain.findings import Explanation, Finding
+from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.sharing import Access, SharedFile, State
 from socketd.settings.duration import format_duration
-from socketd.settings.readiness import ReadyLevel
+from socketd.settings.readiness import Readiness, ReadyLevel
 
 _FORMAT = 1  # grows when a name of the JSON changes its meaning or goes
 _KIB_OF_A_MIB = 1024
@@ -34,34 +34,30 @@ def as_text(explanation: Explanation, settings: ServiceSettings) -> str:
     """Return a table for people, and what has to be said below it."""
     rows = [("level", "first byte", "memory", "state"), *map(_row, explanation.findings)]
     parts = [shlex.join(settings.program.arguments), "", *_aligned(rows), ""]
-    if (auto := explanation.auto) is not None:
-        parts += [f"auto takes {auto.value}", ""]
+    auto = explanation.auto
+    why = "" if auto.reason is None else f": {auto.reason}"
+    parts += [f"auto takes {auto.level.value}{why}", ""]
     parts += _sharing_lines(explanation, settings)
     parts += _notes(explanation)
     return "\n".join(parts).rstrip("\n")
 
 
-def as_line(findings: Sequence[Finding]) -> str:
-    """Return the last of some levels that were tried in turn, and why it is not the first."""
-    *refused, last = findings
-    if last.reason is not None:
-        return f"{_refusal(last)} at {last.level.value}: {last.reason}"
-    levels: dict[str | None, list[str]] = {}
-    for one in refused:
-        levels.setdefault(one.reason, []).append(one.level.value)
-    why = "; ".join(f"not held at {' or '.join(names)}: {one}" for one, names in levels.items())
-    state = f"{last.level.value}: {_STATES[last.level]}"
-    return f"{state}, since it is {why}" if why else state
+def as_line(choice: Choice, wanted: Readiness) -> str:
+    """Return the level that a service gets, and why it is not the wanted one."""
+    told = f"{choice.level.value}: {_STATES[choice.level]}"
+    if choice.reason is None:
+        return told
+    return f"{told}, since it is not held at {wanted.level.value}: {choice.reason}"
 
 
 def as_json(explanation: Explanation, settings: ServiceSettings) -> str:
     """Return the same as one JSON object."""
-    auto = explanation.auto
     told = {
         "format": _FORMAT,
         "command": list(settings.program.arguments),
         "program": settings.program.path,
-        "auto": None if auto is None else auto.value,
+        "auto": explanation.auto.level.value,
+        "auto_reason": explanation.auto.reason,
         "levels": [_object(explanation, one, settings) for one in explanation.findings],
     }
     return json.dumps(told, indent=2)

@@ -1,6 +1,7 @@
 """What was found out about a program, level by level.
 
-Owns the values and what follows from them. Must not know how they were found, nor how they look.
+Owns the values, their medians and comparisons. Must not know how they were found, nor how they
+look.
 """
 
 import statistics
@@ -54,10 +55,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The level that a service gets, and why it is not the one that it wants, if it is not."""
+
+    level: ReadyLevel
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every level that was looked at."""
+    """Every level that was looked at, and the one that `auto` takes."""
 
     findings: tuple[Finding, ...]
+    auto: Choice
 
     def of(self, level: ReadyLevel) -> Finding | None:
         """Return what was found of a level."""
@@ -67,19 +77,6 @@ class Explanation:
         """Tell whether a level's answers differ from the first answer of all."""
         first = next((digest for one in self.findings for digest in one.answers), None)
         return any(digest != first for digest in finding.answers)
-
-    @property
-    def auto(self) -> ReadyLevel | None:
-        """Return the level that `auto` takes, None if that was not looked at."""
-        return auto_level(self.findings)
-
-
-def auto_level(findings: Sequence[Finding]) -> ReadyLevel | None:
-    """Return what `auto` takes: load for what can be held before main(), else fork."""
-    load = next((one for one in findings if one.level is ReadyLevel.LOAD), None)
-    if load is None:
-        return None
-    return ReadyLevel.LOAD if load.reason is None else ReadyLevel.FORK
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -16,10 +16,12 @@ REFUSED = "refused"
 class Sightings:
     """What is known so far; `reasons` are why the level cannot be had, the first one first.
 
-    `error` and `exit_code` are those by which a server ends that does not come up.
+    `level` is the one that is served, `fallback_reason` why it is not the wanted one. `error` and
+    `exit_code` are those by which a server ends that does not come up.
     """
 
-    is_ready: bool = False
+    level: str | None = None
+    fallback_reason: str | None = None
     reasons: list[str] = field(default_factory=list)
     error: str | None = None
     exit_code: int = 0
@@ -32,7 +34,9 @@ class Sightings:
         """Take note of an event."""
         match event["event"]:
             case "service_ready":
-                self.is_ready = True
+                self.level = event["ready"]
+            case "template_fell_back" | "ready_chosen":
+                self.fallback_reason = event["reason"]
             case "template_started":
                 self.files, self.canary = event["descriptors"], event["canary"]
             case "template_failed" | "worker_failed" | "service_crashed":

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import replace
 from socketd.errors import BugError, ExitCode, SocketdError, SystemFailureError
-from socketd.explain.findings import Explanation, Finding
+from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.memory import settled_kib
 from socketd.explain.orphans import adopted
 from socketd.explain.rehearsal import Rehearsal, private_folder
 from socketd.explain.sharing import sharing_of
+from socketd.explain.sightings import Sightings
 from socketd.explain.visitor import Visit, visit
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import NOT_BUILT, is_built
@@ -33,15 +34,36 @@ def explain(
 ) -> Explanation:
     """Start the program of a service at each level; without `connections` only start it.
 
-    `announce` is called before each level. Raises SocketdError if the program cannot be started at
-    all, or not with these settings.
+    `settings` are those of a service at the level `auto`. `announce` is called before each level.
+    Raises SocketdError if the program cannot be started at all, or not with these settings.
     """
     findings = []
     with adopted(), private_folder() as folder:
         for level in levels:
             announce(level)
             findings.append(_look(settings, folder, level, content, connections))
-    return Explanation(tuple(findings))
+        return Explanation(tuple(findings), _choice(settings, folder))
+
+
+def choice_of(settings: ServiceSettings) -> Choice:
+    """Start the program of a service as the service does, and return the level that it gets.
+
+    No connection is made. Raises SocketdError if the service would not come up.
+    """
+    with adopted(), private_folder() as folder:
+        return _choice(settings, folder)
+
+
+def _choice(settings: ServiceSettings, folder: str) -> Choice:
+    with Rehearsal(settings, folder) as server:
+        seen, readiness = server.seen, settings.readiness
+        limit = readiness.hold_seconds * len(readiness.levels) + _MARGIN_SECONDS
+        server.watch(lambda: seen.level is not None, time.monotonic() + limit)
+        if seen.level is None:
+            raise _failure(seen)
+        level = ReadyLevel(seen.level)
+        is_missing = level is ReadyLevel.FORK and readiness.is_auto and not is_built()
+        return Choice(level, NOT_BUILT if is_missing else seen.fallback_reason)
 
 
 def _look(
@@ -49,13 +71,15 @@ def _look(
 ) -> Finding:
     if level is not ReadyLevel.FORK and (reason := _why_no_template(settings)) is not None:
         return Finding(level, reason)
-    readiness = replace(settings.readiness, level=level, is_strict=True)
+    readiness = replace(settings.readiness, level=level, is_strict=True, is_auto=False)
     limit = readiness.hold_seconds
     with Rehearsal(replace(settings, readiness=readiness), folder) as server:
         seen = server.seen
-        server.watch(lambda: seen.is_ready, time.monotonic() + limit + _MARGIN_SECONDS)
-        if not seen.is_ready:
-            return Finding(level, _why_not(level, seen.reasons, seen.error, seen.exit_code))
+        server.watch(lambda: seen.level is not None, time.monotonic() + limit + _MARGIN_SECONDS)
+        if seen.level is None:
+            if level is ReadyLevel.FORK or seen.exit_code == ExitCode.BUG or not seen.reasons:
+                raise _failure(seen)
+            return Finding(level, seen.reasons[0])
         private_kib = settled_kib(next(iter(seen.waiting)), min(limit, _MOST_REST_SECONDS))
         server.watch(lambda: bool(seen.reasons), time.monotonic() + _LATE_NEWS_SECONDS)
         visits = tuple(_visits(server, content, connections, limit))
@@ -77,16 +101,14 @@ def _why_no_template(settings: ServiceSettings) -> str | None:
     return None if is_built() else NOT_BUILT
 
 
-def _why_not(level: ReadyLevel, reasons: Sequence[str], error: str | None, code: int) -> str:
-    """Return why a level cannot be had. Raises SocketdError if that is not for the level's sake."""
-    if code == ExitCode.BUG:
-        raise BugError(error)
-    if level is not ReadyLevel.FORK and reasons:
-        return reasons[0]
-    why = error or next(iter(reasons), "the server did not come up")
-    failure: SocketdError = SystemFailureError(why)
-    failure.exit_code = code or ExitCode.SYSTEM
-    raise failure
+def _failure(seen: Sightings) -> SocketdError:
+    """Return the error of a server that has not come up, which is not for a level's sake."""
+    why = seen.error or next(iter(seen.reasons), "the server did not come up")
+    failure: SocketdError = (BugError if seen.exit_code == ExitCode.BUG else SystemFailureError)(
+        why
+    )
+    failure.exit_code = seen.exit_code or ExitCode.SYSTEM
+    return failure
 
 
 def _visits(server: Rehearsal, content: bytes, count: int, limit_seconds: float) -> Iterator[Visit]:

@@ -17,6 +17,11 @@ TEXT = """
 listen = ["tcp:127.0.0.1:1"]
 program = "cat"
 
+[service.forked]
+listen = ["tcp:127.0.0.1:6"]
+program = "cat"
+worker = "python"
+
 [service.filter]
 listen = ["tcp:127.0.0.1:2", "tcp:127.0.0.1:3"]
 program = "cat"
@@ -58,7 +63,8 @@ def test_level_of_each_service_is_told(check: Callable[..., Outcome]) -> None:
 
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "service.plain: fork: not started ahead",
+        "service.plain: load: held before main()",
+        "service.forked: fork: not started ahead",
         "service.filter: read: held at its first read",
         f"service.impatient: load: held before main(), since it is not held at read: {REASON}",
     ]
@@ -69,8 +75,9 @@ def test_service_that_would_not_start_is_a_mistake(check: Callable[..., Outcome]
     done = check(TEXT + STRICT, "--explain")
 
     assert done.status == 1
-    assert done.stderr == f"socketd: FILE: service.strict: not held at read: {REASON}\n"
-    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr.startswith("socketd: FILE: service.strict: ")
+    assert done.stderr.endswith(f"--ready read!: {REASON}\n")
+    assert len(done.stdout.splitlines()) == 4
 
 
 def test_mistake_in_the_file_comes_first(check: Callable[..., Outcome]) -> None:

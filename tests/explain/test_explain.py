@@ -65,10 +65,10 @@ def test_filter_is_held_at_every_level(explain: Explain) -> None:
     """All names of the JSON are there, and what was measured are numbers."""
     told = explain("--send", "hello", "--", "cat")
 
-    assert told.keys() == {"format", "command", "program", "auto", "levels"}
+    assert told.keys() == {"format", "command", "program", "auto", "auto_reason", "levels"}
     assert (told["format"], told["command"]) == (1, ["cat"])
     assert told["program"] == shutil.which("cat")
-    assert told["auto"] == "load"
+    assert (told["auto"], told["auto_reason"]) == ("load", None)
     assert list(told["levels"]) == ["fork", "load", "read", "relay"]
     for name, level in told["levels"].items():
         assert level.keys() == LEVEL_KEYS
@@ -208,7 +208,7 @@ def test_program_that_stops_itself_is_looked_at_if_asked(explain: Explain) -> No
     assert list(told["levels"]) == ["stop"]
     assert told["levels"]["stop"]["works"]
     assert told["levels"]["stop"]["answer_bytes"] == len("x\n")
-    assert told["auto"] is None
+    assert told["auto"] == "load"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,7 @@ def test_program_that_cannot_be_executed_fails_at_every_level(
     assert {one["works"] for one in told["levels"].values()} == {False}
     assert "No such file or directory" in told["levels"]["fork"]["reason"]
     assert told["auto"] == "fork"
+    assert told["auto_reason"] == told["levels"]["load"]["reason"]
 
 
 def test_program_that_ends_its_server_is_told(explain: Explain) -> None:

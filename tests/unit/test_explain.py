@@ -1,8 +1,6 @@
 """What is found out about a program, as values."""
 
-import pytest
-
-from socketd.explain.findings import Explanation, Finding, auto_level
+from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.sharing import (
     Access,
     SharedFile,
@@ -17,18 +15,7 @@ from socketd.programs.command import Program
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.procfs import OpenFile, describe
 
-
-@pytest.mark.parametrize(
-    ("findings", "level"),
-    [
-        ([Finding(ReadyLevel.LOAD)], ReadyLevel.LOAD),
-        ([Finding(ReadyLevel.LOAD, "it is linked statically")], ReadyLevel.FORK),
-        ([Finding(ReadyLevel.FORK), Finding(ReadyLevel.READ)], None),
-    ],
-)
-def test_auto_takes_load_if_it_can(findings: list[Finding], level: ReadyLevel | None) -> None:
-    """Load for what can be held before main(), else fork; nothing if load was not looked at."""
-    assert auto_level(findings) is level
+AUTO = Choice(ReadyLevel.LOAD)
 
 
 def test_descriptors_of_the_log_are_taken_apart_again() -> None:
@@ -88,7 +75,7 @@ def test_answers_are_compared_with_the_first() -> None:
     """A level whose answers are not those of the first level with one has another answer."""
     same = Finding(ReadyLevel.FORK, visits=(Visit(1.0, 1.0, 1, b"a"),))
     other = Finding(ReadyLevel.READ, visits=(Visit(1.0, 1.0, 1, b"b"),))
-    explanation = Explanation((same, other, Finding(ReadyLevel.RELAY, "why")))
+    explanation = Explanation((same, other, Finding(ReadyLevel.RELAY, "why")), AUTO)
 
     assert [explanation.has_another_answer(one) for one in explanation.findings] == [
         False, True, False,

@@ -4,13 +4,13 @@ import json
 
 from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.config.services import ServiceSettings
-from socketd.explain.findings import Explanation, Finding
+from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.sharing import Access, SharedFile, Sharing, State
 from socketd.explain.visitor import Visit
 from socketd.pool.settings import PoolSettings
 from socketd.programs.command import Program
 from socketd.settings.address import InheritedAddress
-from socketd.settings.readiness import ReadyLevel
+from socketd.settings.readiness import Readiness, ReadyLevel
 
 SETTINGS = ServiceSettings(
     "explain",
@@ -24,6 +24,7 @@ FILES = (
     SharedFile(3, "/x", Access.OWN),
     SharedFile(4, "/y", Access.WRITE, is_locked=True),
 )
+AUTO = Choice(ReadyLevel.LOAD)
 SHARED = Sharing(FILES, True, State.SHARED, State.SHARED, "it has two stacks")
 
 
@@ -39,7 +40,8 @@ def test_numbers_stand_to_the_right_and_states_at_the_end() -> None:
         Finding(ReadyLevel.RELAY, None, FRESH, 2048, (_visit(0.2, 0.3),), (0,)),
     )
 
-    assert as_text(Explanation(findings), SETTINGS) == (
+    auto = Choice(ReadyLevel.FORK, "it is linked statically")
+    assert as_text(Explanation(findings, auto), SETTINGS) == (
         "cat 'a b'\n"
         "\n"
         "level  first byte   memory  state\n"
@@ -47,13 +49,13 @@ def test_numbers_stand_to_the_right_and_states_at_the_end() -> None:
         "load            -        -  not held: it is linked statically\n"
         "relay   200.00 ms  2.0 MiB  started once for each worker\n"
         "\n"
-        "auto takes fork"
+        "auto takes fork: it is linked statically"
     )
 
 
 def test_what_copies_share_is_listed_for_held_levels() -> None:
     """With the time until another template, and each file with what it is for a copy."""
-    text = as_text(Explanation((Finding(ReadyLevel.READ, None, SHARED, 8),)), SETTINGS)
+    text = as_text(Explanation((Finding(ReadyLevel.READ, None, SHARED, 8),), AUTO), SETTINGS)
 
     assert text.endswith(
         "Copies share, until a new template is started after 1h:\n"
@@ -72,7 +74,7 @@ def test_what_a_table_cannot_say_is_said_below() -> None:
         Finding(ReadyLevel.RELAY, None, FRESH, 8, (_visit(0.001, None, b"y"),), ()),
     )
 
-    *_, silent, memory, hung, other = as_text(Explanation(findings), SETTINGS).splitlines()
+    *_, silent, memory, hung, other = as_text(Explanation(findings, AUTO), SETTINGS).splitlines()
 
     assert silent.startswith("(): no byte came")
     assert memory.startswith("?: the system does not let us")
@@ -84,22 +86,18 @@ def test_names_of_the_json_are_there_whatever_was_found() -> None:
     """A level that cannot be had has the same names as one that can."""
     findings = (Finding(ReadyLevel.READ, None, SHARED, 8), Finding(ReadyLevel.LOAD, "why"))
 
-    held, refused = json.loads(as_json(Explanation(findings), SETTINGS))["levels"]
+    held, refused = json.loads(as_json(Explanation(findings, AUTO), SETTINGS))["levels"]
 
     assert held.keys() == refused.keys()
     assert held["shares"]["renew_after_s"] == 3600.0
     assert refused["shares"] is None
 
 
-def test_line_names_every_level_that_was_refused_on_the_way() -> None:
-    """The level that is taken comes first, or the reason if none is."""
-    read, load = Finding(ReadyLevel.READ, "no"), Finding(ReadyLevel.LOAD, "never")
+def test_line_tells_the_level_and_why_it_is_no_other() -> None:
+    """The level that is taken comes first, then the wanted one with the reason."""
+    wanted = Readiness(ReadyLevel.READ)
 
-    assert as_line([read, load, Finding(ReadyLevel.FORK)]) == (
-        "fork: not started ahead, since it is not held at read: no; not held at load: never"
+    assert as_line(Choice(ReadyLevel.READ), wanted) == "read: held at its first read"
+    assert as_line(Choice(ReadyLevel.FORK, "this; that"), wanted) == (
+        "fork: not started ahead, since it is not held at read: this; that"
     )
-    assert as_line([load, Finding(ReadyLevel.READ, "never"), Finding(ReadyLevel.FORK)]) == (
-        "fork: not started ahead, since it is not held at load or read: never"
-    )
-    assert as_line([read]) == "not held at read: no"
-    assert as_line([Finding(ReadyLevel.FORK)]) == "fork: not started ahead"
