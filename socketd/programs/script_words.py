@@ -24,7 +24,7 @@ _OF_REQUEST = (
     r"|PATH_(?:INFO|TRANSLATED)|QUERY_STRING|REMOTE_(?:IDENT|USER)|REQUEST_(?:METHOD|SCHEME|URI)"
     r"|SCGI|SCRIPT_(?:FILENAME|NAME)|SERVER_(?:NAME|PROTOCOL|SOFTWARE)"
 )
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _STOPS_ITSELF = re.compile(r"\bkill\s+-(?:s\s*)?(?:SIG)?(?:STOP|19)\s+\$\$")
 
 
@@ -54,6 +54,7 @@ _OTHER_WORD = r"""\s*(?!(?:NAME)\b)\w+\s*"""
 _INTERPRETERS = (
     _Interpreter("dash|ash", copied=_NAME, shared=r"\$\$|\$\{\$"),
     _Interpreter("ksh|mksh|lksh|posh|yash|zsh", copied=_NAME, shared=r"\$\$|\$\{\$|\$\{?RANDOM\b"),
+    _Interpreter("busybox|toybox", copied=rf"{_NAME}|\bENVIRON\b", shared=r"\$\$|\$\{\$"),
     _Interpreter("pypy", copied=_NAME),
     _Interpreter("[gm]?awk|original-awk", copied=rf"\bENVIRON\b(?!\s*\[{_OTHER_KEY}\])"),
     _Interpreter(
@@ -71,6 +72,11 @@ _INTERPRETERS = (
 _VERSION = r"[-.\d]*"
 
 
+def is_known(interpreter: str) -> bool:
+    """Tell whether the name of an executable is that of an interpreter of the table."""
+    return _kind_of(interpreter) is not None
+
+
 def find_fault(
     interpreter: str, texts: Sequence[str], level: ReadyLevel, *, has_front: bool = False
 ) -> str | None:
@@ -79,13 +85,21 @@ def find_fault(
     `interpreter` is the name of the executable that runs. `texts` are what it may run, each by
     itself.
     """
-    for kind in _INTERPRETERS:
-        if re.fullmatch(f"(?:{kind.name}){_VERSION}", interpreter):
-            names = _OF_CONNECTION + _OF_REQUEST if has_front else _OF_CONNECTION
-            for text in texts:
-                if fault := _fault_in(_COMMENT.sub("", text), kind, names, level):
-                    return fault
+    kind = _kind_of(interpreter)
+    if kind is None:
+        return None
+    names = _OF_CONNECTION + _OF_REQUEST if has_front else _OF_CONNECTION
+    for text in texts:
+        if fault := _fault_in(_COMMENT.sub("", text), kind, names, level):
+            return fault
     return None
+
+
+def _kind_of(interpreter: str) -> _Interpreter | None:
+    return next(
+        (kind for kind in _INTERPRETERS if re.fullmatch(f"(?:{kind.name}){_VERSION}", interpreter)),
+        None,
+    )
 
 
 def _fault_in(text: str, kind: _Interpreter, names: str, level: ReadyLevel) -> str | None:

@@ -13,7 +13,7 @@ import socket
 
 from socketd.config.services import ServiceSettings
 from socketd.programs.fingerprint import texts
-from socketd.programs.script_words import find_fault
+from socketd.programs.script_words import find_fault, is_known
 from socketd.system import procfs
 from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
 
@@ -64,10 +64,12 @@ def _check_script(template: Template, settings: ServiceSettings) -> None:
     executable = procfs.executable(template.pid)
     if executable is None:
         raise NotHeldError("it cannot be seen what it runs (/proc/PID/exe)")
+    name = os.path.basename(executable.removesuffix(" (deleted)"))
+    if not is_known(name):
+        return
     directory = settings.confinement.directory or os.curdir
     found = texts(settings.program, directory, settings.environment)
     has_front = settings.front is not None
-    name = os.path.basename(executable.removesuffix(" (deleted)"))
     if fault := find_fault(name, found, template.level, has_front=has_front):
         raise NotHeldError(procfs.legible(fault))
 

@@ -133,6 +133,27 @@ def test_each_variable_of_a_connection_is_known(start: Start, compile_c: Compile
     assert ready(start("read!", f"{path} TCPREMOTEINFO")) == "read"
 
 
+@pytest.mark.parametrize("name", ["QUERY_STRING", "HTTP_HOST", "REQUEST_URI"])
+def test_variable_of_a_request_is_known_behind_a_front(
+    start: Start, compile_c: Compile, name: str
+) -> None:
+    """It is as late as the connection; without a front nobody sets it."""
+    path = compile_c(program(f'getenv("{name}"); raise(SIGSTOP);'))
+    server = start("stop", path, "--front", "scgi", is_quiet=False)
+
+    assert reason(server) == asks("getenv")
+    assert ready(start("stop!", path)) == "stop"
+
+
+def test_what_no_request_sets_may_be_asked_for_behind_a_front(
+    start: Start, compile_c: Compile
+) -> None:
+    """Such as what tells a library of a proxy, or where the user is at home."""
+    path = compile_c(program('getenv("HTTP_PROXY"); getenv("HOME"); raise(SIGSTOP);'))
+
+    assert ready(start("stop!", path, "--front", "scgi")) == "stop"
+
+
 def test_program_ends_at_its_question(start: Start, compile_c: Compile, tmp_path: Path) -> None:
     """What it would do with a wrong answer, such as to log it, it does not do."""
     mark = tmp_path / "mark"

@@ -1,7 +1,10 @@
 """What the text of a script says that copies of its interpreter would have wrong."""
 
+import time
+
 import pytest
 
+from socketd.programs import script_words
 from socketd.programs.script_words import find_fault
 from socketd.settings.readiness import ReadyLevel
 
@@ -14,6 +17,8 @@ FAULTS = [
     ("zsh", "read x; echo ${REMOTE_PORT:-none}", "REMOTE_PORT"),
     ("mksh", "read x; echo $PROTO", "PROTO"),
     ("ksh93", "read x; echo $SERVER_ADDR", "SERVER_ADDR"),
+    ("busybox", "read x; echo $REMOTE_ADDR", "REMOTE_ADDR"),
+    ("busybox", '{ print ENVIRON["HOME"] }', "ENVIRON"),  # whichever of its programs it is
     ("gawk", '{ print ENVIRON["REMOTE_ADDR"] }', "ENVIRON"),
     ("mawk", "{ for (name in ENVIRON) print name }", "ENVIRON"),
     ("gawk", r"{ print ENVIRON[name] }", "ENVIRON"),
@@ -97,3 +102,22 @@ def test_request_has_more_variables() -> None:
     assert find_fault("dash", [text], READ) is None
     assert find_fault("dash", [text], READ, has_front=True) is not None
     assert find_fault("perl", ["<STDIN>; $ENV{HTTP_HOST}"], READ, has_front=True) is not None
+
+
+def test_long_text_takes_no_time_that_grows_with_its_square() -> None:
+    """The master looks, and serves everybody meanwhile."""
+    lines = [" \n" * 100_000, "# " * 100_000, "ENVIRON [ " * 20_000, "kill " * 40_000]
+    begun = time.monotonic()
+
+    for interpreter in ("dash", "gawk", "perl", "php", "bash", "python3"):
+        for line in lines:
+            find_fault(interpreter, [line], STOP)
+
+    assert time.monotonic() - begun < 5.0
+
+
+def test_other_programs_need_no_text() -> None:
+    """Their files are not read."""
+    assert script_words.is_known("perl5.36.0")
+    assert not script_words.is_known("cat")
+    assert not script_words.is_known("perldoc")
