@@ -14,11 +14,12 @@
  * thread, so no lock is held but what the program itself holds across that call. The template takes
  * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
  * looked up before main(). More than that is called in these places only: CPython (python.c) and what
- * the program has registered for a fork (atfork.c), once in the template and in each copy; in a copy
- * behind which a keeper is to stay fork() (front/keeper.c); and in a copy that has its connection the
- * setenv() of a program that keeps its environment elsewhere (variables.c), and the function that it
- * wants to be called (hooks.c). All are what the program could call there itself. At any other place
- * the handler returns at once and the master tries again.
+ * the program has registered for a fork (atfork.c), once in the template and in each copy; in each copy
+ * what seeds its random numbers (numbers.c); in one behind which a keeper is to stay fork()
+ * (front/keeper.c); and in a copy that has its connection the setenv() of a program that keeps its
+ * environment elsewhere (variables.c), and the function that it wants to be called (hooks.c). All are
+ * what the program could call there itself. At any other place the handler returns at once and the
+ * master tries again.
  *
  * Until then the program has no descriptor of ours, so nothing that it starts before can keep the
  * listener or the board (handover.c).
@@ -36,6 +37,7 @@
 #include "handover.h"
 #include "hooks.h"
 #include "options.h"
+#include "numbers.h"
 #include "place.h"
 #include "plan.h"
 #include "python.h"
@@ -89,6 +91,8 @@ static void refuse_what_copies_would_share(void)
 
     if (!reason && call.first.level != LEVEL_LOAD)
         reason = python_obstacle();
+    if (!reason && call.first.level != LEVEL_LOAD)
+        reason = numbers_obstacle();
     if (!reason && call.first.level != LEVEL_LOAD)
         reason = options_find(STDIN_FILENO);
     if (reason)
@@ -249,6 +253,7 @@ static void hold(void)
     atfork_child();
     files_reopen();
     python_after_fork();
+    numbers_renew();
     touch(connection_entries, sizeof connection_entries);
     touch(&connection_variables, sizeof connection_variables);
     variables_touch();
@@ -280,6 +285,7 @@ static void handle(int signal_number, siginfo_t *information, void *context)
         }
     }
     hooks_find();
+    numbers_find();
     hold();
     hooks_call(&((const ucontext_t *)context)->uc_sigmask);
     errno = saved;

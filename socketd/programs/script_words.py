@@ -1,7 +1,8 @@
 """What the text of a script says that copies of its interpreter would have wrong.
 
-Owns the table of interpreters: which of them have their environment from their start, or remember
-their process id. Must not know where the text is from, nor what follows.
+Owns the table of interpreters: which of them have their environment from their start, remember
+their process id, or draw random numbers from a state that nobody else can renew. Must not know
+where the text is from, nor what follows.
 
 An interpreter that is held before there is a connection gets the variables of the connection
 afterwards. Some have copied their environment before and never look again. This is seen from
@@ -51,18 +52,26 @@ _NAME = r"\b(?:NAME)\b"
 _OTHER_KEY = r"""\s*\\?['"](?!(?:NAME)\b)\w+\\?['"]\s*"""
 _OTHER_WORD = r"""\s*(?!(?:NAME)\b)\w+\s*"""
 
+_AWK_COPIED = rf"\bENVIRON\b(?!\s*\[{_OTHER_KEY}\])"
+
 _INTERPRETERS = (
     _Interpreter("dash|ash", copied=_NAME, shared=r"\$\$|\$\{\$"),
     _Interpreter("ksh|mksh|lksh|posh|yash|zsh", copied=_NAME, shared=r"\$\$|\$\{\$|\$\{?RANDOM\b"),
     _Interpreter("busybox|toybox", copied=rf"{_NAME}|\bENVIRON\b", shared=r"\$\$|\$\{\$"),
     _Interpreter("pypy", copied=_NAME),
-    _Interpreter("[gm]?awk|original-awk", copied=rf"\bENVIRON\b(?!\s*\[{_OTHER_KEY}\])"),
+    # mawk seeds itself at its start; the others draw the same numbers in each run, unless told to.
+    _Interpreter("mawk", copied=_AWK_COPIED, shared=r"\bs?rand\b"),
+    _Interpreter("g?awk|original-awk", copied=_AWK_COPIED, shared=r"\bsrand\b"),
+    _Interpreter("lua|luajit", shared=r"\bmath\.random\w*|\brandomseed\b"),
+    _Interpreter("sort", shared=r"^-[\w.,]*R|^--random-sort$|^--sort=random$"),
     _Interpreter(
         "perl",
         copied=rf"[$%@]\{{?ENV\b(?!\s*\{{(?:{_OTHER_KEY}|{_OTHER_WORD})\}})|\buse Env\b",
     ),
     _Interpreter(
-        "php", copied=rf"\$_(?:ENV|SERVER)\b(?!\s*\[{_OTHER_KEY}\])|\bINPUT_(?:ENV|SERVER)\b"
+        "php",
+        copied=rf"\$_(?:ENV|SERVER)\b(?!\s*\[{_OTHER_KEY}\])|\bINPUT_(?:ENV|SERVER)\b",
+        shared=r"\blcg_value\b",
     ),
     _Interpreter(
         "bash|rbash", reads=r"\b(?:read|mapfile|readarray|select)\b", stops=r"\b(?:SIG)?STOP\b"

@@ -68,7 +68,7 @@ def compile_c(tmp_path_factory: pytest.TempPathFactory) -> Compile:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if "cannot find -lc" in done.stderr:
             pytest.skip("no static libc")
-        if missing := re.search(r"fatal error: (bsd|gnutls)\S+: No such file", done.stderr):
+        if missing := re.search(r"fatal error: (bsd|gnutls|nss)\S+: No such file", done.stderr):
             pytest.skip(f"the headers of lib{missing[1]} are not installed")
 
         assert done.returncode == 0, done.stderr
