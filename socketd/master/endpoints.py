@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from socketd.config.services import Changes, ServiceSettings, compare
 from socketd.dataclass import dataclass
+from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
 from socketd.master.guarded import GuardedEndpoint, Shared
@@ -42,11 +43,11 @@ class EndpointSnapshot:
 class Endpoints:
     """The services, each behind a barrier of its own: see socketd/master/guarded.py."""
 
-    def __init__(self, wheel: Wheel, doorbell_fd: int, crashes: int = 0) -> None:
+    def __init__(self, wheel: Wheel, files: FileWatch, doorbell_fd: int, crashes: int = 0) -> None:
         self.members: list[GuardedEndpoint] = []
         self._children = Children()
         self._by_family: dict[Family, GuardedEndpoint] = {}
-        self._shared = Shared(wheel, doorbell_fd, self._add_family, self._forget_family)
+        self._shared = Shared(wheel, files, doorbell_fd, self._add_family, self._forget_family)
         self._former_crashes = crashes
         self._stop_reason = ""
 

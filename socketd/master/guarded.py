@@ -18,6 +18,7 @@ from typing import TypeVar
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import SocketdError, SystemFailureError, describe_refusal
+from socketd.loop.filewatch import FileWatch, OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
@@ -39,6 +40,7 @@ class Shared:
     """What all endpoints of a master share."""
 
     wheel: Wheel
+    files: FileWatch
     doorbell_fd: int
     add_family: "Callable[[GuardedEndpoint], Family]"
     forget_family: Callable[[Family], None]
@@ -70,6 +72,7 @@ class GuardedEndpoint:
         self._endpoint: Endpoint | None = None
         self._barrier = Barrier(self._put_away)
         self._timers = OwnTimers(shared.wheel, self._run)
+        self._watches = OwnWatches(shared.files, self._run)
         self._back_off = BackOff(seed=os.getpid())
         self._restart: Timer | None = None
         self._wreckage = Wreckage(settings.name, shared.wheel, shared.forget_family)
@@ -306,16 +309,17 @@ class GuardedEndpoint:
             raise bug_of(self.settings.name, error) from error
 
     def _make_endpoint(self, state: EndpointState | None = None) -> Endpoint:
-        shared, settings = self._shared, self.settings
+        shared = self._shared
         processes = Processes(
-            settings.name,
-            settings.pool.maximum,
+            self.settings.name,
+            self.settings.pool.maximum,
             shared.doorbell_fd,
             self._timers,
             shared.add_family(self),
             None if state is None else state.processes,
+            self._watches,
         )
-        return Endpoint(settings, self.listener, processes, self._timers)
+        return Endpoint(self.settings, self.listener, processes, self._timers)
 
     def _put_away(self, error: Exception) -> None:
         """Take a crashed service out of action."""
@@ -346,6 +350,7 @@ class GuardedEndpoint:
 
     def _clear_away(self, endpoint: Endpoint) -> None:
         self._timers.cancel_all()
+        self._watches.remove_all()
         self._former_connections += endpoint.connections
         is_stopping = bool(self._stop_reason)
         self._wreckage.clear_away(endpoint.processes, self.settings.pool, is_stopping=is_stopping)

@@ -20,6 +20,7 @@ from socketd import __version__
 from socketd.config.services import ServiceSettings
 from socketd.errors import BugError, SocketdError, describe_refusal
 from socketd.loop.doorbell import Doorbell
+from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.sources import Sources
@@ -111,6 +112,7 @@ class Master:
             # A worker without the right to signal us rings by a byte.
             Doorbell(signals, snapshot.doorbell if snapshot else None, RING_SIGNAL) as doorbell,
             Sources() as sources,
+            FileWatch(sources) as files,
         ):
             doorbell.watch(sources)
             keep_open()
@@ -118,7 +120,10 @@ class Master:
             gc.enable()
             gc.freeze()  # what exists now is never traversed, so workers share its pages longer
             self._endpoints = Endpoints(
-                self._wheel, doorbell.write_fd, snapshot.crashes if snapshot is not None else 0
+                self._wheel,
+                files,
+                doorbell.write_fd,
+                snapshot.crashes if snapshot is not None else 0,
             )
             try:
                 self._serve(services, snapshot, doorbell, sources)

@@ -42,6 +42,7 @@ from socketd.pool.template_messages import (
     Disarm,
     Discard,
     Dismiss,
+    FilesChanged,
     Forget,
     Held,
     Launch,
@@ -67,6 +68,8 @@ _FIRST_LOOK_SECONDS = 0.001
 _LOOK_GROWTH = 1.25
 _LONGEST_LOOK_SECONDS = 0.02
 _RENEWAL_JITTER = 0.1
+_SETTLE_SECONDS = 0.3  # an installation replaces many files, one after another
+_CHANGES_APART_SECONDS = 10.0  # a program may change a file of its own again and again
 # For how long a template serves at least, whatever its copies do. Byte by byte it takes several
 # hundred connections to learn an address or a canary, and a machine serves some thousand a second.
 _LEAST_SECONDS = 0.1
@@ -140,6 +143,8 @@ class TemplateLife:
         self._is_retry_set = False
         self._is_short = False
         self._renewal_seconds = math.inf  # the time that the timer is set to
+        self._changed_seconds = -math.inf  # of the last renewal for changed files
+        self._is_changed = False
         self._least_seconds = 0.0  # no crash renews the serving template before that time
 
     @property
@@ -170,7 +175,7 @@ class TemplateLife:
                 return self._on_ended(pid, status, words, now)
             case TimerDue(timer, overdue):
                 return self._on_due(timer, overdue, now)
-            case RenewalWanted() | CopyCrashed():
+            case RenewalWanted() | CopyCrashed() | FilesChanged():
                 return self._on_renewal_wanted(event, now)
             case ShortageOver():
                 return self._use_room(now)
@@ -235,6 +240,9 @@ class TemplateLife:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
             self._least_seconds = now + max(_LEAST_SECONDS, now - new.since_seconds)
             commands.append(self._renew_at(now + self._readiness.renew_seconds * jitter))
+        if self._is_changed:
+            self._is_changed = False
+            commands += self._on_files_changed(now)
         if old is None:
             return [*commands, AskAgain()]
         self.leaving |= {old.pid}
@@ -321,11 +329,13 @@ class TemplateLife:
         return Arm(TemplateTimer.RENEW, due)
 
     def _on_renewal_wanted(
-        self, why: RenewalWanted | CopyCrashed, now: float
+        self, why: RenewalWanted | CopyCrashed | FilesChanged, now: float
     ) -> list[TemplateCommand]:
         """Renew at once; after a crash only what is held, when it has served for long enough."""
         if isinstance(why, RenewalWanted):
             return self._renew(now)
+        if isinstance(why, FilesChanged):
+            return self._on_files_changed(now)
         if self.stage is not Stage.SERVING or not self.level.is_held:
             return []
         if now >= self._least_seconds:
@@ -333,6 +343,17 @@ class TemplateLife:
         if self._least_seconds < self._renewal_seconds:
             return [self._renew_at(self._least_seconds)]
         return []
+
+    def _on_files_changed(self, now: float) -> list[TemplateCommand]:
+        """Renew when all files have been replaced; what is on its way may have read old ones."""
+        if self.stage is not Stage.SERVING:
+            self._is_changed = self.stage in (Stage.STARTING, Stage.RENEWING)
+            return []
+        due = max(now + _SETTLE_SECONDS, self._changed_seconds + _CHANGES_APART_SECONDS)
+        if due >= self._renewal_seconds:
+            return []
+        self._changed_seconds = due
+        return [self._renew_at(due)]
 
     def _use_room(self, now: float) -> list[TemplateCommand]:
         """Try again at once what failed for lack of processes or memory."""

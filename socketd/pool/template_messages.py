@@ -92,6 +92,11 @@ class CopyCrashed:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """A file that the program was made from has been changed or replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShortageOver:
     """A process has ended, so there may be room for another."""
 
@@ -116,6 +121,7 @@ TemplateEvent = (
     | TimerDue
     | RenewalWanted
     | CopyCrashed
+    | FilesChanged
     | ShortageOver
     | ComingDropped
     | Closed

@@ -30,6 +30,11 @@ def fingerprint(
     return tuple((name, *mark) for name, mark in _files(program, directory, environment))
 
 
+def files(program: Program, directory: str, environment: dict[str, str]) -> list[str]:
+    """Return the names of the files."""
+    return [name for name, _ in _files(program, directory, environment)]
+
+
 def texts(program: Program, directory: str, environment: dict[str, str]) -> list[str]:
     """Return what a program may be told to run: its arguments, and the text of its files.
 

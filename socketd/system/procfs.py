@@ -25,6 +25,8 @@ _MOST_THREADS = 64
 _PID_BYTES = 11  # with the space behind it; all are below 2**22, but who knows for how long
 _MOST_DESCRIPTORS = 32
 _MOST_FILES = 1024
+DELETED = " (deleted)"
+_MOST_MAPS_BYTES = 1 << 20
 _MOST_FDINFO_BYTES = 4096  # a lock makes a line; one is enough
 _MOST_LETTERS = 128
 _MOST_DIGITS = 20  # of 64 bits
@@ -115,6 +117,24 @@ def threads(pid: int, most: int = _MOST_THREADS) -> list[int]:
             if len(found) == most:
                 break
     return found
+
+
+def mapped_programs(pid: int, most: int = _MOST_FILES) -> list[str]:
+    """Return the first files from which a process runs code, as far as that can be read.
+
+    One that has lost its name since ends with DELETED.
+    """
+    return parse_maps(_read(pid, "maps", _MOST_MAPS_BYTES))[:most]
+
+
+def parse_maps(content: bytes) -> list[str]:
+    """Parse /proc/PID/maps: the files with executable pages, each once."""
+    found: dict[str, None] = {}
+    for line in content.splitlines():
+        words = line.split(None, 5)
+        if len(words) == 6 and b"x" in words[1] and words[5].startswith(b"/"):
+            found[os.fsdecode(words[5])] = None
+    return list(found)
 
 
 def open_files(pid: int, most: int = _MOST_FILES) -> list[OpenFile] | None:

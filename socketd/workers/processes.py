@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import dataclass, field
+from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
@@ -65,7 +66,9 @@ class Processes:
         wheel: Timers,
         family: Family,
         state: ProcessesState | None = None,
+        watches: OwnWatches | None = None,
     ) -> None:
+        self._watches = watches
         self.service = service
         self.on_serving: Callable[[], None] = lambda: None
         self.family = family
@@ -137,6 +140,7 @@ class Processes:
                 self._wheel,
                 memory=self._memory,
                 on_serving=lambda: self.on_serving(),
+                watches=self._watches,
             )
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from socketd.errors import SystemFailureError, describe_refusal, is_shortage
+from socketd.loop.filewatch import OwnWatches
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
 from socketd.pool.template_life import Stage, TemplateLife
@@ -36,6 +37,7 @@ from socketd.pool.template_messages import (
     Disarm,
     Discard,
     Dismiss,
+    FilesChanged,
     Forget,
     Held,
     Launch,
@@ -61,6 +63,7 @@ from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import ZYGOTE
 from socketd.workers import kin
 from socketd.workers.contract import RETIRE_SIGNAL
+from socketd.workers.freshness import Freshness
 from socketd.workers.holding import Hold
 from socketd.workers.launch import NotHeldError, Template, launch_held, launch_zygote
 from socketd.workers.layout import SlotState
@@ -73,9 +76,9 @@ from socketd.workers.template_reports import report_failed, report_serving
 class NativeSpawner:
     """Has workers forked by the native template; see Spawner for the promises.
 
-    `on_serving` is called each time a template begins to serve after there was none. Raises
-    SystemFailureError if the first template cannot be started, or workers cannot be confined as the
-    plan has it.
+    `on_serving` is called each time a template begins to serve after there was none. With `watches`
+    a template is renewed when what it was made from has changed. Raises SystemFailureError if the
+    first template cannot be started, or workers cannot be confined as the plan has it.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class NativeSpawner:
         executable: str = ZYGOTE,
         memory: TemplateMemory | None = None,
         on_serving: Callable[[], None] = lambda: None,
+        watches: OwnWatches | None = None,
     ) -> None:
         self._plan = plan
+        self._freshness = Freshness(plan.settings, watches, self._on_files_changed)
         self._on_serving = on_serving
         self._memory = TemplateMemory() if memory is None else memory
         self._ledger = ledger
@@ -171,6 +176,7 @@ class NativeSpawner:
 
     def close(self) -> None:
         """Let the template end; what it was not given in time is stillborn."""
+        self._freshness.forget()
         self._feed(Closed())
 
     def drop_coming(self) -> None:
@@ -224,6 +230,9 @@ class NativeSpawner:
         if self.is_serving and not was_serving:
             self._on_serving()
 
+    def _on_files_changed(self) -> None:
+        self._feed(FilesChanged())
+
     def _meet_program(self) -> None:
         """Have forgotten what is known of a program that has changed since."""
         settings = self._plan.settings
@@ -242,6 +251,7 @@ class NativeSpawner:
             case Adopt(pid):
                 self._hold = None
                 self._templates[pid].settle()
+                self._freshness.watch(self._templates[pid])
             case Dismiss(pid):
                 self._dismiss(pid)
             case Discard(pid):

@@ -19,6 +19,7 @@ from socketd.pool.template_messages import (
     Disarm,
     Discard,
     Dismiss,
+    FilesChanged,
     Forget,
     Held,
     Launch,
@@ -250,6 +251,38 @@ def test_crash_of_a_copy_starts_nothing_that_is_to_be_tried_later() -> None:
     assert life.handle(CopyCrashed(), 5.0) == []
     life.handle(Closed(), 5.0)
     assert life.handle(CopyCrashed(), 5.0) == []
+
+
+def test_changed_files_renew_once_they_have_settled() -> None:
+    """An installation changes many; each of the following changes waits until it is worth it."""
+    life = serving()
+    renewal = Arm(TemplateTimer.RENEW, 5.3)
+    assert life.handle(FilesChanged(), 5.0) == [renewal]
+    assert life.handle(FilesChanged(), 5.1) == []
+    assert life.handle(TimerDue(TemplateTimer.RENEW), 5.3) == [Launch(ReadyLevel.READ)]
+    life.handle(Launched(2), 5.3)
+    life.handle(Held(), 5.4)
+
+    assert life.handle(FilesChanged(), 6.0) == [Arm(TemplateTimer.RENEW, 15.3)]
+
+
+def test_files_that_change_during_a_renewal_are_read_by_the_next() -> None:
+    """What is on its way may have read the former ones."""
+    life = serving()
+    life.handle(RenewalWanted(), 5.0)
+    life.handle(Launched(2), 5.0)
+    assert life.handle(FilesChanged(), 5.1) == []
+
+    assert Arm(TemplateTimer.RENEW, 5.5) in life.handle(Held(), 5.2)
+
+
+def test_changed_files_are_nothing_to_who_starts_anyway() -> None:
+    """Nor to one that is closed."""
+    life = TemplateLife(AT_READ)
+
+    assert life.handle(FilesChanged(), 0.0) == []
+    life.handle(Closed(), 0.0)
+    assert life.handle(FilesChanged(), 0.0) == []
 
 
 def test_closing_before_any_template_has_served_abandons_at_once() -> None:
