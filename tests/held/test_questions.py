@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness.clients import Place, connect, exchange, read_all
+from harness.sanitized import ASAN_OPTIONS
 
 from .conftest import Compile, Start, ready, reason
 from .sources import program
 
 pytestmark = pytest.mark.slow
+
+# A program behind a front has none of our variables, but for these.
+FRONT = ("--front", "scgi", "--env", f"ASAN_OPTIONS={ASAN_OPTIONS}")
 
 PERL = "use Socket; ($p) = sockaddr_in(getpeername(STDIN)); <STDIN>; print qq($p\n)"
 PYTHON = """
@@ -139,7 +143,7 @@ def test_variable_of_a_request_is_known_behind_a_front(
 ) -> None:
     """It is as late as the connection; without a front nobody sets it."""
     path = compile_c(program(f'getenv("{name}"); raise(SIGSTOP);'))
-    server = start("stop", path, "--front", "scgi", is_quiet=False)
+    server = start("stop", path, *FRONT, is_quiet=False)
 
     assert reason(server) == asks("getenv")
     assert ready(start("stop!", path)) == "stop"
@@ -151,7 +155,7 @@ def test_what_no_request_sets_may_be_asked_for_behind_a_front(
     """Such as what tells a library of a proxy, or where the user is at home."""
     path = compile_c(program('getenv("HTTP_PROXY"); getenv("HOME"); raise(SIGSTOP);'))
 
-    assert ready(start("stop!", path, "--front", "scgi")) == "stop"
+    assert ready(start("stop!", path, *FRONT)) == "stop"
 
 
 def test_program_ends_at_its_question(start: Start, compile_c: Compile, tmp_path: Path) -> None:
