@@ -80,7 +80,13 @@ def test_client_that_closes_is_not_waited_for(serve: Serve) -> None:
     assert server.wait_statuses(1) == [0]
 
 
-@pytest.mark.parametrize(("order", "status"), [("exit 3", 3), ("exec sh -c 'kill -KILL $$'", -9)])
+# A script that is held must not name $$, which would be its template's.
+OWN_PID = "read -r pid rest < /proc/self/stat"
+
+
+@pytest.mark.parametrize(
+    ("order", "status"), [("exit 3", 3), (f"exec sh -c '{OWN_PID}; kill -KILL $pid'", -9)]
+)
 def test_status_is_the_program_s(serve: Serve, order: str, status: int) -> None:
     """The log says how the program has ended, and the time that it took of the processor."""
     program = f"read -r x; i=0; while test $i -lt 30000; do i=$((i + 1)); done; {order}"
@@ -183,7 +189,8 @@ def test_nobody_stays_behind_without_the_option(serve: Serve, worker_kind: str) 
     """The process in the log is the program itself."""
     if worker_kind == "relay":
         return
-    server = serve("-W", "1", "-p", "read -r x; exec sh -c 'echo $$; read -r x'", *TCP)
+    program = f"read -r x; exec sh -c '{OWN_PID}; echo $pid; read -r x'"
+    server = serve("-W", "1", "-p", program, *TCP)
     with connect(server.place) as connection:
         connection.sendall(b"\n")
 
