@@ -37,6 +37,8 @@ static struct handlers {
 } list[MOST_HANDLERS];
 static atomic_uint count;
 
+static finalize_function *finalize; /* libc's, looked up once for all copies */
+
 /* libc has no header for these. */
 VISIBLE register_function __register_atfork;
 VISIBLE finalize_function __cxa_finalize;
@@ -64,15 +66,22 @@ EARLY VISIBLE int __register_atfork(handler *prepare, handler *parent, handler *
     return next(prepare, parent, child, object);
 }
 
-EARLY VISIBLE void __cxa_finalize(void *object)
+static EARLY finalize_function *find_finalize(void)
 {
     void *symbol = dlsym(RTLD_NEXT, "__cxa_finalize");
-    finalize_function *next;
+    finalize_function *found;
+
+    memcpy(&found, &symbol, sizeof found);
+    return found;
+}
+
+EARLY VISIBLE void __cxa_finalize(void *object)
+{
+    finalize_function *next = finalize ? finalize : find_finalize();
 
     for (unsigned i = 0; object && i < known(); i++)
         if (list[i].object == object)
             atomic_store(&list[i].is_set, false);
-    memcpy(&next, &symbol, sizeof next);
     next(object);
 }
 
@@ -84,6 +93,7 @@ const char *atfork_obstacle(void)
 
 void atfork_prepare(void)
 {
+    finalize = find_finalize();
     for (unsigned i = known(); i > 0; i--)
         if (atomic_load(&list[i - 1].is_set) && list[i - 1].prepare)
             list[i - 1].prepare();
