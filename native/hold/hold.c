@@ -43,10 +43,10 @@
 #include "python.h"
 #include "seed.h"
 #include "share.h"
+#include "shortcuts.h"
 #include "template.h"
 #include "thread.h"
 #include "timers.h"
-#include "touch.h"
 #include "variables.h"
 
 #include <errno.h>
@@ -254,8 +254,8 @@ static void hold(void)
     files_reopen();
     python_after_fork();
     numbers_renew();
-    touch(connection_entries, sizeof connection_entries);
-    touch(&connection_variables, sizeof connection_variables);
+    shortcuts_touch(connection_entries, sizeof connection_entries);
+    shortcuts_touch(&connection_variables, sizeof connection_variables);
     variables_touch();
     connection = wait_connection(&worker, &entries, &farewell);
     copy_release(&original, &worker, connection, farewell);
@@ -311,7 +311,9 @@ static __attribute__((constructor)) void begin(void)
     if (getppid() != call.first.master)
         _exit(0);
     dispositions_reset_reserved();
-    bind_functions();
+    shortcuts_choose();
+    if (shortcuts_are_taken())
+        bind_functions();
     python_find();
     if (call.first.has_front && !front_prepare(environ))
         obstacle = "its environment has too many variables for a front";

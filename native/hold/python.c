@@ -18,7 +18,7 @@
  */
 #include "python.h"
 
-#include "touch.h"
+#include "shortcuts.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -241,7 +241,7 @@ static void freeze(void)
 static void touch_young(void)
 {
     for (size_t i = 0; i < young_count; i++)
-        touch(young[i], 1);
+        shortcuts_touch(young[i], 1);
 }
 
 void python_prepare(void)
@@ -250,9 +250,11 @@ void python_prepare(void)
         return;
     lock_state = python.ensure();
     variables = find_variables();
-    rehearsal = compile_rehearsal();
-    rehearse(); /* what is done for the first time is done for all copies */
-    freeze();
+    if (shortcuts_are_taken()) {
+        rehearsal = compile_rehearsal();
+        rehearse(); /* what is done for the first time is done for all copies */
+        freeze();
+    }
     python.clear_error();
     python.before_fork();
     is_prepared = true;

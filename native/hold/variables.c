@@ -8,7 +8,7 @@
 #include "variables.h"
 
 #include "environment.h"
-#include "touch.h"
+#include "shortcuts.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static char **find_end(char **array)
 void variables_touch(void)
 {
     if (environ && environ == original_array)
-        touch(find_end(environ), sizeof *environ);
+        shortcuts_touch(find_end(environ), sizeof *environ);
 }
 
 /* Where the entry stands may be written to, and holds a name for as long as the call takes. */

@@ -11,7 +11,7 @@
 /* Leave room for so many entries behind the environment. To be called before main(). */
 void variables_make_room(size_t more);
 
-/* Write to where entries would be added, if that is known: see touch.h. */
+/* Write to where entries would be added, if that is known: see shortcuts.h. */
 void variables_touch(void);
 
 /* Add entries, NAME=VALUE, to the environment, wherever the program has it by now. */

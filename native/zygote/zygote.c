@@ -18,12 +18,12 @@
 #include "plan.h"
 #include "privileges.h"
 #include "program.h"
+#include "shortcuts.h"
 #include "template.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,10 +48,6 @@ enum {
     PLAN_FD = 7,
     FIRST_FOREIGN_FD = 8,
 };
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
 
@@ -150,37 +146,6 @@ static void reset_signals(void)
         fail("unblock signals");
 }
 
-/* A child of fork() starts with none of the pages of a mapped file, unless the mapping holds a page
- * of the process's own: then its page tables are copied like those of any private memory
- * (vma_needs_copy() in the kernel). Faulting in code and constants again cost a worker more than
- * its fork. So one page of each gets rewritten with what it holds. Where a policy forbids that, all
- * is as it was. */
-static int keep_pages_through_fork(struct dl_phdr_info *object, size_t size, void *unused)
-{
-    const uintptr_t page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-
-    (void)size;
-    (void)unused;
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-        uintptr_t begin = (object->dlpi_addr + segment->p_vaddr) & ~page_mask;
-        uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
-        int protection = PROT_READ | (segment->p_flags & PF_X ? PROT_EXEC : 0);
-        volatile char *first = (volatile char *)begin;
-
-        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W)
-            continue;
-        if (mprotect((void *)begin, end - begin, protection | PROT_WRITE) < 0)
-            continue;
-        *first = *first;
-        if (mprotect((void *)begin, end - begin, protection) < 0)
-            fail("protect the code again");
-        /* Before Linux 5.14 there is no such advice; then only what was used is there. */
-        madvise((void *)begin, end - begin, MADV_POPULATE_READ);
-    }
-    return 0;
-}
-
 /* The kernel keeps an area of libc's up to date for each thread that has registered one (rseq(2)),
  * which in every new worker, and in the template after each, costs the fault of its page. Nobody
  * here uses it, and exec forgets it. */
@@ -189,7 +154,7 @@ static void unregister_rseq(void)
 #if defined(SYS_rseq) && defined(RSEQ_SIG)
     char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
 
-    if (__rseq_size)
+    if (__rseq_size && shortcuts_are_taken())
         syscall(SYS_rseq, area, RSEQ_AREA_SIZE, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 #endif
 }
@@ -268,6 +233,7 @@ int main(int count, char **words)
     if (count == 1 && strcmp(words[0], KEEPER_NAME) == 0)
         keep();
     check_descriptors();
+    shortcuts_choose();
     plan = take_plan();
     close_descriptors_on_exec();
     reset_signals();
@@ -293,7 +259,8 @@ int main(int count, char **words)
     worker.doorbell = template.doorbell;
     worker.listener_fd = LISTENER_FD;
     unregister_rseq();
-    dl_iterate_phdr(keep_pages_through_fork, NULL);
+    if (!shortcuts_keep_code_through_fork())
+        fail("protect the code again");
     worker.cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     worker.end_idle = NULL;
     worker.number = template_run(&template);

@@ -44,7 +44,7 @@ def clean_environment(mark: str, *, is_measured: bool = True) -> dict[str, str]:
 
     A measured process, and each it forks, writes its coverage to a file when it ends.
     """
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME")}
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "SOCKETD_PLAIN")}
     if is_measured:
         kept |= {k: v for k, v in os.environ.items() if "COV" in k}
     return kept | {MARK_NAME: mark}

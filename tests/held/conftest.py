@@ -1,6 +1,7 @@
 """Fixtures of the tests that hold programs."""
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,9 @@ from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
 from socketd.system.products import is_built
 
+ON_A_SHORTCUT = pytest.mark.skipif(
+    os.environ.get("SOCKETD_PLAIN") == "1", reason="shortcuts are left out"
+)
 Start = Callable[..., Server]
 Compile = Callable[..., str]
 

@@ -11,7 +11,7 @@ from harness.clients import connect, exchange, read_all
 from harness.sanitized import IS_WANTED
 from harness.waiting import wait_for
 
-from .conftest import Compile, Start
+from .conftest import ON_A_SHORTCUT, Compile, Start
 from .sources import ECHO, READERS, program
 
 pytestmark = pytest.mark.slow
@@ -156,6 +156,7 @@ def test_own_preloaded_object_is_kept(start: Start, compile_c: Compile) -> None:
         assert exchange(server.place, b"x") == f"<{extra}>\n".encode()
 
 
+@ON_A_SHORTCUT
 @pytest.mark.skipif(IS_WANTED, reason="a library that checks is itself bound in each copy")
 @pytest.mark.parametrize("level", ["load!", "read!"])
 def test_functions_are_looked_up_once_for_all_copies(

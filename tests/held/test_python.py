@@ -12,7 +12,7 @@ import pytest
 from harness.clients import connect, exchange, read_all
 from harness.servers import Server
 
-from .conftest import Start, ready, reason
+from .conftest import ON_A_SHORTCUT, Start, ready, reason
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +46,7 @@ def draw(server: Server) -> tuple[int, list[str]]:
         return port, read_all(connection).decode().split()
 
 
+@ON_A_SHORTCUT
 def test_what_was_there_before_the_hold_is_not_looked_at_by_a_collection(
     start: Start, script: Script
 ) -> None:

@@ -10,7 +10,7 @@ from harness.native import NATIVE
 from harness.sanitized import IS_WANTED
 from harness.servers import Server
 
-from .conftest import Compile, Start
+from .conftest import ON_A_SHORTCUT, Compile, Start
 from .sources import program
 
 pytestmark = pytest.mark.slow
@@ -210,6 +210,7 @@ def told(server: Server) -> dict[str, list[str]]:
     return found
 
 
+@ON_A_SHORTCUT
 @pytest.mark.skipif(IS_WANTED, reason="a library that checks is seen, too")
 def test_what_a_program_sees_at_load_is_what_it_sees_at_fork(
     start: Start, compile_c: Compile
