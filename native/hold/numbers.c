@@ -56,21 +56,34 @@ static void find(void *place, const char *name)
     memcpy(place, &symbol, sizeof symbol);
 }
 
+struct search {
+    const char *name;
+    void *library;
+};
+
+static int look_into(struct dl_phdr_info *object, size_t size, void *data)
+{
+    struct search *search = data;
+    void *library = *object->dlpi_name ? dlopen(object->dlpi_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+
+    (void)size;
+    if (library && dlsym(library, search->name))
+        search->library = library;
+    else if (library)
+        dlclose(library);
+    return search->library != NULL;
+}
+
 /* A library may be there for one plug-in only, as SQLite is for the module of an interpreter. Return one
  * that has the symbol. */
 static void *find_library(const char *name)
 {
+    struct search search = {.name = name};
+
     if (dlsym(RTLD_DEFAULT, name))
         return dlopen(NULL, RTLD_LAZY);
-    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
-        void *library = dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
-
-        if (library && dlsym(library, name))
-            return library;
-        if (library)
-            dlclose(library);
-    }
-    return NULL;
+    dl_iterate_phdr(look_into, &search);
+    return search.library;
 }
 
 static void find_in(void *place, void *library, const char *name)
