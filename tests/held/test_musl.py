@@ -114,6 +114,19 @@ def test_thread_of_a_copy_is_known_to_libc_and_kernel(
     assert server.wait_statuses(3) == [-signal.SIGTERM] * 3
 
 
+def test_what_is_registered_for_a_fork_is_called(serve: Serve, compile_musl: Compile) -> None:
+    """pthread_atfork() is a function of its libc, and ours is asked first."""
+    before = """
+    static int calls;
+    static void prepare(void) { calls += 10; }
+    static void child(void) { calls++; }
+    """
+    body = 'char c; pthread_atfork(prepare, 0, child); read(0, &c, 1); printf("%d", calls);'
+    server = serve("read!", compile_musl(program(body, before)))
+
+    assert [exchange(server.place, b"x") for _ in range(3)] == [b"11"] * 3
+
+
 def test_keeper_stays_behind_a_copy(serve: Serve, compile_musl: Compile) -> None:
     """The client gets all of the answer although not all that it sends is read."""
     server = serve("read!", compile_musl(program("char c; read(0, &c, 1); puts(\"answer\");")),
