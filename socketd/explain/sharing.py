@@ -16,7 +16,10 @@ from socketd.settings.readiness import ReadyLevel
 _ENTRY = re.compile(r"(\d+)([wa]?)(l?)=(.*)")
 _NEXT_ENTRY = re.compile(r" (?=\d+[wa]?l?=)| (?=\.\.\.$)")
 _SHARED_CANARY = re.compile("shared: (.*)")
-_CPYTHON = re.compile(r"python[23]?(\.\d+t?)?")
+# Whose generators are renewed in each copy (native/hold/numbers.c, native/hold/python.c), and who
+# is held only if the script does not draw (socketd/programs/script_words.py).
+_RENEWED = re.compile(r"bash|python[23]?(\.\d+t?)?|(perl|ruby|php)[\d.]*")
+_DRAWING_NOTHING = re.compile(r"dash|ksh\d*|mksh|zsh\d*|[gm]awk|lua[\d.]*")
 
 
 class Access(enum.Enum):
@@ -77,7 +80,9 @@ def random_state(level: ReadyLevel, program: Program) -> State:
     if level not in (ReadyLevel.READ, ReadyLevel.STOP):
         return State.FRESH  # nothing of the program has run
     names = [os.path.basename(os.path.realpath(path)) for path in interpreters(program.path)]
-    return State.RESEEDED if any(map(_CPYTHON.fullmatch, names)) else State.SHARED
+    if any(map(_RENEWED.fullmatch, names)):
+        return State.RESEEDED
+    return State.FRESH if any(map(_DRAWING_NOTHING.fullmatch, names)) else State.SHARED
 
 
 def parse_descriptors(text: str) -> tuple[tuple[SharedFile, ...], bool]:

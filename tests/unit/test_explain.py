@@ -1,5 +1,7 @@
 """What is found out about a program, as values."""
 
+import pytest
+
 from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.sharing import (
     Access,
@@ -40,13 +42,26 @@ def test_descriptors_of_the_log_are_taken_apart_again() -> None:
     assert parse_descriptors("3=/x ...") == ((SharedFile(3, "/x", Access.OWN),), True)
 
 
-def test_random_state_is_shared_where_something_has_run() -> None:
-    """Before main() nothing is drawn; CPython is seeded again, others are not."""
-    program = Program("/bin/sh", ("sh",))
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("cat", State.SHARED),
+        ("bash", State.RESEEDED),
+        ("python3.13t", State.RESEEDED),
+        ("perl", State.RESEEDED),
+        ("ruby3.1", State.RESEEDED),
+        ("php8.2", State.RESEEDED),
+        ("mawk", State.FRESH),
+        ("dash", State.FRESH),
+        ("pythonic", State.SHARED),
+    ],
+)
+def test_random_state_is_shared_where_nobody_renews_it(name: str, state: State) -> None:
+    """Before main() nothing is drawn; who draws without renewal is not held by other rules."""
+    program = Program(f"/nowhere/{name}", (name,))
+
     assert random_state(ReadyLevel.LOAD, program) is State.FRESH
-    assert random_state(ReadyLevel.READ, program) is State.SHARED
-    python = Program("/nowhere/python3.13t", ("python3",))
-    assert random_state(ReadyLevel.STOP, python) is State.RESEEDED
+    assert random_state(ReadyLevel.READ, program) is random_state(ReadyLevel.STOP, program) is state
 
 
 def test_reason_of_a_shared_canary_is_kept() -> None:
