@@ -33,10 +33,8 @@ static _Noreturn void fail(int status, const char *line)
 /* fork() would run the atfork handlers of the program we may be in, and cannot name a parent. What
  * it does beyond the system call is to have the kernel refresh the thread id that libc keeps: a
  * child that execs does not need it, one that goes on in the program does (raise(), mutexes). */
-static long clone_worker(pid_t *pid, pid_t *thread_id)
+long template_clone(unsigned long flags, pid_t *pid, pid_t *thread_id)
 {
-    unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID;
-
     if (thread_id)
         flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
 #if defined(__s390__)
@@ -57,7 +55,8 @@ static bool bear(const struct template *template, uint32_t number)
 
     if (number >= board->capacity)
         fail(EXIT_WRONG_CALL, "socketd: slot number beyond the board\n");
-    pid = clone_worker(&board->records[number].pid, template->thread_id);
+    pid = template_clone(CLONE_PARENT | CLONE_PARENT_SETTID, &board->records[number].pid,
+                         template->thread_id);
     if (pid == 0)
         return true;
     if (pid < 0) {

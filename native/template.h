@@ -12,6 +12,7 @@
 #include "doorbell.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct template {
     struct board board;
@@ -19,6 +20,10 @@ struct template {
     int slots_fd;     /* native uint32_t slot numbers; end of file ends the template */
     pid_t *thread_id; /* where libc keeps it, for a child that goes on in a program; or NULL */
 };
+
+/* Clone this process as fork() does, without what the program has registered for that. `pid` is where
+ * CLONE_PARENT_SETTID puts it, or NULL; so is `thread_id`, for libc. Returns what the call does. */
+long template_clone(unsigned long flags, pid_t *pid, pid_t *thread_id);
 
 /*
  * Run the loop. Returns only in a new child, with its slot number, all signals blocked and

@@ -17,6 +17,9 @@ void handover_receive(int descriptors[HANDED]);
  * nothing can be told any more. */
 void handover_confirm(const char *shared_canary);
 
+/* Have nothing to tell the master, in a process that is not to be held. */
+void handover_close(void);
+
 /* Tell the master why it is not, and end. */
 _Noreturn void handover_give_up(const char *reason);
 

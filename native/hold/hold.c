@@ -47,6 +47,7 @@
 #include "template.h"
 #include "thread.h"
 #include "timers.h"
+#include "trial.h"
 #include "variables.h"
 
 #include <errno.h>
@@ -206,6 +207,63 @@ static int wait_connection(struct worker *worker, char ***entries, const struct 
     return connection;
 }
 
+/* What a clone needs to be a process of its own. */
+static void become_copy(const struct worker *worker)
+{
+    canary_renew();
+    seed_renew();
+    thread_renew();
+    if (!timers_make()) /* before the program makes others there */
+        worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
+    atfork_child();
+    files_reopen();
+    python_after_fork();
+    numbers_renew();
+    shortcuts_touch(connection_entries, sizeof connection_entries);
+    shortcuts_touch(&connection_variables, sizeof connection_variables);
+    variables_touch();
+}
+
+/* What the program gets at last: its connection, and what it has to know of it. */
+static void go_on(const struct worker *worker, int connection, char **entries,
+                  const struct farewell *farewell)
+{
+    copy_release(&original, worker, connection, farewell);
+    variables_add(entries);
+    python_add(entries);
+    timers_start();
+}
+
+/* A program may count on the variables of a connection: the client on trial is the listener itself. */
+static void describe_trial(int listener_fd)
+{
+    const struct ucred own = {.pid = getpid(), .uid = getuid(), .gid = getgid()};
+    struct sockaddr_storage name = {0};
+    socklen_t size = sizeof name;
+    struct address address;
+
+    if (getsockname(listener_fd, (struct sockaddr *)&name, &size) < 0)
+        return;
+    address_read(&address, &name, size);
+    if (address.family == AF_UNIX)
+        environment_add_unix(&connection_variables, &address, &address, &own);
+    else
+        environment_add_tcp(&connection_variables, &address, &address);
+}
+
+/* The life of a copy on trial. With a front there is no request, so that there is no program to run. */
+static void be_tried(const struct worker *worker)
+{
+    trial_leave_pool(&worker->board);
+    become_copy(worker);
+    if (!call.first.is_run_on_trial || call.first.has_front)
+        _exit(0);
+    original.logging.count = 0;
+    describe_trial(worker->listener_fd);
+    go_on(worker, trial_connect(), connection_entries, NULL);
+    trial_go_on();
+}
+
 /* Returns in copies only, each with a connection in place. All signals are blocked. */
 static void hold(void)
 {
@@ -237,31 +295,22 @@ static void hold(void)
     take_greeting();
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
-    handover_confirm(shared_canary);
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = received[LISTENER];
     files_find();
     python_prepare();
     atfork_prepare(); /* from here on in the order of fork() */
+    if (trial_is_copy(template.thread_id)) {
+        close(template.slots_fd);
+        be_tried(&worker);
+        return;
+    }
+    handover_confirm(shared_canary);
     worker.number = template_run(&template);
-    canary_renew();
-    seed_renew();
-    thread_renew();
-    if (!timers_make()) /* before the program makes others there */
-        worker_fail(&worker, STEP_PREPARE, errno, EXIT_SYSTEM);
-    atfork_child();
-    files_reopen();
-    python_after_fork();
-    numbers_renew();
-    shortcuts_touch(connection_entries, sizeof connection_entries);
-    shortcuts_touch(&connection_variables, sizeof connection_variables);
-    variables_touch();
+    become_copy(&worker);
     connection = wait_connection(&worker, &entries, &farewell);
-    copy_release(&original, &worker, connection, farewell);
-    variables_add(entries);
-    python_add(entries);
-    timers_start();
+    go_on(&worker, connection, entries, farewell);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)

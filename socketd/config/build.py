@@ -200,6 +200,7 @@ class Builder:
             self.values.seconds("renew_after"),
             self.values.text("shared_files") == "allow",
             is_auto,
+            self.values.text("trial") != "prepare",
         )
 
     def pool(self) -> PoolSettings:

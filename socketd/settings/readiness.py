@@ -41,7 +41,8 @@ class Readiness:
     """The wanted level, and whether a lower one is accepted; see docs/templates.md.
 
     With `may_share_files` copies may share files that are open for writing, and locks. With
-    `is_auto` nobody has asked for the level, so a lower one is no reason for a warning.
+    `is_auto` nobody has asked for the level, so a lower one is no reason for a warning. With
+    `is_run_on_trial` one copy runs the program before others do, where it runs ahead anyway.
     """
 
     level: ReadyLevel = ReadyLevel.FORK
@@ -50,6 +51,7 @@ class Readiness:
     renew_seconds: float = 3600.0
     may_share_files: bool = False
     is_auto: bool = False
+    is_run_on_trial: bool = True
 
     @property
     def levels(self) -> tuple[ReadyLevel, ...]:

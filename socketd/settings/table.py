@@ -181,6 +181,14 @@ SETTINGS = (
         offers=_OF_A_PROGRAM,
     ),
     Setting(
+        "trial",
+        Choice("run prepare"),
+        "what a first copy of a program held at read or stop does before others are made: run, "
+        "with a client that has left, or be prepared only",
+        metavar="WHAT",
+        default="run",
+    ),
+    Setting(
         "worker",
         Choice("auto native python"),
         "kind of worker process; auto: native if it was built",

@@ -91,6 +91,8 @@ class Hold:
     @property
     def overdue(self) -> str:
         """Say what the program has not done in time."""
+        if self._is_handed_over:
+            return "has not passed its trial"
         if self.template.level is ReadyLevel.READ:
             return "has not read its input"
         if self.template.level is ReadyLevel.STOP:

@@ -3,6 +3,7 @@
 Owns the making of inputs. Must not know which parser they are for, nor what becomes of them.
 """
 
+import re
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
@@ -24,6 +25,10 @@ def mixed(parts: Sequence[str], most: int = 8) -> st.SearchStrategy[str]:
     return st.lists(piece, max_size=most).map("".join)
 
 
+# Of the surrogates only those that stand for a byte which is no UTF-8, see surrogateescape.
+_NOT_OF_BYTES = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
+
+
 def words(parts: Sequence[str]) -> st.SearchStrategy[str]:
-    """Return texts as they come in arguments and variables: without a NUL."""
-    return mixed(parts).map(lambda text: text.replace("\0", ""))
+    """Return texts as they come in arguments and variables, which are bytes without a NUL."""
+    return mixed(parts).map(lambda text: _NOT_OF_BYTES.sub("", text))

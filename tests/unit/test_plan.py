@@ -230,10 +230,10 @@ def test_sealed_file_keeps_its_content() -> None:
 
 
 def test_first_call_says_all_that_was_set() -> None:
-    """Level, master, signal, whether there is a front, and the log: each in its place."""
+    """Level, master, signal, front, trial and log: each in its place."""
     text = encode_first_call(BASE, ReadyLevel.READ, 61, 2**40)
 
     assert module.FIRST_CALL.unpack(bytes.fromhex(text)) == (
-        module.FIRST_CALL_MAGIC, 2, BASE.master_pid, 61, 1, 0, 2**40,
+        module.FIRST_CALL_MAGIC, 2, BASE.master_pid, 61, 1, 1, 2**40,
     )  # fmt: skip
     assert encode_first_call(worker_plan(), ReadyLevel.READ, 61, 2**40) != text
