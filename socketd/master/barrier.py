@@ -4,10 +4,11 @@ Owns what is caught, and the words for it. Must not know what is behind the barr
 done about a crash.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from socketd.errors import BugError
+from socketd.errors import BugError, SystemFailureError, describe_refusal
 from socketd.master.faults import describe, trace
 from socketd.operations import log
 
@@ -33,6 +34,16 @@ class Barrier:
             return False
         self._take(error)
         return True
+
+
+@contextlib.contextmanager
+def naming(service: str) -> Iterator[None]:
+    """Raise what the system refuses as SystemFailureError that names the service."""
+    try:
+        yield
+    except OSError as error:
+        attempt = f"cannot start service {service!r}"
+        raise SystemFailureError(f"{attempt}: {describe_refusal(error.errno or 0)}") from error
 
 
 def bug_of(service: str, error: Exception) -> BugError:

@@ -20,6 +20,7 @@ from socketd.dataclass import replace
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
+from socketd.master.reports import report_pool, report_ready
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
@@ -309,16 +310,7 @@ class Endpoint:
         self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         level = self.processes.level
         assert level is not None  # a spawner has made the workers
-        log.emit(
-            "service_ready",
-            service=self.name,
-            listener=str(self.listener),
-            address=self.listener.host,
-            port=self.listener.port,
-            port_name=self.listener.port_name,
-            workers=self.settings.pool.minimum,
-            ready=level.value,
-        )
+        report_ready(self.settings, self.listener, level)
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -337,8 +329,12 @@ class Endpoint:
                     self._close_listener()
                 case Finish():
                     self._has_pool_finished = True
-                case ReportResize() | ReportFailure() | ReportBackOff():
-                    self._report(command)
+                case ReportFailure(_, reason):
+                    if not self.is_ready and self._is_listening and self.failure is None:
+                        self.failure = reason
+                    report_pool(self.name, command)
+                case ReportResize() | ReportBackOff():
+                    report_pool(self.name, command)
                 case _:
                     assert_never(command)
 
@@ -400,15 +396,3 @@ class Endpoint:
             self.processes.family.clear_shortage()
             self.processes.close()
             log.emit("stopped", service=self.name, connections=self.connections)
-
-    def _report(self, command: ReportResize | ReportFailure | ReportBackOff) -> None:
-        match command:
-            case ReportResize(idle, busy, target):
-                log.emit("pool_resized", service=self.name, idle=idle, busy=busy, target=target)
-            case ReportFailure(worker, reason):
-                if not self.is_ready and self._is_listening and self.failure is None:
-                    self.failure = reason
-                log.emit("worker_failed", service=self.name, worker=worker, reason=reason)
-            case ReportBackOff(delay_seconds, step, reason):
-                delay = round(delay_seconds, 3)
-                log.emit("backing_off", service=self.name, delay_s=delay, step=step, reason=reason)

@@ -17,12 +17,12 @@ from typing import TypeVar
 
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
-from socketd.errors import SocketdError, SystemFailureError, describe_refusal
+from socketd.errors import SocketdError, SystemFailureError
 from socketd.loop.filewatch import FileWatch, OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
-from socketd.master.barrier import Barrier, bug_of, report_crash, report_refusal
+from socketd.master.barrier import Barrier, bug_of, naming, report_crash, report_refusal
 from socketd.master.endpoint import Endpoint
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
@@ -133,7 +133,7 @@ class GuardedEndpoint:
 
     def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""
-        with self._telling(), self._naming():
+        with self._telling(), naming(self.settings.name):
             self._endpoint = self._make_endpoint()
 
     def prepare(self, settings: ServiceSettings) -> Spawner | None:
@@ -144,7 +144,7 @@ class GuardedEndpoint:
         endpoint = self._endpoint
         if endpoint is None:
             return None
-        with self._telling(), self._naming():
+        with self._telling(), naming(self.settings.name):
             generation = endpoint.next_generation if endpoint.has_begun else 0
             return endpoint.processes.make_spawner(settings, self.listener, generation)
 
@@ -287,15 +287,6 @@ class GuardedEndpoint:
     def _run(self, action: Callable[[], None]) -> None:
         with self._barrier:
             action()
-
-    @contextlib.contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Say of whatever the system refuses that it was refused to this service."""
-        try:
-            yield
-        except OSError as error:
-            attempt = f"cannot start service {self.settings.name!r}"
-            raise SystemFailureError(f"{attempt}: {describe_refusal(error.errno or 0)}") from error
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:

@@ -1,6 +1,13 @@
 """The phases of a service, and the state that one pool passes to another.
 
-Owns the phases and their order. Must not know what is done in them.
+Owns the phases and their order. Must not know what is done in them. They only go forward:
+
+    RUNNING      grow and shrink by strategy
+    DRAINING     asked to stop: no new connection enters the queue, those in it are still served
+    LEAVING      the queue is empty: idle workers leave, busy ones finish
+    TERMINATING  out of patience: SIGTERM for the workers that are left
+    KILLING      SIGKILL for the workers that are left
+    FINISHED     no worker is left
 """
 
 import enum

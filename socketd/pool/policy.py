@@ -1,16 +1,7 @@
 """The pool: which workers exist, which are asked to exit, and when the service is over.
 
 Owns the register of workers and the phases of a service's life. Must not know the operating
-system: `handle` takes an event and the time and returns commands.
-
-The phases only go forward:
-
-    RUNNING      grow and shrink by strategy
-    DRAINING     asked to stop: no new connection enters the queue, those in it are still served
-    LEAVING      the queue is empty: idle workers leave, busy ones finish
-    TERMINATING  out of patience: SIGTERM for the workers that are left
-    KILLING      SIGKILL for the workers that are left
-    FINISHED     no worker is left
+system: `handle` takes an event and the time and returns commands. The phases are in phase.py.
 
 A worker that ends before it accepts has failed. A worker whose fork failed, or that wrote on the
 board that it could not run its program, counts as failed, too. Exit status 0 before the accept is

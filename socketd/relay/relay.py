@@ -18,8 +18,7 @@ The ends, in the classic program's words where it had some:
   a file, which does end, or -N asks for it.
 - the program has closed its stdin and its output has ended: nothing can follow.
 
-This module is on the path of client mode, which pays for every import: no dataclasses, no typing,
-no contextlib, and of socket only the part in C, which has no enumerations.
+Client mode pays for every import: no typing, no contextlib, and of socket only the part in C.
 """
 
 import _socket as socket
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BLOCK_BYTES = 65536
-
 _PIPE_ROOM = 4096  # poll(2) calls a pipe writable when it has room for PIPE_BUF, pipe(7)
 _MOST_LEFTOVER_BLOCKS = 64
 _LOST = select.POLLERR | select.POLLHUP
