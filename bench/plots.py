@@ -103,8 +103,8 @@ _STEPS = ("fork", "exec", "link", "start")
 _STEP_COLOURS = ("#c8d6e5", "#8fb0d3", "#5b8cc0", "#27639f")
 _LEVELS = (
     (BASELINE, f"the others ({BASELINE})", ()),
-    ("socketd-native", "--ready fork", ("fork",)),
-    ("socketd-load", "--ready load", ("exec", "link", "fork")),
+    ("socketd-fork", "--ready fork", ("fork",)),
+    ("socketd-native", "--ready load", ("exec", "link", "fork")),
     ("socketd-read", "--ready read", ("exec", "link", "start", "fork")),
     ("socketd-relay", "--ready relay", ("fork", "exec", "link", "start")),
 )

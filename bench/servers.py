@@ -195,7 +195,24 @@ _LOSES_ANSWERS = (
 )
 BASELINE = "tcpserver"
 SERVERS = (
-    Server("socketd-native", "socketd", "socketd", "socketd", _socketd("native"), worker="native"),
+    Server(
+        "socketd-native",
+        "socketd",
+        "socketd",
+        "socketd",
+        _socketd("native"),
+        worker="native",
+        note="as typed, so the program is loaded and linked before the connection (auto)",
+    ),
+    Server(
+        "socketd-fork",
+        "socketd, --ready fork",
+        "socketd",
+        "socketd",
+        _socketd("native", "--ready", "fork"),
+        worker="native",
+        note="the program is executed after the connection",
+    ),
     Server(
         "socketd-python",
         "socketd, Python workers",
@@ -212,15 +229,6 @@ SERVERS = (
         _socketd("native", is_unix=True),
         worker="native",
         is_unix=True,
-    ),
-    Server(
-        "socketd-load",
-        "socketd, --ready load",
-        "socketd",
-        "socketd",
-        _socketd("native", "--ready", "load!"),
-        worker="native",
-        note="the program is loaded and linked before the connection",
     ),
     Server(
         "socketd-read",

@@ -62,7 +62,7 @@ def test_report_replaces_what_stands_between_the_marks(tmp_path: Path) -> None:
 # One of each kind: ours, ours held, a server that forks, none at all.
 ONLY = [
     word
-    for key in ("socketd-native", "socketd-load", "tcpserver", "no-process")
+    for key in ("socketd-native", "socketd-fork", "tcpserver", "no-process")
     for word in ("--only", key)
 ]
 
