@@ -1,7 +1,7 @@
 /*
- * The copy is the template's own child, not the master's, so the template hears of its end. What it
- * does is no more than what a program does for a client that connects and leaves, as every scan of
- * ports has it; yet nobody has asked for it, so what it says of errors goes nowhere.
+ * The copy is the template's own child, not the master's, so the template hears of its end. If it
+ * goes on in the program, that does no more than it does for a client that connects and leaves, as every
+ * scan of ports has it; yet nobody has asked for it, so what it says of errors goes nowhere.
  *
  * Which ends are faults: those that no client can be the reason of. A program that answers nobody
  * may well get SIGPIPE, and may end with any status.
@@ -54,6 +54,7 @@ bool trial_is_copy(pid_t *thread_id)
 
     if (pid == 0) {
         handover_close();
+        setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != template)
             _exit(0);
@@ -65,10 +66,9 @@ bool trial_is_copy(pid_t *thread_id)
         ended = syscall(SYS_wait4, pid, &status, WUNTRACED | __WALL, NULL);
     while (ended < 0 && errno == EINTR);
     fault = ended == pid ? find_fault(status) : NULL;
-    if (fault) {
-        syscall(SYS_kill, pid, SIGKILL); /* it may have stopped */
+    kill((pid_t)-pid, SIGKILL); /* it may have stopped, or have left others behind */
+    if (fault)
         handover_give_up(fault);
-    }
     return false;
 }
 

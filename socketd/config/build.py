@@ -200,7 +200,7 @@ class Builder:
             self.values.seconds("renew_after"),
             self.values.text("shared_files") == "allow",
             is_auto,
-            self.values.text("trial") != "prepare",
+            self.values.text("trial") == "run",
         )
 
     def pool(self) -> PoolSettings:

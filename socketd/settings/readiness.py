@@ -51,7 +51,7 @@ class Readiness:
     renew_seconds: float = 3600.0
     may_share_files: bool = False
     is_auto: bool = False
-    is_run_on_trial: bool = True
+    is_run_on_trial: bool = False
 
     @property
     def levels(self) -> tuple[ReadyLevel, ...]:

@@ -182,11 +182,11 @@ SETTINGS = (
     ),
     Setting(
         "trial",
-        Choice("run prepare"),
-        "what a first copy of a program held at read or stop does before others are made: run, "
-        "with a client that has left, or be prepared only",
+        Choice("prepare run"),
+        "what a first copy does before others are made: be prepared only, or also run the program, "
+        "if that is held at read or stop, with a client that has left",
         metavar="WHAT",
-        default="run",
+        default="prepare",
     ),
     Setting(
         "worker",

@@ -159,6 +159,7 @@ def test_program_is_the_user_from_its_first_instruction(start: Start) -> None:
     assert (int(uid), rest) != (0, b"a")
     assert rest == b"a"
     wait_for(lambda: len(instances(server)) == 2, "both have a program")
+    server.wait_settled(idle=2)
     worker = server.workers()[0]
     behind = {one.pid for one in children_of(worker)}
     os.kill(worker, signal.SIGKILL)

@@ -79,9 +79,12 @@ class Workers:
         assert self.spawner is not None
         for number in numbers:
             self.ledger.claim(number, 1)
-        self.spawner.spawn(numbers)
+        spawner = self.spawner
+        spawner.spawn(numbers)
 
         def are_idle() -> bool:
+            for child in reap():  # a loader that was asked has answered
+                spawner.on_exit(child)  # type: ignore[arg-type]  # nobody is stopped here
             self.wheel.advance(time.monotonic())  # looks how far a program is that is to be held
             return self.board.find(SlotState.IDLE) == list(numbers)
 

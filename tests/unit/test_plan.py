@@ -234,6 +234,6 @@ def test_first_call_says_all_that_was_set() -> None:
     text = encode_first_call(BASE, ReadyLevel.READ, 61, 2**40)
 
     assert module.FIRST_CALL.unpack(bytes.fromhex(text)) == (
-        module.FIRST_CALL_MAGIC, 2, BASE.master_pid, 61, 1, 1, 2**40,
+        module.FIRST_CALL_MAGIC, 2, BASE.master_pid, 61, 1, 0, 2**40,
     )  # fmt: skip
     assert encode_first_call(worker_plan(), ReadyLevel.READ, 61, 2**40) != text
