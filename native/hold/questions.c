@@ -126,8 +126,9 @@ static bool is_of_request(const char *name)
 
 /* secure_getenv() is the same but for programs with more rights than who has started them, into
  * which nothing is preloaded. To look for the library's own with dlsym() would not do: that
- * allocates, and an allocator asks for its settings here. */
-VISIBLE char *getenv(const char *name)
+ * allocates, and an allocator asks for its settings here. Libraries ask when they are loaded, which is
+ * before the address sanitizer is ready. */
+__attribute__((no_sanitize_address)) VISIBLE char *getenv(const char *name)
 {
     if (call.is_open &&
         (environment_is_of_connection(name) || (call.first.has_front && is_of_request(name))) &&
