@@ -1,8 +1,6 @@
 """`socketd explain` leaves nothing behind, whatever the program does and however it ends itself."""
 
-import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -61,10 +59,20 @@ def test_interrupt_ends_everything(
 
 
 def test_interrupt_may_come_at_any_moment(begin: Begin, open_folder: Path) -> None:
-    """Whatever is being started or ended just then, nothing of it remains."""
+    """Whatever is being started or ended just then, nothing of it remains.
+
+    A moment is how many processes it has been seen to have had.
+    """
     for number in range(by_extent(8, 40)):
+        seen: set[int] = set()
         command = begin("--level", "load", "--level", "fork", "--level", "read", "--", "cat")
-        time.sleep(random.Random(number).uniform(0.15, 0.8))  # a moment, not a wait for anything
+
+        def is_far_enough() -> bool:
+            now = {one.pid for one in marked(command.mark)}  # noqa: B023  called at once
+            seen.update(now)  # noqa: B023
+            return len(seen) > 1 + number % 12 or not now  # noqa: B023
+
+        wait_for(is_far_enough, "the moment to interrupt")
         command.signal(signal.SIGINT)
 
         assert command.wait() in (254, 0, -signal.SIGINT), command.stderr

@@ -2,12 +2,14 @@
 
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 
 import pytest
 
 from harness.clients import connect, exchange, read_all
+from harness.waiting import CAP_SECONDS
 
 from .conftest import Compile, Start, ready, reason
 from .sources import program
@@ -42,7 +44,11 @@ def test_alarm_of_a_program_is_one_of_each_copy(start: Start, name: str) -> None
         pytest.skip(f"{command[0]} is not installed")
     server = start("read!", shlex.join(command))
     server.wait_settled(idle=2)
-    time.sleep(SECONDS)  # nothing happens meanwhile: it has stopped with the template
+    # One that nobody holds gives up meanwhile, and is younger than the template.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as alone:
+        alone.wait(CAP_SECONDS)
 
     assert exchange(server.place, b"a\n") == b"a\n"
 
