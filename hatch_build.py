@@ -52,7 +52,7 @@ EXTRAS = (
         is_object=True,
     ),
     Product("scgi2cgi", ("front", "scgi2cgi"), "scgi2cgi not built", is_command=True),
-    Product("fcgi2cgi", ("front", "fcgi2cgi"), "fcgi2cgi not built", is_command=True),
+    Product("fcgi2cgi", ("front", "fastcgi", "fcgi2cgi"), "fcgi2cgi not built", is_command=True),
 )
 
 

@@ -10,10 +10,12 @@
  * Exits 0 when the connection is over, 100 after a wrong call, 111 when a system call failed.
  */
 #include "exits.h"
+#include "fastcgi/program.h"
+#include "fastcgi/responder.h"
 #include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
-#include "responder.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +59,8 @@ static const char help[] =
 struct call {
     struct service service;
     struct executable program;
+    const char *root;
+    bool has_pool;
     struct pool pool;
     struct own variables;
     char path[PATH_MAX];
@@ -126,7 +130,7 @@ static void take_option(struct call *call, const char *name, char *value)
     } else if (strcmp(name, "--root") == 0) {
         if (*value != '/')
             reject("--root is not an absolute path");
-        call->service.root = value;
+        call->root = value;
     } else if (strcmp(name, "--head-timeout") == 0) {
         call->service.head_limit_ms =
             parse_seconds(value, "--head-timeout is not a number of seconds up to 86400");
@@ -135,7 +139,7 @@ static void take_option(struct call *call, const char *name, char *value)
             parse_seconds(value, "--keep-timeout is not a number of seconds up to 86400");
     } else if (strcmp(name, "--to") == 0) {
         accept_or_reject(pool_parse(&call->pool, value));
-        call->service.pool = &call->pool;
+        call->has_pool = true;
     } else {
         reject("an option is unknown");
     }
@@ -147,7 +151,8 @@ static void take_program(struct call *call, char **words)
         reject("the path of the program is too long");
     /* The word before is ours, too. */
     call->program = (struct executable){call->path, call->folder, words[0], words - 1};
-    call->service.program = &call->program;
+    call->service.start = program_start;
+    call->service.means = &call->program;
 }
 
 static void parse(struct call *call, char **words)
@@ -168,13 +173,20 @@ static void parse(struct call *call, char **words)
         take_option(call, words[0], words[1]);
         words += 2;
     }
-    kinds = (call->service.root != NULL) + (call->service.pool != NULL) + (*words != NULL);
+    kinds = (call->root != NULL) + call->has_pool + (*words != NULL);
     if (kinds == 0)
         reject("no program");
     if (kinds > 1)
         reject("only one of PROGRAM, --root and --to");
-    if (*words)
+    if (call->root) {
+        call->service.start = program_start_chosen;
+        call->service.means = call->root;
+    } else if (call->has_pool) {
+        call->service.start = pool_start;
+        call->service.means = &call->pool;
+    } else {
         take_program(call, words);
+    }
     accept_or_reject(own_complete(&call->variables));
     call->service.variables = call->variables.entries;
 }
@@ -210,7 +222,8 @@ static void reset_signals(void)
 
 int main(int count, char **words)
 {
-    static struct call call = {.service = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000,
+    static struct call call = {.service = {.name = "fcgi2cgi",
+                                           .head_limit_ms = USUAL_HEAD_SECONDS * 1000,
                                            .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
     /* Not on the stack: most of its pages are never touched. */
     static struct conversation conversation;
@@ -221,7 +234,7 @@ int main(int count, char **words)
         reject("no arguments");
     parse(&call, words + 1);
     reset_signals();
-    signal_number = responder_run(&conversation, &call.service);
+    signal_number = responder_run(&conversation, &call.service, STDIN_FILENO, STDOUT_FILENO);
     if (signal_number < 0)
         fail("wait for the connection");
     if (signal_number) {

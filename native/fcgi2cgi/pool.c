@@ -21,6 +21,8 @@ enum {
 
 static const struct refusal unreachable = {"502 Bad Gateway", "the pool cannot be reached"};
 static const struct refusal busy = {"504 Gateway Timeout", "the pool does not accept"};
+static const struct refusal too_long = {
+    "400 Bad Request", "the variables of the request are too long"};
 
 static const char *parse_path(struct pool *pool, const char *path)
 {
@@ -144,8 +146,7 @@ size_t pool_write_head(const struct request *request, char head[POOL_HEAD_SIZE])
     return (size_t)(out - text) + (size_t)size;
 }
 
-const struct refusal *pool_start(const struct pool *pool, const char *head, size_t head_size,
-                                 struct backend *backend, int *failure)
+static const struct refusal *connect_to(const struct pool *pool, struct backend *backend)
 {
     /* connect(2) keeps to it as well. A UNIX socket whose queue is full could not be waited for
      * otherwise: there is nothing to poll. */
@@ -153,20 +154,35 @@ const struct refusal *pool_start(const struct pool *pool, const char *head, size
     const int on = 1;
     int fd = socket(pool->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    backend->name = "the pool";
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
         connect(fd, (const struct sockaddr *)&pool->address, pool->address_size) < 0) {
-        *failure = errno;
+        backend->error = errno;
         if (fd >= 0)
             close(fd);
-        return *failure == EAGAIN || *failure == EINPROGRESS ? &busy : &unreachable;
+        return backend->error == EAGAIN || backend->error == EINPROGRESS ? &busy : &unreachable;
     }
     if (pool->address.ss_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    *backend = (struct backend){.body_fd = fd,
-                                .answer_fd = fd,
-                                .stderr_fd = -1,
-                                .is_socket = true,
-                                .head = head,
-                                .head_left = head_size};
+    backend->body_fd = backend->answer_fd = fd;
+    backend->stderr_fd = -1;
+    backend->is_socket = true;
+    return NULL;
+}
+
+const struct refusal *pool_start(const struct service *service, struct request *request,
+                                 bool has_body, struct backend *backend)
+{
+    static char head[POOL_HEAD_SIZE];
+    const size_t head_size = pool_write_head(request, head);
+    const struct refusal *refused = head_size ? connect_to(service->means, backend) : &too_long;
+
+    if (refused)
+        return refused;
+    backend->head = head;
+    backend->head_left = head_size;
+    backend_write_head(backend);
+    if (!has_body)
+        backend_end_body(backend);
     return NULL;
 }

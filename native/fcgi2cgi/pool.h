@@ -7,8 +7,7 @@
 #ifndef SOCKETD_POOL_H
 #define SOCKETD_POOL_H
 
-#include "backend.h"
-#include "front/request.h"
+#include "fastcgi/service.h"
 
 #include <sys/socket.h>
 
@@ -28,9 +27,8 @@ const char *pool_parse(struct pool *pool, const char *text);
  * its length, which is 0 if there is no room. */
 size_t pool_write_head(const struct request *request, char head[POOL_HEAD_SIZE]);
 
-/* Connect, which may take a few seconds if the pool is full, and begin with this head. Returns
- * NULL, or why the request is refused; `failure` is then the error number. */
-const struct refusal *pool_start(const struct pool *pool, const char *head, size_t head_size,
-                                 struct backend *backend, int *failure);
+/* Connect, which may take a few seconds if the pool is full, and begin with the head. The means of the
+ * service are a struct pool. */
+starter pool_start;
 
 #endif

@@ -14,7 +14,8 @@
 #include "fcgi-stream/pool_side.h"
 #include "fcgi-stream/rule.h"
 #include "fcgi-stream/virtual.h"
-#include "fcgi2cgi/responder.h"
+#include "fastcgi/program.h"
+#include "fastcgi/responder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,7 +216,7 @@ static void run(const struct service *service, int ours[2])
     if (ours[1] != ours[0])
         close(ours[1]);
     memset(&world.conversation, 0, sizeof world.conversation);
-    check_that(responder_run(&world.conversation, service) >= 0, "waiting is possible");
+    check_that(responder_run(&world.conversation, service, STDIN_FILENO, STDOUT_FILENO) >= 0, "waiting is possible");
     dup2(world.null, STDIN_FILENO);
     dup2(world.null, STDOUT_FILENO);
     dup2(world.report, STDERR_FILENO);
@@ -235,7 +236,10 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
     char *words[] = {NULL, NULL, NULL};
     const struct executable executable = {
         backend == MISSING_PROGRAM ? world.missing : world.program, world.folder, name, words};
-    struct service service = {.variables = variables,
+    struct service service = {.name = "fcgi2cgi",
+                              .start = program_start,
+                              .means = &executable,
+                              .variables = variables,
                               .stderr_mode = (enum stderr_mode)(input_byte(input) % 3),
                               .head_limit_ms = 30000,
                               .keep_limit_ms = 75000};
@@ -252,12 +256,13 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
 
     for (size_t i = 0; i < steps; i++)
         at += (size_t)snprintf(plan_variable + at, sizeof plan_variable - at, "%02x", plan[i]);
-    if (backend == ROOT)
-        service.root = world.folder;
-    else if (backend >= UNIX_POOL)
-        service.pool = &world.pools[backend - UNIX_POOL];
-    else
-        service.program = &executable;
+    if (backend == ROOT) {
+        service.start = program_start_chosen;
+        service.means = world.folder;
+    } else if (backend >= UNIX_POOL) {
+        service.start = pool_start;
+        service.means = &world.pools[backend - UNIX_POOL];
+    }
     connect_pair(connection, ours, theirs);
     not_blocking(theirs[0]);
     not_blocking(theirs[1]);

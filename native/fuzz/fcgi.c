@@ -6,9 +6,9 @@
  * accepted as a request has to be an environment, and as a head for a pool be read by our own SCGI
  * front as the same request.
  */
-#include "fcgi2cgi/params.h"
+#include "fastcgi/params.h"
+#include "fastcgi/values.h"
 #include "fcgi2cgi/pool.h"
-#include "fcgi2cgi/values.h"
 #include "front/names.h"
 #include "front/scgi.h"
 

@@ -68,80 +68,37 @@ void exchange_refuse(struct exchange *exchange, uint16_t request_id,
 
     exchange->request_id = request_id;
     exchange->has_answered = false;
-    snprintf(line, sizeof line, "fcgi2cgi: refused: %s\n", refused->reason);
+    snprintf(line, sizeof line, "%s: refused: %s\n", exchange->service->name, refused->reason);
     put_line(exchange, line);
     put_refusal(exchange, refused);
     end(exchange, STATUS_REFUSED);
 }
 
-static void refuse_start(struct exchange *exchange, const struct refusal *refused,
-                         const char *name, int failure)
+static void refuse_start(struct exchange *exchange, const struct refusal *refused)
 {
     char line[LINE_SIZE];
 
-    snprintf(line, sizeof line, "fcgi2cgi: %.700s: %s: %s\n", name, refused->reason,
-             strerror(failure));
+    snprintf(line, sizeof line, "%s: %.700s: %s: %s\n", exchange->service->name,
+             exchange->backend.name, refused->reason, strerror(exchange->backend.error));
     put_line(exchange, line);
     put_refusal(exchange, refused);
     end(exchange, EXIT_NOT_EXECUTABLE);
 }
 
-static void start_pool(struct exchange *exchange, const struct request *request)
-{
-    static const struct refusal too_long = {
-        "400 Bad Request", "the variables of the request are too long"};
-    size_t head_size = pool_write_head(request, exchange->head);
-    const struct refusal *refused;
-    int failure;
-
-    if (!head_size) {
-        exchange_refuse(exchange, exchange->request_id, &too_long);
-        return;
-    }
-    refused = pool_start(exchange->service->pool, exchange->head, head_size, &exchange->backend,
-                         &failure);
-    if (refused)
-        refuse_start(exchange, refused, "the pool", failure);
-    else
-        backend_write_head(&exchange->backend);
-}
-
-static void start_program(struct exchange *exchange, struct request *request, bool has_body)
-{
-    char *words[3] = {NULL};
-    struct executable program = {exchange->choice.path, exchange->choice.folder,
-                                 exchange->choice.path, words};
-    const struct refusal *refused = NULL;
-    int failure;
-
-    if (exchange->service->root)
-        refused = root_choose(exchange->service->root, request, &exchange->choice);
-    else
-        program = *exchange->service->program;
-    if (!refused)
-        refused = request_say_dialect(request);
-    if (refused) {
-        exchange_refuse(exchange, exchange->request_id, refused);
-        return;
-    }
-    refused = program_start(&program, request->entries, has_body, exchange->service->stderr_mode,
-                            &exchange->backend, &failure);
-    if (refused)
-        refuse_start(exchange, refused, program.path, failure);
-}
-
 void exchange_start(struct exchange *exchange, uint16_t request_id, struct request *request,
                     bool has_body)
 {
+    const struct refusal *refused;
+
     exchange->request_id = request_id;
     exchange->phase = EXCHANGE_RUNNING;
     exchange->has_answered = false;
-    if (exchange->service->pool)
-        start_pool(exchange, request);
-    else
-        start_program(exchange, request, has_body);
-    if (exchange->service->pool && exchange->phase == EXCHANGE_RUNNING && !has_body)
-        exchange_end_body(exchange);
+    exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
+    refused = exchange->service->start(exchange->service, request, has_body, &exchange->backend);
+    if (refused && exchange->backend.error)
+        refuse_start(exchange, refused);
+    else if (refused)
+        exchange_refuse(exchange, request_id, refused);
 }
 
 size_t exchange_write(struct exchange *exchange, const void *piece, size_t length)
@@ -244,16 +201,24 @@ static void report(struct exchange *exchange)
 {
     const struct backend *backend = &exchange->backend;
     const char *lack = exchange->has_answered ? "" : ", without an answer";
-    const char *name = exchange->service->root ? exchange->choice.path
-                                               : exchange->service->program->path;
+    const char *who = exchange->service->name;
     char line[LINE_SIZE];
 
     if (WIFSIGNALED(backend->wait_status))
-        snprintf(line, sizeof line, "fcgi2cgi: %.700s was ended by signal %d%s\n", name,
-                 WTERMSIG(backend->wait_status), lack);
+        snprintf(line, sizeof line, "%s: %.700s was ended by signal %d%s\n", who,
+                 backend->name, WTERMSIG(backend->wait_status), lack);
     else
-        snprintf(line, sizeof line, "fcgi2cgi: %.700s has ended with status %d%s\n", name,
-                 WEXITSTATUS(backend->wait_status), lack);
+        snprintf(line, sizeof line, "%s: %.700s has ended with status %d%s\n", who,
+                 backend->name, WEXITSTATUS(backend->wait_status), lack);
+    put_line(exchange, line);
+}
+
+static void report_pool(struct exchange *exchange)
+{
+    char line[LINE_SIZE];
+
+    snprintf(line, sizeof line, "%s: the pool has closed without an answer\n",
+             exchange->service->name);
     put_line(exchange, line);
 }
 
@@ -265,7 +230,7 @@ static void finish(struct exchange *exchange)
 
     backend_close(backend);
     if (!backend->group && !exchange->has_answered)
-        put_line(exchange, "fcgi2cgi: the pool has closed without an answer\n");
+        report_pool(exchange);
     else if (backend->group && (!exchange->has_answered || WIFSIGNALED(backend->wait_status)))
         report(exchange);
     if (!exchange->has_answered)

@@ -15,7 +15,9 @@ struct backend {
     int answer_fd; /* gives the answer; -1 after its end */
     int stderr_fd; /* gives what goes into the web server's log; -1 after its end, or without */
     bool is_socket; /* the first two are one connection */
-    pid_t group;    /* of the program's processes; 0 for a pool */
+    pid_t group;      /* of the program's processes; 0 for a pool */
+    const char *name; /* for the log */
+    int error;        /* why the system did not let it begin */
     bool has_exited;
     int wait_status;  /* of the program, once it has exited */
     const char *head; /* to be written before the body */

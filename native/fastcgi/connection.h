@@ -1,7 +1,7 @@
 /*
- * The connection to the web server, descriptors 0 and 1: one socket, or two pipes.
+ * The connection to the web server: one socket, or two pipes.
  *
- * Owns both descriptors and a fixed buffer each way. Must not know what is in the records.
+ * Owns a fixed buffer each way. Must not know what is in the records.
  */
 #ifndef SOCKETD_CONNECTION_H
 #define SOCKETD_CONNECTION_H
@@ -21,6 +21,8 @@ enum {
 };
 
 struct connection {
+    int input_fd;
+    int output_fd;
     struct bytes unread;
     size_t output_begin;
     size_t output_end;
@@ -32,8 +34,8 @@ struct connection {
     unsigned char output[CONNECTION_OUTPUT_SIZE];
 };
 
-/* Begin with descriptors 0 and 1, which are open. */
-void connection_begin(struct connection *connection);
+/* Begin with two open descriptors, or one for both. */
+void connection_begin(struct connection *connection, int input_fd, int output_fd);
 
 /* Say what to wait for: for input if all there was has been taken, for room if output waits. */
 void connection_watch(const struct connection *connection, struct pollfd polls[2]);

@@ -7,6 +7,7 @@
 #include "program.h"
 
 #include "front/front.h"
+#include "front/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,15 +90,16 @@ static void close_side(int pairs[3][2], int side)
             close(pairs[i][side]);
 }
 
-const struct refusal *program_start(const struct executable *program, char *const environment[],
-                                    bool has_body, enum stderr_mode stderr_mode,
-                                    struct backend *backend, int *failure)
+static const struct refusal *spawn(const struct executable *program, char *const environment[],
+                                   bool has_body, enum stderr_mode stderr_mode,
+                                   struct backend *backend)
 {
     static _Alignas(16) char stack[CHILD_STACK_SIZE];
     int pairs[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
     struct start start = {.program = program, .environment = environment};
     pid_t pid = -1;
 
+    backend->name = program->path;
     if (open_pipes(has_body, stderr_mode, pairs)) {
         start.stdin_fd = pairs[0][1];
         start.stdout_fd = pairs[1][1];
@@ -111,12 +113,36 @@ const struct refusal *program_start(const struct executable *program, char *cons
         if (pid > 0)
             waitpid(pid, NULL, 0);
         close_side(pairs, 0);
-        *failure = start.error;
+        backend->error = start.error;
         return pid < 0 ? &system_failure : front_why_not_run(start.error);
     }
-    *backend = (struct backend){.body_fd = pairs[0][0],
-                                .answer_fd = pairs[1][0],
-                                .stderr_fd = pairs[2][0],
-                                .group = pid};
+    backend->body_fd = pairs[0][0];
+    backend->answer_fd = pairs[1][0];
+    backend->stderr_fd = pairs[2][0];
+    backend->group = pid;
     return NULL;
+}
+
+const struct refusal *program_start(const struct service *service, struct request *request,
+                                    bool has_body, struct backend *backend)
+{
+    const struct refusal *refused = request_say_dialect(request);
+
+    return refused ? refused
+                   : spawn(service->means, request->entries, has_body, service->stderr_mode, backend);
+}
+
+const struct refusal *program_start_chosen(const struct service *service, struct request *request,
+                                           bool has_body, struct backend *backend)
+{
+    static struct root_choice choice;
+    char *words[3] = {NULL};
+    const struct executable program = {choice.path, choice.folder, choice.path, words};
+    const struct refusal *refused = root_choose(service->means, request, &choice);
+
+    if (!refused)
+        refused = request_say_dialect(request);
+    return refused
+               ? refused
+               : spawn(&program, request->entries, has_body, service->stderr_mode, backend);
 }

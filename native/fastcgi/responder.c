@@ -99,7 +99,8 @@ static bool is_over(const struct conversation *conversation)
     return (conversation->is_closing || connection->has_ended) && !connection_is_unsent(connection);
 }
 
-int responder_run(struct conversation *conversation, const struct service *service)
+int responder_run(struct conversation *conversation, const struct service *service, int input_fd,
+                  int output_fd)
 {
     sigset_t while_waiting;
 
@@ -111,7 +112,7 @@ int responder_run(struct conversation *conversation, const struct service *servi
     conversation->exchange.connection = &conversation->connection;
     conversation->patience.head_limit_ms = service->head_limit_ms;
     conversation->patience.keep_limit_ms = service->keep_limit_ms;
-    connection_begin(&conversation->connection);
+    connection_begin(&conversation->connection, input_fd, output_fd);
     patience_begin(&conversation->patience);
     for (;;) {
         conversation_proceed(conversation);

@@ -9,9 +9,9 @@
 
 #include "conversation.h"
 
-/* Serve the connection on descriptors 0 and 1 to its end, in a conversation that is all zero.
- * Returns 0, or the number of the signal that has ended it before, or -1 with errno set if the
- * system has. */
-int responder_run(struct conversation *conversation, const struct service *service);
+/* Serve a connection, one descriptor or two, to its end, in a conversation that is all zero. Returns
+ * 0, or the number of the signal that has ended it before, or -1 with errno set if the system has. */
+int responder_run(struct conversation *conversation, const struct service *service, int input_fd,
+                  int output_fd);
 
 #endif

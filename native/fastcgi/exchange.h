@@ -8,7 +8,6 @@
 #define SOCKETD_EXCHANGE_H
 
 #include "connection.h"
-#include "front/root.h"
 #include "service.h"
 
 #include <time.h>
@@ -34,8 +33,6 @@ struct exchange {
     bool is_killed;
     struct timespec kill_time;
     struct backend backend;
-    struct root_choice choice;
-    char head[POOL_HEAD_SIZE];
 };
 
 /* Carry out a request, which also takes that it cannot be: it is over then, and answered. */

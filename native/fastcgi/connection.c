@@ -18,11 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    INPUT_FD = 0,
-    OUTPUT_FD = 1,
-};
-
 static bool is_same_file(int a, int b)
 {
     struct stat one, other;
@@ -39,23 +34,25 @@ static bool is_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
-void connection_begin(struct connection *connection)
+void connection_begin(struct connection *connection, int input_fd, int output_fd)
 {
     const int on = 1;
     int domain = AF_UNSPEC;
     socklen_t size = sizeof domain;
 
+    connection->input_fd = input_fd;
+    connection->output_fd = output_fd;
     connection->unread.next = connection->unread.end = connection->input;
-    connection->is_socket = is_socket(INPUT_FD) && is_same_file(INPUT_FD, OUTPUT_FD);
+    connection->is_socket = is_socket(input_fd) && is_same_file(input_fd, output_fd);
     if (connection->is_socket)
-        getsockopt(INPUT_FD, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+        getsockopt(input_fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
     else
-        fcntl(OUTPUT_FD, F_SETFL, fcntl(OUTPUT_FD, F_GETFL) | O_NONBLOCK);
+        fcntl(output_fd, F_SETFL, fcntl(output_fd, F_GETFL) | O_NONBLOCK);
     connection->is_end_departure = domain == AF_INET || domain == AF_INET6;
     /* The record that ends an answer would wait for the peer to acknowledge the one before, which
      * a peer that has nothing to say puts off for 40 ms. */
     if (connection->is_end_departure)
-        setsockopt(OUTPUT_FD, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(output_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 bool connection_is_unsent(const struct connection *connection)
@@ -67,8 +64,8 @@ void connection_watch(const struct connection *connection, struct pollfd polls[2
 {
     bool is_taken = connection->unread.next == connection->unread.end;
 
-    polls[0] = (struct pollfd){.fd = connection->is_gone ? -1 : INPUT_FD};
-    polls[1] = (struct pollfd){.fd = connection->is_gone ? -1 : OUTPUT_FD};
+    polls[0] = (struct pollfd){.fd = connection->is_gone ? -1 : connection->input_fd};
+    polls[1] = (struct pollfd){.fd = connection->is_gone ? -1 : connection->output_fd};
     if (!connection->has_ended && is_taken)
         polls[0].events = POLLIN;
     else if (connection->is_end_departure)
@@ -89,9 +86,9 @@ void connection_receive(struct connection *connection, const struct pollfd polls
     if (connection->is_gone || !(polls[0].events & POLLIN) || !polls[0].revents)
         return;
     if (connection->is_socket)
-        size = recv(INPUT_FD, connection->input, sizeof connection->input, MSG_DONTWAIT);
+        size = recv(connection->input_fd, connection->input, sizeof connection->input, MSG_DONTWAIT);
     else
-        size = read(INPUT_FD, connection->input, sizeof connection->input);
+        size = read(connection->input_fd, connection->input, sizeof connection->input);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size < 0)
@@ -110,8 +107,8 @@ bool connection_flush(struct connection *connection)
         const unsigned char *begin = connection->output + connection->output_begin;
         size_t length = connection->output_end - connection->output_begin;
         ssize_t size = connection->is_socket
-                           ? send(OUTPUT_FD, begin, length, MSG_DONTWAIT | MSG_NOSIGNAL)
-                           : write(OUTPUT_FD, begin, length);
+                           ? send(connection->output_fd, begin, length, MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : write(connection->output_fd, begin, length);
 
         if (size >= 0)
             connection->output_begin += (size_t)size;
@@ -164,7 +161,7 @@ void connection_end(struct connection *connection, bool is_all_read,
 {
     if (!connection->is_socket || connection->is_gone || connection->has_ended)
         return;
-    if (is_all_read && recv(INPUT_FD, connection->input, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+    if (is_all_read && recv(connection->input_fd, connection->input, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
         return;
-    farewell_say(OUTPUT_FD, farewell, NULL);
+    farewell_say(connection->output_fd, farewell, NULL);
 }

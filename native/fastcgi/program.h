@@ -1,0 +1,19 @@
+/*
+ * A CGI program (RFC 3875): how one is started.
+ *
+ * Owns the steps between a request's environment and the program's first instruction. Must not
+ * know of records, nor what becomes of the program's output.
+ */
+#ifndef SOCKETD_FCGI_PROGRAM_H
+#define SOCKETD_FCGI_PROGRAM_H
+
+#include "front/executable.h"
+#include "service.h"
+
+/* Start the program that the service has; its means are a struct executable. */
+starter program_start;
+
+/* Start the program that the request names; the means are a folder of programs, absolute. */
+starter program_start_chosen;
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * What requests are carried out by, and within which limits.
+ */
+#ifndef SOCKETD_SERVICE_H
+#define SOCKETD_SERVICE_H
+
+#include "backend.h"
+#include "front/refusal.h"
+#include "front/request.h"
+
+enum stderr_mode {
+    STDERR_TO_CLIENT, /* as records */
+    STDERR_INHERITED,
+    STDERR_TO_NULL,
+};
+
+struct service;
+
+/*
+ * Begin to carry out a request in a backend, which has nothing yet. Without a body its input is empty
+ * from the start. Returns NULL, or why the request is refused; the backend's error number is then
+ * there if the system is the reason.
+ */
+typedef const struct refusal *starter(const struct service *service, struct request *request,
+                                      bool has_body, struct backend *backend);
+
+struct service {
+    const char *name; /* what lines for the log begin with */
+    starter *start;
+    const void *means;             /* what that works with: it knows of which kind */
+    char *const *variables;        /* NAME=VALUE, of the service, then NULL */
+    const char *allowed_names;     /* that a request may set: a list of front/names.h; or NULL */
+    enum stderr_mode stderr_mode;
+    int head_limit_ms; /* for the head of a request */
+    int keep_limit_ms; /* for the next request of a kept connection to begin */
+};
+
+#endif
