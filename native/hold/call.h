@@ -27,7 +27,7 @@ struct first_call {
     int32_t master;
     int32_t signal;
     uint32_t has_front;
-    uint32_t is_run_on_trial; /* a copy on trial goes on in the program, with a client that has left */
+    uint32_t is_run_on_trial; /* a copy on trial goes on in the program */
     uint64_t log_inode; /* of standard error, if that is the system's log; 0 if not */
 };
 

@@ -85,7 +85,6 @@ static int accept_master(int listener)
 
 void handover_receive(int descriptors[HANDED])
 {
-    const size_t size = HANDED * sizeof *descriptors;
     const int listener = invite(), channel = accept_master(listener);
     char byte;
     struct iovec bytes = {.iov_base = &byte, .iov_len = 1};
@@ -99,27 +98,49 @@ void handover_receive(int descriptors[HANDED])
         .msg_control = &control,
         .msg_controllen = sizeof control,
     };
+    size_t size;
     ssize_t count;
 
     close(listener);
     do
         count = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
     while (count < 0 && errno == EINTR);
-    if (count != 1 || message.msg_flags & MSG_CTRUNC || message.msg_controllen < CMSG_LEN(size) ||
-        control.head.cmsg_type != SCM_RIGHTS || control.head.cmsg_len != CMSG_LEN(size))
+    if (count != 1 || message.msg_flags & MSG_CTRUNC ||
+        message.msg_controllen < sizeof control.head || control.head.cmsg_type != SCM_RIGHTS)
         fail();
+    size = control.head.cmsg_len - CMSG_LEN(0);
+    if (size != HANDED_ALWAYS * sizeof *descriptors && size != HANDED * sizeof *descriptors)
+        fail();
+    descriptors[REQUEST] = -1;
     memcpy(descriptors, CMSG_DATA(&control.head), size);
     close(channel);
     answer_fd = descriptors[ANSWER];
 }
 
-void handover_confirm(const char *shared_canary)
+static void append_number(char *text, size_t number)
+{
+    char digits[sizeof " 18446744073709551615"];
+    char *digit = digits + sizeof digits - 1;
+
+    *digit = '\0';
+    do
+        *--digit = (char)('0' + number % 10);
+    while (number /= 10);
+    *--digit = ' ';
+    strcat(text, digit);
+}
+
+void handover_confirm(const struct trial_outcome *outcome, const char *shared_canary)
 {
     char answer[MOST_ANSWER_BYTES] = HELD;
 
+    if (outcome->has_answered) {
+        append_number(answer, (size_t)outcome->status);
+        append_number(answer, outcome->answer_bytes);
+    }
     /* At once, or the master would take the first part for all. */
     if (shared_canary)
-        strncat(strcat(answer, ": "), shared_canary, sizeof answer - sizeof(HELD ": "));
+        strncat(strcat(answer, ": "), shared_canary, sizeof answer - strlen(answer) - 1);
     say(answer);
     close(answer_fd);
 }

@@ -7,15 +7,28 @@
 #ifndef SOCKETD_HANDOVER_H
 #define SOCKETD_HANDOVER_H
 
-enum handed { BOARD, LISTENER, SLOTS, DOORBELL, CAPTURE, ANSWER, PLAN, HANDED };
+#include "trial.h"
+
+enum handed {
+    BOARD,
+    LISTENER,
+    SLOTS,
+    DOORBELL,
+    CAPTURE,
+    ANSWER,
+    PLAN,
+    HANDED_ALWAYS,
+    REQUEST = HANDED_ALWAYS, /* for a copy on trial; -1: there is none */
+    HANDED
+};
 
 /* Wait until the master has handed over its descriptors. Nobody may be able to look into this process
  * who is not to have them. */
 void handover_receive(int descriptors[HANDED]);
 
-/* Tell the master that this process is held, and why its copies keep its canary, NULL if they do not;
- * nothing can be told any more. */
-void handover_confirm(const char *shared_canary);
+/* Tell the master that this process is held, what a copy has made of a request, and why copies keep
+ * its canary, NULL if they do not; nothing can be told any more. */
+void handover_confirm(const struct trial_outcome *outcome, const char *shared_canary);
 
 /* Have nothing to tell the master, in a process that is not to be held. */
 void handover_close(void);

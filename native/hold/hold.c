@@ -251,16 +251,31 @@ static void describe_trial(int listener_fd)
         environment_add_tcp(&connection_variables, &address, &address);
 }
 
-/* The life of a copy on trial. With a front there is no request, so that there is no program to run. */
+/* With a front there is no program to run if there is no request. */
+static bool is_run_on_trial(void)
+{
+    return call.first.is_run_on_trial && (!call.first.has_front || received[REQUEST] >= 0);
+}
+
+/* The life of a copy on trial. No keeper stays behind it: its client is the template, which reads all. */
 static void be_tried(const struct worker *worker)
 {
+    const bool has_request = received[REQUEST] >= 0;
+    char **entries = connection_entries;
+    int connection;
+
     trial_leave_pool(&worker->board);
     become_copy(worker);
-    if (!call.first.is_run_on_trial || call.first.has_front)
+    if (!is_run_on_trial())
         _exit(0);
-    original.logging.count = 0;
-    describe_trial(worker->listener_fd);
-    go_on(worker, trial_connect(), connection_entries, NULL);
+    connection = trial_connect();
+    if (!has_request)
+        original.logging.count = 0;
+    if (call.first.has_front)
+        entries = front_take(&front, connection, connection).own_entries;
+    else
+        describe_trial(worker->listener_fd);
+    go_on(worker, connection, entries, NULL);
     trial_go_on();
 }
 
@@ -269,6 +284,7 @@ static void hold(void)
 {
     struct template template;
     struct worker worker = {0};
+    struct trial_outcome outcome;
     const struct farewell *farewell;
     const char *shared_canary = canary_find();
     const char *timers_obstacle = call.first.level == LEVEL_LOAD ? NULL : timers_stop();
@@ -301,12 +317,12 @@ static void hold(void)
     files_find();
     python_prepare();
     atfork_prepare(); /* from here on in the order of fork() */
-    if (trial_is_copy(template.thread_id)) {
+    if (trial_is_copy(template.thread_id, is_run_on_trial(), received[REQUEST], &outcome)) {
         close(template.slots_fd);
         be_tried(&worker);
         return;
     }
-    handover_confirm(shared_canary);
+    handover_confirm(&outcome, shared_canary);
     worker.number = template_run(&template);
     become_copy(&worker);
     connection = wait_connection(&worker, &entries, &farewell);

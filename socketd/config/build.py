@@ -14,6 +14,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.programs.environment import base_environment
+from socketd.programs.trial_request import UnusableRequestError, check_request
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, InheritedAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
@@ -201,7 +202,33 @@ class Builder:
             self.values.text("shared_files") == "allow",
             is_auto,
             self.values.text("trial") == "run",
+            self.warm_up(level, word),
         )
+
+    def warm_up(self, level: ReadyLevel, word: str) -> str | None:
+        """Return the file with the request for a copy on trial."""
+        path = self.values.text("warm_up")
+        if path is None:
+            return None
+        if level not in (ReadyLevel.READ, ReadyLevel.STOP):
+            self._break_rule(
+                "warm_up",
+                "is for {ready} read or stop, where a copy of the program can answer a request "
+                f"ahead; here it is {word}",
+            )
+        elif self.values.has("trial") and self.values.text("trial") == "prepare":
+            self._break_rule("warm_up", "needs a copy that runs, which {trial} prepare forbids")
+        elif self.values.text("shared_files") == "allow":
+            self._break_rule(
+                "warm_up",
+                "cannot be answered with {shared_files} allow: that copy would move the position "
+                "which all share",
+            )
+        try:
+            check_request(path)
+        except UnusableRequestError as error:
+            self._break_rule("warm_up", str(error), repr(path))
+        return path
 
     def pool(self) -> PoolSettings:
         """Return the size of the pool, and how it changes."""

@@ -81,6 +81,7 @@ def _kind(level: LogLevel, keys: str) -> EventKind:
 EVENTS: Mapping[str, EventKind] = {
     "service_ready": _kind(LogLevel.INFO, "service listener address port port_name workers ready"),
     "template_started": _kind(LogLevel.DEBUG, "service pid ready descriptors canary"),
+    "warm_up_answered": _kind(LogLevel.INFO, "service status answer_bytes"),
     "template_fell_back": _kind(LogLevel.WARNING, "service wanted ready reason"),
     "ready_chosen": _kind(LogLevel.INFO, "service ready reason"),
     "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),

@@ -56,9 +56,9 @@ def _files(
     path = environment.get("PATH", os.defpath)
     for word in _words(program):
         name = os.path.join(directory, word)
-        if (mark := _mark(name)) is None and "/" not in word:
+        if (mark := mark_of(name)) is None and "/" not in word:
             name = shutil.which(word, path=path) or ""
-            mark = _mark(name)
+            mark = mark_of(name)
         if mark is not None:
             yield name, mark
 
@@ -95,8 +95,8 @@ def _read(path: str, most: int) -> bytes:
         os.close(fd)
 
 
-def _mark(name: str) -> tuple[int, ...] | None:
-    """Return by what a file is known, None if it is none."""
+def mark_of(name: str) -> tuple[int, ...] | None:
+    """Return by what a file is known, None if there is none."""
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(name)
         if stat.S_ISREG(found.st_mode):

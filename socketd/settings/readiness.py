@@ -43,6 +43,7 @@ class Readiness:
     With `may_share_files` copies may share files that are open for writing, and locks. With
     `is_auto` nobody has asked for the level, so a lower one is no reason for a warning. With
     `is_run_on_trial` one copy runs the program before others do, where it runs ahead anyway.
+    `warm_up` is the path of a file with a request for that copy.
     """
 
     level: ReadyLevel = ReadyLevel.FORK
@@ -52,6 +53,7 @@ class Readiness:
     may_share_files: bool = False
     is_auto: bool = False
     is_run_on_trial: bool = False
+    warm_up: str | None = None
 
     @property
     def levels(self) -> tuple[ReadyLevel, ...]:

@@ -189,6 +189,13 @@ SETTINGS = (
         default="prepare",
     ),
     Setting(
+        "warm_up",
+        Path("the absolute path of a file"),
+        "file with a request that a first copy of a program held at read or stop has to answer "
+        "before others are made; the answer is thrown away",
+        metavar="FILE",
+    ),
+    Setting(
         "worker",
         Choice("auto native python"),
         "kind of worker process; auto: native if it was built",

@@ -31,8 +31,9 @@ from socketd.workers.peek import Lines, Peek, Spot
 from socketd.workers.waits import Wait
 
 _MOST_SPOTS = 7  # what is told of them fits into one page
-# With a reason behind it copies keep the stack canary of their template.
-_HELD = re.compile(rb"held(?:: (.+))?")
+# With two numbers a copy has answered a request: exit code and bytes of the answer. With a reason
+# behind all that copies keep the stack canary of their template.
+_HELD = re.compile(rb"held(?: (\d+) (\d+))?(?:: (.+))?")
 _MOST_ANSWER_BYTES = 512
 _INVITATION = re.compile(r"socketd@([0-9a-f]{5})")
 _CREDENTIALS = struct.Struct("3i")
@@ -155,8 +156,11 @@ class Hold:
         except BlockingIOError:
             return False
         if held := _HELD.fullmatch(answer):
-            if held[1] is not None:
-                self.template.canary = f"shared: {held[1].decode()}"
+            status, count, shared_canary = held.groups()
+            if status is not None:
+                self.template.warm_up = int(status), int(count)
+            if shared_canary is not None:
+                self.template.canary = f"shared: {shared_canary.decode()}"
             return True
         if answer:
             raise NotHeldError(procfs.legible(answer.decode(errors="replace")))

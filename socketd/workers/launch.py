@@ -27,6 +27,7 @@ from socketd.programs.exec_rules import start_by
 from socketd.programs.execution import Execution, execute, execute_confined
 from socketd.programs.loadable import why_not_loadable
 from socketd.programs.privileges import CannotApplyError, Privileges
+from socketd.programs.trial_request import UnusableRequestError, open_request
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system.descriptors import copy_above
@@ -58,7 +59,8 @@ class Template:
     As long as a program is on its way, `handover` is what it will be given, of which `passed` is
     then no longer ours, and `answer_fd` is where it says that it is held, or why not. `stand_in` is
     its input then, which we keep to see what the program does to it. `canary` tells whether each
-    worker has a stack canary of its own, or why it has that of its template.
+    worker has a stack canary of its own, or why it has that of its template. `warm_up` is what a
+    copy has made of a request, if there was one: its exit code, and the bytes of its answer.
     """
 
     pid: int
@@ -69,6 +71,7 @@ class Template:
     passed: list[int] = field(default_factory=list)
     descriptors: str = ""
     canary: str = "own"
+    warm_up: tuple[int, int] | None = None
     stand_in: socket.socket | None = None
 
     def ask_for(self, numbers: Sequence[int]) -> bool:
@@ -228,6 +231,8 @@ def _launch_held(
         undo.callback(os.close, bell_fd)
         plan_fd = seal(encode(plan, privileges, level))
         undo.callback(os.close, plan_fd)
+        if (request_fd := _open_request(plan, level)) >= 0:
+            undo.callback(os.close, request_fd)
         connection = _copy_above(stand_in.fileno(), ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
         if plan.settings.stderr is StderrTarget.SOCKET:
@@ -242,8 +247,21 @@ def _launch_held(
         undo.pop_all()
     # In the order of native/hold/handover.h; the first two stay ours.
     passed = [reading, bell_fd, capture.detach(), answering, plan_fd]
+    if request_fd >= 0:
+        passed.append(request_fd)
     handover = [board.fd, plan.listener.fileno(), *passed]
     return Template(pid, writing, level, answer_fd, handover, passed, stand_in=stand_in)
+
+
+def _open_request(plan: WorkerPlan, level: ReadyLevel) -> int:
+    """Return the request for a copy on trial, -1 if there is none. Raises NotHeldError."""
+    path = plan.settings.readiness.warm_up
+    if path is None or level is ReadyLevel.LOAD:
+        return -1
+    try:
+        return open_request(path)
+    except UnusableRequestError as error:
+        raise NotHeldError(f"the request for its trial, {path!r}, {error}") from error
 
 
 def start_preloaded(

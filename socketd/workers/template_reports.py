@@ -25,6 +25,9 @@ def report_serving(settings: ServiceSettings, template: Template, said: ReportSe
             ready=said.level.value,
             reason=reason,
         )
+    if template.warm_up is not None:
+        status, count = template.warm_up
+        log.emit("warm_up_answered", service=settings.name, status=status, answer_bytes=count)
     log.emit(
         "template_started",
         service=settings.name,

@@ -56,7 +56,7 @@ from socketd.pool.template_messages import (
     TemplateTimer,
     TimerDue,
 )
-from socketd.programs.fingerprint import fingerprint
+from socketd.programs.fingerprint import fingerprint, mark_of
 from socketd.programs.loadable import loader_lists
 from socketd.programs.privileges import grant, user_of
 from socketd.settings.readiness import ReadyLevel
@@ -240,7 +240,8 @@ class NativeSpawner:
             directory = settings.confinement.directory or os.curdir
             files = fingerprint(settings.program, directory, settings.environment)
             how = (settings.confinement, settings.readiness, settings.stderr, settings.front)
-            self._memory.meet((settings.program, settings.environment, how, files))
+            request = mark_of(settings.readiness.warm_up or "")
+            self._memory.meet((settings.program, settings.environment, how, files, request))
 
     def _carry_out(self, command: TemplateCommand) -> None:
         match command:

@@ -40,8 +40,10 @@ GOOD: dict[str, list[object]] = {
     "shell": ["auto", "always", "never"],
     "stderr": ["socket", "inherit", "syslog", "null"],
     "timeouts": [{"connection": "1s", "drain": "1s", "kill": "1s"}],
+    "trial": ["run"],
     "umask": ["022"],
     "user": ["root", "nobody", "65534"],
+    "warm_up": ["/etc/passwd", "/nowhere"],
     "worker": ["auto", "native", "python"],
     "workers": [{"min": 1, "max": 2, "strategy": "fixed"}, {"idle_timeout": "1s"}],
 }

@@ -74,6 +74,7 @@ def test_list_of_events_is_closed() -> None:
     assert found == {
         "service_ready": ("info", "address listener port port_name ready service workers"),
         "template_started": ("debug", "canary descriptors pid ready service"),
+            "warm_up_answered": ("info", "answer_bytes service status"),
         "template_fell_back": ("warning", "ready reason service wanted"),
         "ready_chosen": ("info", "ready reason service"),
         "template_failed": ("warning", "delay_s reason service step"),
