@@ -5,7 +5,8 @@ file. Where the system gives no inotify, of which each user has but a few, nothi
 
 A watch is on a file, not on its name: a file that is replaced loses its name, which is reported.
 Each symbolic link on the way to it is watched as well, because a new version may be installed
-beside the old one, and a link changed. For a file that is not there its folder is watched.
+beside the old one, and a link changed. For a file that is not there its folder is watched, and of
+what arrives in it only that name counts.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ class Watch:
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action = action
-        self.marks: set[int] = set()
+        self.marks: dict[int, set[bytes]] = {}  # each with the names that count; b"" is the file
 
 
 class FileWatch:
@@ -71,11 +72,14 @@ class FileWatch:
         """Have an action called whenever one of these files changes, as far as they are there."""
         watch = Watch(action)
         for path in _with_links(paths) if self._fd >= 0 else ():
+            name = b""
             mark = self._mark(path, _CHANGES)
             if mark < 0 and ctypes.get_errno() == errno.ENOENT:  # until it is there
-                mark = self._mark(os.path.dirname(path), _ARRIVALS)
+                folder, file = os.path.split(path)
+                name = os.fsencode(file)
+                mark = self._mark(folder, _ARRIVALS)
             if mark >= 0:
-                watch.marks.add(mark)
+                watch.marks.setdefault(mark, set()).add(name)
                 self._by_mark.setdefault(mark, set()).add(watch)
         return watch
 
@@ -93,8 +97,8 @@ class FileWatch:
         news: dict[Watch, None] = {}
         with contextlib.suppress(BlockingIOError):
             while content := os.read(self._fd, _READ_BYTES):
-                for mark, mask in _parse(content):
-                    news |= dict.fromkeys(self._heard(mark, mask))
+                for event in _parse(content):
+                    news |= dict.fromkeys(self._heard(*event))
         for watch in news:
             watch.action()
 
@@ -102,12 +106,12 @@ class FileWatch:
         flags = _IN_DONT_FOLLOW | _IN_MASK_ADD
         return int(_LIBC.inotify_add_watch(self._fd, os.fsencode(path), events | flags))
 
-    def _heard(self, mark: int, mask: int) -> list[Watch]:
+    def _heard(self, mark: int, mask: int, name: bytes) -> list[Watch]:
         if mark < 0:  # the queue has overflowed
             return [watch for watches in self._by_mark.values() for watch in watches]
         if mask & _IN_IGNORED:
             return list(self._by_mark.pop(mark, ()))
-        return list(self._by_mark.get(mark, ()))
+        return [one for one in self._by_mark.get(mark, ()) if name in one.marks[mark]]
 
 
 class OwnWatches:
@@ -139,13 +143,13 @@ class OwnWatches:
             self._run(action)
 
 
-def _parse(content: bytes) -> list[tuple[int, int]]:
-    """Return mark and mask of each event that was read."""
+def _parse(content: bytes) -> list[tuple[int, int, bytes]]:
+    """Return mark, mask and name of each event that was read; a file itself has no name."""
     found, place = [], 0
     while place + _EVENT.size <= len(content):
         mark, mask, _, length = _EVENT.unpack_from(content, place)
-        found.append((mark, mask))
         place += _EVENT.size + length
+        found.append((mark, mask, content[place - length : place].rstrip(b"\0")))
     return found
 
 

@@ -41,9 +41,7 @@ class Freshness:
         if self._watches is None or not settings.readiness.level.is_held:
             return
         mapped = procfs.mapped_programs(template.pid) if template.level.is_held else []
-        paths = {*mapped, *interpreters(settings.program.path)}
-        if os.path.exists(_LOADER_CACHE):  # musl has none, and other files come into its folder
-            paths.add(_LOADER_CACHE)
+        paths = {*mapped, *interpreters(settings.program.path), _LOADER_CACHE}
         if template.level in (ReadyLevel.READ, ReadyLevel.STOP):
             directory = settings.confinement.directory or os.curdir
             paths.update(files(settings.program, directory, settings.environment))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,3 +124,26 @@ def test_program_that_is_away_for_a_while_is_loaded_when_it_is_back(
 
     wait_for(lambda: server.events("template_started")[-1]["ready"] == "load", "it is loaded")
     wait_for(lambda: exchange(server.place) == b"here\n", "it answers")
+
+
+def test_busy_folder_renews_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although it is watched for a file that the first line of a script may mean."""
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "script"
+    put(script, "#!/usr/bin/env cat\n")
+    script.chmod(0o755)
+    server = start("load!", str(script))
+    assert exchange(server.place) == b"#!/usr/bin/env cat\n"
+    count = len(server.events("template_started"))
+
+    for name in ("cat.new", "ca"):
+        put(tmp_path / name, "")
+        exchange(server.place)
+    time.sleep(1)  # three times as long as after a change
+    assert len(server.events("template_started")) == count
+
+    put(tmp_path / "cat", "")
+
+    wait_renewed(server, count)

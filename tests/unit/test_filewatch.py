@@ -115,6 +115,39 @@ def test_file_that_is_not_there_is_waited_for(watched: Watched, tmp_path: Path) 
     assert watched.news() == ["it"]
 
 
+def test_what_else_arrives_in_its_folder_is_not_heard(watched: Watched, tmp_path: Path) -> None:
+    """Who waits for a file in a busy folder, such as /tmp, hears of that file, however it comes."""
+    watched.add("it", tmp_path / "file")
+    watched.add("its neighbour", tmp_path / "files")
+    (tmp_path / "fil").write_text("")
+    (tmp_path / "other").mkdir()
+    replace(tmp_path / "fil")
+    assert watched.news() == []
+
+    replace(tmp_path / "file")
+
+    assert watched.news() == ["it"]
+
+
+def test_what_happens_to_files_in_a_watched_folder_is_not_heard(
+    watched: Watched, tmp_path: Path
+) -> None:
+    """Nor if one of them is waited for: who watches a folder watches what stands for it."""
+    (tmp_path / "other").write_text("")
+    watched.add("folder", tmp_path)
+    watched.add("file", tmp_path / "file")
+    (tmp_path / "other").write_text("a")
+    (tmp_path / "other").chmod(0)
+    (tmp_path / "another").write_text("b")
+    assert watched.news() == []
+
+    (tmp_path / "file").write_text("")
+    assert watched.news() == ["file"]
+    tmp_path.rename(tmp_path.with_name("away"))
+
+    assert watched.news() == ["folder"]
+
+
 def test_two_watches_of_a_file_both_hear(watched: Watched, tmp_path: Path) -> None:
     """The kernel knows them as one; who leaves takes nothing from the other."""
     path = tmp_path / "file"
