@@ -25,6 +25,7 @@ from socketd.master.agreement import SNAPSHOT_VARIABLE
 from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.faults import describe
 from socketd.operations import log
+from socketd.system.scheduling import stop_yielding, yield_to_children
 from socketd.workers import kin
 
 _PROOF_SECONDS = 30.0
@@ -144,6 +145,7 @@ class Successor:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 environment = {**os.environ, SNAPSHOT_VARIABLE: str(file.fileno())}
+                stop_yielding()
                 os.execve(self._next.command[0], self._next.command, environment)
         except OSError as error:
             self._fail(f"cannot become the new version: {describe_refusal(error.errno or 0)}")
@@ -151,6 +153,7 @@ class Successor:
             self._fail(f"a bug in socketd: {describe(error)}")
             raise
         finally:
+            yield_to_children()
             for fd in fds:
                 with contextlib.suppress(OSError):
                     os.set_inheritable(fd, False)

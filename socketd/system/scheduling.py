@@ -2,35 +2,48 @@
 
 Owns the policy of the master. Must not know what any child is for.
 
-Source: sched(7), SCHED_BATCH and SCHED_RESET_ON_FORK. The flag takes real-time policies from
-children, but not this one, so it is taken from each by name; the flag tells, also after an exec,
-that we have set it and not who started us.
+Source: sched(7). A child inherits the policy, so it is given the usual one by name. Not by
+SCHED_RESET_ON_FORK: that leaves this policy as it is, and takes a negative nice value from children.
+Versions before this one had that flag, which only a privileged process can take off again.
 """
 
 import contextlib
 import os
 
-_YIELDING = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
+_BEFORE = os.SCHED_BATCH | os.SCHED_RESET_ON_FORK
 _NO_PRIORITY = os.sched_param(0)
+
+
+class _Own:
+    """What this process has set; an exec forgets it, so it is undone before."""
+
+    is_yielding = False
 
 
 def yield_to_children() -> None:
     """From now on never preempt another process; no effect if another policy than usual is set."""
     with contextlib.suppress(OSError):  # a sandbox may forbid it; then we are a little slower
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, _YIELDING, _NO_PRIORITY)
+            os.sched_setscheduler(0, os.SCHED_BATCH, _NO_PRIORITY)
+            _Own.is_yielding = True
+
+
+def stop_yielding() -> None:
+    """Take the usual policy again, before the next version is executed in our place."""
+    take(policy_of_children())
+    _Own.is_yielding = False
 
 
 def policy_of_children() -> tuple[int, os.sched_param] | None:
     """Return policy and priority that a child must be given, None if it inherits the right ones."""
     with contextlib.suppress(OSError):
-        if os.sched_getscheduler(0) == _YIELDING:
+        if _Own.is_yielding or os.sched_getscheduler(0) == _BEFORE:
             return os.SCHED_OTHER, _NO_PRIORITY
     return None
 
 
 def take(policy: tuple[int, os.sched_param] | None) -> None:
-    """In a child, take the policy that it has to be given."""
+    """Take the policy that this process, a child, has to be given."""
     if policy is not None:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, *policy)

@@ -203,6 +203,22 @@ def test_program_is_scheduled_as_usual(serve: Serve) -> None:
     assert [exchange(server.place) for _ in range(4)] == [b"0\n"] * 4
 
 
+def test_program_has_the_nice_value_of_its_server(serve: Serve) -> None:
+    """Also a negative one, whenever its worker was made."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, usual - 1)
+    except PermissionError:
+        pytest.skip("this user may not be less nice")
+    text = "import os; print(os.getpriority(os.PRIO_PROCESS, 0))"
+    try:
+        server = serve("-p", f"python3 -IS -c '{text}'", "-W", "1", "-B", "localhost", "-s", "0")
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
+
+    assert [exchange(server.place) for _ in range(4)] == [b"%d\n" % (usual - 1)] * 4
+
+
 def test_script_without_a_shebang_is_run_by_the_shell(serve: Serve, tmp_path: Path) -> None:
     """An executable text without "#!" works as it does from a shell."""
     path = tmp_path / "plain"

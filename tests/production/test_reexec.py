@@ -1,5 +1,6 @@
 """Re-exec: the installed version takes the master's place, and nothing is lost."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -65,6 +66,20 @@ def test_new_version_reads_the_file_anew(supervise: Supervise) -> None:
     supervisor.replace()
 
     wait_for(lambda: exchange(place, b"hello") == b"HELLO", "the new program answers")
+
+
+def test_programs_are_scheduled_as_usual_after_the_replacement(
+    supervise: Supervise, worker_kind: str
+) -> None:
+    """The master gives way to its children, before and behind the exec; they never inherit that."""
+    script = "python3 -IS -c 'import os; print(os.sched_getscheduler(0))'"
+    supervisor = supervise(echo(worker_kind).replace('"cat"', f'"{script}"'))
+    place = supervisor.place("echo")
+
+    for _ in range(2):
+        assert [exchange(place) for _ in range(3)] == [b"%d\n" % os.SCHED_OTHER] * 3
+        assert os.sched_getscheduler(supervisor.pid) == os.SCHED_BATCH
+        supervisor.replace()
 
 
 def test_version_that_would_not_start_is_not_put_in_our_place(supervise: Supervise) -> None:
