@@ -37,8 +37,11 @@ struct object {
     const char *strings;
     const ElfW(Versym) *versions;
     const ElfW(Verneed) *needed;
+    const ElfW(Verdef) *defined;
     const ElfW(Rela) *slots;
     size_t slot_count;
+    const ElfW(Rela) *others; /* relocations that the loader has made at the start */
+    size_t other_count;
     bool is_bound; /* by the loader, at the start */
 };
 
@@ -101,6 +104,15 @@ static bool read_object(struct object *object, const struct link_map *map)
         case DT_VERNEED:
             object->needed = place(object, entry->d_un.d_ptr);
             break;
+        case DT_VERDEF:
+            object->defined = place(object, entry->d_un.d_ptr);
+            break;
+        case DT_RELA:
+            object->others = place(object, entry->d_un.d_ptr);
+            break;
+        case DT_RELASZ:
+            object->other_count = entry->d_un.d_val / sizeof *object->others;
+            break;
         case DT_JMPREL:
             object->slots = place(object, entry->d_un.d_ptr);
             break;
@@ -121,10 +133,28 @@ static bool read_object(struct object *object, const struct link_map *map)
             break;
         }
     }
-    return has_addends && !object->is_bound && object->slots && object->symbols && object->strings;
+    if (!has_addends)
+        object->slot_count = 0;
+    return object->symbols && object->strings;
 }
 
-/* Return the name of a version, NULL if this object needs none of that number. */
+/* Of a function that the object has itself, as malloc() in libc, which another may replace. */
+static const char *find_defined_version(const struct object *object, unsigned number)
+{
+    const char *definition = (const char *)object->defined;
+
+    while (definition) {
+        const ElfW(Verdef) *version = (const void *)definition;
+        const ElfW(Verdaux) *name = (const void *)(definition + version->vd_aux);
+
+        if ((version->vd_ndx & VERSION_MASK) == number)
+            return object->strings + name->vda_name;
+        definition = version->vd_next ? definition + version->vd_next : NULL;
+    }
+    return NULL;
+}
+
+/* Return the name of a version, NULL if this object has and needs none of that number. */
 static const char *find_version(const struct object *object, unsigned number)
 {
     const char *need = (const char *)object->needed;
@@ -142,7 +172,7 @@ static const char *find_version(const struct object *object, unsigned number)
         }
         need = file->vn_next ? need + file->vn_next : NULL;
     }
-    return NULL;
+    return find_defined_version(object, number);
 }
 
 static void *find_function(const struct object *object, size_t index)
@@ -183,10 +213,35 @@ void bind_functions(void)
     for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
         struct object object;
 
-        if (read_object(&object, map))
+        if (read_object(&object, map) && !object.is_bound)
             bind_object(&object);
     }
     dlerror(); /* what was not found is no news to the program */
+}
+
+static bool has_name(const struct object *object, const ElfW(Rela) *relocations, size_t count,
+                     const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t index = ELF64_R_SYM(relocations[i].r_info);
+
+        if (index && strcmp(object->strings + object->symbols[index].st_name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool bind_is_called(const char *name)
+{
+    for (const struct link_map *map = _r_debug.r_map; map; map = map->l_next) {
+        struct object object;
+
+        if (read_object(&object, map) &&
+            (has_name(&object, object.slots, object.slot_count, name) ||
+             has_name(&object, object.others, object.other_count, name)))
+            return true;
+    }
+    return false;
 }
 
 #else
@@ -194,6 +249,12 @@ void bind_functions(void)
 /* Not known here: each copy looks for itself. The loader of musl finds all functions at the start. */
 void bind_functions(void)
 {
+}
+
+bool bind_is_called(const char *name)
+{
+    (void)name;
+    return false;
 }
 
 #endif

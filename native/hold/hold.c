@@ -36,6 +36,7 @@
 #include "front/names.h"
 #include "handover.h"
 #include "hooks.h"
+#include "locales.h"
 #include "options.h"
 #include "numbers.h"
 #include "place.h"
@@ -387,6 +388,8 @@ static __attribute__((constructor)) void begin(void)
         wait_for_signal();
         return;
     }
+    if (shortcuts_are_taken())
+        locales_read();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     hold();

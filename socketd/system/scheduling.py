@@ -3,7 +3,7 @@
 Owns the policy of the master. Must not know what any child is for.
 
 Source: sched(7). A child inherits the policy, so it is given the usual one by name. Not by
-SCHED_RESET_ON_FORK: that leaves this policy as it is, and takes a negative nice value from children.
+SCHED_RESET_ON_FORK: that leaves this policy as it is, and takes a negative nice value from all.
 Versions before this one had that flag, which only a privileged process can take off again.
 """
 
