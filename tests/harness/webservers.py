@@ -17,6 +17,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.clients import TIMEOUT_SECONDS, Place, connect
@@ -154,7 +155,7 @@ def find_command(kind: str) -> str | None:
     return shutil.which(KINDS[kind].command, path=path)
 
 
-def _fitted(text: str, backend: Place, place: Place, patience_seconds: int) -> str:
+def fitted(text: str, backend: Place, place: Place, patience_seconds: int) -> str:
     """Put addresses into a file that we ship; for TCP, take the line that is a comment in it."""
     text = re.sub(r"(timeout[\"=> ]+)60(?!\d)", rf"\g<1>{patience_seconds}", text)
     lines = []
@@ -182,30 +183,36 @@ class WebServer:
         *,
         is_tcp: bool = False,
         patience_seconds: int = 60,
+        snippet: Callable[[Place], str] | None = None,
     ) -> None:
         command = find_command(kind)
         assert command is not None, f"{kind} is not installed"
         self.kind = kind
         self.protocol = protocol
+        self._snippet = snippet or partial(self._shipped, backend, patience_seconds)
         self.folder = Path(tempfile.mkdtemp(prefix=f"socketd-{kind}-"))
         self.process: subprocess.Popen[bytes] | None = None
         try:
             for _ in range(_PORT_ATTEMPTS):
                 is_unix = KINDS[kind].has_unix and not is_tcp
                 self.place = str(self.folder / "http") if is_unix else (HOST, _unused_port())
-                if self._start(command, backend, patience_seconds):
+                if self._start(command):
                     return
             raise AssertionError(f"{kind} does not start:\n{self.log_text()}")
         except BaseException:
             self.close()
             raise
 
-    def _start(self, command: str, backend: Place, patience_seconds: int) -> bool:
+    def _shipped(self, backend: Place, patience_seconds: int, place: Place) -> str:
+        """Return the file that we ship, with addresses of the test."""
+        shipped = CONTRIB / self.kind / f"socketd-{self.protocol}.conf"
+        return fitted(shipped.read_text(), backend, place, patience_seconds)
+
+    def _start(self, command: str) -> bool:
         """Start the server; False if it has ended before it listened."""
         file, snippet = self.folder / "conf", self.folder / "snippet"
         self.site = Site(self.folder, snippet, self.place)
-        shipped = CONTRIB / self.kind / f"socketd-{self.protocol}.conf"
-        snippet.write_text(_fitted(shipped.read_text(), backend, self.place, patience_seconds))
+        snippet.write_text(self._snippet(self.place))
         file.write_text(KINDS[self.kind].configuration(self.site))
         is_root = os.geteuid() == 0
         if is_root:  # not as root, which web servers do not serve as
