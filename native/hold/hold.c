@@ -29,6 +29,7 @@
 #include "call.h"
 #include "canary.h"
 #include "copy.h"
+#include "departure.h"
 #include "dispositions.h"
 #include "files.h"
 #include "front/farewell.h"
@@ -378,8 +379,10 @@ static __attribute__((constructor)) void begin(void)
         _exit(0);
     dispositions_reset_reserved();
     shortcuts_choose();
-    if (shortcuts_are_taken())
+    if (shortcuts_are_taken()) {
         bind_functions();
+        departure_prepare();
+    }
     python_find();
     if (call.first.has_front && !front_prepare(environ))
         obstacle = "its environment has too many variables for a front";

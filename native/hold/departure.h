@@ -1,0 +1,12 @@
+/*
+ * The end of a copy: the client hears of it before its memory is taken down.
+ *
+ * Owns the last thing that exit() does. Must not know what the program is, nor why it ends.
+ */
+#ifndef SOCKETD_DEPARTURE_H
+#define SOCKETD_DEPARTURE_H
+
+/* Have exit() close the connection when nothing of the program runs any more. To be called before main(). */
+void departure_prepare(void);
+
+#endif
