@@ -40,14 +40,14 @@ class Product:
 
 ZYGOTE = Product(
     "socketd-zygote",
-    (".", "front", "zygote"),
+    (".", "front", "fastcgi", "zygote"),
     "native template not built, workers will be forked in Python",
 )
 # What a pure package can do without.
 EXTRAS = (
     Product(
         "socketd-hold.so",
-        (".", "front", "hold"),
+        (".", "front", "fastcgi", "hold"),
         "socketd-hold.so not built, --ready will fall back to fork",
         is_object=True,
     ),

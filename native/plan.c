@@ -83,7 +83,12 @@ static bool is_front(const struct plan *plan)
     variables = plan_text(plan, plan->request_variables);
     if (variables && !names_is_list(variables))
         return false;
-    return plan->head_limit_ms > 0 || (plan->head_limit_ms == 0 && !plan->root.count && !variables);
+    if (plan->protocol > PROTOCOL_FASTCGI || plan->request_limit_ms < 0 || plan->kill_ms < 0 ||
+        (plan->protocol == PROTOCOL_FASTCGI) != (plan->keep_limit_ms > 0) || plan->keep_limit_ms < 0)
+        return false;
+    if (plan->protocol == PROTOCOL_NONE)
+        return plan->head_limit_ms == 0 && !plan->root.count && !variables;
+    return plan->head_limit_ms > 0;
 }
 
 const char *plan_check(const void *memory, size_t size)

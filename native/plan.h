@@ -19,12 +19,15 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 1U
+#define PLAN_VERSION 2U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
 
 enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL };
+
+/* The protocol of requests that workers understand. */
+enum protocol { PROTOCOL_NONE, PROTOCOL_SCGI, PROTOCOL_FASTCGI };
 
 /* What has no value of its own that says that it is not there. */
 enum {
@@ -58,6 +61,10 @@ struct plan {
     uint32_t present;      /* PLAN_HAS_... */
     int32_t head_limit_ms; /* for the head of a request; 0: there is no front */
     int32_t linger_ms;     /* 0: no keeper stays behind the program */
+    uint32_t protocol;
+    int32_t keep_limit_ms;    /* between two requests of a connection; 0: none is kept */
+    int32_t request_limit_ms; /* for a request, where its connection has no limit; 0: none */
+    int32_t kill_ms;          /* between SIGTERM and SIGKILL for a request */
     uint32_t uid;
     uint32_t gid;
     uint32_t umask;
@@ -83,19 +90,23 @@ PLAN_FIELD(stderr_target, 24);
 PLAN_FIELD(present, 28);
 PLAN_FIELD(head_limit_ms, 32);
 PLAN_FIELD(linger_ms, 36);
-PLAN_FIELD(uid, 40);
-PLAN_FIELD(gid, 44);
-PLAN_FIELD(umask, 48);
-PLAN_FIELD(nice, 52);
-PLAN_FIELD(path, 56);
-PLAN_FIELD(directory, 64);
-PLAN_FIELD(root, 72);
-PLAN_FIELD(request_variables, 80);
-PLAN_FIELD(arguments, 88);
-PLAN_FIELD(groups, 96);
-PLAN_FIELD(limits, 104);
+PLAN_FIELD(protocol, 40);
+PLAN_FIELD(keep_limit_ms, 44);
+PLAN_FIELD(request_limit_ms, 48);
+PLAN_FIELD(kill_ms, 52);
+PLAN_FIELD(uid, 56);
+PLAN_FIELD(gid, 60);
+PLAN_FIELD(umask, 64);
+PLAN_FIELD(nice, 68);
+PLAN_FIELD(path, 72);
+PLAN_FIELD(directory, 80);
+PLAN_FIELD(root, 88);
+PLAN_FIELD(request_variables, 96);
+PLAN_FIELD(arguments, 104);
+PLAN_FIELD(groups, 112);
+PLAN_FIELD(limits, 120);
 #undef PLAN_FIELD
-static_assert(sizeof(struct plan) == 112, "the tables begin here");
+static_assert(sizeof(struct plan) == 128, "the tables begin here");
 static_assert(sizeof(struct plan_span) == 8, "a span is two numbers");
 static_assert(sizeof(struct plan_limit) == 24 && offsetof(struct plan_limit, soft) == 8 &&
                   offsetof(struct plan_limit, hard) == 16,

@@ -41,7 +41,8 @@ static void retire(int signal_number)
 
 _Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status)
 {
-    board_write_failure(&worker->board, worker->number, step, error);
+    if (worker->board.header)
+        board_write_failure(&worker->board, worker->number, step, error);
     _exit(status);
 }
 
@@ -208,6 +209,17 @@ void worker_leave_pool(struct worker *worker)
 {
     if (worker->listener_fd >= 0)
         worker_leave(worker);
+    worker_give_back(worker);
+}
+
+void worker_give_back(struct worker *worker)
+{
+    if (!worker->board.header)
+        return;
+    if (worker->listener_fd >= 0)
+        close(worker->listener_fd);
     close(worker->doorbell.fd);
     munmap(worker->board.header, board_size(worker->board.capacity));
+    worker->listener_fd = worker->doorbell.fd = -1;
+    worker->board.header = NULL;
 }

@@ -41,7 +41,10 @@ void worker_leave(struct worker *worker);
 /* The same, and give back all else of the pool's: nothing can be told to the master any more. */
 void worker_leave_pool(struct worker *worker);
 
-/* Leave word of a failure and end. */
+/* The same for one that has the retire signal handled by now, and does not wait; once is enough. */
+void worker_give_back(struct worker *worker);
+
+/* Leave word of a failure, unless all has been given back, and end. */
 _Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status);
 
 #endif

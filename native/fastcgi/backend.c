@@ -68,12 +68,15 @@ bool backend_write_head(struct backend *backend)
         backend->head += size;
         backend->head_left -= (size_t)size;
     }
+    if (backend->is_body_over)
+        backend_end_body(backend);
     return true;
 }
 
 void backend_end_body(struct backend *backend)
 {
-    if (backend->body_fd < 0)
+    backend->is_body_over = true;
+    if (backend->body_fd < 0 || backend->head_left)
         return;
     if (backend->is_socket)
         shutdown(backend->body_fd, SHUT_WR);

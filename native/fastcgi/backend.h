@@ -22,6 +22,7 @@ struct backend {
     int wait_status;  /* of the program, once it has exited */
     const char *head; /* to be written before the body */
     size_t head_left;
+    bool is_body_over; /* once the head has been written there is no more */
 };
 
 /* Write a piece of the body, as much as goes without waiting. Returns how much has been taken,

@@ -16,7 +16,8 @@ enum {
 static void end_request(struct conversation *conversation)
 {
     conversation->phase = PHASE_IDLE;
-    conversation->is_closing = conversation->is_closing || !conversation->is_kept;
+    conversation->is_closing = conversation->is_closing || !conversation->is_kept ||
+                               conversation->exchange.has_crashed;
     conversation->has_piece = false;
     /* What is left of a record of this request must not be taken for the next one's. */
     if (conversation->record.request_id == conversation->request_id)
@@ -35,6 +36,7 @@ void conversation_give_up(struct conversation *conversation)
 static void start(struct conversation *conversation)
 {
     conversation->phase = PHASE_CARRIED_OUT;
+    conversation->is_prepared = false;
     exchange_start(&conversation->exchange, conversation->request_id, &conversation->params.request,
                    !conversation->has_body_ended);
 }
@@ -45,6 +47,7 @@ static void begin_request(struct conversation *conversation)
     bool is_kept = conversation->begin[2] & FLAG_KEEP_CONNECTION;
     uint16_t request_id = conversation->record.request_id;
 
+    conversation->is_used = true;
     if (conversation->phase != PHASE_IDLE) {
         exchange_reject(&conversation->connection, request_id, 0, CANNOT_MULTIPLEX);
         return;
@@ -208,7 +211,7 @@ static bool has_come_to_its_end(const struct conversation *conversation)
     return conversation->phase == PHASE_CARRIED_OUT && conversation->exchange.phase == EXCHANGE_OVER;
 }
 
-/* Decode one event. Returns false if that has to wait: for bytes, for room, or for the backend. */
+/* Decode one event. Returns false if that has to wait: for bytes, for room, for the backend, or for one. */
 static bool decode(struct conversation *conversation)
 {
     struct bytes *unread = &conversation->connection.unread;
@@ -217,6 +220,9 @@ static bool decode(struct conversation *conversation)
     if (has_come_to_its_end(conversation))
         end_request(conversation);
     if (conversation->is_closing || !connection_has_reserve(&conversation->connection))
+        return false;
+    if (conversation->phase == PHASE_IDLE && conversation->service->prepare &&
+        !conversation->is_prepared)
         return false;
     if (conversation->is_put_off) {
         if (conversation->phase != PHASE_IDLE)

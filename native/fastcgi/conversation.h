@@ -38,6 +38,8 @@ struct conversation {
     bool is_kept; /* the connection, after the request */
     bool has_body_ended;
     bool has_piece;  /* of the body, that could not be taken yet */
+    bool is_prepared; /* what the next request is carried out by */
+    bool is_used;    /* a request has begun */
     bool is_closing; /* no further request is read */
     bool is_given_up; /* and what is said last need not be waited for */
     int failure;      /* an error number: nothing can be waited for */

@@ -5,8 +5,9 @@
 #include "exchange.h"
 
 #include "exits.h"
+#include "front/clock.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,6 @@ enum {
     STATUS_REFUSED = 1, /* our own, where no program has ended */
     END_SIZE = 8,
     LINE_SIZE = 1024,
-    TERMINATE_SECONDS = 5,
     GROUP_STEP_MS = 20, /* the end of the last process of a group is not reported */
 };
 
@@ -38,8 +38,17 @@ void exchange_reject(struct connection *connection, uint16_t request_id, unsigne
     connection_put(connection, RECORD_END_REQUEST, request_id, body, sizeof body);
 }
 
+/* The ends of a program that the master takes for a crash, too. */
+static bool is_crash(const struct backend *backend)
+{
+    const int number = WIFSIGNALED(backend->wait_status) ? WTERMSIG(backend->wait_status) : 0;
+
+    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGABRT;
+}
+
 static void end(struct exchange *exchange, unsigned app_status)
 {
+    exchange->has_crashed = exchange->service->has_copies && is_crash(&exchange->backend);
     put(exchange, RECORD_STDOUT, NULL, 0);
     put(exchange, RECORD_STDERR, NULL, 0);
     exchange_reject(exchange->connection, exchange->request_id, app_status, REQUEST_COMPLETE);
@@ -93,6 +102,9 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->request_id = request_id;
     exchange->phase = EXCHANGE_RUNNING;
     exchange->has_answered = false;
+    exchange->deadline_ms = exchange->service->request_limit_ms
+                                ? clock_ms() + (uint64_t)exchange->service->request_limit_ms
+                                : 0;
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
     refused = exchange->service->start(exchange->service, request, has_body, &exchange->backend);
     if (refused && exchange->backend.error)
@@ -119,8 +131,7 @@ void exchange_terminate(struct exchange *exchange)
     if (exchange->phase != EXCHANGE_RUNNING)
         return;
     backend_signal(&exchange->backend, SIGTERM);
-    clock_gettime(CLOCK_MONOTONIC, &exchange->kill_time);
-    exchange->kill_time.tv_sec += TERMINATE_SECONDS;
+    exchange->deadline_ms = clock_ms() + (uint64_t)exchange->service->kill_ms;
     exchange->is_killed = false;
     exchange->phase = EXCHANGE_ENDING;
 }
@@ -153,28 +164,32 @@ static bool is_at_last_words(const struct exchange *exchange)
            (backend->has_exited || !backend->group);
 }
 
+static int left_ms(const struct exchange *exchange)
+{
+    const uint64_t now = clock_ms();
+
+    if (!exchange->deadline_ms)
+        return -1;
+    if (now >= exchange->deadline_ms)
+        return 0;
+    return exchange->deadline_ms - now > INT_MAX ? INT_MAX : (int)(exchange->deadline_ms - now);
+}
+
 int exchange_patience(const struct exchange *exchange)
 {
-    struct timespec now;
-    long long left_ms;
     size_t room;
 
     if (exchange->phase == EXCHANGE_OVER)
         return -1;
     if (exchange->phase == EXCHANGE_RUNNING) {
         connection_room(exchange->connection, &room);
-        return is_at_last_words(exchange) && room ? 0 : -1;
+        return is_at_last_words(exchange) && room ? 0 : left_ms(exchange);
     }
     if (!exchange->backend.group)
         return 0;
     if (exchange->backend.has_exited)
         return GROUP_STEP_MS;
-    if (exchange->is_killed)
-        return -1;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    left_ms = (exchange->kill_time.tv_sec - now.tv_sec) * 1000LL +
-              (exchange->kill_time.tv_nsec - now.tv_nsec) / 1000000 + 1;
-    return left_ms > 0 ? (int)left_ms : 0;
+    return exchange->is_killed ? -1 : left_ms(exchange);
 }
 
 /* Read what is there of a stream into a record. Up to its end, where that has been seen: so a short
@@ -240,22 +255,32 @@ static void finish(struct exchange *exchange)
 
 static void advance_ending(struct exchange *exchange)
 {
-    struct timespec now;
-
     /* What SIGKILL has been sent to ends, but its parent may be slow to wait for it. */
     if (backend_is_over(&exchange->backend) ||
         (exchange->is_killed && exchange->backend.has_exited)) {
         end(exchange, backend_status(&exchange->backend));
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (!exchange->is_killed &&
-        (now.tv_sec > exchange->kill_time.tv_sec ||
-         (now.tv_sec == exchange->kill_time.tv_sec &&
-          now.tv_nsec >= exchange->kill_time.tv_nsec))) {
+    if (!exchange->is_killed && left_ms(exchange) == 0) {
         backend_signal(&exchange->backend, SIGKILL);
         exchange->is_killed = true;
     }
+}
+
+/* The request has taken too long. What has been answered of it ends there. */
+static void end_late(struct exchange *exchange)
+{
+    static const struct refusal late = {
+        "504 Gateway Timeout", "the program has not ended within the time limit"};
+    char line[LINE_SIZE];
+
+    snprintf(line, sizeof line, "%s: %.700s: %s\n", exchange->service->name, exchange->backend.name,
+             late.reason);
+    put_line(exchange, line);
+    if (!exchange->has_answered)
+        put_refusal(exchange, &late);
+    exchange->has_answered = true;
+    exchange_terminate(exchange);
 }
 
 void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHANGE_POLLS])
@@ -274,6 +299,8 @@ void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHA
     if (polls[2].revents)
         relay(exchange, &backend->stderr_fd, RECORD_STDERR, polls[2].revents);
     backend_reap(backend);
+    if (exchange->phase == EXCHANGE_RUNNING && !was_at_last_words && left_ms(exchange) == 0)
+        end_late(exchange);
     if (exchange->phase == EXCHANGE_ENDING)
         advance_ending(exchange);
     else if (is_at_last_words(exchange) &&

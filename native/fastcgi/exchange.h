@@ -10,7 +10,7 @@
 #include "connection.h"
 #include "service.h"
 
-#include <time.h>
+#include <stdint.h>
 
 enum protocol_status {
     REQUEST_COMPLETE = 0,
@@ -31,7 +31,8 @@ struct exchange {
     } phase;
     bool has_answered;
     bool is_killed;
-    struct timespec kill_time;
+    bool has_crashed; /* a copy of this process, if those carry out requests */
+    uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
     struct backend backend;
 };
 

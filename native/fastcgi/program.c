@@ -22,6 +22,7 @@ enum { CHILD_STACK_SIZE = 32 * 1024 };
 struct start {
     const struct executable *program;
     char *const *environment;
+    const struct rlimit *cpu_limit;
     int stdin_fd;
     int stdout_fd;
     int stderr_fd;
@@ -42,6 +43,7 @@ static int become(void *argument)
     if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
         dup2(start->stdin_fd, STDIN_FILENO) >= 0 && dup2(start->stdout_fd, STDOUT_FILENO) >= 0 &&
         (start->stderr_fd == STDERR_FILENO || dup2(start->stderr_fd, STDERR_FILENO) >= 0) &&
+        (!start->cpu_limit || setrlimit(RLIMIT_CPU, start->cpu_limit) == 0) &&
         sigprocmask(SIG_SETMASK, &none, NULL) == 0)
         executable_run(start->program, start->environment);
     start->error = errno;
@@ -90,17 +92,18 @@ static void close_side(int pairs[3][2], int side)
             close(pairs[i][side]);
 }
 
-static const struct refusal *spawn(const struct executable *program, char *const environment[],
-                                   bool has_body, enum stderr_mode stderr_mode,
+static const struct refusal *spawn(const struct service *service, const struct executable *program,
+                                   char *const environment[], bool has_body,
                                    struct backend *backend)
 {
     static _Alignas(16) char stack[CHILD_STACK_SIZE];
     int pairs[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
-    struct start start = {.program = program, .environment = environment};
+    struct start start = {
+        .program = program, .environment = environment, .cpu_limit = service->cpu_limit};
     pid_t pid = -1;
 
     backend->name = program->path;
-    if (open_pipes(has_body, stderr_mode, pairs)) {
+    if (open_pipes(has_body, service->stderr_mode, pairs)) {
         start.stdin_fd = pairs[0][1];
         start.stdout_fd = pairs[1][1];
         start.stderr_fd = pairs[2][1];
@@ -129,7 +132,7 @@ const struct refusal *program_start(const struct service *service, struct reques
     const struct refusal *refused = request_say_dialect(request);
 
     return refused ? refused
-                   : spawn(service->means, request->entries, has_body, service->stderr_mode, backend);
+                   : spawn(service, service->means, request->entries, has_body, backend);
 }
 
 const struct refusal *program_start_chosen(const struct service *service, struct request *request,
@@ -142,7 +145,5 @@ const struct refusal *program_start_chosen(const struct service *service, struct
 
     if (!refused)
         refused = request_say_dialect(request);
-    return refused
-               ? refused
-               : spawn(&program, request->entries, has_body, service->stderr_mode, backend);
+    return refused ? refused : spawn(service, &program, request->entries, has_body, backend);
 }

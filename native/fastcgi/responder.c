@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <sys/prctl.h>
 
+enum { FIRST_REQUEST_MS = 1000 };
+
 /* Between two requests, and no further one is wanted. What has come by now is still served. */
 static bool is_leaving(const struct conversation *conversation)
 {
@@ -51,11 +53,17 @@ static int sooner(int one_ms, int other_ms)
     return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
 }
 
-static void wait_for_something(struct conversation *conversation, const sigset_t *mask)
+/* A web server has a reason to connect: the request is about to come, or it would be lost. */
+static int leaving_ms(const struct conversation *conversation)
+{
+    return conversation->is_used ? 0 : FIRST_REQUEST_MS;
+}
+
+static void wait_for_something(struct conversation *conversation)
 {
     struct pollfd polls[2 + EXCHANGE_POLLS];
     bool was_leaving = is_leaving(conversation);
-    int patience_ms = was_leaving ? 0
+    int patience_ms = was_leaving ? leaving_ms(conversation)
                                   : sooner(exchange_patience(&conversation->exchange),
                                            patience_left_ms(&conversation->patience));
     int ready;
@@ -64,7 +72,8 @@ static void wait_for_something(struct conversation *conversation, const sigset_t
 
     connection_watch(&conversation->connection, polls);
     exchange_watch(&conversation->exchange, conversation->has_piece, polls + 2);
-    ready = ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience, mask);
+    ready = ppoll(polls, 2 + EXCHANGE_POLLS, patience_ms < 0 ? NULL : &patience,
+                  signals_while_waiting());
     conversation->is_closing = conversation->is_closing || (was_leaving && ready == 0);
     if (ready < 0) {
         /* Not to wait would be to turn for ever: without it there is no serving. */
@@ -99,12 +108,31 @@ static bool is_over(const struct conversation *conversation)
     return (conversation->is_closing || connection->has_ended) && !connection_is_unsent(connection);
 }
 
+/* Tell whether there may be another request, and nothing yet to carry it out by. */
+static bool is_to_prepare(const struct conversation *conversation)
+{
+    return conversation->service->prepare && !conversation->is_prepared &&
+           conversation->phase == PHASE_IDLE && !is_over(conversation) &&
+           !is_leaving(conversation);
+}
+
+/* Do all that can be done without waiting. Returns true in a child that is no server any more. */
+static bool proceed(struct conversation *conversation)
+{
+    do {
+        if (is_to_prepare(conversation)) {
+            conversation->is_prepared = true;
+            if (conversation->service->prepare(conversation->service))
+                return true;
+        }
+        conversation_proceed(conversation);
+    } while (is_to_prepare(conversation));
+    return false;
+}
+
 int responder_run(struct conversation *conversation, const struct service *service, int input_fd,
                   int output_fd)
 {
-    sigset_t while_waiting;
-
-    signals_note(&while_waiting);
     /* What a program leaves behind becomes our child, and so its end is seen. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     conversation->service = service;
@@ -115,23 +143,25 @@ int responder_run(struct conversation *conversation, const struct service *servi
     connection_begin(&conversation->connection, input_fd, output_fd);
     patience_begin(&conversation->patience);
     for (;;) {
-        conversation_proceed(conversation);
+        if (proceed(conversation))
+            return RESPONDER_DIVIDED;
         settle_patience(conversation);
         if (patience_left_ms(&conversation->patience) == 0)
             lose_patience(conversation);
         if (is_over(conversation))
             break;
-        wait_for_something(conversation, &while_waiting);
+        wait_for_something(conversation);
         if (conversation->failure) {
             if (conversation->phase == PHASE_CARRIED_OUT)
                 exchange_terminate(&conversation->exchange);
             errno = conversation->failure;
-            return -1;
+            return RESPONDER_FAILED;
         }
+        conversation->is_prepared = false; /* or it has ended meanwhile */
         if (conversation->phase != PHASE_IDLE && is_deserted(conversation))
             conversation_give_up(conversation);
     }
-    sigprocmask(SIG_SETMASK, &while_waiting, NULL);
+    sigprocmask(SIG_SETMASK, signals_while_waiting(), NULL);
     if (!signals_stop())
         connection_end(&conversation->connection,
                        conversation->has_body_ended &&

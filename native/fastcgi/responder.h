@@ -9,8 +9,11 @@
 
 #include "conversation.h"
 
-/* Serve a connection, one descriptor or two, to its end, in a conversation that is all zero. Returns
- * 0, or the number of the signal that has ended it before, or -1 with errno set if the system has. */
+enum { RESPONDER_FAILED = -1, RESPONDER_DIVIDED = -2 };
+
+/* Serve a connection, one descriptor or two, to its end, in a conversation that is all zero. Signals are
+ * to be noted. Returns 0, or the number of the signal that has ended it before, or RESPONDER_FAILED
+ * with errno set if the system has, or RESPONDER_DIVIDED in a child that the service has prepared. */
 int responder_run(struct conversation *conversation, const struct service *service, int input_fd,
                   int output_fd);
 

@@ -8,6 +8,9 @@
 #include "front/refusal.h"
 #include "front/request.h"
 
+#include <stdbool.h>
+#include <sys/resource.h>
+
 enum stderr_mode {
     STDERR_TO_CLIENT, /* as records */
     STDERR_INHERITED,
@@ -27,12 +30,23 @@ typedef const struct refusal *starter(const struct service *service, struct requ
 struct service {
     const char *name; /* what lines for the log begin with */
     starter *start;
+    /* Make ready what the next request is carried out by, unless it is; NULL if there is no such thing.
+     * Returns true in a child that is made here: it is no server of the connection, and nothing but
+     * to leave it. What cannot be had is told by `start`. */
+    bool (*prepare)(const struct service *service);
+    void (*end)(const struct service *service); /* undo it, where no request will come */
+    /* Its requests are carried out by copies of this process: where one has crashed, somebody may be
+     * trying out what they have in common, so that this connection is the last one's, too. */
+    bool has_copies;
     const void *means;             /* what that works with: it knows of which kind */
     char *const *variables;        /* NAME=VALUE, of the service, then NULL */
     const char *allowed_names;     /* that a request may set: a list of front/names.h; or NULL */
+    const struct rlimit *cpu_limit; /* of each program; NULL leaves it */
     enum stderr_mode stderr_mode;
     int head_limit_ms; /* for the head of a request */
     int keep_limit_ms; /* for the next request of a kept connection to begin */
+    int request_limit_ms; /* for a request to be carried out; 0: none */
+    int kill_ms;          /* between SIGTERM and SIGKILL, for what does not end */
 };
 
 #endif

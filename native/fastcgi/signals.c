@@ -26,28 +26,47 @@ static void note_child(int number)
     (void)number; /* ppoll() has returned: that is all */
 }
 
-static void note(int number, void (*handler)(int), sigset_t *blocked)
-{
-    const struct sigaction action = {.sa_handler = handler};
+static const struct {
+    int number;
+    void (*handler)(int);
+} noted[] = {
+    {SIGCHLD, note_child},  {RETIRE_SIGNAL, note_request_to_finish}, {SIGHUP, note_stop},
+    {SIGINT, note_stop},    {SIGTERM, note_stop},
+};
 
-    sigaddset(blocked, number);
-    sigaction(number, &action, NULL);
-}
+static sigset_t while_waiting;
 
-void signals_note(sigset_t *while_waiting)
+void signals_note(void)
 {
     sigset_t blocked;
 
     stopped_by = is_asked_to_finish = 0;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGPIPE);
-    *while_waiting = blocked;
-    note(SIGCHLD, note_child, &blocked);
-    note(RETIRE_SIGNAL, note_request_to_finish, &blocked);
-    note(SIGHUP, note_stop, &blocked);
-    note(SIGINT, note_stop, &blocked);
-    note(SIGTERM, note_stop, &blocked);
+    while_waiting = blocked;
+    for (size_t i = 0; i < sizeof noted / sizeof *noted; i++) {
+        const struct sigaction action = {.sa_handler = noted[i].handler};
+
+        sigaddset(&blocked, noted[i].number);
+        sigaction(noted[i].number, &action, NULL);
+    }
     sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+const sigset_t *signals_while_waiting(void)
+{
+    return &while_waiting;
+}
+
+void signals_forget(void)
+{
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (size_t i = 0; i < sizeof noted / sizeof *noted; i++)
+        sigaction(noted[i].number, &usual, NULL);
 }
 
 int signals_stop(void)

@@ -12,6 +12,7 @@
 #include "exits.h"
 #include "fastcgi/program.h"
 #include "fastcgi/responder.h"
+#include "fastcgi/signals.h"
 #include "front/names.h"
 #include "front/own.h"
 #include "front/seconds.h"
@@ -32,6 +33,7 @@ enum {
     /* The web server is to be the one that closes: it cannot be told whether a request that it
      * sends at the moment of our closing is carried out. nginx keeps connections for 60 s. */
     USUAL_KEEP_SECONDS = 75,
+    KILL_SECONDS = 5,
 };
 
 static const char help[] =
@@ -224,6 +226,7 @@ int main(int count, char **words)
 {
     static struct call call = {.service = {.name = "fcgi2cgi",
                                            .head_limit_ms = USUAL_HEAD_SECONDS * 1000,
+                                           .kill_ms = KILL_SECONDS * 1000,
                                            .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
     /* Not on the stack: most of its pages are never touched. */
     static struct conversation conversation;
@@ -234,6 +237,7 @@ int main(int count, char **words)
         reject("no arguments");
     parse(&call, words + 1);
     reset_signals();
+    signals_note();
     signal_number = responder_run(&conversation, &call.service, STDIN_FILENO, STDOUT_FILENO);
     if (signal_number < 0)
         fail("wait for the connection");

@@ -16,6 +16,7 @@
 #include "fcgi-stream/virtual.h"
 #include "fastcgi/program.h"
 #include "fastcgi/responder.h"
+#include "fastcgi/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -216,6 +217,7 @@ static void run(const struct service *service, int ours[2])
     if (ours[1] != ours[0])
         close(ours[1]);
     memset(&world.conversation, 0, sizeof world.conversation);
+    signals_note();
     check_that(responder_run(&world.conversation, service, STDIN_FILENO, STDOUT_FILENO) >= 0, "waiting is possible");
     dup2(world.null, STDIN_FILENO);
     dup2(world.null, STDOUT_FILENO);
@@ -242,7 +244,8 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
                               .variables = variables,
                               .stderr_mode = (enum stderr_mode)(input_byte(input) % 3),
                               .head_limit_ms = 30000,
-                              .keep_limit_ms = 75000};
+                              .keep_limit_ms = 75000,
+                              .kill_ms = 5000};
     const struct client_service wanted = {
         .plan = plan,
         .steps = steps,

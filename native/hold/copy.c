@@ -12,7 +12,6 @@
 #include "front/keeper.h"
 #include "front/syslog.h"
 #include "options.h"
-#include "share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +20,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void greet(const struct original *original, int connection)
+static void greet(const struct original *original, int output)
 {
     size_t sent = 0;
 
     while (sent < original->greeting_size) {
-        ssize_t count = send(connection, original->greeting + sent, original->greeting_size - sent,
-                             MSG_NOSIGNAL);
+        const char *rest = original->greeting + sent;
+        const size_t size = original->greeting_size - sent;
+        ssize_t count = send(output, rest, size, MSG_NOSIGNAL);
 
+        if (count < 0 && errno == ENOTSOCK)
+            count = write(output, rest, size);
         if (count >= 0)
             sent += (size_t)count;
         else if (errno != EINTR)
@@ -36,11 +38,37 @@ static void greet(const struct original *original, int connection)
     }
 }
 
+static void put_at(const struct worker *worker, int fd, int place, int flags)
+{
+    if (dup3(fd, place, flags ? O_CLOEXEC : 0) < 0)
+        worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+}
+
 static void put_in_place(const struct worker *worker, int fd, const struct twins *twins)
 {
     for (int i = 0; i < twins->count; i++)
-        if (dup3(fd, twins->fds[i], twins->flags[i] ? O_CLOEXEC : 0) < 0)
-            worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+        put_at(worker, fd, twins->fds[i], twins->flags[i]);
+}
+
+static void put_streams(const struct worker *worker, const struct streams *streams,
+                        const struct twins *wired)
+{
+    const int flags = streams->errors < 0 ? -1 : fcntl(STDERR_FILENO, F_GETFD);
+
+    for (int i = 0; i < wired->count; i++)
+        put_at(worker, wired->fds[i] == STDIN_FILENO ? streams->input : streams->output,
+               wired->fds[i], wired->flags[i]);
+    if (flags >= 0)
+        put_at(worker, streams->errors, STDERR_FILENO, flags & FD_CLOEXEC);
+}
+
+static void close_streams(const struct streams *streams)
+{
+    close(streams->input);
+    if (streams->output != streams->input)
+        close(streams->output);
+    if (streams->errors >= 0)
+        close(streams->errors);
 }
 
 /* What one copy does to its socket, as to shut it down, is not done to that of others. */
@@ -102,24 +130,27 @@ static void leave_keeper(const struct farewell *farewell, pid_t master)
     keeper_stay(&keeper, program); /* with its memory, then */
 }
 
-void copy_release(const struct original *original, const struct worker *worker, int connection,
-                  const struct farewell *farewell)
+void copy_release(const struct original *original, struct worker *worker,
+                  const struct streams *streams, const struct farewell *farewell)
 {
-    greet(original, connection);
-    put_in_place(worker, connection, &original->wired);
-    options_set(connection);
-    open_log(worker, &original->logging);
+    const pid_t master = worker->doorbell.master;
+
+    greet(original, streams->output);
+    put_streams(worker, streams, &original->wired);
+    options_set(streams->input);
+    if (streams->output != streams->input)
+        options_set(streams->output);
+    if (streams->errors < 0)
+        open_log(worker, &original->logging);
     /* A busy worker outlives the master. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-    close(connection);
-    close(worker->listener_fd);
-    close(worker->doorbell.fd);
-    share_leave(&worker->board);
+    close_streams(streams);
+    worker_give_back(worker);
     if (original->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
     prctl(PR_SET_NAME, original->name);
     if (farewell)
-        leave_keeper(farewell, worker->doorbell.master);
+        leave_keeper(farewell, master);
     dispositions_give_back();
 }

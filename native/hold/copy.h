@@ -29,10 +29,17 @@ struct original {
     int dumpable; /* what PR_GET_DUMPABLE said */
 };
 
-/* Put `connection` into the program and remove ourselves from it. With a farewell a keeper stays
- * behind the program, and this returns in a child. To be called with all signals blocked and every
- * disposition at its default, and returns with signals blocked. */
-void copy_release(const struct original *original, const struct worker *worker, int connection,
-                  const struct farewell *farewell);
+/* What the program is to have in place of what stood for its connection. */
+struct streams {
+    int input;  /* where descriptor 0 is; and with a connection */
+    int output; /* all else that stood for that */
+    int errors; /* descriptor 2, if that is open; -1 leaves it */
+};
+
+/* Put the streams into the program and remove ourselves from it. With a farewell a keeper stays behind
+ * the program, and this returns in a child. To be called with all signals blocked and every disposition
+ * at its default, and returns with signals blocked. */
+void copy_release(const struct original *original, struct worker *worker,
+                  const struct streams *streams, const struct farewell *farewell);
 
 #endif

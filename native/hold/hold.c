@@ -31,6 +31,7 @@
 #include "copy.h"
 #include "departure.h"
 #include "dispositions.h"
+#include "fastcgi_worker.h"
 #include "files.h"
 #include "front/farewell.h"
 #include "front/front.h"
@@ -43,6 +44,7 @@
 #include "place.h"
 #include "plan.h"
 #include "python.h"
+#include "requests.h"
 #include "seed.h"
 #include "share.h"
 #include "shortcuts.h"
@@ -73,7 +75,8 @@ extern char **environ;
 static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
-static struct front front;     /* of the plan, as the next two */
+static struct front front;     /* of the plan, as the next three */
+static struct service service; /* without a name where no FastCGI is spoken */
 static struct farewell linger; /* all zero: no keeper stays behind a copy */
 static struct rlimit cpu_limit;
 static int received[HANDED];
@@ -170,7 +173,7 @@ static void forbid_tracing(void)
 /* Keep what copies have to know. Nothing else of the plan stays in the program. */
 static void take_plan(struct worker *worker)
 {
-    static char names[NAMES_LIST_SIZE];
+    static char names[NAMES_LIST_SIZE], path[PATH_MAX];
     const char *wrong, *request_variables;
     const struct plan *plan = plan_read(received[PLAN], &wrong);
 
@@ -183,6 +186,14 @@ static void take_plan(struct worker *worker)
         strcpy(names, request_variables); /* a list of names, which is not longer */
     front.head_limit_ms = plan->head_limit_ms;
     front.allowed_names = request_variables ? names : NULL;
+    if (plan->protocol == PROTOCOL_FASTCGI) {
+        fastcgi_worker_plan(&service, plan);
+        service.allowed_names = front.allowed_names;
+        if (plan->path.count > sizeof path)
+            handover_give_up("its path is too long");
+        strcpy(path, plan_text(plan, plan->path));
+        service.means = path;
+    }
     linger.limit_ms = linger.silence_ms = plan->linger_ms;
     worker->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     plan_forget(plan);
@@ -227,10 +238,10 @@ static void become_copy(const struct worker *worker)
 }
 
 /* What the program gets at last: its connection, and what it has to know of it. */
-static void go_on(const struct worker *worker, int connection, char **entries,
+static void go_on(struct worker *worker, const struct streams *streams, char **entries,
                   const struct farewell *farewell)
 {
-    copy_release(&original, worker, connection, farewell);
+    copy_release(&original, worker, streams, farewell);
     variables_add(entries);
     python_add(entries);
     timers_start();
@@ -253,6 +264,33 @@ static void describe_trial(int listener_fd)
         environment_add_tcp(&connection_variables, &address, &address);
 }
 
+static struct streams both_ways(int connection)
+{
+    return (struct streams){connection, connection, -1};
+}
+
+/* The life of a copy, to the program. With FastCGI the process that has been a worker stays behind, and
+ * each of its children goes on. */
+static void live(struct worker *worker, pid_t *thread_id)
+{
+    const struct farewell *farewell;
+    struct streams streams;
+    char **entries;
+
+    if (!service.name) {
+        become_copy(worker);
+        streams = both_ways(wait_connection(worker, &entries, &farewell));
+        go_on(worker, &streams, entries, farewell);
+        return;
+    }
+    service.cpu_limit = worker->cpu_limit;
+    requests_serve(worker, &service, thread_id);
+    become_copy(worker);
+    entries = requests_take(&streams, service.cpu_limit);
+    go_on(worker, &streams, entries, NULL);
+    requests_follow();
+}
+
 /* With a front there is no program to run if there is no request. */
 static bool is_run_on_trial(void)
 {
@@ -260,10 +298,11 @@ static bool is_run_on_trial(void)
 }
 
 /* The life of a copy on trial. No keeper stays behind it: its client is the template, which reads all. */
-static void be_tried(const struct worker *worker)
+static void be_tried(struct worker *worker)
 {
     const bool has_request = received[REQUEST] >= 0;
     char **entries = connection_entries;
+    struct streams streams;
     int connection;
 
     trial_leave_pool(&worker->board);
@@ -277,7 +316,8 @@ static void be_tried(const struct worker *worker)
         entries = front_take(&front, connection, connection).own_entries;
     else
         describe_trial(worker->listener_fd);
-    go_on(worker, connection, entries, NULL);
+    streams = both_ways(connection);
+    go_on(worker, &streams, entries, NULL);
     trial_go_on();
 }
 
@@ -287,11 +327,8 @@ static void hold(void)
     struct template template;
     struct worker worker = {0};
     struct trial_outcome outcome;
-    const struct farewell *farewell;
     const char *shared_canary = canary_find();
     const char *timers_obstacle = call.first.level == LEVEL_LOAD ? NULL : timers_stop();
-    char **entries;
-    int connection;
 
     call.is_open = false; /* nothing of the program runs before this process is a copy */
     prctl(PR_GET_NAME, original.name);
@@ -326,9 +363,7 @@ static void hold(void)
     }
     handover_confirm(&outcome, shared_canary);
     worker.number = template_run(&template);
-    become_copy(&worker);
-    connection = wait_connection(&worker, &entries, &farewell);
-    go_on(&worker, connection, entries, farewell);
+    live(&worker, template.thread_id);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)
@@ -384,7 +419,7 @@ static __attribute__((constructor)) void begin(void)
         departure_prepare();
     }
     python_find();
-    if (call.first.has_front && !front_prepare(environ))
+    if (call.first.has_front && (!front_prepare(environ) || !requests_prepare(environ)))
         obstacle = "its environment has too many variables for a front";
     variables_make_room(call.first.has_front ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
     if (call.first.level != LEVEL_LOAD) {

@@ -21,8 +21,3 @@ bool share_map(struct board *board, int fd)
     memory = mmap(memory, size, PROT_READ | PROT_WRITE, MAP_SHARED | (memory ? MAP_FIXED : 0), fd, 0);
     return memory != MAP_FAILED && board_attach(board, memory, size);
 }
-
-void share_leave(const struct board *board)
-{
-    munmap(board->header, board_size(board->capacity));
-}

@@ -13,7 +13,4 @@
 /* Map a board; false if that cannot be done, or if it is none. */
 bool share_map(struct board *board, int fd);
 
-/* Unmap it. */
-void share_leave(const struct board *board);
-
 #endif

@@ -12,6 +12,8 @@
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
 #include "exits.h"
+#include "fastcgi/program.h"
+#include "fastcgi_worker.h"
 #include "front/front.h"
 #include "front/keeper.h"
 #include "instance.h"
@@ -179,6 +181,23 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
     program_become(program, worker, connection, request.entries);
 }
 
+/* Serve a FastCGI connection, for each request of which a program is started. */
+static _Noreturn void serve_connection(const struct plan *plan, const struct executable *program,
+                                       struct worker *worker)
+{
+    struct service service = {
+        .start = plan->root.count ? program_start_chosen : program_start,
+        .means = plan->root.count ? (const void *)plan_text(plan, plan->root) : program,
+        .variables = environ,
+        .allowed_names = plan_text(plan, plan->request_variables),
+        .cpu_limit = worker->cpu_limit,
+    };
+
+    fastcgi_worker_plan(&service, plan);
+    fastcgi_worker_serve(worker, &service);
+    _exit(EXIT_SYSTEM); /* nothing has been prepared */
+}
+
 static _Noreturn void keep(void)
 {
     struct keeper_order order;
@@ -264,6 +283,8 @@ int main(int count, char **words)
     worker.cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     worker.end_idle = NULL;
     worker.number = template_run(&template);
+    if (plan->protocol == PROTOCOL_FASTCGI)
+        serve_connection(plan, &program.executable, &worker);
     if (front.head_limit_ms)
         serve_request(&front, &program, &worker, worker_wait(&worker, NULL));
     if (plan->level == LEVEL_RELAY)

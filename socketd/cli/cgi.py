@@ -1,36 +1,26 @@
 """`socketd cgi`: CGI programs behind a web server, with the best settings chosen automatically.
 
 Owns the way from the command line to the settings of services. Must not know how they are served.
-
-FastCGI in front of a held program takes two services: workers of the first speak FastCGI and pass
-each request to the second, whose workers are copies of the program.
 """
 
-import contextlib
 import functools
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
-from socketd.errors import ExitCode, SystemFailureError, UsageError
+from socketd.errors import ExitCode, UsageError
 from socketd.master.agreement import VERSION, check_version
-from socketd.programs.cgi import FrontKind, pass_on
+from socketd.programs.cgi import FrontKind
 from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, locate
-from socketd.settings.address import Address, UnixAddress, parse_listen, place_of
-from socketd.settings.readiness import AT_FORK, ReadyLevel
+from socketd.settings.address import Address, parse_listen
+from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Values
-
-_FOLDER_VARIABLE = "SOCKETD_CGI_FOLDER"  # for the next version of ourselves
-_SOCKET_NAME = "requests.sock"
-_OWNER_ONLY = 0o600
-_EVERYBODY_MAY_ENTER = 0o711
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,65 +44,25 @@ def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) 
     if state_format is not None:
         check_version(state_format)
         begin_log(run_options)
-        _settings(options, "", Surroundings(dict(os.environ)))
+        _settings(options, Surroundings(dict(os.environ)))
         return ExitCode.DONE
     proof = ("cgi", "--estate-version", str(VERSION), *sys.argv[2:])
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(_folder()) if options.fcgi else ""
-        read = functools.partial(_settings, options, folder)
-        return serve(Source("cgi", read, proof), run_options)
+    return serve(Source("cgi", functools.partial(_settings, options), proof), run_options)
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[str]:
-    """Create a folder for an internal socket; after a re-exec the next version uses it."""
-    folder = os.environ.pop(_FOLDER_VARIABLE, None)
-    if folder is None:
-        try:
-            folder = tempfile.mkdtemp(prefix="socketd-cgi-")
-            os.chmod(folder, _EVERYBODY_MAY_ENTER)  # the socket itself has an owner
-        except OSError as error:
-            raise SystemFailureError(
-                f"cannot create a folder for an internal socket: {error.strerror}; set TMPDIR to a "
-                "writable directory"
-            ) from error
-    os.environ[_FOLDER_VARIABLE] = folder
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):  # another process has put a file there
-            os.rmdir(folder)
-
-
-def _settings(options: CgiOptions, folder: str, around: Surroundings) -> list[ServiceSettings]:
-    """Return the settings of every service; `folder` is for an internal socket."""
+def _settings(options: CgiOptions, around: Surroundings) -> list[ServiceSettings]:
+    """Return the settings of every service."""
     _check(options)
     found, values = _start(options)
-    make = functools.partial(_make, around, found)
-    scgi = make(_without(values, "keep_timeout"), FrontKind.SCGI)
-    services = [_at(_address(text, options), scgi) for text in options.scgi]
-    if not options.fcgi:
-        return services
-    # The web server keeps this connection, so the limit would not apply to a request.
-    endless = _without(values, "timeouts.connection")
-    if scgi.readiness.level is ReadyLevel.FORK and scgi.pool.limit_seconds is None:
-        fcgi = make(endless, FrontKind.FCGI)
-    else:
-        user = scgi.confinement.user
-        inner = UnixAddress(os.path.join(folder, _SOCKET_NAME), _OWNER_ONLY, user)
-        services.append(replace(_at(inner, scgi), is_inner=True))
-        passing = pass_on(
-            place_of(inner), Builder(values, around).waits(), values.names("request_variables")
-        )
-        fcgi = replace(
-            make(_without(endless, "keep_timeout"), FrontKind.SCGI),
-            program=passing.program,
-            front=None,
-            environment=passing.environment,
-            readiness=AT_FORK,
-            linger_seconds=0.0,  # fcgi2cgi reads all input to the end
-        )
-    return services + [_at(_address(text, options), fcgi) for text in options.fcgi]
+    kinds = (
+        (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout")),
+        (FrontKind.FCGI, options.fcgi, values),
+    )
+    return [
+        _at(_address(text, options), _make(around, found, own, kind))
+        for kind, addresses, own in kinds
+        for text in addresses
+    ]
 
 
 def _pair(text: str, environment: Mapping[str, str]) -> tuple[str, str]:

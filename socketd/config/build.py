@@ -87,6 +87,7 @@ class Builder:
                 self.own_variables(),
                 self.waits(),
                 values.names("request_variables"),
+                is_wrapped=worker is WorkerKind.PYTHON,
             )
             settings = behind(settings, cgi)
         return settings
@@ -306,10 +307,16 @@ def behind(settings: ServiceSettings, cgi: CgiProgram) -> ServiceSettings:
     """Return the settings of a service whose program is a CGI program."""
     confinement = settings.confinement
     directory = confinement.directory or cgi.directory
+    front, pool = cgi.front, settings.pool
+    if front is not None and front.keep_seconds is not None:
+        # The limit is one for a request, not for a connection that the web server keeps.
+        front = replace(front, limit_seconds=pool.limit_seconds, kill_seconds=pool.kill_seconds)
+        pool = replace(pool, limit_seconds=None)
     return replace(
         settings,
         program=cgi.program,
-        front=cgi.front,
+        front=front,
+        pool=pool,
         environment=cgi.environment,
         confinement=replace(confinement, directory=directory),
     )
@@ -351,11 +358,6 @@ def why_no_front(
         return "only native workers read requests"
     if level is ReadyLevel.FORK:
         return None
-    if front is FrontKind.FCGI:
-        return (
-            "the program is started for each request, so only fork is possible; for another level "
-            "use fcgi2cgi --to and a service with the front scgi"
-        )
     if has_root:
         return "a request names the program, so only fork is possible"
     if level not in (ReadyLevel.LOAD, ReadyLevel.STOP):

@@ -4,8 +4,8 @@ Owns what CGI needs of such a service: which program, in which folder, with whic
 not know workers, nor who reads the settings from a user. native/front/ takes the requests.
 
 With SCGI the worker itself reads the head of the request from the connection, between accept and
-the program. FastCGI frames the whole connection in records, so there the program is a wrapper,
-which runs the CGI program for each request.
+the program. FastCGI frames the whole connection in records, so there the worker stays, and runs the
+program for each request; where workers are not native, the program is a wrapper that does the same.
 """
 
 import contextlib
@@ -41,16 +41,21 @@ class FrontKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What a worker does first with a connection: it reads the head of an SCGI request.
+    """What a worker does with a connection: it reads the head of a request, or serves FastCGI.
 
     With `root` the request names its program in that folder. `head_seconds` is the limit for the
     whole head. `request_variables` are the names that a request may set, None for all but the
-    refused ones.
+    refused ones. With `keep_seconds` it is FastCGI, whose connections are kept for so long between
+    two requests. Then `limit_seconds` is the limit for a request, and `kill_seconds` for its
+    processes to end after SIGTERM.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
     root: str | None = None
     request_variables: tuple[str, ...] | None = None
+    keep_seconds: float | None = None
+    limit_seconds: float | None = None
+    kill_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,10 @@ def put_behind(
     own_variables: Mapping[str, str],
     waits: Waits = USUAL_WAITS,
     request_variables: tuple[str, ...] | None = None,
+    *,
+    is_wrapped: bool = False,
 ) -> CgiProgram:
-    """Put a program, or a folder of them, behind a protocol.
+    """Put a program, or a folder of them, behind a protocol; FastCGI by a wrapper if `is_wrapped`.
 
     Nothing of the server's environment is used: it is a safe PATH and `own_variables`. A program
     runs in its own folder (RFC 3875, section 7.2). Raises SystemFailureError if the wrapper was not
@@ -94,8 +101,9 @@ def put_behind(
     root = chosen if isinstance(chosen, str) else None
     program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
     directory = root if root is not None else os.path.dirname(program.path)
-    if kind is FrontKind.SCGI:
-        front = Front(waits.head_seconds, root, request_variables)
+    if kind is FrontKind.SCGI or not is_wrapped:
+        kept = waits.keep_seconds if kind is FrontKind.FCGI else None
+        front = Front(waits.head_seconds, root, request_variables, kept)
         return CgiProgram(program, front, environment, directory)
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
     options = _options(waits, request_variables)
@@ -135,14 +143,6 @@ def _is_same(path: str, other: str) -> bool:
     with contextlib.suppress(OSError):
         return os.path.samefile(path, other)
     return False
-
-
-def pass_on(
-    place: str, waits: Waits = USUAL_WAITS, request_variables: tuple[str, ...] | None = None
-) -> CgiProgram:
-    """Return the wrapper that passes FastCGI requests to an SCGI front at `unix:/PATH`."""
-    program = _wrapper(*_options(waits, request_variables), "--to", place)
-    return CgiProgram(program, None, {"PATH": SAFE_PATH}, "/")
 
 
 def _options(waits: Waits, request_variables: tuple[str, ...] | None) -> list[str]:

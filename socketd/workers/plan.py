@@ -20,6 +20,7 @@ import math
 import os
 import struct
 
+from socketd.programs.cgi import Front
 from socketd.programs.privileges import Privileges
 from socketd.settings.confinement import RESOURCES, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
@@ -27,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 1
+VERSION = 2
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -41,6 +42,10 @@ FIELDS = {
     "present": "I",
     "head_limit_ms": "i",
     "linger_ms": "i",
+    "protocol": "I",
+    "keep_limit_ms": "i",
+    "request_limit_ms": "i",
+    "kill_ms": "i",
     "uid": "I",
     "gid": "I",
     "umask": "I",
@@ -67,6 +72,9 @@ LEVELS = {
     ReadyLevel.STOP: 3,
     ReadyLevel.RELAY: 4,
 }
+PROTOCOL_NONE = 0
+PROTOCOL_SCGI = 1
+PROTOCOL_FASTCGI = 2
 STDERR_TARGETS = {
     StderrTarget.SOCKET: 0,
     StderrTarget.INHERIT: 1,
@@ -122,6 +130,7 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "present": _present(privileges),
         "head_limit_ms": 0 if front is None else _milliseconds(front.head_seconds),
         "linger_ms": _milliseconds(settings.linger_seconds),
+        **_requests(front),
         "uid": 0 if identity is None else identity.uid,
         "gid": 0 if identity is None else identity.gid,
         "umask": privileges.umask or 0,
@@ -138,6 +147,19 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
     }
     values["size"] = HEADER.size + len(tail.content)
     return HEADER.pack(*_flat(values)) + tail.content
+
+
+def _requests(front: Front | None) -> dict[str, int]:
+    """Return what there is of the protocol of requests, and of limits that FastCGI alone has."""
+    values = {"protocol": PROTOCOL_NONE, "keep_limit_ms": 0, "request_limit_ms": 0, "kill_ms": 0}
+    if front is not None:
+        values["protocol"] = PROTOCOL_SCGI
+    if front is not None and front.keep_seconds is not None:
+        values["protocol"] = PROTOCOL_FASTCGI
+        values["keep_limit_ms"] = max(_milliseconds(front.keep_seconds), 1)
+        values["request_limit_ms"] = _milliseconds(front.limit_seconds or 0.0)
+        values["kill_ms"] = _milliseconds(front.kill_seconds)
+    return values
 
 
 def _flat(values: dict[str, int | tuple[int, int]]) -> list[int]:

@@ -394,8 +394,8 @@ def test_what_does_not_go_together_is_a_usage_error(
         (("--front", "scgi", "-p", "cat", "localhost", "1"), "--front needs -s"),
         (("--front", "http", "-W", "1", "-s", "-p", "cat", "0"), "is not one of none, scgi, fcgi"),
         (
-            ("--front", "fcgi", "--ready", "load", "-W", "1", "-s", "-p", "cat", "0"),
-            "fcgi2cgi --to",
+            ("--front", "fcgi", "--ready", "read", "-W", "1", "-s", "-p", "cat", "0"),
+            "reads its variables before there is a request",
         ),
     ],
 )

@@ -44,7 +44,7 @@ int main(void)
 FULL = encoded(
     worker_plan(
         ("/bin/sh", "sh", "-c", "", "x" * 100),
-        front=Front(1.0, "/srv/cgi", ("standard", "GIT_*")),
+        front=Front(1.0, "/srv/cgi", ("standard", "GIT_*"), 75.0, 3.0, 5.0),
         linger_seconds=2.0,
     ),
     Privileges(
@@ -114,7 +114,7 @@ WRONG = [
     (FULL[:-1], "has another size than it says"),
     (FULL + b"\0", "has another size than it says"),
     (changed("magic", 0), "none"),
-    (changed("version", 2), "of another version"),
+    (changed("version", 1), "of another version"),
     (changed("size", 0), "has another size than it says"),
     (changed("size", 2**64 - 1), "has another size than it says"),
     (changed("master", 0), "names no master"),
@@ -125,6 +125,13 @@ WRONG = [
     (changed("head_limit_ms", -1), "front"),
     (changed("head_limit_ms", 0), "front"),
     (changed("head_limit_ms", 0, changed("root", (0, 0))), "front"),
+    (changed("protocol", 3), "front"),
+    (changed("protocol", 0), "front"),
+    (changed("protocol", 1), "front"),
+    (changed("keep_limit_ms", 0), "front"),
+    (changed("keep_limit_ms", -1), "front"),
+    (changed("request_limit_ms", -1), "front"),
+    (changed("kill_ms", -1), "front"),
     (changed("linger_ms", -1), "linger"),
     (changed("umask", 0o1000), "umask"),
     (changed("nice", 21), "niceness"),

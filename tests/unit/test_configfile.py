@@ -384,14 +384,27 @@ def test_request_variables_reach_the_front(tmp_path: Path) -> None:
 
     [scgi] = read(tmp_path, CGI.format(front="scgi", more=more))
     [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
+    [wrapped] = read(tmp_path, CGI.format(front="fcgi", more=f'{more}\nworker = "python"'))
 
     assert scgi.front == Front(30.0, str(tmp_path), names)
-    assert "standard,HTTPS,SSL_*" in fcgi.program.arguments
+    assert fcgi.front == Front(30.0, str(tmp_path), names, 75.0, kill_seconds=5.0)
+    assert "standard,HTTPS,SSL_*" in wrapped.program.arguments
 
 
-def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
+def test_front_for_fastcgi_limits_a_request(tmp_path: Path) -> None:
+    """What is the limit for a connection elsewhere is not one for a connection that is kept."""
+    timeouts = 'timeouts = { connection = "3s", kill = "2s" }'
+    more = f'root = "{tmp_path}"\nkeep_timeout = "2m"\n{timeouts}'
+
+    [settings] = read(tmp_path, CGI.format(front="fcgi", more=more))
+
+    assert settings.front == Front(30.0, str(tmp_path), None, 120.0, 3.0, 2.0)
+    assert settings.pool.limit_seconds is None
+
+
+def test_front_for_fastcgi_is_the_wrapper_without_native_workers(tmp_path: Path) -> None:
     """The wrapper runs the program for each request, with what the file sets."""
-    times = 'head_timeout = "500ms"\nkeep_timeout = "2m"'
+    times = 'head_timeout = "500ms"\nkeep_timeout = "2m"\nworker = "python"'
     more = f'root = "{tmp_path}"\nstderr = "null"\ndirectory = "/"\n{times}'
 
     [settings] = read(tmp_path, CGI.format(front="fcgi", more=more))
@@ -412,7 +425,8 @@ def test_front_for_fastcgi_is_the_wrapper(tmp_path: Path) -> None:
         ("scgi", "", "program", "is missing"),
         ("http", 'program = "cat"', "front", "allowed: one of none, scgi, fcgi"),
         ("scgi", 'program = "cat"\nready = "read"', "ready", "reads its variables before"),
-        ("fcgi", 'program = "cat"\nready = "load"', "ready", "fcgi2cgi --to"),
+        ("fcgi", 'program = "cat"\nready = "read"', "ready", "reads its variables before"),
+        ("fcgi", 'program = "cat"\nready = "relay"', "ready", "reads its variables before"),
         (
             "scgi",
             'program = "cat"\nworker = "python"',

@@ -49,7 +49,16 @@ privileges = st.builds(
     st.booleans(),
 )
 names = st.lists(st.from_regex(r"[A-Z]{1,9}\*?", fullmatch=True), min_size=1, max_size=9)
-fronts = st.builds(Front, st.floats(0.001, 1e9), st.none() | paths, st.none() | names.map(tuple))
+durations = st.floats(0.001, 1e9)
+fronts = st.builds(
+    Front,
+    durations,
+    st.none() | paths,
+    st.none() | names.map(tuple),
+    st.none() | durations,
+    st.none() | durations,
+    durations,
+)
 
 
 def milliseconds(seconds: float) -> int:
@@ -88,6 +97,15 @@ def test_plan_says_all_that_was_set(
     who = given_up.identity
     unlimited = 2**64 - 1
     listed = front.request_variables if front else None
+    requests = dict.fromkeys(("keep_limit_ms", "request_limit_ms", "kill_ms"), 0)
+    requests["protocol"] = 0 if front is None else 1
+    if front is not None and front.keep_seconds is not None:
+        requests = {
+            "protocol": 2,
+            "keep_limit_ms": milliseconds(front.keep_seconds),
+            "request_limit_ms": milliseconds(front.limit_seconds or 0.0),
+            "kill_ms": milliseconds(front.kill_seconds),
+        }
     assert said == {
         "magic": module.MAGIC,
         "version": module.VERSION,
@@ -101,6 +119,7 @@ def test_plan_says_all_that_was_set(
         + 8 * given_up.no_new_privs,
         "head_limit_ms": milliseconds(front.head_seconds) if front else 0,
         "linger_ms": milliseconds(linger),
+        **requests,
         "uid": who.uid if who else 0,
         "gid": who.gid if who else 0,
         "umask": given_up.umask or 0,
@@ -122,7 +141,7 @@ def test_plan_says_all_that_was_set(
     }
 
 
-BASE = worker_plan(front=Front(1.0, "/root", ("A",)), linger_seconds=1.0)
+BASE = worker_plan(front=Front(1.0, "/root", ("A",), 1.0, 1.0, 1.0), linger_seconds=1.0)
 CHANGED_SETTINGS: dict[str, object] = {
     "program": Program("/bin/dog", ("cat",)),
     "stderr": StderrTarget.NULL,
@@ -133,6 +152,9 @@ CHANGED_FRONT: dict[str, object] = {
     "head_seconds": 2.0,
     "root": "/other",
     "request_variables": ("B",),
+    "keep_seconds": None,
+    "limit_seconds": None,
+    "kill_seconds": 2.0,
 }
 WHO = Identity("who", 1, 2, (2, 3))
 GIVEN_UP = Privileges(WHO, "/", 0o22, (ResourceLimit("core", 0, 1),), 1)

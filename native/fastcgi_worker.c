@@ -1,0 +1,88 @@
+/*
+ * What is said on a connection is in memory that no child has: a copy of this process that carries a
+ * request out must not find in its own memory what others have asked and been answered.
+ *
+ * A retire signal that comes with the connection is not lost: it is noted, as one that comes later.
+ */
+#include "fastcgi_worker.h"
+
+#include "exits.h"
+#include "fastcgi/responder.h"
+#include "fastcgi/signals.h"
+#include "front/keeper.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+void fastcgi_worker_plan(struct service *service, const struct plan *plan)
+{
+    service->name = "socketd";
+    service->stderr_mode = STDERR_TO_CLIENT;
+    service->head_limit_ms = plan->head_limit_ms;
+    service->keep_limit_ms = plan->keep_limit_ms;
+    service->request_limit_ms = plan->request_limit_ms;
+    service->kill_ms = plan->kill_ms;
+}
+
+static struct conversation *begin_conversation(void)
+{
+    struct conversation *conversation =
+        mmap(NULL, sizeof *conversation, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (conversation == MAP_FAILED || madvise(conversation, sizeof *conversation, MADV_DONTFORK) < 0)
+        return NULL;
+    return conversation;
+}
+
+static _Noreturn void fail(void)
+{
+    dprintf(STDERR_FILENO, "socketd: cannot serve a connection: %s\n", strerror(errno));
+    _exit(EXIT_SYSTEM);
+}
+
+static const struct service *served;
+
+static void end_idle(const struct worker *worker)
+{
+    (void)worker;
+    if (served->end)
+        served->end(served);
+}
+
+void fastcgi_worker_serve(struct worker *worker, const struct service *service)
+{
+    struct conversation *conversation;
+    int connection, ended_by;
+
+    if (service->prepare && service->prepare(service)) {
+        worker_give_back(worker);
+        return;
+    }
+    served = service;
+    worker->end_idle = end_idle;
+    worker->cpu_limit = NULL; /* it is the programs' */
+    connection = worker_wait(worker, NULL);
+    signals_note();
+    worker_give_back(worker);
+    /* A busy worker outlives the master. */
+    prctl(PR_SET_PDEATHSIG, 0);
+    prctl(PR_SET_NAME, "socketd-fastcgi");
+    conversation = begin_conversation();
+    if (!conversation)
+        fail();
+    ended_by = responder_run(conversation, service, connection, connection);
+    if (ended_by == RESPONDER_FAILED)
+        fail();
+    close(connection);
+    if (ended_by == RESPONDER_DIVIDED)
+        return;
+    end_idle(worker);
+    if (conversation->exchange.has_crashed)
+        keeper_end_like(conversation->exchange.backend.wait_status);
+    keeper_end_like(ended_by); /* as wait(2) has it, the number of a signal is the status */
+}

@@ -1,0 +1,246 @@
+/*
+ * The child is told of its request through the pipe that is its input: first the variables, then the
+ * body. So there is nothing else to be closed, and where no request comes its input ends.
+ *
+ * It is made while nobody waits: what a copy does for its own sake, as to seed its random numbers, is
+ * done by then. It is in the memory of neither what other requests have said (see fastcgi_worker.c) nor
+ * what this one has, until that has come.
+ *
+ * Who serves the connection does not become a copy itself, so it can be divided as the template can:
+ * what the program has registered for a fork is called once in each child.
+ */
+#include "requests.h"
+
+#include "exits.h"
+#include "fastcgi/signals.h"
+#include "fastcgi_worker.h"
+#include "template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OURS, CHILDS, ENDS };
+enum { INPUT, OUTPUT, ERRORS, PIPES };
+
+/* What comes before the body. */
+struct order {
+    uint32_t count;
+    uint32_t size; /* of the texts */
+    char texts[REQUEST_TEXT_SIZE + 256];
+};
+enum { ORDER_HEAD_SIZE = offsetof(struct order, texts) };
+
+static struct {
+    pid_t pid; /* of a child that waits; 0: there is none */
+    int error; /* why there is none */
+    int fds[PIPES];
+} child;
+
+static char *service_variables[REQUEST_ENTRIES + 1];
+static pid_t *thread_id;
+static pid_t parent;
+static struct order *order; /* in memory that no child has */
+static struct streams own;  /* of a child */
+
+bool requests_prepare(char *const service_entries[])
+{
+    size_t count = 0;
+
+    for (; service_entries[count]; count++) {
+        if (count == REQUEST_ENTRIES)
+            return false;
+        service_variables[count] = service_entries[count];
+    }
+    return true;
+}
+
+static void close_pipes(int pipes[PIPES][ENDS], int end)
+{
+    for (int i = 0; i < PIPES; i++)
+        if (pipes[i][end] >= 0)
+            close(pipes[i][end]);
+}
+
+static bool open_pipes(int pipes[PIPES][ENDS])
+{
+    for (int i = 0; i < PIPES; i++) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return false;
+        pipes[i][OURS] = ends[i == INPUT];
+        pipes[i][CHILDS] = ends[i != INPUT];
+    }
+    /* Not by pipe2(): the child's end would not block either. */
+    return fcntl(pipes[INPUT][OURS], F_SETFL, O_WRONLY | O_NONBLOCK) == 0;
+}
+
+/* In the child. */
+static void begin(int pipes[PIPES][ENDS])
+{
+    signals_forget();
+    close_pipes(pipes, OURS);
+    own = (struct streams){pipes[INPUT][CHILDS], pipes[OUTPUT][CHILDS], pipes[ERRORS][CHILDS]};
+    prctl(PR_SET_NAME, "socketd-copy");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
+}
+
+/* It may have been killed since. */
+static bool is_there(void)
+{
+    return child.pid && kill(child.pid, 0) == 0;
+}
+
+static void forget_child(void)
+{
+    for (int i = 0; child.pid && i < PIPES; i++)
+        close(child.fds[i]);
+    child.pid = 0;
+}
+
+static bool divide(const struct service *service)
+{
+    int pipes[PIPES][ENDS] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    pid_t pid = -1;
+
+    (void)service;
+    if (is_there())
+        return false;
+    forget_child();
+    parent = getpid();
+    if (open_pipes(pipes))
+        pid = (pid_t)template_clone(SIGCHLD, NULL, thread_id);
+    if (pid == 0) {
+        begin(pipes);
+        return true;
+    }
+    child.error = pid < 0 ? errno : 0;
+    close_pipes(pipes, CHILDS);
+    if (pid < 0) {
+        close_pipes(pipes, OURS);
+        return false;
+    }
+    setpgid(pid, pid); /* so that all of it can be told to end */
+    child.pid = pid;
+    for (int i = 0; i < PIPES; i++)
+        child.fds[i] = pipes[i][OURS];
+    return false;
+}
+
+static void end(const struct service *service)
+{
+    const pid_t pid = child.pid;
+
+    (void)service;
+    forget_child();
+    if (pid && kill(pid, SIGKILL) == 0)
+        waitpid(pid, NULL, 0);
+}
+
+static bool write_order(const struct request *request)
+{
+    size_t size = 0;
+
+    if (!order) {
+        order = mmap(NULL, sizeof *order, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (order == MAP_FAILED || madvise(order, sizeof *order, MADV_DONTFORK) < 0)
+            _exit(EXIT_SYSTEM); /* it would be in the memory of the next child */
+    }
+    for (size_t i = request->own_count; i < request->count; i++) {
+        size_t length = strlen(request->entries[i]) + 1;
+
+        if (length > sizeof order->texts - size)
+            return false;
+        memcpy(order->texts + size, request->entries[i], length);
+        size += length;
+    }
+    order->count = (uint32_t)(request->count - request->own_count);
+    order->size = (uint32_t)size;
+    return true;
+}
+
+static const struct refusal *start(const struct service *service, struct request *request,
+                                   bool has_body, struct backend *backend)
+{
+    static const struct refusal system_failure = {
+        "503 Service Unavailable", "the system lacks what carrying out the request takes"};
+    static const struct refusal too_long = {
+        "400 Bad Request", "the variables of the request are too long"};
+    const struct refusal *refused = request_say_dialect(request);
+
+    backend->name = service->means;
+    if (refused)
+        return refused;
+    if (!child.pid) {
+        backend->error = child.error;
+        return &system_failure;
+    }
+    if (!write_order(request))
+        return &too_long;
+    backend->body_fd = child.fds[INPUT];
+    backend->answer_fd = child.fds[OUTPUT];
+    backend->stderr_fd = child.fds[ERRORS];
+    backend->group = child.pid;
+    backend->head = (const char *)order;
+    backend->head_left = ORDER_HEAD_SIZE + order->size;
+    child.pid = 0;
+    backend_write_head(backend);
+    if (!has_body)
+        backend_end_body(backend);
+    return NULL;
+}
+
+void requests_serve(struct worker *worker, struct service *service, pid_t *id)
+{
+    thread_id = id;
+    service->start = start;
+    service->prepare = divide;
+    service->end = end;
+    service->has_copies = true;
+    service->variables = service_variables;
+    fastcgi_worker_serve(worker, service);
+}
+
+static void take(void *to, size_t size)
+{
+    for (size_t taken = 0; taken < size;) {
+        ssize_t count = read(own.input, (char *)to + taken, size - taken);
+
+        if (count > 0)
+            taken += (size_t)count;
+        else if (count == 0 || errno != EINTR)
+            _exit(0); /* there is no request, or who has it is gone */
+    }
+}
+
+char **requests_take(struct streams *streams, const struct rlimit *cpu_limit)
+{
+    static char *entries[REQUEST_ENTRIES + 1];
+    static struct order taken;
+    char *text = taken.texts;
+
+    take(&taken, ORDER_HEAD_SIZE);
+    take(taken.texts, taken.size);
+    for (uint32_t i = 0; i < taken.count; i++, text += strlen(text) + 1)
+        entries[i] = text;
+    if (cpu_limit && setrlimit(RLIMIT_CPU, cpu_limit) < 0)
+        _exit(EXIT_SYSTEM);
+    *streams = own;
+    return entries;
+}
+
+void requests_follow(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0);
+}
