@@ -4,13 +4,13 @@ Owns the number of the snapshot's format and the variable that leads to a snapsh
 what is in one; see snapshot.py.
 
 Raise VERSION with any change of the structures in snapshot.py or of what they hold (the layout of
-the board and the phases of the pool among them): a version that does not know the format refuses
-before it replaces the running one.
+the board, the numbers in the pipe of a template and the phases of the pool among them): a version
+that does not know the format refuses before it replaces the running one.
 """
 
 from socketd.errors import SystemFailureError
 
-VERSION = 9
+VERSION = 10
 SNAPSHOT_VARIABLE = "SOCKETD_SNAPSHOT_FD"
 
 

@@ -5,8 +5,9 @@ passed on: the caller says how it is written down.
 
 execve(2) keeps the process id, the children, descriptors without close-on-exec, pending signals
 and the mask. All signals are blocked across it: SIGUSR1, with which workers ring, would end a
-process that has no handler yet. What comes meanwhile stays pending. Templates read end of file
-from their pipe, which does close, make what they had been asked for, and end.
+process that has no handler yet. What comes meanwhile stays pending. The pipe of a template that
+serves stays open: it makes workers for the next version until that has a template of its own. Other
+templates read end of file, make what they had been asked for, and end.
 """
 
 import contextlib
@@ -45,12 +46,9 @@ class Snapshot:
     def fds(self) -> list[int]:
         """Return the descriptors that must live through exec."""
         listeners = [endpoint.listener.fd for endpoint in self.endpoints]
-        boards = [
-            endpoint.state.processes.board_fd
-            for endpoint in self.endpoints
-            if endpoint.state is not None
-        ]
-        return [fd for fd in (*listeners, *boards, *self.doorbell) if fd is not None]
+        states = [one.state for one in self.endpoints if one.state is not None]
+        own = [fd for state in states for fd in state.processes.fds]
+        return [fd for fd in (*listeners, *own, *self.doorbell) if fd is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,15 +100,14 @@ def check_descriptors(snapshot: Snapshot, passed: list[PassedSocket]) -> None:
     listeners = [
         endpoint.listener.fd for endpoint in snapshot.endpoints if endpoint.listener.fd is not None
     ]
-    boards = [
-        endpoint.state.processes.board_fd
-        for endpoint in snapshot.endpoints
-        if endpoint.state is not None
-    ]
+    processes = [one.state.processes for one in snapshot.endpoints if one.state is not None]
+    boards = [one.board_fd for one in processes]
+    pipes = [one.serving.pipe_fd for one in processes if one.serving is not None]
     sockets = [*listeners, *(one.fd for one in passed)]
     kinds = (
         (sockets, stat.S_ISSOCK, "socket"),
         (boards, stat.S_ISREG, "board"),
+        (pipes, stat.S_ISFIFO, "pipe of a template"),
         (snapshot.doorbell, stat.S_ISFIFO, "doorbell"),
     )
     for fds, is_right, kind in kinds:

@@ -29,9 +29,10 @@ from socketd.workers import kin
 from socketd.workers.board import Board
 from socketd.workers.children import Family
 from socketd.workers.contract import RETIRE_SIGNAL
+from socketd.workers.former import FormerSpawner
 from socketd.workers.ledger import Ledger, Slot
 from socketd.workers.python_worker import PythonSpawner
-from socketd.workers.spawner import Spawner, WorkerPlan
+from socketd.workers.spawner import ServingTemplate, Spawner, WorkerPlan
 from socketd.workers.templates import NativeSpawner
 
 
@@ -39,9 +40,10 @@ from socketd.workers.templates import NativeSpawner
 class ProcessesState:
     """What is needed to go on where another process has stopped.
 
-    `templates` are the process ids of spawners, of this generation or older, that the successor
-    cannot talk to; they end when they have made what they had been asked for. `sessions` are theirs
-    and those of the templates before, `uids` the users of the service.
+    `templates` are the process ids of spawners, of this generation or older. `serving` is the one
+    of them, if there is one, that makes workers for the successor until that has its own; the
+    others end when they have made what they had been asked for. `sessions` are those of all
+    templates and of those before, `uids` the users of the service.
     """
 
     generation: int
@@ -53,6 +55,13 @@ class ProcessesState:
     sessions: tuple[int, ...] = ()
     uids: tuple[int, ...] = ()
     slots: dict[int, Slot] = field(default_factory=dict)
+    serving: ServingTemplate | None = None
+
+    @property
+    def fds(self) -> list[int]:
+        """Return the descriptors that a successor needs."""
+        pipe = () if self.serving is None else (self.serving.pipe_fd,)
+        return [self.board_fd, *pipe]
 
 
 class Processes:
@@ -98,6 +107,8 @@ class Processes:
             self._terminated = set(state.terminated)
             self._former = set(state.templates)
             self._former_generation = self._generation = state.generation
+            if state.serving is not None:
+                self._spawners = [FormerSpawner(state.serving)]
 
     @property
     def is_gone(self) -> bool:
@@ -114,7 +125,7 @@ class Processes:
     def level(self) -> ReadyLevel | None:
         """Return how far the process has got that workers are forked from; None without a spawner.
 
-        There is none in a service that stops, and that another process has passed on.
+        There is none in a service that stops.
         """
         return self._spawners[-1].level if self._spawners else None
 
@@ -233,8 +244,12 @@ class Processes:
         """Take note of the end of a spawner's process; tell whether it was one."""
         if child.pid in self._former:
             self._former.discard(child.pid)
+            for spawner in self._spawners:
+                spawner.on_exit(child)
             if not self._former:
                 self._abandon_unborn_of_former()
+            if self._next is not None and self.due is not None:
+                self.on_serving()  # whoever is next in line has nobody to wait for
             return True
         return any(spawner.on_exit(child) for spawner in self._spawners)
 
@@ -325,6 +340,7 @@ class Processes:
             self.family.sessions,
             tuple(self.family.uids),
             self.ledger.state(),
+            self._spawners[-1].passed_on if self._spawners else None,
         )
 
     def _abandon_unborn_of_former(self) -> None:

@@ -82,6 +82,10 @@ class PythonSpawner:
         return ()
 
     @property
+    def passed_on(self) -> None:
+        """Return none: there is no template."""
+
+    @property
     def is_serving(self) -> bool:
         """Tell the truth: it forks at once."""
         return True

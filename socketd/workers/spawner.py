@@ -29,6 +29,15 @@ class WorkerPlan:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ServingTemplate:
+    """A template that is passed on: workers are forked from it until there is another."""
+
+    pid: int
+    pipe_fd: int
+    level: ReadyLevel
+
+
 class Spawner(Protocol):
     """Creates workers, as children of the calling process.
 
@@ -44,6 +53,11 @@ class Spawner(Protocol):
     @property
     def pids(self) -> tuple[int, ...]:
         """Return the living processes of the spawner's own."""
+        ...
+
+    @property
+    def passed_on(self) -> ServingTemplate | None:
+        """Return the template that another version can have workers forked by, None if none can."""
         ...
 
     @property

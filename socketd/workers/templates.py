@@ -69,7 +69,7 @@ from socketd.workers.launch import NotHeldError, Template, launch_held, launch_z
 from socketd.workers.layout import SlotState
 from socketd.workers.ledger import Ledger
 from socketd.workers.listing import Listing, launch_listing
-from socketd.workers.spawner import WorkerPlan
+from socketd.workers.spawner import ServingTemplate, WorkerPlan
 from socketd.workers.template_reports import report_failed, report_serving
 
 
@@ -127,6 +127,15 @@ class NativeSpawner:
         """Return the templates: the one that serves, one on its way, and those that leave."""
         present = [one.pid for one in (self._life.serving, self._life.coming) if one is not None]
         return (*present, *self._life.leaving)
+
+    @property
+    def passed_on(self) -> ServingTemplate | None:
+        """Return the template that serves, unless no more workers are wanted of it."""
+        serving = self._life.serving
+        pipe_fd = -1 if serving is None else self._templates[serving.pid].pipe_fd
+        if serving is None or pipe_fd < 0:
+            return None
+        return ServingTemplate(serving.pid, pipe_fd, serving.level)
 
     @property
     def is_caught_up(self) -> bool:

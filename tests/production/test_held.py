@@ -67,24 +67,29 @@ def test_reload_holds_the_new_program(supervise: Supervise) -> None:
     assert len(templates(supervisor)) == 1
 
 
-def slow(path: Path, gate: Path, answer: str) -> None:
-    """Write a script that starts only when the gate is open, and answers each line."""
-    path.write_text(
-        f"while [ ! -e '{gate}' ]; do sleep 0.02; done\nwhile read a; do echo {answer} $a; done\n"
+def slow(folder: Path) -> tuple[str, Path, Path]:
+    """Return a program that starts when its gate is open, the gate, and what it answers by then.
+
+    Its own file never changes, which alone would renew a template.
+    """
+    script, gate, answer = folder / "script", folder / "gate", folder / "answer"
+    gate.touch()
+    answer.write_text("old")
+    script.write_text(
+        f"while [ ! -e '{gate}' ]; do sleep 0.02; done\n"
+        f"answer=$(cat '{answer}')\nwhile read a; do echo $answer $a; done\n"
     )
+    return f"sh {script}", gate, answer
 
 
 def test_clients_do_not_wait_for_a_reload(supervise: Supervise, tmp_path: Path) -> None:
     """The old template makes copies until the new program is held, however long that takes."""
-    script, gate = tmp_path / "script", tmp_path / "gate"
-    gate.touch()
-    slow(script, gate, "old")
-    supervisor = supervise(service(f"sh {script}", "read!", "hold_timeout = '100s'"))
+    program, gate, answer = slow(tmp_path)
+    supervisor = supervise(service(program, "read!", "hold_timeout = '100s'"))
     place = supervisor.place("held")
     (old,) = templates(supervisor)
     gate.unlink()
-    script.unlink()  # a shell that was held reads on in what it has open
-    slow(script, gate, "new")
+    answer.write_text("new")
     supervisor.reload()
     supervisor.reload()  # another one in line takes the place of the first
 
@@ -99,14 +104,91 @@ def test_clients_do_not_wait_for_a_reload(supervise: Supervise, tmp_path: Path) 
     assert len(templates(supervisor)) == 1
 
 
+@pytest.fixture
+def gated(supervise: Supervise, tmp_path: Path) -> tuple[Supervisor, Path]:
+    """Return a server whose program answers "new" once it may start again, and what opens that."""
+    program, gate, answer = slow(tmp_path)
+    supervisor = supervise(service(program, "read!", "hold_timeout = '100s'"))
+    supervisor.place("held")
+    gate.unlink()
+    answer.write_text("new")
+    return supervisor, gate
+
+
+def test_clients_do_not_wait_for_a_replacement(gated: tuple[Supervisor, Path]) -> None:
+    """The template of the old version makes copies until the new one has held the program."""
+    supervisor, gate = gated
+    place = supervisor.place("held")
+    (old,) = templates(supervisor)
+
+    for times in (1, 2):  # the next version passes the template on in its turn
+        assert supervisor.replace()["event"] == "reexec_done"
+        for number in range(20):  # more than can have waited
+            assert exchange(place, b"%d\n" % number) == b"old %d\n" % number
+        wait_for(lambda: len(templates(supervisor)) == 2, f"one comes, one serves: {times}")
+        assert old in templates(supervisor)
+    gate.touch()
+
+    wait_for(lambda: exchange(place, b"a\n") == b"new a\n", "the new program answers")
+    wait_for(lambda: old not in templates(supervisor), "the old template has ended")
+    supervisor.server.wait_settled(idle=2)
+    assert len(templates(supervisor)) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_clients_wait_if_the_template_of_the_old_version_dies(
+    gated: tuple[Supervisor, Path], number: int
+) -> None:
+    """What waits serves on, and the next one is the new program's."""
+    supervisor, gate = gated
+    place = supervisor.place("held")
+    (old,) = templates(supervisor)
+    supervisor.replace()
+
+    os.kill(old, number)
+
+    wait_for(lambda: old not in templates(supervisor), "its end")
+    answers = {exchange(place, b"a\n") for _ in range(2)}
+    gate.touch()
+    wait_for(lambda: exchange(place, b"a\n") == b"new a\n", "the new program answers")
+    assert answers == {b"old a\n"}
+    supervisor.server.wait_settled(idle=2)
+
+
+def test_stop_ends_the_template_of_the_old_version(gated: tuple[Supervisor, Path]) -> None:
+    """It is the server's, whoever has started it."""
+    supervisor, _ = gated
+    supervisor.replace()
+
+    supervisor.server.signal(signal.SIGTERM)
+
+    assert supervisor.server.wait() == 0
+
+
+def test_reload_after_a_replacement_lets_the_old_template_serve(
+    gated: tuple[Supervisor, Path],
+) -> None:
+    """Sizes are in force at once; the program waits for its turn."""
+    supervisor, gate = gated
+    place = supervisor.place("held")
+    supervisor.replace()
+    text = supervisor.file.read_text()
+
+    supervisor.reload(text.replace("min = 2", "min = 5"))
+
+    wait_for(lambda: idle(supervisor) == 5, "the new least number waits")
+    assert exchange(place, b"a\n") == b"old a\n"
+    gate.touch()
+    wait_for(lambda: exchange(place, b"a\n") == b"new a\n", "the new program answers")
+    supervisor.server.wait_settled(idle=5)
+
+
 def test_sizes_of_a_reload_do_not_wait_for_its_program(
     supervise: Supervise, tmp_path: Path
 ) -> None:
     """What is no matter of the program is in force at once."""
-    script, gate = tmp_path / "script", tmp_path / "gate"
-    gate.touch()
-    slow(script, gate, "old")
-    text = service(f"sh {script}", "read!", "hold_timeout = '100s'")
+    program, gate, _ = slow(tmp_path)
+    text = service(program, "read!", "hold_timeout = '100s'")
     supervisor = supervise(text)
     supervisor.place("held")
     gate.unlink()
@@ -119,10 +201,8 @@ def test_sizes_of_a_reload_do_not_wait_for_its_program(
 
 def test_stop_does_not_wait_for_a_reload(supervise: Supervise, tmp_path: Path) -> None:
     """A program in line is ended with the server."""
-    script, gate = tmp_path / "script", tmp_path / "gate"
-    gate.touch()
-    slow(script, gate, "old")
-    supervisor = supervise(service(f"sh {script}", "read!", "hold_timeout = '100s'"))
+    program, gate, _ = slow(tmp_path)
+    supervisor = supervise(service(program, "read!", "hold_timeout = '100s'"))
     place = supervisor.place("held")
     gate.unlink()
     supervisor.reload()

@@ -25,8 +25,10 @@ from socketd.pool.timelimit import Deadline
 from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.settings.readiness import ReadyLevel
 from socketd.workers.ledger import Slot
 from socketd.workers.processes import ProcessesState
+from socketd.workers.spawner import ServingTemplate
 
 
 def endpoint(address: Address) -> EndpointSnapshot:
@@ -46,6 +48,7 @@ def endpoint(address: Address) -> EndpointSnapshot:
             ProcessesState(
                 1, 8, 4, {17: 0}, (0,), (18,), (16, 18), (0, 65534),
                 {0: Slot(1, 5, 7), 1: Slot(1, 6, is_seen_idle=True)},
+                ServingTemplate(18, 9, ReadyLevel.READ),
             ),
             {PoolTimer.SHRINK: 9.5}, 12, True, True, False, "SIGTERM",
         ),
@@ -69,11 +72,11 @@ def test_snapshot_is_read_as_it_was_written() -> None:
 
 
 def test_descriptors_of_a_snapshot_are_all_that_must_live_on() -> None:
-    """Listeners that are still open, boards, and the doorbell."""
+    """Listeners that are still open, boards, the pipes of templates, and the doorbell."""
     one = endpoint(TcpAddress(None, "80"))
     gone = EndpointSnapshot(one.settings, ListenerState(None, None), one.state)
 
-    assert sorted(Snapshot([one, gone], (3, 4)).fds) == [3, 4, 7, 8, 8]
+    assert sorted(Snapshot([one, gone], (3, 4)).fds) == [3, 4, 7, 8, 8, 9, 9]
 
 
 WRITTEN = document.write(Snapshot([endpoint(UnixAddress("/x", 0o660))], (3, 4)), [], 256)
@@ -213,8 +216,20 @@ def test_descriptors_of_a_snapshot_are_looked_at() -> None:
             good,
             listener=ListenerState(listening.fileno(), None),
             state=dataclasses.replace(
-                state, processes=dataclasses.replace(state.processes, board_fd=regular)
+                state,
+                processes=dataclasses.replace(
+                    state.processes,
+                    board_fd=regular,
+                    serving=ServingTemplate(18, writing, ReadyLevel.READ),
+                ),
             ),
+        )
+        assert sound.state is not None
+        processes = dataclasses.replace(
+            sound.state.processes, serving=ServingTemplate(18, regular, ReadyLevel.READ)
+        )
+        no_pipe = dataclasses.replace(
+            sound, state=dataclasses.replace(sound.state, processes=processes)
         )
         passed = PassedSocket(listening.fileno(), "web")
         document.check_descriptors(Snapshot([sound], (reading, writing)), [passed])
@@ -223,6 +238,7 @@ def test_descriptors_of_a_snapshot_are_looked_at() -> None:
             (Snapshot([sound], (reading, 2**70)), []),
             (Snapshot([sound], (reading, writing)), [PassedSocket(regular, "web")]),
             (Snapshot([good], (reading, writing)), []),
+            (Snapshot([no_pipe], (reading, writing)), []),
         ):
             with pytest.raises(SystemFailureError, match="which it names as a"):
                 document.check_descriptors(snapshot, sockets)
