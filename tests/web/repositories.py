@@ -18,7 +18,7 @@ _PERSON = {
     "GIT_COMMITTER_EMAIL": "a@localhost",
     "GIT_COMMITTER_DATE": _DATE,
 }
-_GIT_BACKEND = "/usr/lib/git-core/git-http-backend"
+GIT_BACKEND = "/usr/lib/git-core/git-http-backend"
 
 
 def run(*words: str | Path, cwd: Path, **environment: str) -> str:
@@ -100,7 +100,7 @@ def _fossil(folder: Path) -> Installed:
 def _git(folder: Path) -> Installed:
     bare = git_repository(folder)
     return Installed(
-        Path(_GIT_BACKEND),
+        Path(GIT_BACKEND),
         {"GIT_PROJECT_ROOT": str(bare.parent), "GIT_HTTP_EXPORT_ALL": "1", "HOME": str(folder)},
     )
 
@@ -193,7 +193,7 @@ REPOSITORIES = (
     Application(
         "git",
         "git",
-        _GIT_BACKEND,
+        GIT_BACKEND,
         _git,
         (
             Request("/one.git/info/refs?service=git-upload-pack", holds=b"refs/heads/main"),
