@@ -10,17 +10,18 @@ from socketd.cli.console import STDERR_FD, answer_signals, write
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
-from socketd.config.build import Builder, Surroundings
+from socketd.config.build import Builder, Surroundings, why_no_front
 from socketd.config.services import ServiceSettings
-from socketd.dataclass import dataclass
+from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
-from socketd.explain.survey import choice_of, explain
+from socketd.explain.findings import Choice
+from socketd.explain.requests import request_of
+from socketd.explain.survey import Subject, choice_of, explain
+from socketd.programs.cgi import FrontKind
+from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, ShellUse, locate, resolve
-from socketd.settings.readiness import ReadyLevel
+from socketd.settings.readiness import AUTO_LEVEL, ReadyLevel
 from socketd.settings.values import Values
-
-# At stop a program that never stops itself would be waited for in vain.
-_USUAL_LEVELS = tuple(one for one in ReadyLevel if one is not ReadyLevel.STOP)
 
 _WIPE = "\r\x1b[K"  # to the beginning of the line, and erase it
 
@@ -47,14 +48,38 @@ def explained(options: ExplainOptions) -> str:
     builder = Builder(options.values, Surroundings(dict(os.environ)), found)
     settings = builder.service("explain")
     refuse(builder.problems)
-    levels = tuple(map(ReadyLevel, dict.fromkeys(options.levels))) or _USUAL_LEVELS
+    kind = options.values.member("front", FrontKind, FrontKind.NONE)
+    subject = _subject(settings, found, kind)
+    levels = tuple(map(ReadyLevel, dict.fromkeys(options.levels))) or _usual_levels(subject)
     announce, forget = _progress()
     try:
-        explanation = explain(settings, levels, content, options.connections, announce)
+        content = request_of(kind, content)
+        explanation = explain(subject, levels, content, options.connections, announce)
     finally:
         forget()
     show = as_json if options.is_json else as_text
-    return show(explanation, settings)
+    return show(explanation, replace(settings, program=found))
+
+
+def _subject(settings: ServiceSettings, found: Program, kind: FrontKind) -> Subject:
+    """Return what is looked at, with what a front has to say against a level."""
+    if kind is FrontKind.NONE:
+        return Subject(settings)
+    reasons = {
+        level: why_no_front(kind, level, settings.worker, has_root=False) for level in ReadyLevel
+    }
+    impossible = {level: reason for level, reason in reasons.items() if reason is not None}
+    script = None if ReadyLevel.STOP in impossible else prepared(found)
+    if script is None:
+        return Subject(settings, impossible)
+    readiness = replace(settings.readiness, level=ReadyLevel.STOP, is_auto=False)
+    return Subject(settings, impossible, replace(settings, program=script, readiness=readiness))
+
+
+def _usual_levels(subject: Subject) -> tuple[ReadyLevel, ...]:
+    """Return all levels but stop, where a program that never stops itself would be waited for."""
+    is_stopping = subject.prepared is not None
+    return tuple(one for one in ReadyLevel if one is not ReadyLevel.STOP or is_stopping)
 
 
 def _progress() -> tuple[Callable[[ReadyLevel], None], Callable[[], None]]:
@@ -85,11 +110,23 @@ def explain_services(
     for settings in {one.name: one for one in services}.values():
         place = f"service.{settings.name}"
         try:
-            tell(f"{place}: {as_line(choice_of(settings), settings.readiness)}")
+            choice = choice_of(settings)
+            if choice.reason is None:
+                choice = Choice(choice.level, _why_front_has_fork(settings))
+            tell(f"{place}: {as_line(choice, settings.readiness)}")
         except SocketdError as error:
             mistakes.append(f"{place}: {error}")
     if mistakes:
         raise ConfigurationError(path, mistakes)
+
+
+def _why_front_has_fork(settings: ServiceSettings) -> str | None:
+    """Return why a front rules out what `auto` would take, None if none does."""
+    front, readiness = settings.front, settings.readiness
+    if front is None or readiness.level is not ReadyLevel.FORK or not readiness.is_auto:
+        return None
+    has_root = front.root is not None
+    return why_no_front(FrontKind.SCGI, AUTO_LEVEL, settings.worker, has_root=has_root)
 
 
 def _content(options: ExplainOptions) -> bytes:

@@ -34,12 +34,18 @@ def as_text(explanation: Explanation, settings: ServiceSettings) -> str:
     """Return a table for people, and what has to be said below it."""
     rows = [("level", "first byte", "memory", "state"), *map(_row, explanation.findings)]
     parts = [shlex.join(settings.program.arguments), "", *_aligned(rows), ""]
-    auto = explanation.auto
-    why = "" if auto.reason is None else f": {auto.reason}"
-    parts += [f"auto takes {auto.level.value}{why}", ""]
+    parts += [_taken("auto", explanation.auto)]
+    if explanation.cgi is not None:
+        parts += [_taken("socketd cgi", explanation.cgi)]
+    parts += [""]
     parts += _sharing_lines(explanation, settings)
     parts += _notes(explanation)
     return "\n".join(parts).rstrip("\n")
+
+
+def _taken(who: str, choice: Choice) -> str:
+    why = "" if choice.reason is None else f": {choice.reason}"
+    return f"{who} takes {choice.level.value}{why}"
 
 
 def as_line(choice: Choice, wanted: Readiness) -> str:
@@ -47,6 +53,8 @@ def as_line(choice: Choice, wanted: Readiness) -> str:
     told = f"{choice.level.value}: {_STATES[choice.level]}"
     if choice.reason is None:
         return told
+    if choice.level is wanted.level:
+        return f"{told}: {choice.reason}"
     return f"{told}, since it is not held at {wanted.level.value}: {choice.reason}"
 
 
@@ -58,6 +66,8 @@ def as_json(explanation: Explanation, settings: ServiceSettings) -> str:
         "program": settings.program.path,
         "auto": explanation.auto.level.value,
         "auto_reason": explanation.auto.reason,
+        "cgi": None if explanation.cgi is None else explanation.cgi.level.value,
+        "cgi_reason": None if explanation.cgi is None else explanation.cgi.reason,
         "levels": [_object(explanation, one, settings) for one in explanation.findings],
     }
     return json.dumps(told, indent=2)
@@ -114,6 +124,8 @@ def _row(finding: Finding) -> tuple[str, str, str, str]:
 
 
 def _refusal(finding: Finding) -> str:
+    if finding.is_impossible:
+        return "not possible"
     return "not held" if finding.level.is_held else "fails"
 
 

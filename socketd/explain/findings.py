@@ -17,8 +17,9 @@ from socketd.settings.readiness import ReadyLevel
 class Finding:
     """One level: why it cannot be had, or what it gives.
 
-    `private_kib` is the memory of a worker that waits, None if it could not be read. `statuses` are
-    the ends of the program in our connections.
+    With `is_impossible` the settings alone rule it out. `private_kib` is the memory of a worker
+    that waits, None if it could not be read. `statuses` are the ends of the program in our
+    connections.
     """
 
     level: ReadyLevel
@@ -27,6 +28,7 @@ class Finding:
     private_kib: int | None = None
     visits: tuple[Visit, ...] = ()
     statuses: tuple[int, ...] = ()
+    is_impossible: bool = False
 
     @property
     def first_byte_seconds(self) -> float | None:
@@ -64,10 +66,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every level that was looked at, and the one that `auto` takes."""
+    """Every level that was looked at, and the one that `auto` takes.
+
+    `cgi` is the one that `socketd cgi` takes, if that is not always the same.
+    """
 
     findings: tuple[Finding, ...]
     auto: Choice
+    cgi: Choice | None = None
 
     def of(self, level: ReadyLevel) -> Finding | None:
         """Return what was found of a level."""

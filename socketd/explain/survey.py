@@ -4,10 +4,10 @@ Owns the order of what is done at a level. Must not know how a server is run, no
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from socketd.config.services import ServiceSettings, WorkerKind
-from socketd.dataclass import replace
+from socketd.dataclass import dataclass, field, replace
 from socketd.errors import BugError, ExitCode, SocketdError, SystemFailureError
 from socketd.explain.findings import Choice, Explanation, Finding
 from socketd.explain.memory import settled_kib
@@ -25,8 +25,21 @@ _MOST_REST_SECONDS = 1.0
 _LATE_NEWS_SECONDS = 0.05  # at relay a program may end while its worker waits
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is looked at: the settings of a service at the level `auto`.
+
+    `impossible` are the levels that these settings rule out, and why. `prepared` are those at
+    `stop` of a CGI script that `socketd cgi` prepares up to its first line.
+    """
+
+    settings: ServiceSettings
+    impossible: Mapping[ReadyLevel, str] = field(default_factory=dict)
+    prepared: ServiceSettings | None = None
+
+
 def explain(
-    settings: ServiceSettings,
+    subject: Subject,
     levels: Sequence[ReadyLevel],
     content: bytes = b"",
     connections: int = 0,
@@ -34,15 +47,23 @@ def explain(
 ) -> Explanation:
     """Start the program of a service at each level; without `connections` only start it.
 
-    `settings` are those of a service at the level `auto`. `announce` is called before each level.
-    Raises SocketdError if the program cannot be started at all, or not with these settings.
+    `announce` is called before each level. Raises SocketdError if the program cannot be started at
+    all, or not with these settings.
     """
     findings = []
     with adopted(), private_folder() as folder:
         for level in levels:
+            if (reason := subject.impossible.get(level)) is not None:
+                findings.append(Finding(level, reason, is_impossible=True))
+                continue
             announce(level)
-            findings.append(_look(settings, folder, level, content, connections))
-        return Explanation(tuple(findings), _choice(settings, folder))
+            settings = subject.prepared if level is ReadyLevel.STOP else None
+            findings.append(
+                _look(settings or subject.settings, folder, level, content, connections)
+            )
+        auto = _choice(subject.settings, folder)
+        cgi = None if subject.prepared is None else _choice(subject.prepared, folder)
+        return Explanation(tuple(findings), auto, cgi)
 
 
 def choice_of(settings: ServiceSettings) -> Choice:
@@ -82,7 +103,8 @@ def _look(
             return Finding(level, seen.reasons[0])
         private_kib = settled_kib(next(iter(seen.waiting)), min(limit, _MOST_REST_SECONDS))
         server.watch(lambda: bool(seen.reasons), time.monotonic() + _LATE_NEWS_SECONDS)
-        visits = tuple(_visits(server, content, connections, limit))
+        is_request = settings.front is not None
+        visits = tuple(_visits(server, content, connections, limit, is_request=is_request))
         if seen.reasons:
             return Finding(level, seen.reasons[0])
         return Finding(
@@ -111,7 +133,9 @@ def _failure(seen: Sightings) -> SocketdError:
     return failure
 
 
-def _visits(server: Rehearsal, content: bytes, count: int, limit_seconds: float) -> Iterator[Visit]:
+def _visits(
+    server: Rehearsal, content: bytes, count: int, limit_seconds: float, *, is_request: bool
+) -> Iterator[Visit]:
     """Visit the server one time after another, each when as many workers wait as at first.
 
     The one that has waited longest gets the connection; it has done by then what it does ahead.
@@ -122,7 +146,8 @@ def _visits(server: Rehearsal, content: bytes, count: int, limit_seconds: float)
         if seen.reasons:
             return
         settled_kib(next(iter(seen.waiting)), min(limit_seconds, _MOST_REST_SECONDS))
-        found = visit(server.path, content, limit_seconds)
+        # A web server that half-closes has given its request up.
+        found = visit(server.path, content, limit_seconds, is_half_closed=not is_request)
         yield found
         until = time.monotonic() + min(limit_seconds, _MARGIN_SECONDS)
         is_served = server.watch(

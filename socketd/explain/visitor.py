@@ -23,8 +23,8 @@ class Visit:
     digest: bytes
 
 
-def visit(path: str, content: bytes, limit_seconds: float) -> Visit:
-    """Connect to a UNIX socket, send something, half-close, and read to the end.
+def visit(path: str, content: bytes, limit_seconds: float, *, is_half_closed: bool = True) -> Visit:
+    """Connect to a UNIX socket, send something, half-close if that is wanted, and read to the end.
 
     Raises OSError if the connection fails. A reset is an end like any other: the program has ended
     before it had read everything.
@@ -35,10 +35,10 @@ def visit(path: str, content: bytes, limit_seconds: float) -> Visit:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(path)
         connection.setblocking(False)
-        rest = _send(connection, memoryview(content))
+        rest = _send(connection, memoryview(content), is_half_closed=is_half_closed)
         while end is None and _wait(connection, begun + limit_seconds, is_sending=rest is not None):
             if rest is not None:
-                rest = _send(connection, rest)
+                rest = _send(connection, rest, is_half_closed=is_half_closed)
             piece = _receive(connection)
             if piece is None:
                 continue
@@ -52,12 +52,15 @@ def visit(path: str, content: bytes, limit_seconds: float) -> Visit:
     return Visit(first, end, size, answer.digest())
 
 
-def _send(connection: socket.socket, rest: memoryview) -> memoryview | None:
+def _send(
+    connection: socket.socket, rest: memoryview, *, is_half_closed: bool
+) -> memoryview | None:
     """Send what there is room for; return what is left, None if there is nothing more to send."""
     try:
         while rest:
             rest = rest[connection.send(rest) :]
-        connection.shutdown(socket.SHUT_WR)
+        if is_half_closed:
+            connection.shutdown(socket.SHUT_WR)
     except BlockingIOError:
         return rest
     except OSError:  # nobody reads it any more; the answer may still come

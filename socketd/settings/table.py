@@ -101,7 +101,7 @@ SETTINGS = (
         "the program is a CGI program; read requests in this protocol",
         metavar="PROTOCOL",
         default="none",
-        offers="file socket",  # `socketd cgi` has --scgi and --fcgi, each with an address
+        offers="file socket explain",  # `socketd cgi` has --scgi and --fcgi, each with an address
     ),
     Setting(
         "root",

@@ -66,7 +66,9 @@ def test_filter_is_held_at_every_level(explain: Explain) -> None:
     """All names of the JSON are there, and what was measured are numbers."""
     told = explain("--send", "hello", "--", "cat")
 
-    assert told.keys() == {"format", "command", "program", "auto", "auto_reason", "levels"}
+    assert told.keys() == {
+        "format", "command", "program", "auto", "auto_reason", "cgi", "cgi_reason", "levels",
+    }  # fmt: skip
     assert (told["format"], told["command"]) == (1, ["cat"])
     assert told["program"] == shutil.which("cat")
     assert (told["auto"], told["auto_reason"]) == ("load", None)

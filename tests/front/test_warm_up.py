@@ -9,6 +9,8 @@ import pytest
 from harness import scgi
 from harness.servers import Server
 from harness.waiting import wait_for
+from socketd.explain.requests import request_of
+from socketd.programs.cgi import FrontKind
 
 from .conftest import Script, Start
 
@@ -29,21 +31,26 @@ def warm(server: Server) -> tuple[object, object]:
     return answered["status"], answered["answer_bytes"]
 
 
+@pytest.mark.parametrize("front", ["scgi", "fcgi"])
 def test_copy_on_trial_gets_the_request_as_any_other(
-    start: Start, script: Script, tmp_path: Path
+    start: Start, script: Script, tmp_path: Path, front: str
 ) -> None:
-    """Its variables, its body, and no answer to anybody."""
+    """Its variables, its body, and no answer to anybody; in one form for both protocols."""
     seen, request = tmp_path / "seen", tmp_path / "request"
     request.write_bytes(scgi.request(b"the body", QUERY_STRING="first"))
     page = script(PAGE.format(seen=str(seen)))
     command = f"{shlex.quote(sys.executable)} -m socketd.hold --cgi {page}"
-    server = start("--ready", "stop!", "-p", command, "--warm-up", str(request))
+    more = ("--warm-up", str(request), "--front", front)
+    server = start("--ready", "stop!", "-p", command, *more)
 
     assert warm(server) == (0, len("Content-Type: text/plain\r\n\r\ndone"))
     assert seen.read_text() == "first the body\n"
-    answer = scgi.ask(server.place, scgi.request(b"other", QUERY_STRING="second"))
-    assert answer.endswith(b"done")
-    assert seen.read_text() == "first the body\nsecond other\n"
+    if front == "scgi":
+        answer = scgi.ask(server.place, scgi.request(b"other", QUERY_STRING="second"))
+        assert answer.endswith(b"done")
+    else:
+        assert b"done" in scgi.ask(server.place, request_of(FrontKind.FCGI, b"other"))
+    assert seen.read_text().splitlines()[1].endswith(" other")
 
 
 @pytest.mark.parametrize(
