@@ -146,9 +146,9 @@ def _pool(launch: CgiLaunch, program: list[str], *options: str, where: list[str]
     return [launch.tools.socket, "-p", shlex.join(program), *limits, *options, "-s", *where]
 
 
-def _front(ready: str) -> Commands:
+def _front(ready: str, protocol: str = "scgi") -> Commands:
     def commands(launch: CgiLaunch) -> list[list[str]]:
-        options = ["--front", "scgi", "--ready", ready]
+        options = ["--front", protocol, "--ready", ready]
         where = ["-B", HOST, str(launch.port)]
         return [_pool(launch, _held(launch, ready), *options, where=where)]
 
@@ -247,6 +247,31 @@ BACKENDS = (
         "scgi",
         _front("stop!"),
         programs=("python",),
+    ),
+    Backend(
+        "fcgi-load",
+        "`--front fcgi --ready load`",
+        "fastcgi",
+        _front("load!", "fcgi"),
+        programs=_SHORT,
+        is_kept=True,
+        note=_KEPT,
+    ),
+    Backend(
+        "fcgi-load-anew",
+        "`--front fcgi --ready load`, a connection for each request",
+        "fastcgi",
+        _front("load!", "fcgi"),
+        programs=_SHORT,
+    ),
+    Backend(
+        "fcgi-stop",
+        "`--front fcgi --ready stop`, socketd.hold",
+        "fastcgi",
+        _front("stop!", "fcgi"),
+        programs=("python",),
+        is_kept=True,
+        note=_KEPT,
     ),
     Backend(
         "relayed-load",

@@ -29,10 +29,13 @@ def _target(program: str, own: str, value: str, limit: float) -> Target:
 TARGETS = (
     _target("c", "front-load", _RATE, 1.6),
     _target("c", "front-load", _P50, 0.65),
+    _target("c", "fcgi-load", _RATE, 2.4),
     _target("c", "line-scgi2cgi", _RATE, 0.9),
-    _target("c", "line-fcgi2cgi", _RATE, 0.9),
+    _target("c", "line-fcgi2cgi", _RATE, 1.5),
     _target("sh", "front-load", _RATE, 1.3),
+    _target("sh", "fcgi-load", _RATE, 2),
     _target("python", "front-stop", _RATE, 5),
+    _target("python", "fcgi-stop", _RATE, 10),
 )
 
 

@@ -14,7 +14,7 @@ from socketd.cli.given import given, refuse
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
 from socketd.config.build import Builder, Surroundings, behind, why_no_front, with_rights
-from socketd.config.services import ServiceSettings
+from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import replace
 from socketd.errors import ExitCode
 from socketd.loop.listeners import Listener, listen
@@ -103,11 +103,12 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
     builder = Builder(values, Surroundings(environment, relay=relay))
     settings = builder.service("socket")
     refuse(builder.problems)
-    chosen = _unwrap(settings, values)
-    if chosen is not None:
+    wrapped = _unwrap(settings, values)
+    if wrapped is not None:
         # Like the wrapper: the program gets only the request's variables, and its error messages
         # are kept out of the answer.
-        settings = behind(settings, put_behind(FrontKind.SCGI, chosen, {}))
+        kind, chosen = wrapped
+        settings = behind(settings, put_behind(kind, chosen, {}))
         if isinstance(chosen, str):  # each request names its program
             settings = replace(settings, readiness=AT_FORK)
         if settings.stderr is StderrTarget.SOCKET:
@@ -117,16 +118,19 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
     return replace(settings, address=with_rights(_address(line), values, None))
 
 
-def _unwrap(settings: ServiceSettings, values: Values) -> Program | str | None:
-    """Return what our SCGI wrapper would run, if a front can do the same; None otherwise."""
-    chosen = unwrap(settings.program)
+def _unwrap(settings: ServiceSettings, values: Values) -> tuple[FrontKind, Program | str] | None:
+    """Return what our wrapper would run, if a front can do the same; None otherwise."""
+    wrapped = unwrap(settings.program)
+    # With another directory the wrapper would look for the program there.
+    is_left = settings.relay is not None or values.has("directory") or values.has("front")
+    if wrapped is None or is_left or not is_built() or settings.worker is WorkerKind.PYTHON:
+        return None
+    kind, chosen = wrapped
     has_root = isinstance(chosen, str)
     is_open = has_root and settings.readiness.is_auto
     level = ReadyLevel.FORK if is_open else settings.readiness.level
-    reason = why_no_front(FrontKind.SCGI, level, settings.worker, has_root=has_root)
-    # With another directory the wrapper would look for the program there.
-    is_left = settings.relay is not None or values.has("directory") or values.has("front")
-    return None if is_left or not is_built() or reason is not None else chosen
+    reason = why_no_front(kind, level, settings.worker, has_root=has_root)
+    return wrapped if reason is None else None
 
 
 def _one_at_a_time(line: CommandLine, pool: PoolSettings) -> PoolSettings:

@@ -20,8 +20,6 @@ from socketd.programs.command import Program, locate
 from socketd.system.directory import absolute
 from socketd.system.products import FCGI_WRAPPER, SCGI_WRAPPER
 
-# In the package, and in the folder of its commands.
-_SCGI_WRAPPERS = (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi"))
 _PREFIX = "SOCKETD_PROGRAM_"
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 DEFAULT_HEAD_SECONDS = 30.0
@@ -120,14 +118,28 @@ def _hidden(environment: Mapping[str, str]) -> dict[str, str]:
     return {_PREFIX + name: value for name, value in environment.items()}
 
 
-def unwrap(program: Program) -> Program | str | None:
-    """Return the program or folder that our SCGI wrapper runs; None for any other program.
+# In the package, and in the folder of its commands.
+_WRAPPERS = {
+    FrontKind.SCGI: (SCGI_WRAPPER, os.path.join(sys.prefix, "bin", "scgi2cgi")),
+    FrontKind.FCGI: (FCGI_WRAPPER, os.path.join(sys.prefix, "bin", "fcgi2cgi")),
+}
 
-    A worker with an SCGI front does the same and saves an exec. The wrapper itself is used if there
-    are other options, or if the program cannot be found.
+
+def unwrap(program: Program) -> tuple[FrontKind, Program | str] | None:
+    """Return the protocol of our wrapper and the program or folder that it runs.
+
+    A worker with a front does the same and saves an exec. None for any other program, and where the
+    wrapper itself is to be used: with other options, or if the program cannot be found.
     """
-    if not any(_is_same(program.path, place) for place in _SCGI_WRAPPERS):
-        return None
+    for kind, places in _WRAPPERS.items():
+        if any(_is_same(program.path, place) for place in places):
+            chosen = _wrapped(program)
+            return None if chosen is None else (kind, chosen)
+    return None
+
+
+def _wrapped(program: Program) -> Program | str | None:
+    """Return what a wrapper runs."""
     match program.arguments[1:]:
         case ("--root", folder):
             return folder if os.path.isabs(folder) and os.path.isdir(folder) else None

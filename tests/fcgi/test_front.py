@@ -333,3 +333,36 @@ def test_half_a_request_is_nobody_s(begin: Begin, script: Script) -> None:
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
     wait_for(lambda: not running(server, "socketd-fastcgi"), "it has ended")
+
+
+@pytest.mark.parametrize(
+    "form", ["plain", "with a variable", "by a shell", "elsewhere", "without native workers"]
+)
+def test_every_form_of_the_launch_line_does_the_same(
+    script: Script, tmp_path: Path, form: str
+) -> None:
+    """Whether the worker serves the connection or the wrapper is seen in `ps` alone."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    wrapper = str(Path(sys.executable).parent / "fcgi2cgi")
+    program = script(f'{HEAD}; echo "$NAME $MODE $HOME $(pwd)"; cat; echo oops >&2; exit 3')
+    command, more = {
+        "plain": (f"{wrapper} {program}", []),
+        "with a variable": (f"{wrapper} --env MODE=x {program}", []),
+        "by a shell": (f"true; {wrapper} {program}", []),
+        "elsewhere": (f"{wrapper} {program}", ["--directory", "/"]),
+        "without native workers": (f"{wrapper} {program}", ["--worker", "python"]),
+    }[form]
+    place = str(tmp_path / "s")
+    line = ["-f", "-l", *more, "-p", command, "-s", place]
+    with contextlib.closing(Server(line, is_measured=False)) as server, connected(server) as peer:
+        for name in ("ann", "bob"):
+            peer.send(request({"NAME": name}, b"body", keep=True))
+            answer = peer.read_answer()
+            mode = "x" if form == "with a variable" else ""
+            assert answer.body == f"{name} {mode}  {tmp_path}\nbody".encode()
+            assert (answer.stderr, answer.app_status) == (b"oops\n", 3)
+        assert bool(running(server, "socketd-fastcgi")) == (form == "plain")
+        peer.send(request({"LD_PRELOAD": "x"}, keep=True))
+        answer = peer.read_answer()
+        assert b"LD_PRELOAD=x" not in answer.stdout

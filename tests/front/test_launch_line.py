@@ -14,7 +14,7 @@ from harness import scgi
 from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
-from socketd.programs.cgi import unwrap
+from socketd.programs.cgi import FrontKind, unwrap
 from socketd.programs.command import Program
 from socketd.system.products import is_built
 
@@ -104,7 +104,15 @@ def test_call_of_the_wrapper_is_seen_through(script: Script, tmp_path: Path) -> 
     program = script()
 
     def call(*arguments: str, path: str = WRAPPER) -> Program | str | None:
-        return unwrap(Program(path, ("scgi2cgi", *arguments)))
+        found = unwrap(Program(path, ("scgi2cgi", *arguments)))
+        fcgi = path.replace("scgi2cgi", "fcgi2cgi")
+        other = unwrap(Program(fcgi, ("fcgi2cgi", *arguments)))
+        if found is None:
+            assert other is None
+            return None
+        assert other == (FrontKind.FCGI, found[1])
+        assert found[0] is FrontKind.SCGI
+        return found[1]
 
     assert call(program, "-a", "b") == Program(program, (program, "-a", "b"))
     assert call("--root", str(tmp_path)) == str(tmp_path)
