@@ -98,7 +98,7 @@ class Endpoint:
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
-        self._endings = Endings(settings.name)
+        self._endings = Endings(settings.name, self._claims.connection_log)
 
     @property
     def name(self) -> str:
@@ -188,6 +188,7 @@ class Endpoint:
     def resume(self, state: EndpointState) -> None:
         """Go on where another has stopped; only for a new one."""
         self.has_begun = True
+        self._claims.connection_log.open()
         self._pool.restore(state.pool)
         self._limit.restore(state.deadlines)
         if self.processes.is_distrusted:
@@ -260,6 +261,7 @@ class Endpoint:
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
+        self._claims.connection_log.open()  # it may never have been ready
         self.processes.drop_next()
         self._events.append(StopRequested())
         self.work()
@@ -311,6 +313,7 @@ class Endpoint:
         level = self.processes.level
         assert level is not None  # a spawner has made the workers
         report_ready(self.settings, self.listener, level)
+        self._claims.connection_log.open()
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:

@@ -18,6 +18,7 @@ from socketd.errors import describe_errno, is_shortage
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.pool.messages import Event, SpawnFailed, WorkerAccepted, WorkerExited, WorkerStarted
+from socketd.workers.connection_log import ConnectionLog
 from socketd.workers.layout import Record, SlotState
 from socketd.workers.processes import Processes
 from socketd.workers.records import describe_fault, is_of_shortage
@@ -47,6 +48,7 @@ class Claims:
         self._board = processes.board
         self._ledger = processes.ledger
         self._events = events
+        self.connection_log = ConnectionLog()
         self._wheel = wheel
         self._clock = clock
         self._work = work
@@ -79,7 +81,7 @@ class Claims:
             record = self._board.record(number)
             if not record.is_sound:
                 self._doubt(number, "its record makes no sense")
-            log.emit(
+            self.connection_log.emit(
                 "connection_accepted",
                 service=self._service,
                 listener=self._listener,

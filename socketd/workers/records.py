@@ -9,6 +9,7 @@ import time
 from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.operations import log
+from socketd.workers.connection_log import ConnectionLog
 from socketd.workers.layout import Record, Step
 
 _NS_PER_SECOND = 1_000_000_000
@@ -37,15 +38,16 @@ class Endings:
     for each generation.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, connection_log: ConnectionLog) -> None:
         self._service = service
+        self._connection_log = connection_log
         self._told_generation = -1
 
     def tell(self, child: DeadChild, record: Record, generation: int) -> None:
         """Print how a connection has ended."""
         if log.is_enabled("connection_closed"):
             duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
-            log.emit(
+            self._connection_log.emit(
                 "connection_closed",
                 service=self._service,
                 pid=child.pid,
@@ -58,4 +60,4 @@ class Endings:
         was_executed = record.step is Step.NONE
         if was_executed and child.status in _NOT_RUN and generation != self._told_generation:
             self._told_generation = generation
-            log.emit("command_not_run", service=self._service, status=child.status)
+            self._connection_log.emit("command_not_run", service=self._service, status=child.status)
