@@ -13,7 +13,7 @@ or is in a file that the command does not name, is not seen.
 import re
 from collections.abc import Sequence
 
-from socketd.dataclass import dataclass
+from socketd.dataclass import dataclass, replace
 from socketd.settings.readiness import ReadyLevel
 
 _OF_CONNECTION = (
@@ -37,6 +37,7 @@ class _Interpreter:
     a script looks into what is there since the start. `shared` is what all copies have alike. The
     copies of some have the variables once they are held: at `reads` or, at that level, at `stops`;
     what comes before in the text is no sign for a script that `defers`, having code run in copies.
+    Where one of the texts `renews`, its copies copy the environment again once they have stopped.
     """
 
     name: str
@@ -45,6 +46,7 @@ class _Interpreter:
     reads: str = ""
     stops: str = ""
     defers: str = ""
+    renews: str = ""
 
 
 _NAME = r"\b(?:NAME)\b"
@@ -67,6 +69,7 @@ _INTERPRETERS = (
     _Interpreter(
         "perl",
         copied=rf"[$%@]\{{?ENV\b(?!\s*\{{(?:{_OTHER_KEY}|{_OTHER_WORD})\}})|\buse Env\b",
+        renews=r"^-MSocketdHold$|^[ \t]*use SocketdHold\b",
     ),
     _Interpreter(
         "php",
@@ -98,8 +101,11 @@ def find_fault(
     if kind is None:
         return None
     names = _OF_CONNECTION + _OF_REQUEST if has_front else _OF_CONNECTION
-    for text in texts:
-        if fault := _fault_in(_COMMENT.sub("", text), kind, names, level):
+    bare = [_COMMENT.sub("", text) for text in texts]
+    if level is ReadyLevel.STOP and _is_renewed(kind, bare):
+        kind = replace(kind, copied="")
+    for text in bare:
+        if fault := _fault_in(text, kind, names, level):
             return fault
     return None
 
@@ -109,6 +115,11 @@ def _kind_of(interpreter: str) -> _Interpreter | None:
         (kind for kind in _INTERPRETERS if re.fullmatch(f"(?:{kind.name}){_VERSION}", interpreter)),
         None,
     )
+
+
+def _is_renewed(kind: _Interpreter, texts: Sequence[str]) -> bool:
+    """Tell whether one of the texts has an interpreter copy its environment again."""
+    return bool(kind.renews) and any(re.search(kind.renews, text, re.MULTILINE) for text in texts)
 
 
 def _fault_in(text: str, kind: _Interpreter, names: str, level: ReadyLevel) -> str | None:

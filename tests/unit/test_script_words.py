@@ -133,3 +133,14 @@ def test_other_programs_need_no_text() -> None:
     assert script_words.is_known("perl5.36.0")
     assert not script_words.is_known("cat")
     assert not script_words.is_known("perldoc")
+
+
+def test_script_that_renews_its_environment_has_the_variables_at_stop() -> None:
+    """Perl copies its environment at its start; code that does so again runs in copies at stop."""
+    looks = "print $ENV{REQUEST_METHOD}"
+
+    for texts in (["-MSocketdHold", looks], [f"use strict;\nuse SocketdHold;\n{looks}"]):
+        assert find_fault("perl", texts, STOP, has_front=True) is None
+        assert find_fault("perl", texts, READ, has_front=True) is not None
+    for texts in ([looks], ["-MSocketdHolder", looks], [f"# use SocketdHold;\n{looks}"]):
+        assert find_fault("perl", texts, STOP, has_front=True) is not None
