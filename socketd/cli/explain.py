@@ -15,7 +15,7 @@ from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno
 from socketd.explain.findings import Choice
-from socketd.explain.requests import request_of
+from socketd.explain.requests import errand_to
 from socketd.explain.survey import Subject, choice_of, explain
 from socketd.programs.cgi import FrontKind
 from socketd.programs.cgi_start import prepared
@@ -53,8 +53,8 @@ def explained(options: ExplainOptions) -> str:
     levels = tuple(map(ReadyLevel, dict.fromkeys(options.levels))) or _usual_levels(subject)
     announce, forget = _progress()
     try:
-        content = request_of(kind, content)
-        explanation = explain(subject, levels, content, options.connections, announce)
+        errand = errand_to(kind, content)
+        explanation = explain(subject, levels, errand, options.connections, announce)
     finally:
         forget()
     show = as_json if options.is_json else as_text

@@ -6,6 +6,7 @@ Owns what it says, and its form in both protocols. Must not know who sends it.
 import struct
 from collections.abc import Iterator
 
+from socketd.explain.visitor import Errand
 from socketd.programs.cgi import FrontKind
 
 # What a program may count on, RFC 3875, section 4.1; a service's own variables replace these.
@@ -26,10 +27,19 @@ _FORM = "application/x-www-form-urlencoded"
 # FastCGI 1.0, section 8.
 _HEAD = struct.Struct(">BBHHBx")
 _VERSION, _REQUEST_ID = 1, 1
-_BEGIN_REQUEST, _PARAMS, _STDIN = 1, 4, 5
+_BEGIN_REQUEST, _PARAMS, _STDIN, _STDOUT = 1, 4, 5, 6
 _RESPONDER = 1
 _MOST_CONTENT_BYTES = 65535
 _SHORT_LENGTH = 128
+
+
+def errand_to(kind: FrontKind, body: bytes) -> Errand:
+    """Return what is said to a program, behind a front or not."""
+    if kind is FrontKind.NONE:
+        return Errand(body)
+    # A web server that half-closes has given its request up.
+    new_reader = (lambda: _FastCgiAnswer().take) if kind is FrontKind.FCGI else (lambda: bytes)
+    return Errand(request_of(kind, body), is_half_closed=False, new_reader=new_reader)
 
 
 def request_of(kind: FrontKind, body: bytes) -> bytes:
@@ -41,6 +51,27 @@ def request_of(kind: FrontKind, body: bytes) -> bytes:
     if body:
         variables["CONTENT_TYPE"] = _FORM
     return _scgi(variables, body) if kind is FrontKind.SCGI else _fastcgi(variables, body)
+
+
+class _FastCgiAnswer:
+    """What comes back in records, which are cut now here and now there: what the program writes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def take(self, piece: bytes) -> bytes:
+        """Return what the records that have come by now hold of the program's output."""
+        self._rest += piece
+        content = b""
+        while len(self._rest) >= _HEAD.size:
+            _, kind, _, size, padding = _HEAD.unpack_from(self._rest)
+            end = _HEAD.size + size
+            if len(self._rest) < end + padding:
+                break
+            if kind == _STDOUT:
+                content += self._rest[_HEAD.size : end]
+            self._rest = self._rest[end + padding :]
+        return content
 
 
 def _scgi(variables: dict[str, str], body: bytes) -> bytes:

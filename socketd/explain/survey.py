@@ -15,13 +15,14 @@ from socketd.explain.orphans import adopted
 from socketd.explain.rehearsal import Rehearsal, private_folder
 from socketd.explain.sharing import sharing_of
 from socketd.explain.sightings import Sightings
-from socketd.explain.visitor import Visit, visit
+from socketd.explain.visitor import Errand, Visit, visit
 from socketd.settings.readiness import ReadyLevel
 from socketd.system.products import NOT_BUILT, is_built
 
 # How long a server may take beside the program's own start.
 _MARGIN_SECONDS = 5.0
 _MOST_REST_SECONDS = 1.0
+_NOTHING_SAID = Errand()
 _LATE_NEWS_SECONDS = 0.05  # at relay a program may end while its worker waits
 
 
@@ -41,7 +42,7 @@ class Subject:
 def explain(
     subject: Subject,
     levels: Sequence[ReadyLevel],
-    content: bytes = b"",
+    errand: Errand = _NOTHING_SAID,
     connections: int = 0,
     announce: Callable[[ReadyLevel], object] = lambda _: None,
 ) -> Explanation:
@@ -58,9 +59,7 @@ def explain(
                 continue
             announce(level)
             settings = subject.prepared if level is ReadyLevel.STOP else None
-            findings.append(
-                _look(settings or subject.settings, folder, level, content, connections)
-            )
+            findings.append(_look(settings or subject.settings, folder, level, errand, connections))
         auto = _choice(subject.settings, folder)
         cgi = None if subject.prepared is None else _choice(subject.prepared, folder)
         return Explanation(tuple(findings), auto, cgi)
@@ -88,7 +87,7 @@ def _choice(settings: ServiceSettings, folder: str) -> Choice:
 
 
 def _look(
-    settings: ServiceSettings, folder: str, level: ReadyLevel, content: bytes, connections: int
+    settings: ServiceSettings, folder: str, level: ReadyLevel, errand: Errand, connections: int
 ) -> Finding:
     if level is not ReadyLevel.FORK and (reason := _why_no_template(settings)) is not None:
         return Finding(level, reason)
@@ -103,8 +102,7 @@ def _look(
             return Finding(level, seen.reasons[0])
         private_kib = settled_kib(next(iter(seen.waiting)), min(limit, _MOST_REST_SECONDS))
         server.watch(lambda: bool(seen.reasons), time.monotonic() + _LATE_NEWS_SECONDS)
-        is_request = settings.front is not None
-        visits = tuple(_visits(server, content, connections, limit, is_request=is_request))
+        visits = tuple(_visits(server, errand, connections, limit))
         if seen.reasons:
             return Finding(level, seen.reasons[0])
         return Finding(
@@ -133,9 +131,7 @@ def _failure(seen: Sightings) -> SocketdError:
     return failure
 
 
-def _visits(
-    server: Rehearsal, content: bytes, count: int, limit_seconds: float, *, is_request: bool
-) -> Iterator[Visit]:
+def _visits(server: Rehearsal, errand: Errand, count: int, limit_seconds: float) -> Iterator[Visit]:
     """Visit the server one time after another, each when as many workers wait as at first.
 
     The one that has waited longest gets the connection; it has done by then what it does ahead.
@@ -146,8 +142,7 @@ def _visits(
         if seen.reasons:
             return
         settled_kib(next(iter(seen.waiting)), min(limit_seconds, _MOST_REST_SECONDS))
-        # A web server that half-closes has given its request up.
-        found = visit(server.path, content, limit_seconds, is_half_closed=not is_request)
+        found = visit(server.path, errand, limit_seconds)
         yield found
         until = time.monotonic() + min(limit_seconds, _MARGIN_SECONDS)
         is_served = server.watch(

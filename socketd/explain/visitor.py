@@ -7,6 +7,7 @@ import hashlib
 import select
 import socket
 import time
+from collections.abc import Callable
 
 from socketd.dataclass import dataclass
 
@@ -23,43 +24,55 @@ class Visit:
     digest: bytes
 
 
-def visit(path: str, content: bytes, limit_seconds: float, *, is_half_closed: bool = True) -> Visit:
-    """Connect to a UNIX socket, send something, half-close if that is wanted, and read to the end.
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is said in a connection, and how the answer is taken.
+
+    `new_reader` makes what is given each piece that comes, and returns what of it is the answer.
+    """
+
+    content: bytes = b""
+    is_half_closed: bool = True
+    new_reader: Callable[[], Callable[[bytes], bytes]] = lambda: bytes
+
+
+def visit(path: str, errand: Errand, limit_seconds: float) -> Visit:
+    """Connect to a UNIX socket, say what is to be said, and read to the end.
 
     Raises OSError if the connection fails. A reset is an end like any other: the program has ended
     before it had read everything.
     """
     begun = time.monotonic()
-    answer = hashlib.sha256()
+    answer, read = hashlib.sha256(), errand.new_reader()
     first, end, size = None, None, 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(path)
         connection.setblocking(False)
-        rest = _send(connection, memoryview(content), is_half_closed=is_half_closed)
+        rest = _send(connection, memoryview(errand.content), errand)
         while end is None and _wait(connection, begun + limit_seconds, is_sending=rest is not None):
             if rest is not None:
-                rest = _send(connection, rest, is_half_closed=is_half_closed)
+                rest = _send(connection, rest, errand)
             piece = _receive(connection)
             if piece is None:
                 continue
             now = time.monotonic() - begun
             if not piece:
                 end = now
-            elif first is None:
+                continue
+            content = read(piece)
+            if content and first is None:
                 first = now
-            size += len(piece)
-            answer.update(piece)
+            size += len(content)
+            answer.update(content)
     return Visit(first, end, size, answer.digest())
 
 
-def _send(
-    connection: socket.socket, rest: memoryview, *, is_half_closed: bool
-) -> memoryview | None:
+def _send(connection: socket.socket, rest: memoryview, errand: Errand) -> memoryview | None:
     """Send what there is room for; return what is left, None if there is nothing more to send."""
     try:
         while rest:
             rest = rest[connection.send(rest) :]
-        if is_half_closed:
+        if errand.is_half_closed:
             connection.shutdown(socket.SHUT_WR)
     except BlockingIOError:
         return rest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socketd.explain.requests import request_of
+from socketd.explain.requests import errand_to, request_of
 from socketd.programs.cgi import FrontKind
 
 from .conftest import Begin, Explain
@@ -77,11 +77,11 @@ def test_program_behind_fastcgi_is_asked_in_records(
     told = explain("--front", "fcgi", "--send", "a=b", page(PAGE))
 
     levels = told["levels"]
-    size = levels["fork"]["answer_bytes"]
-    assert size > len("Content-Type: text/plain\r\n\r\nPOST a=b\n")
+    size = len("Content-Type: text/plain\r\n\r\nPOST a=b\n")
     for level in ("fork", "load", "stop"):
         found = levels[level]
         assert (found["works"], found["statuses"], found["same_answer"]) == (True, [0] * 3, True)
+        assert found["answer_bytes"] == size
     assert (told["auto"], told["cgi"]) == ("load", "stop")
     assert told["program"].endswith("/page.cgi")
 
@@ -125,6 +125,19 @@ def test_long_values_and_bodies_have_their_form() -> None:
     assert request_of(FrontKind.SCGI, body).endswith(b"SCGI\0001\0," + body)
     records = request_of(FrontKind.FCGI, body)
     assert records.endswith(b"\1\5\0\1\x11\x71\0\0" + bytes(4465) + b"\1\5\0\1\0\0\0\0")
+
+
+def test_answer_in_records_is_the_same_however_it_is_cut() -> None:
+    """What goes over the connection beside it is none of the program's."""
+    read = errand_to(FrontKind.FCGI, b"").new_reader()
+    records = (
+        b"\1\6\0\1\0\3\5\0abc_____" b"\1\7\0\1\0\2\0\0no" b"\1\6\0\1\0\1\0\0d"
+        b"\1\6\0\1\0\0\0\0" b"\1\3\0\1\0\x08\0\0" + bytes(8)
+    )  # fmt: skip
+
+    assert b"".join(read(bytes([one])) for one in records) == b"abcd"
+    assert errand_to(FrontKind.FCGI, b"").new_reader()(records) == b"abcd"
+    assert errand_to(FrontKind.SCGI, b"").new_reader()(records) == records
 
 
 def test_programs_of_debian_are_explained(explain: Explain) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.waiting import CAP_SECONDS
-from socketd.explain.visitor import visit
+from socketd.explain.visitor import Errand, visit
 
 Host = Callable[[Callable[[socket.socket], None]], str]
 
@@ -52,7 +52,7 @@ def test_echo_has_both_times(host: Host) -> None:
     """What is sent arrives with its end, and the answer is known by its digest."""
     path = host(lambda one: one.sendall(_read_all(one)))
 
-    found = visit(path, b"hello", CAP_SECONDS)
+    found = visit(path, Errand(b"hello"), CAP_SECONDS)
 
     assert found.first_byte_seconds is not None
     assert found.end_seconds is not None
@@ -67,7 +67,7 @@ def test_more_than_fits_into_the_socket_is_sent_while_it_is_read(host: Host) -> 
         while piece := connection.recv(65536):
             connection.sendall(piece)
 
-    assert visit(host(echo), bytes(4_000_000), CAP_SECONDS).answer_bytes == 4_000_000
+    assert visit(host(echo), Errand(bytes(4_000_000)), CAP_SECONDS).answer_bytes == 4_000_000
 
 
 def test_answer_of_who_does_not_read_is_an_answer(host: Host) -> None:
@@ -76,7 +76,7 @@ def test_answer_of_who_does_not_read_is_an_answer(host: Host) -> None:
     def refuse(connection: socket.socket) -> None:
         connection.sendall(b"go away")
 
-    found = visit(host(refuse), bytes(4_000_000), CAP_SECONDS)
+    found = visit(host(refuse), Errand(bytes(4_000_000)), CAP_SECONDS)
 
     assert found.end_seconds is not None
     assert found.answer_bytes in (0, len(b"go away"))  # the rest of a reset may be lost
@@ -84,7 +84,7 @@ def test_answer_of_who_does_not_read_is_an_answer(host: Host) -> None:
 
 def test_silence_has_no_first_byte(host: Host) -> None:
     """An end without an answer is an end."""
-    found = visit(host(lambda _: None), b"", CAP_SECONDS)
+    found = visit(host(lambda _: None), Errand(b""), CAP_SECONDS)
 
     assert (found.first_byte_seconds, found.answer_bytes) == (None, 0)
     assert found.end_seconds is not None
@@ -102,7 +102,7 @@ def test_who_does_not_end_is_given_up(host: Host) -> None:
                 return
 
     begun = time.monotonic()
-    found = visit(host(drip), b"", 0.2)
+    found = visit(host(drip), Errand(b""), 0.2)
     is_over.set()
 
     assert found.first_byte_seconds is not None
