@@ -46,9 +46,31 @@ static bool is_crash(const struct backend *backend)
     return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGABRT;
 }
 
+/* Tell whether there is room for whatever may come next. */
+static bool has_room(const struct exchange *exchange)
+{
+    size_t room;
+
+    connection_room(exchange->connection, &room);
+    return room >= (exchange->opening.is_over ? 1 : OPENING_MOST);
+}
+
+/* Send what is to be sent by now of the beginning of the answer. */
+static void send_opening(struct exchange *exchange)
+{
+    struct opening_piece piece;
+
+    if (!has_room(exchange))
+        return;
+    while (opening_next(&exchange->opening, clock_ms(), &piece))
+        put(exchange, piece.type, piece.bytes, piece.length);
+}
+
 static void end(struct exchange *exchange, unsigned app_status)
 {
     exchange->has_crashed = exchange->service->has_copies && is_crash(&exchange->backend);
+    opening_end(&exchange->opening);
+    send_opening(exchange);
     put(exchange, RECORD_STDOUT, NULL, 0);
     put(exchange, RECORD_STDERR, NULL, 0);
     exchange_reject(exchange->connection, exchange->request_id, app_status, REQUEST_COMPLETE);
@@ -77,9 +99,10 @@ void exchange_refuse(struct exchange *exchange, uint16_t request_id,
 
     exchange->request_id = request_id;
     exchange->has_answered = false;
+    opening_begin(&exchange->opening);
+    put_refusal(exchange, refused);
     snprintf(line, sizeof line, "%s: refused: %s\n", exchange->service->name, refused->reason);
     put_line(exchange, line);
-    put_refusal(exchange, refused);
     end(exchange, STATUS_REFUSED);
 }
 
@@ -89,8 +112,8 @@ static void refuse_start(struct exchange *exchange, const struct refusal *refuse
 
     snprintf(line, sizeof line, "%s: %.700s: %s: %s\n", exchange->service->name,
              exchange->backend.name, refused->reason, strerror(exchange->backend.error));
-    put_line(exchange, line);
     put_refusal(exchange, refused);
+    put_line(exchange, line);
     end(exchange, EXIT_NOT_EXECUTABLE);
 }
 
@@ -102,6 +125,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->request_id = request_id;
     exchange->phase = EXCHANGE_RUNNING;
     exchange->has_answered = false;
+    opening_begin(&exchange->opening);
     exchange->deadline_ms = exchange->service->request_limit_ms
                                 ? clock_ms() + (uint64_t)exchange->service->request_limit_ms
                                 : 0;
@@ -140,16 +164,14 @@ void exchange_watch(const struct exchange *exchange, bool has_piece,
                     struct pollfd polls[EXCHANGE_POLLS])
 {
     const struct backend *backend = &exchange->backend;
-    size_t room;
 
     for (int i = 0; i < EXCHANGE_POLLS; i++)
         polls[i] = (struct pollfd){.fd = -1};
     if (exchange->phase != EXCHANGE_RUNNING)
         return;
-    connection_room(exchange->connection, &room);
     if (has_piece || backend->head_left)
         polls[0] = (struct pollfd){.fd = backend->body_fd, .events = POLLOUT};
-    if (room) {
+    if (has_room(exchange)) {
         polls[1] = (struct pollfd){.fd = backend->answer_fd, .events = POLLIN};
         polls[2] = (struct pollfd){.fd = backend->stderr_fd, .events = POLLIN};
     }
@@ -175,21 +197,49 @@ static int left_ms(const struct exchange *exchange)
     return exchange->deadline_ms - now > INT_MAX ? INT_MAX : (int)(exchange->deadline_ms - now);
 }
 
+static int sooner(int one_ms, int other_ms)
+{
+    return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
+}
+
+/* Return for how many milliseconds what waits to be sent may wait, -1 for ever. */
+static int patience_of_answer(const struct exchange *exchange)
+{
+    return has_room(exchange) ? opening_patience(&exchange->opening, clock_ms()) : -1;
+}
+
 int exchange_patience(const struct exchange *exchange)
 {
-    size_t room;
-
     if (exchange->phase == EXCHANGE_OVER)
         return -1;
-    if (exchange->phase == EXCHANGE_RUNNING) {
-        connection_room(exchange->connection, &room);
-        return is_at_last_words(exchange) && room ? 0 : left_ms(exchange);
-    }
+    if (exchange->phase == EXCHANGE_RUNNING && is_at_last_words(exchange) && has_room(exchange))
+        return 0;
+    if (exchange->phase == EXCHANGE_RUNNING)
+        return sooner(left_ms(exchange), patience_of_answer(exchange));
     if (!exchange->backend.group)
         return 0;
     if (exchange->backend.has_exited)
         return GROUP_STEP_MS;
     return exchange->is_killed ? -1 : left_ms(exchange);
+}
+
+/* Return where to read a stream to, and how much. */
+static unsigned char *room_for(struct exchange *exchange, enum record_type type, size_t *room)
+{
+    if (!exchange->opening.is_over)
+        return opening_room(&exchange->opening, type, room);
+    return connection_room(exchange->connection, room);
+}
+
+static void take(struct exchange *exchange, enum record_type type, size_t length)
+{
+    exchange->has_answered = exchange->has_answered || type == RECORD_STDOUT;
+    if (exchange->opening.is_over) {
+        connection_seal(exchange->connection, type, exchange->request_id, length);
+        return;
+    }
+    opening_take(&exchange->opening, type, length, clock_ms());
+    send_opening(exchange);
 }
 
 /* Read what is there of a stream into a record. Up to its end, where that has been seen: so a short
@@ -201,14 +251,15 @@ static void relay(struct exchange *exchange, int *fd, enum record_type type, sho
     size_t room;
 
     do {
-        content = connection_room(exchange->connection, &room);
-        if (!room)
+        if (!has_room(exchange))
             return;
+        content = room_for(exchange, type, &room);
         length = backend_read(&exchange->backend, fd, content, room);
+        if (length == 0 && type == RECORD_STDOUT && exchange->has_answered)
+            opening_end(&exchange->opening);
         if (length <= 0)
             return;
-        connection_seal(exchange->connection, type, exchange->request_id, (size_t)length);
-        exchange->has_answered = exchange->has_answered || type == RECORD_STDOUT;
+        take(exchange, type, (size_t)length);
     } while (revents & POLLHUP);
 }
 
@@ -244,12 +295,14 @@ static void finish(struct exchange *exchange)
     struct backend *backend = &exchange->backend;
 
     backend_close(backend);
+    if (!exchange->has_answered)
+        put_refusal(exchange, &without_answer);
+    opening_end(&exchange->opening);
+    send_opening(exchange);
     if (!backend->group && !exchange->has_answered)
         report_pool(exchange);
     else if (backend->group && (!exchange->has_answered || WIFSIGNALED(backend->wait_status)))
         report(exchange);
-    if (!exchange->has_answered)
-        put_refusal(exchange, &without_answer);
     end(exchange, backend_status(backend));
 }
 
@@ -276,9 +329,9 @@ static void end_late(struct exchange *exchange)
 
     snprintf(line, sizeof line, "%s: %.700s: %s\n", exchange->service->name, exchange->backend.name,
              late.reason);
-    put_line(exchange, line);
     if (!exchange->has_answered)
         put_refusal(exchange, &late);
+    put_line(exchange, line);
     exchange->has_answered = true;
     exchange_terminate(exchange);
 }
@@ -298,12 +351,14 @@ void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHA
         relay(exchange, &backend->answer_fd, RECORD_STDOUT, polls[1].revents);
     if (polls[2].revents)
         relay(exchange, &backend->stderr_fd, RECORD_STDERR, polls[2].revents);
+    if (exchange->phase == EXCHANGE_RUNNING)
+        send_opening(exchange);
     backend_reap(backend);
     if (exchange->phase == EXCHANGE_RUNNING && !was_at_last_words && left_ms(exchange) == 0)
         end_late(exchange);
     if (exchange->phase == EXCHANGE_ENDING)
         advance_ending(exchange);
-    else if (is_at_last_words(exchange) &&
+    else if (has_room(exchange) && is_at_last_words(exchange) &&
              (backend->stderr_fd < 0 ||
               (was_at_last_words && polls[2].fd >= 0 && !polls[2].revents)))
         finish(exchange);

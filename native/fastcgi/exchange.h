@@ -8,6 +8,7 @@
 #define SOCKETD_EXCHANGE_H
 
 #include "connection.h"
+#include "opening.h"
 #include "service.h"
 
 #include <stdint.h>
@@ -34,6 +35,7 @@ struct exchange {
     bool has_crashed; /* a copy of this process, if those carry out requests */
     uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
     struct backend backend;
+    struct opening opening;
 };
 
 /* Carry out a request, which also takes that it cannot be: it is over then, and answered. */
