@@ -27,6 +27,7 @@ void fastcgi_worker_plan(struct service *service, const struct plan *plan)
     service->keep_limit_ms = plan->keep_limit_ms;
     service->request_limit_ms = plan->request_limit_ms;
     service->kill_ms = plan->kill_ms;
+    service->may_finish = plan->client_gone == CLIENT_GONE_FINISH;
 }
 
 static struct conversation *begin_conversation(void)

@@ -78,6 +78,8 @@ static bool is_front(const struct plan *plan)
 {
     const char *variables;
 
+    if (plan->client_gone > CLIENT_GONE_FINISH || plan->reserved)
+        return false;
     if (!is_text_or_none(plan, plan->root) || !is_text_or_none(plan, plan->request_variables))
         return false;
     variables = plan_text(plan, plan->request_variables);

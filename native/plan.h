@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 2U
+#define PLAN_VERSION 3U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
@@ -28,6 +28,9 @@ enum stderr_target { STDERR_SOCKET, STDERR_INHERIT, STDERR_SYSLOG, STDERR_NULL }
 
 /* The protocol of requests that workers understand. */
 enum protocol { PROTOCOL_NONE, PROTOCOL_SCGI, PROTOCOL_FASTCGI };
+
+/* What becomes of a CGI program whose client has gone. */
+enum client_gone { CLIENT_GONE_END, CLIENT_GONE_FINISH };
 
 /* What has no value of its own that says that it is not there. */
 enum {
@@ -78,6 +81,8 @@ struct plan {
     struct plan_span arguments; /* of spans, each of a text; the first is what it is told to be called */
     struct plan_span groups;    /* of uint32_t */
     struct plan_span limits;    /* of struct plan_limit */
+    uint32_t client_gone;       /* CLIENT_GONE_... */
+    uint32_t reserved;
 };
 
 #define PLAN_FIELD(field, at) static_assert(offsetof(struct plan, field) == (at), #field)
@@ -105,8 +110,9 @@ PLAN_FIELD(request_variables, 96);
 PLAN_FIELD(arguments, 104);
 PLAN_FIELD(groups, 112);
 PLAN_FIELD(limits, 120);
+PLAN_FIELD(client_gone, 128);
 #undef PLAN_FIELD
-static_assert(sizeof(struct plan) == 128, "the tables begin here");
+static_assert(sizeof(struct plan) == 136, "the tables begin here");
 static_assert(sizeof(struct plan_span) == 8, "a span is two numbers");
 static_assert(sizeof(struct plan_limit) == 24 && offsetof(struct plan_limit, soft) == 8 &&
                   offsetof(struct plan_limit, hard) == 16,

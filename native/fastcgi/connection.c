@@ -63,8 +63,10 @@ bool connection_is_unsent(const struct connection *connection)
 void connection_watch(const struct connection *connection, struct pollfd polls[2])
 {
     bool is_taken = connection->unread.next == connection->unread.end;
+    bool is_read = !connection->is_gone ||
+                   (connection->is_read_on && is_taken && !connection->has_ended);
 
-    polls[0] = (struct pollfd){.fd = connection->is_gone ? -1 : connection->input_fd};
+    polls[0] = (struct pollfd){.fd = is_read ? connection->input_fd : -1};
     polls[1] = (struct pollfd){.fd = connection->is_gone ? -1 : connection->output_fd};
     if (!connection->has_ended && is_taken)
         polls[0].events = POLLIN;
@@ -83,7 +85,7 @@ void connection_receive(struct connection *connection, const struct pollfd polls
     if (polls[1].revents & (POLLERR | POLLHUP | POLLNVAL) ||
         (connection->is_end_departure && polls[0].revents & (POLLRDHUP | POLLERR)))
         connection->is_gone = true;
-    if (connection->is_gone || !(polls[0].events & POLLIN) || !polls[0].revents)
+    if ((connection->is_gone && !connection->is_read_on) || !(polls[0].events & POLLIN) || !polls[0].revents)
         return;
     if (connection->is_socket)
         size = recv(connection->input_fd, connection->input, sizeof connection->input, MSG_DONTWAIT);

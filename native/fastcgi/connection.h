@@ -30,6 +30,7 @@ struct connection {
     bool is_end_departure; /* the end of the input means that the output is not read either */
     bool has_ended;        /* the input */
     bool is_gone;          /* the output is not read any more */
+    bool is_read_on;       /* the input nevertheless, to its end */
     unsigned char input[CONNECTION_INPUT_SIZE];
     unsigned char output[CONNECTION_OUTPUT_SIZE];
 };

@@ -28,7 +28,7 @@ void conversation_give_up(struct conversation *conversation)
 {
     conversation->is_closing = conversation->is_given_up = true;
     if (conversation->phase == PHASE_CARRIED_OUT)
-        exchange_terminate(&conversation->exchange);
+        exchange_desert(&conversation->exchange);
     else
         end_request(conversation);
 }
@@ -68,7 +68,7 @@ static void begin_request(struct conversation *conversation)
 static void abort_request(struct conversation *conversation)
 {
     if (conversation->phase == PHASE_CARRIED_OUT) {
-        exchange_terminate(&conversation->exchange);
+        exchange_desert(&conversation->exchange);
         return;
     }
     exchange_reject(&conversation->connection, conversation->request_id, 0, REQUEST_COMPLETE);

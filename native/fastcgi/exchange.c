@@ -150,6 +150,14 @@ void exchange_end_body(struct exchange *exchange)
         backend_end_body(&exchange->backend);
 }
 
+void exchange_desert(struct exchange *exchange)
+{
+    if (exchange->service->may_finish)
+        exchange_end_body(exchange);
+    else
+        exchange_terminate(exchange);
+}
+
 void exchange_terminate(struct exchange *exchange)
 {
     if (exchange->phase != EXCHANGE_RUNNING)

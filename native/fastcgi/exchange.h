@@ -56,6 +56,9 @@ size_t exchange_write(struct exchange *exchange, const void *piece, size_t lengt
 /* The body has ended. */
 void exchange_end_body(struct exchange *exchange);
 
+/* The web server does not want it any more: end it, or let it finish with what there is of its body. */
+void exchange_desert(struct exchange *exchange);
+
 /* End the processes that carry it out; it is over once they are. */
 void exchange_terminate(struct exchange *exchange);
 

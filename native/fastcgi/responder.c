@@ -91,7 +91,7 @@ static bool is_deserted(const struct conversation *conversation)
 {
     const struct connection *connection = &conversation->connection;
 
-    if (connection->is_gone || signals_stop())
+    if (signals_stop() || (connection->is_gone && !connection->is_read_on))
         return true;
     return connection->has_ended &&
            (connection->is_end_departure || !conversation->has_body_ended);
@@ -141,6 +141,7 @@ int responder_run(struct conversation *conversation, const struct service *servi
     conversation->patience.head_limit_ms = service->head_limit_ms;
     conversation->patience.keep_limit_ms = service->keep_limit_ms;
     connection_begin(&conversation->connection, input_fd, output_fd);
+    conversation->connection.is_read_on = service->may_finish;
     patience_begin(&conversation->patience);
     for (;;) {
         if (proceed(conversation))
@@ -160,6 +161,8 @@ int responder_run(struct conversation *conversation, const struct service *servi
         conversation->is_prepared = false; /* or it has ended meanwhile */
         if (conversation->phase != PHASE_IDLE && is_deserted(conversation))
             conversation_give_up(conversation);
+        if (conversation->phase == PHASE_CARRIED_OUT && signals_stop())
+            exchange_terminate(&conversation->exchange);
     }
     sigprocmask(SIG_SETMASK, signals_while_waiting(), NULL);
     if (!signals_stop())

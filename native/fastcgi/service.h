@@ -43,6 +43,7 @@ struct service {
     const char *allowed_names;     /* that a request may set: a list of front/names.h; or NULL */
     const struct rlimit *cpu_limit; /* of each program; NULL leaves it */
     enum stderr_mode stderr_mode;
+    bool may_finish;   /* a program whose client has gone; else it is told to end */
     int head_limit_ms; /* for the head of a request */
     int keep_limit_ms; /* for the next request of a kept connection to begin */
     int request_limit_ms; /* for a request to be carried out; 0: none */

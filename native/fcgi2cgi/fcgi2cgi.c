@@ -56,6 +56,8 @@ static const char help[] =
     "  --head-timeout SECONDS   how long the head of a request may take (default 30)\n"
     "  --keep-timeout SECONDS   how long a kept connection may wait for its next request\n"
     "                     (default 75)\n"
+    "  --client-gone WHAT what becomes of a program whose client has gone: end (default),\n"
+    "                     its processes are told to end, or finish\n"
     "  --help             print this text\n";
 
 struct call {
@@ -139,6 +141,10 @@ static void take_option(struct call *call, const char *name, char *value)
     } else if (strcmp(name, "--keep-timeout") == 0) {
         call->service.keep_limit_ms =
             parse_seconds(value, "--keep-timeout is not a number of seconds up to 86400");
+    } else if (strcmp(name, "--client-gone") == 0) {
+        call->service.may_finish = strcmp(value, "finish") == 0;
+        if (!call->service.may_finish && strcmp(value, "end") != 0)
+            reject("--client-gone is not one of end, finish");
     } else if (strcmp(name, "--to") == 0) {
         accept_or_reject(pool_parse(&call->pool, value));
         call->has_pool = true;

@@ -92,7 +92,14 @@ def _check(line: CommandLine) -> None:
 
 
 def _check_front(line: CommandLine) -> None:
-    for name in ("front", "root", "head-timeout", "keep-timeout", "request-variables"):
+    for name in (
+        "front",
+        "root",
+        "head-timeout",
+        "keep-timeout",
+        "request-variables",
+        "client-gone",
+    ):
         if line.has(name) and not line.has("server"):
             raise UsageError(f"--{name} needs -s: it is for a server")
     if line.has("front") and not line.has_program:

@@ -11,7 +11,14 @@ from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import dataclass, field, replace
 from socketd.errors import ExitCode, ProgramError
 from socketd.pool.settings import PoolSettings, Strategy
-from socketd.programs.cgi import DEFAULT_KEEP_SECONDS, CgiProgram, FrontKind, Waits, put_behind
+from socketd.programs.cgi import (
+    DEFAULT_KEEP_SECONDS,
+    CgiProgram,
+    ClientGone,
+    FrontKind,
+    Waits,
+    put_behind,
+)
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.programs.environment import base_environment
 from socketd.programs.trial_request import UnusableRequestError, check_request
@@ -87,6 +94,7 @@ class Builder:
                 self.own_variables(),
                 self.waits(),
                 values.names("request_variables"),
+                self.client_gone(),
                 is_wrapped=worker is WorkerKind.PYTHON,
             )
             settings = behind(settings, cgi)
@@ -97,6 +105,10 @@ class Builder:
         kept = self.values.limit_seconds("keep_timeout")
         head_seconds = self.values.seconds("head_timeout")
         return Waits(head_seconds, DEFAULT_KEEP_SECONDS if kept is None else kept)
+
+    def client_gone(self) -> ClientGone:
+        """Return what becomes of a program whose client has gone."""
+        return self.values.member("client_gone", ClientGone, ClientGone.END)
 
     def user(self) -> tuple[str | None, str | None]:
         """Return the user, and the group that was named with it."""
@@ -147,7 +159,7 @@ class Builder:
         if kind is not FrontKind.FCGI and values.has("keep_timeout"):
             self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
         if kind is FrontKind.NONE:
-            for key in ("root", "request_variables"):
+            for key in ("root", "request_variables", "client_gone"):
                 if values.has(key):
                     self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
             return False
@@ -308,9 +320,11 @@ def behind(settings: ServiceSettings, cgi: CgiProgram) -> ServiceSettings:
     confinement = settings.confinement
     directory = confinement.directory or cgi.directory
     front, pool = cgi.front, settings.pool
+    if front is not None:
+        front = replace(front, kill_seconds=pool.kill_seconds)
     if front is not None and front.keep_seconds is not None:
         # The limit is one for a request, not for a connection that the web server keeps.
-        front = replace(front, limit_seconds=pool.limit_seconds, kill_seconds=pool.kill_seconds)
+        front = replace(front, limit_seconds=pool.limit_seconds)
         pool = replace(pool, limit_seconds=None)
     return replace(
         settings,

@@ -37,6 +37,13 @@ class FrontKind(enum.Enum):
     FCGI = "fcgi"
 
 
+class ClientGone(enum.Enum):
+    """What becomes of a program whose client has gone: it is told to end, or goes on to its end."""
+
+    END = "end"
+    FINISH = "finish"
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """What a worker does with a connection: it reads the head of a request, or serves FastCGI.
@@ -54,6 +61,7 @@ class Front:
     keep_seconds: float | None = None
     limit_seconds: float | None = None
     kill_seconds: float = 0.0
+    client_gone: ClientGone = ClientGone.END
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ def put_behind(
     own_variables: Mapping[str, str],
     waits: Waits = USUAL_WAITS,
     request_variables: tuple[str, ...] | None = None,
+    client_gone: ClientGone = ClientGone.END,
     *,
     is_wrapped: bool = False,
 ) -> CgiProgram:
@@ -101,10 +110,10 @@ def put_behind(
     directory = root if root is not None else os.path.dirname(program.path)
     if kind is FrontKind.SCGI or not is_wrapped:
         kept = waits.keep_seconds if kind is FrontKind.FCGI else None
-        front = Front(waits.head_seconds, root, request_variables, kept)
+        front = Front(waits.head_seconds, root, request_variables, kept, client_gone=client_gone)
         return CgiProgram(program, front, environment, directory)
     what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
-    options = _options(waits, request_variables)
+    options = _options(waits, request_variables, client_gone)
     wrapper = _wrapper(*options, "--env-prefix", _PREFIX, *what)
     return CgiProgram(wrapper, None, _hidden(environment), directory)
 
@@ -157,15 +166,19 @@ def _is_same(path: str, other: str) -> bool:
     return False
 
 
-def _options(waits: Waits, request_variables: tuple[str, ...] | None) -> list[str]:
-    """Return the options of the FastCGI wrapper for time limits and variables."""
+def _options(
+    waits: Waits, request_variables: tuple[str, ...] | None, client_gone: ClientGone
+) -> list[str]:
+    """Return the options of the FastCGI wrapper that are not about what it runs."""
     names = (
         [] if request_variables is None else ["--request-variables", ",".join(request_variables)]
     )
+    gone = [] if client_gone is ClientGone.END else ["--client-gone", client_gone.value]
     return [
         "--head-timeout", _wrapper_seconds(waits.head_seconds),
         "--keep-timeout", _wrapper_seconds(waits.keep_seconds),
         *names,
+        *gone,
     ]  # fmt: skip
 
 

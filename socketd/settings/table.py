@@ -134,6 +134,13 @@ SETTINGS = (
         usual="all but those that loaders, shells and interpreters act on",
     ),
     Setting(
+        "client_gone",
+        Choice("end finish"),
+        "what becomes of a CGI program whose client has gone: end its processes, or let it finish",
+        metavar="WHAT",
+        usual="end",
+    ),
+    Setting(
         "linger",
         Duration(),
         "keep a parent behind the program that reads unread input for this time, so that the "

@@ -20,7 +20,7 @@ import math
 import os
 import struct
 
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import ClientGone, Front
 from socketd.programs.privileges import Privileges
 from socketd.settings.confinement import RESOURCES, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 2
+VERSION = 3
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -57,6 +57,8 @@ FIELDS = {
     "arguments": _SPAN,
     "groups": _SPAN,
     "limits": _SPAN,
+    "client_gone": "I",
+    "reserved": "I",
 }
 HEADER = struct.Struct("=" + "".join(FIELDS.values()))
 SPAN = struct.Struct(f"={_SPAN}")
@@ -81,6 +83,7 @@ STDERR_TARGETS = {
     StderrTarget.SYSLOG: 2,
     StderrTarget.NULL: 3,
 }
+CLIENTS_GONE = {ClientGone.END: 0, ClientGone.FINISH: 1}
 HAS_IDENTITY = 1
 HAS_UMASK = 2
 HAS_NICE = 4
@@ -144,21 +147,23 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "arguments": tail.add(b"".join(SPAN.pack(*span) for span in arguments), len(arguments)),
         "groups": tail.add(b"".join(map(GROUP.pack, groups)), len(groups)),
         "limits": tail.add(b"".join(map(_limit, privileges.limits)), len(privileges.limits)),
+        "client_gone": CLIENTS_GONE[ClientGone.END if front is None else front.client_gone],
+        "reserved": 0,
     }
     values["size"] = HEADER.size + len(tail.content)
     return HEADER.pack(*_flat(values)) + tail.content
 
 
 def _requests(front: Front | None) -> dict[str, int]:
-    """Return what there is of the protocol of requests, and of limits that FastCGI alone has."""
+    """Return what there is of the protocol of requests, and of its limits."""
     values = {"protocol": PROTOCOL_NONE, "keep_limit_ms": 0, "request_limit_ms": 0, "kill_ms": 0}
     if front is not None:
         values["protocol"] = PROTOCOL_SCGI
+        values["kill_ms"] = _milliseconds(front.kill_seconds)
     if front is not None and front.keep_seconds is not None:
         values["protocol"] = PROTOCOL_FASTCGI
         values["keep_limit_ms"] = max(_milliseconds(front.keep_seconds), 1)
         values["request_limit_ms"] = _milliseconds(front.limit_seconds or 0.0)
-        values["kill_ms"] = _milliseconds(front.kill_seconds)
     return values
 
 

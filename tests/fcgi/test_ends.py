@@ -160,6 +160,41 @@ def test_a_web_server_that_goes_away_behind_a_body_that_stands_still(
     assert wrapper.wait() == 0
 
 
+@pytest.mark.parametrize("when", ["body", "running", "writing", "dropped", "aborted"])
+def test_a_program_may_finish_though_the_web_server_has_gone(
+    start: Start, script: Script, tmp_path: Path, family: str, when: str
+) -> None:
+    """Asked so, nothing is ended: it has what has come of its body, its answer is dropped."""
+    go, left = tmp_path / "go", tmp_path / "left"
+    os.mkfifo(go)
+    more = "head -c 1000000 /dev/zero; " if when == "writing" else ""
+    program = script(f"{HEAD}; read _ < {go}; {more}cat > {left}.part; mv {left}.part {left}")
+    wrapper = start("--client-gone", "finish", program, family=family)
+    records = request(None, b"body", keep=True)
+    wrapper.send_and_see_read(encode(records[: -1 if when == "body" else len(records)]))
+    if when == "dropped":
+        linger = struct.pack("ii", 1, 0)
+        wrapper.peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if when == "aborted":
+        wrapper.peer.send([ABORT])
+    wrapper.peer.close()
+    go.write_text("\n")
+
+    assert wrapper.wait() == 0
+    assert left.read_text() == "body"
+
+
+def test_who_stops_us_ends_a_program_that_may_finish(start: Start, script: Script) -> None:
+    """A signal is no client that has gone."""
+    wrapper = start("--client-gone", "finish", script("exec sleep 1000"))
+    wrapper.peer.send(request())
+    wrapper.wait_programs(1)
+    os.kill(wrapper.pid, signal.SIGTERM)
+
+    assert wrapper.wait() == -signal.SIGTERM
+    wrapper.wait_no_programs()
+
+
 def test_a_unix_peer_may_end_its_sending_and_read_on(start: Start, script: Script) -> None:
     """There, a half-closed connection is no departure: the last request is carried out."""
     wrapper = start(script(f"{HEAD}; cat"))

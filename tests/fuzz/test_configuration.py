@@ -21,6 +21,7 @@ ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'
 # What stands behind each key where it makes sense.
 GOOD: dict[str, list[object]] = {
     "backlog": [1, 4096],
+    "client_gone": ["end", "finish"],
     "directory": ["/", "/nowhere"],
     "environment": [{}, {"A": "b"}],
     "front": ["none", "scgi", "fcgi"],

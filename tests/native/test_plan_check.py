@@ -132,6 +132,8 @@ WRONG = [
     (changed("keep_limit_ms", -1), "front"),
     (changed("request_limit_ms", -1), "front"),
     (changed("kill_ms", -1), "front"),
+    (changed("client_gone", 2), "front"),
+    (changed("reserved", 1), "front"),
     (changed("linger_ms", -1), "linger"),
     (changed("umask", 0o1000), "umask"),
     (changed("nice", 21), "niceness"),

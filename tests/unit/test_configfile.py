@@ -1,5 +1,6 @@
 """The configuration file: what it may hold, and that every mistake is told."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from socketd.config.file import load
 from socketd.config.services import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
 from socketd.errors import ConfigurationError
 from socketd.pool.settings import PoolSettings, Strategy
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import ClientGone, Front
 from socketd.programs.command import Program
 from socketd.settings.address import TcpAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
@@ -361,7 +362,7 @@ def test_front_makes_a_cgi_program_of_the_program(tmp_path: Path) -> None:
 
     [settings] = read(tmp_path, CGI.format(front="scgi", more=more))
 
-    assert settings.front == Front(5.0)
+    assert settings.front == Front(5.0, kill_seconds=5.0)
     assert settings.program == Program(str(program), (str(program),))
     assert settings.environment == {"PATH": "/usr/local/bin:/usr/bin:/bin", "MODE": "x"}
     assert settings.confinement.directory == str(tmp_path)
@@ -386,9 +387,23 @@ def test_request_variables_reach_the_front(tmp_path: Path) -> None:
     [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
     [wrapped] = read(tmp_path, CGI.format(front="fcgi", more=f'{more}\nworker = "python"'))
 
-    assert scgi.front == Front(30.0, str(tmp_path), names)
+    assert scgi.front == Front(30.0, str(tmp_path), names, kill_seconds=5.0)
     assert fcgi.front == Front(30.0, str(tmp_path), names, 75.0, kill_seconds=5.0)
     assert "standard,HTTPS,SSL_*" in wrapped.program.arguments
+
+
+def test_what_becomes_of_a_program_reaches_the_front(tmp_path: Path) -> None:
+    """By either protocol."""
+    more = f"root = '{tmp_path}'\nclient_gone = 'finish'"
+
+    [scgi] = read(tmp_path, CGI.format(front="scgi", more=more))
+    [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
+    [wrapped] = read(tmp_path, CGI.format(front="fcgi", more=f'{more}\nworker = "python"'))
+
+    assert scgi.front is not None
+    assert fcgi.front is not None
+    assert (scgi.front.client_gone, fcgi.front.client_gone) == (ClientGone.FINISH,) * 2
+    assert ("--client-gone", "finish") in pairwise(wrapped.program.arguments)
 
 
 def test_front_for_fastcgi_limits_a_request(tmp_path: Path) -> None:
@@ -449,6 +464,8 @@ def test_front_for_fastcgi_is_the_wrapper_without_native_workers(tmp_path: Path)
             "request_variables",
             "the list is longer",
         ),
+        ("none", 'program = "cat"\nclient_gone = "end"', "client_gone", "needs front"),
+        ("scgi", 'program = "cat"\nclient_gone = "stay"', "client_gone", "one of end, finish"),
         ("scgi", 'program = "cat"\nhead_timeout = "soon"', "head_timeout", "a number with ms"),
         ("scgi", 'program = "cat"\nkeep_timeout = "1m"', "keep_timeout", "needs front fcgi"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.plans import decode, encoded, worker_plan
 from socketd.config.services import ServiceSettings
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import ClientGone, Front
 from socketd.programs.command import Program
 from socketd.programs.privileges import Identity, Privileges
 from socketd.settings.confinement import RESOURCES, ResourceLimit
@@ -97,8 +97,9 @@ def test_plan_says_all_that_was_set(
     who = given_up.identity
     unlimited = 2**64 - 1
     listed = front.request_variables if front else None
-    requests = dict.fromkeys(("keep_limit_ms", "request_limit_ms", "kill_ms"), 0)
-    requests["protocol"] = 0 if front is None else 1
+    requests = dict.fromkeys(("protocol", "keep_limit_ms", "request_limit_ms", "kill_ms"), 0)
+    if front is not None:
+        requests |= {"protocol": 1, "kill_ms": milliseconds(front.kill_seconds)}
     if front is not None and front.keep_seconds is not None:
         requests = {
             "protocol": 2,
@@ -138,6 +139,8 @@ def test_plan_says_all_that_was_set(
             )
             for one in given_up.limits
         ],
+        "client_gone": list(ClientGone).index(front.client_gone) if front else 0,
+        "reserved": 0,
     }
 
 
@@ -155,6 +158,7 @@ CHANGED_FRONT: dict[str, object] = {
     "keep_seconds": None,
     "limit_seconds": None,
     "kill_seconds": 2.0,
+    "client_gone": ClientGone.FINISH,
 }
 WHO = Identity("who", 1, 2, (2, 3))
 GIVEN_UP = Privileges(WHO, "/", 0o22, (ResourceLimit("core", 0, 1),), 1)
