@@ -55,9 +55,26 @@ void connection_begin(struct connection *connection, int input_fd, int output_fd
         setsockopt(output_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+static size_t sendable_end(const struct connection *connection)
+{
+    return connection->is_held ? connection->held_from : connection->output_end;
+}
+
+void connection_hold(struct connection *connection, uint16_t request_id)
+{
+    connection->is_held = true;
+    connection->held_id = request_id;
+    connection->held_from = connection->output_end;
+}
+
+void connection_release(struct connection *connection)
+{
+    connection->is_held = false;
+}
+
 bool connection_is_unsent(const struct connection *connection)
 {
-    return connection->output_begin < connection->output_end;
+    return connection->output_begin < sendable_end(connection);
 }
 
 void connection_watch(const struct connection *connection, struct pollfd polls[2])
@@ -107,7 +124,7 @@ bool connection_flush(struct connection *connection)
 {
     while (connection_is_unsent(connection) && !connection->is_gone) {
         const unsigned char *begin = connection->output + connection->output_begin;
-        size_t length = connection->output_end - connection->output_begin;
+        size_t length = sendable_end(connection) - connection->output_begin;
         ssize_t size = connection->is_socket
                            ? send(connection->output_fd, begin, length, MSG_DONTWAIT | MSG_NOSIGNAL)
                            : write(connection->output_fd, begin, length);
@@ -119,7 +136,8 @@ bool connection_flush(struct connection *connection)
         else if (errno != EINTR)
             connection->is_gone = true;
     }
-    connection->output_begin = connection->output_end = 0;
+    if (connection->is_gone || connection->output_begin == connection->output_end)
+        connection->output_begin = connection->output_end = connection->held_from = 0;
     return true;
 }
 
@@ -149,13 +167,22 @@ void connection_seal(struct connection *connection, enum record_type type, uint1
 void connection_put(struct connection *connection, enum record_type type, uint16_t request_id,
                     const void *content, size_t length)
 {
-    size_t left = sizeof connection->output - connection->output_end;
+    const bool is_first = connection->is_held && request_id != connection->held_id;
+    const size_t left = sizeof connection->output - connection->output_end;
+    const size_t size = RECORD_HEAD_SIZE + length + -length % RECORD_ALIGNMENT;
+    unsigned char *place =
+        connection->output + (is_first ? connection->held_from : connection->output_end);
 
     if (RECORD_HEAD_SIZE + length + RECORD_ALIGNMENT > left)
         abort(); /* a bug: the reserve is there for all that is put between two looks at it */
+    if (is_first) {
+        memmove(place + size, place, connection->output_end - connection->held_from);
+        connection->held_from += size;
+    }
     if (length)
-        memcpy(connection->output + connection->output_end + RECORD_HEAD_SIZE, content, length);
-    connection_seal(connection, type, request_id, length);
+        memcpy(place + RECORD_HEAD_SIZE, content, length);
+    record_wrap(place, type, request_id, length);
+    connection->output_end += size;
 }
 
 void connection_end(struct connection *connection, bool is_all_read,

@@ -26,6 +26,9 @@ struct connection {
     struct bytes unread;
     size_t output_begin;
     size_t output_end;
+    size_t held_from; /* what of the output is not sent yet */
+    uint16_t held_id; /* of the request that it belongs to */
+    bool is_held;
     bool is_socket;
     bool is_end_departure; /* the end of the input means that the output is not read either */
     bool has_ended;        /* the input */
@@ -47,7 +50,12 @@ void connection_receive(struct connection *connection, const struct pollfd polls
 /* Send as much as goes without waiting. Returns whether nothing waits any more. */
 bool connection_flush(struct connection *connection);
 
-/* Return whether there is output that waits. */
+/* Have what is put from now on for a request wait, whether or not it could be sent. Other records go
+ * before it. */
+void connection_hold(struct connection *connection, uint16_t request_id);
+void connection_release(struct connection *connection);
+
+/* Return whether there is output that waits to be sent. */
 bool connection_is_unsent(const struct connection *connection);
 
 /* Return whether records of our own making have their room. */

@@ -66,6 +66,21 @@ static void send_opening(struct exchange *exchange)
         put(exchange, piece.type, piece.bytes, piece.length);
 }
 
+/* Let the answer go out if it need not wait any more. */
+static void let_go(struct exchange *exchange)
+{
+    const struct backend *backend = &exchange->backend;
+    const struct early_facts facts = {
+        .is_input_over = backend->body_fd < 0,
+        .is_answer_whole =
+            exchange->phase != EXCHANGE_RUNNING || backend->answer_fd < 0 || backend->has_exited,
+        .is_full = !has_room(exchange),
+    };
+
+    if (exchange->early.is_held && early_may_go(&exchange->early, facts, clock_ms()))
+        connection_release(exchange->connection);
+}
+
 static void end(struct exchange *exchange, unsigned app_status)
 {
     exchange->has_crashed = exchange->service->has_copies && is_crash(&exchange->backend);
@@ -75,6 +90,7 @@ static void end(struct exchange *exchange, unsigned app_status)
     put(exchange, RECORD_STDERR, NULL, 0);
     exchange_reject(exchange->connection, exchange->request_id, app_status, REQUEST_COMPLETE);
     exchange->phase = EXCHANGE_OVER;
+    let_go(exchange);
 }
 
 static void put_line(struct exchange *exchange, const char *line)
@@ -130,6 +146,11 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
                                 ? clock_ms() + (uint64_t)exchange->service->request_limit_ms
                                 : 0;
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
+    exchange->early.is_held = false;
+    if (has_body) {
+        early_begin(&exchange->early);
+        connection_hold(exchange->connection, request_id);
+    }
     refused = exchange->service->start(exchange->service, request, has_body, &exchange->backend);
     if (refused && exchange->backend.error)
         refuse_start(exchange, refused);
@@ -139,15 +160,23 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
 
 size_t exchange_write(struct exchange *exchange, const void *piece, size_t length)
 {
+    size_t taken;
+
     if (exchange->phase != EXCHANGE_RUNNING)
         return length;
-    return backend_write(&exchange->backend, piece, length);
+    taken = backend_write(&exchange->backend, piece, length);
+    if (exchange->early.is_held) {
+        early_note_input(&exchange->early, taken > 0, clock_ms());
+        let_go(exchange);
+    }
+    return taken;
 }
 
 void exchange_end_body(struct exchange *exchange)
 {
     if (exchange->phase == EXCHANGE_RUNNING)
         backend_end_body(&exchange->backend);
+    let_go(exchange);
 }
 
 void exchange_desert(struct exchange *exchange)
@@ -179,6 +208,8 @@ void exchange_watch(const struct exchange *exchange, bool has_piece,
         return;
     if (has_piece || backend->head_left)
         polls[0] = (struct pollfd){.fd = backend->body_fd, .events = POLLOUT};
+    else if (exchange->early.is_held && !backend->is_socket)
+        polls[0] = (struct pollfd){.fd = backend->body_fd};
     if (has_room(exchange)) {
         polls[1] = (struct pollfd){.fd = backend->answer_fd, .events = POLLIN};
         polls[2] = (struct pollfd){.fd = backend->stderr_fd, .events = POLLIN};
@@ -213,7 +244,10 @@ static int sooner(int one_ms, int other_ms)
 /* Return for how many milliseconds what waits to be sent may wait, -1 for ever. */
 static int patience_of_answer(const struct exchange *exchange)
 {
-    return has_room(exchange) ? opening_patience(&exchange->opening, clock_ms()) : -1;
+    const uint64_t now_ms = clock_ms();
+
+    return sooner(has_room(exchange) ? opening_patience(&exchange->opening, now_ms) : -1,
+                  early_patience(&exchange->early, now_ms));
 }
 
 int exchange_patience(const struct exchange *exchange)
@@ -355,13 +389,17 @@ void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHA
     }
     if (polls[0].revents && backend->head_left)
         backend_write_head(backend);
-    if (polls[1].revents)
-        relay(exchange, &backend->answer_fd, RECORD_STDOUT, polls[1].revents);
+    if (polls[0].revents & POLLERR && !polls[0].events)
+        backend_end_body(backend); /* nobody reads it */
+    /* What was complained of before the head is there as well if that is. */
     if (polls[2].revents)
         relay(exchange, &backend->stderr_fd, RECORD_STDERR, polls[2].revents);
+    if (polls[1].revents)
+        relay(exchange, &backend->answer_fd, RECORD_STDOUT, polls[1].revents);
     if (exchange->phase == EXCHANGE_RUNNING)
         send_opening(exchange);
     backend_reap(backend);
+    let_go(exchange);
     if (exchange->phase == EXCHANGE_RUNNING && !was_at_last_words && left_ms(exchange) == 0)
         end_late(exchange);
     if (exchange->phase == EXCHANGE_ENDING)

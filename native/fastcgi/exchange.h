@@ -8,6 +8,7 @@
 #define SOCKETD_EXCHANGE_H
 
 #include "connection.h"
+#include "front/early.h"
 #include "opening.h"
 #include "service.h"
 
@@ -35,6 +36,7 @@ struct exchange {
     bool has_crashed; /* a copy of this process, if those carry out requests */
     uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
     struct backend backend;
+    struct early early;
     struct opening opening;
 };
 

@@ -1,15 +1,17 @@
 """Bodies and answers of any length: nothing is lost, nothing grows, neither side waits for ever."""
 
 import fcntl
+import select
 import struct
 import termios
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.extent import by_extent
-from harness.fastcgi import Peer, Record, Type, begin, request, stream
+from harness.fastcgi import Peer, Record, Type, begin, encode, request, stream
 from harness.waiting import wait_for
 
 from .conftest import Script, Start
@@ -143,6 +145,53 @@ def test_a_program_may_close_its_input_early(start: Start, script: Script, famil
 
     assert answer.body == b"early\n"
     assert wrapper.ask(None, b"small").body == b"early\n"
+
+
+def _begin_early(start: Start, program: str, family: str) -> tuple[Wrapper, list[Record]]:
+    """Send half of a body to a program; return the records of the other half."""
+    wrapper = start(program, family=family)
+    records = request(None, BODY[:150_000], size=50_000)
+    wrapper.send_and_see_read(encode(records[:4]))
+    return wrapper, records[4:]
+
+
+def _has_answer(wrapper: Wrapper) -> bool:
+    ready, _, _ = select.select([wrapper.peer.connection], [], [], 0)
+    return bool(ready)
+
+
+def test_an_answer_waits_for_the_end_of_the_body(
+    start: Start, script: Script, tmp_path: Path, family: str
+) -> None:
+    """Nginx sends no more once an answer has begun, but a program may write its head first."""
+    program = script(f"{HEAD}; echo early; : > {tmp_path}/written; wc -c")
+    wrapper, rest = _begin_early(start, program, family)
+    wait_for((tmp_path / "written").exists, "the program has begun to answer")
+    has_begun = _has_answer(wrapper)
+    wrapper.peer.send(rest)
+
+    assert not has_begun
+    assert wrapper.peer.read_answer().body == b"early\n150000\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "head -c 1000000 /dev/zero; cat",  # more than anybody keeps
+        "exec < /dev/null; echo; exec sleep 1000",  # who reads no more
+        "exec > /dev/null; cat > /dev/null",  # who says no more
+    ],
+)
+def test_an_answer_does_not_wait_in_vain(
+    start: Start, script: Script, family: str, text: str
+) -> None:
+    """It begins before the body has ended if nothing is gained by waiting."""
+    wrapper, rest = _begin_early(start, script(f"{HEAD}; {text}"), family)
+    record = wrapper.peer.read_record()
+
+    assert record is not None
+    assert record.content.startswith(b"Content-Type")
+    wrapper.peer.send([*rest, Record(Type.ABORT_REQUEST, 1)])
 
 
 def test_an_answer_may_come_before_the_body_has_ended(

@@ -11,6 +11,7 @@ from harness.clients import Place, connect, read_all
 from harness.processes import all_processes
 from harness.servers import Server
 from harness.supervisors import SOCKETD
+from harness.waiting import wait_for
 from socketd.system.products import is_built
 
 from .conftest import Script
@@ -18,7 +19,7 @@ from .conftest import Script
 pytestmark = pytest.mark.slow
 
 SECRET = "hunter2-of-the-service"
-# Shows it, and stays as long as the body of its request does.
+# Shows it, which is seen at the end, and stays as long as the body of its request does.
 PROGRAM = '#!/bin/sh\nprintf \'\\r\\n%s|%s|\' "$TOKEN" "$REMOTE_ADDR"\ncat\n'
 FILE = """
 [service.web]
@@ -67,31 +68,30 @@ def arguments_of_tree(root: int) -> list[bytes]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(root)]
 
 
+def is_at_work(root: int) -> bool:
+    """Tell whether the program has said what it shows, and reads its body."""
+    return "cat" in {one.name for one in all_processes() if one.pid in descendants(root)}
+
+
 def look(server: Server, place: Place, protocol: str) -> tuple[bytes, list[bytes]]:
     """Begin a request; return what its program says, and all arguments while it is at work."""
     with connect(place) as connection:
         names = {"CONTENT_LENGTH": "1", "PATH_INFO": "/show.cgi", "SCGI": "1"}
         if protocol == "scgi":
             connection.sendall(scgi.head(names))
-            said = connection.recv(4096)
-            while said.count(b"|") < 2:
-                said += connection.recv(4096)
-            arguments = arguments_of_tree(server.pid)
+        else:
+            peer = fastcgi.Peer(connection)
+            peer.send([fastcgi.begin(), *fastcgi.stream(4, 1, fastcgi.encode_pairs(names))])
+        wait_for(lambda: is_at_work(server.pid), "the program reads its body")
+        arguments = arguments_of_tree(server.pid)
+        if protocol == "scgi":
             connection.sendall(b".")
             connection.shutdown(socket.SHUT_WR)
-            read_all(connection)
-            return said, arguments
-        peer = fastcgi.Peer(connection)
-        peer.send([fastcgi.begin(), *fastcgi.stream(4, 1, fastcgi.encode_pairs(names))])
-        said = b""
-        while said.count(b"|") < 2:
-            record = peer.read_record()
-            assert record is not None
-            said += record.content
-        arguments = arguments_of_tree(server.pid)
-        peer.send(fastcgi.stream(5, 1, b"."))
-        peer.read_answer()
-        return said, arguments
+            said = read_all(connection)
+        else:
+            peer.send(fastcgi.stream(5, 1, b"."))
+            said = peer.read_answer().stdout
+        return said.removesuffix(b"."), arguments
 
 
 @pytest.mark.parametrize(
