@@ -70,7 +70,8 @@ def arguments_of_tree(root: int) -> list[bytes]:
 
 def is_at_work(root: int) -> bool:
     """Tell whether the program has said what it shows, and reads its body."""
-    return "cat" in {one.name for one in all_processes() if one.pid in descendants(root)}
+    ours = descendants(root)
+    return any(one.name == "cat" and one.pid in ours for one in all_processes())
 
 
 def look(server: Server, place: Place, protocol: str) -> tuple[bytes, list[bytes]]:
