@@ -35,6 +35,7 @@ struct order {
     uint32_t size; /* of the texts */
     char texts[REQUEST_TEXT_SIZE + 256];
 };
+enum { WIPED_SIZE = 32 * 1024 };
 enum { ORDER_HEAD_SIZE = offsetof(struct order, texts) };
 
 static struct {
@@ -107,6 +108,15 @@ static void forget_child(void)
     child.pid = 0;
 }
 
+/* What is below the stack's end has been registers of this process: the kernel puts them there for a
+ * signal handler, and they may have held what others have said. */
+static __attribute__((noinline)) void wipe_stack(void)
+{
+    char below[WIPED_SIZE];
+
+    explicit_bzero(below, sizeof below);
+}
+
 static bool divide(const struct service *service)
 {
     int pipes[PIPES][ENDS] = {{-1, -1}, {-1, -1}, {-1, -1}};
@@ -117,6 +127,7 @@ static bool divide(const struct service *service)
         return false;
     forget_child();
     parent = getpid();
+    wipe_stack();
     if (open_pipes(pipes))
         pid = (pid_t)template_clone(SIGCHLD, NULL, thread_id);
     if (pid == 0) {
