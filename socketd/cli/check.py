@@ -116,6 +116,8 @@ def _with_derived(table: ServiceTable, around: Surroundings) -> Values:
         "workers.max": pool.maximum,
         "workers.strategy": pool.strategy.value,
     }
+    if table.values.has("warm_up"):
+        derived["trial"] = "run"  # what it means, and the only word that goes with it
     return Values({**derived, **table.values.given})
 
 

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from socketd.cli.given import option_of, problem_with
 from socketd.cli.options import help_of
-from socketd.settings.kinds import BadValueError
+from socketd.settings.kinds import BadValueError, Path
 from socketd.settings.table import Setting, offered
 from socketd.settings.values import Values
 
@@ -49,7 +49,9 @@ class _KindType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
         param: click.Parameter,  # noqa: ARG002  click's
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Return the values that begin so, for a kind with a few."""
+        """Return the values that begin so, for a kind with a few; files where it is a path."""
+        if isinstance(self._setting.kind, Path):
+            return [CompletionItem(incomplete, type="file")]
         choices = self._setting.kind.choices
         return [CompletionItem(word) for word in choices if word.startswith(incomplete)]
 

@@ -6,7 +6,7 @@ Owns the three dialects. Must not know what an option does.
 from socketd.cli.options import Option, all_options
 from socketd.errors import UsageError
 
-_FILE_METAVARS = ("PATH",)
+_FILE_METAVARS = ("PATH", "FILE", "FOLDER")
 _COMMAND_METAVARS = ("COMMAND",)
 
 

@@ -207,6 +207,7 @@ class Builder:
                 self._break_rule("ready", "{worker} python has no template", word)
             elif is_strict and not is_built():
                 self._break_rule("ready", NOT_BUILT, word, ExitCode.SYSTEM)
+        warm_up = self.warm_up(level, word)
         return Readiness(
             level,
             is_strict,
@@ -214,8 +215,8 @@ class Builder:
             self.values.seconds("renew_after"),
             self.values.text("shared_files") == "allow",
             is_auto,
-            self.values.text("trial") == "run",
-            self.warm_up(level, word),
+            self.values.text("trial") == "run" or warm_up is not None,
+            warm_up,
         )
 
     def warm_up(self, level: ReadyLevel, word: str) -> str | None:

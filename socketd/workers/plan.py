@@ -218,8 +218,9 @@ def encode_first_call(plan: WorkerPlan, level: ReadyLevel, signal: int, log_inod
     has_front = plan.settings.front is not None
     readiness = plan.settings.readiness
     # At load nothing of the program may run, and what copies share a trial would change.
-    is_wanted = readiness.is_run_on_trial or readiness.warm_up is not None
-    is_run = is_wanted and not readiness.may_share_files and level is not ReadyLevel.LOAD
+    is_run = (
+        readiness.is_run_on_trial and not readiness.may_share_files and level is not ReadyLevel.LOAD
+    )
     return FIRST_CALL.pack(
         FIRST_CALL_MAGIC, LEVELS[level], plan.master_pid, signal, has_front, is_run, log_inode
     ).hex()

@@ -47,7 +47,9 @@ def test_every_option_is_offered(shell: str) -> None:
         (["--strategy", "su"], {"surge"}),
         (["--strategy", "=", "in"], {"incremental"}),
         (["--shell", ""], {"auto", "always", "never"}),
-        (["--w"], {"--wait", "--worker", "--workers", "--write-only"}),
+        (["--w"], {"--wait", "--warm-up", "--worker", "--workers", "--write-only"}),
+        (["--warm-up", "/etc/hostn"], {"/etc/hostname"}),
+        (["--root", "/et"], {"/etc"}),
     ],
 )
 def test_bash_offers_what_fits(words: list[str], offered: set[str]) -> None:

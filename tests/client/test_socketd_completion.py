@@ -52,7 +52,8 @@ def test_what_fits_is_offered(words: list[str], offered: set[str], tmp_path: Pat
 
 
 def test_argument_of_a_command_is_a_file() -> None:
-    """The shell completes the names of files itself."""
+    """The shell completes the names of files itself, those of options, too."""
+    assert _answer(["cgi", "--warm-up", "x"], os.environ["PATH"]) == ["file,x"]
     assert _answer(["explain", "cat", "x"], os.environ["PATH"]) == ["file,x"]
 
 

@@ -271,7 +271,17 @@ def test_text_that_is_no_toml_is_one_mistake(tmp_path: Path) -> None:
 
 def test_shown_settings_are_a_file_with_the_same_meaning(tmp_path: Path) -> None:
     """What `show` prints can be loaded, and loads as the original does."""
-    text = ECHO + '[service."a.b"]\nlisten = ["unix:/x"]\nprogram = ["cat"]\nlimits = {core = 0}\n'
+    request = tmp_path / "request"
+    request.touch()
+    warm = (
+        f'[service.w]\nlisten = ["unix:/y"]\nprogram = ["cat"]\nready = "stop"\n'
+        f'warm_up = "{request}"\n'
+    )
+    text = (
+        ECHO
+        + warm
+        + '[service."a.b"]\nlisten = ["unix:/x"]\nprogram = ["cat"]\nlimits = {core = 0}\n'
+    )
     settings = read(tmp_path, text)
     shown = tmp_path / "shown.toml"
     shown.write_text(show(str(tmp_path / "services.toml")))
