@@ -7,7 +7,7 @@ import enum
 
 from socketd.dataclass import dataclass
 from socketd.pool.settings import PoolSettings
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import ClientGone, Front
 from socketd.programs.command import Program
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, TcpAddress, place_of
@@ -49,6 +49,16 @@ class ServiceSettings:
     front: Front | None = None
     linger_seconds: float = 0.0
     is_inner: bool = False
+
+    @property
+    def is_watching_clients(self) -> bool:
+        """Tell whether somebody has to look if the client of a program has gone.
+
+        A worker that serves FastCGI sees that itself.
+        """
+        if self.front is None or self.front.keep_seconds is not None:
+            return False
+        return self.front.client_gone is ClientGone.END
 
     @property
     def key(self) -> str:

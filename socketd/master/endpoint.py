@@ -13,17 +13,18 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import assert_never
 
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import replace
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
-from socketd.loop.wheel import Timer, Timers
+from socketd.loop.wheel import Timers
+from socketd.master.pooltimers import PoolTimers
 from socketd.master.reports import report_pool, report_ready
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
+from socketd.pool.clientwatch import ClientWatch
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -33,6 +34,7 @@ from socketd.pool.messages import (
     Event,
     Finish,
     KillWorkers,
+    LookAtClients,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -45,6 +47,7 @@ from socketd.pool.messages import (
     StopRequested,
     TerminateWorkers,
     TimerExpired,
+    WorkerAccepted,
     WorkerExited,
 )
 from socketd.pool.phase import Phase
@@ -84,13 +87,12 @@ class Endpoint:
         self.failure: str | None = None
         self._board = processes.board
         processes.on_serving = self._on_serving
-        self._wheel = wheel
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
         self._limit = TimeLimit(settings.pool)
+        self._watch = ClientWatch(is_wanted=settings.is_watching_clients)
         self._events: deque[Event] = deque()
-        self._timers: dict[PoolTimer, Timer] = {}
-        self._due: dict[PoolTimer, float] = {}
+        self._timers = PoolTimers(wheel, self._expire)
         self._claims = Claims(
             settings.name, str(listener), processes, self._events, wheel, clock, self.work
         )
@@ -164,6 +166,7 @@ class Endpoint:
         self.work()
         self.settings = settings
         self._limit.reload(settings.pool)
+        self._watch.reload(is_wanted=settings.is_watching_clients)
         self.processes.line_up(spawner)
         if self.processes.due is None:
             self._carry_out(self._pool.adjust(settings.pool, self._clock()))
@@ -177,7 +180,7 @@ class Endpoint:
             self._pool.state(),
             self._limit.state(),
             self.processes.state(),
-            dict(self._due),
+            self._timers.due,
             self.connections,
             self.is_ready,
             self._is_listening,
@@ -200,7 +203,9 @@ class Endpoint:
         self._stop_reason = state.stop_reason
         self._has_pool_finished = state.pool.phase is Phase.FINISHED
         for timer, due_seconds in state.timers.items():
-            self._arm(timer, due_seconds)
+            self._timers.arm(timer, due_seconds)
+        for worker in self.processes.ledger.busy():
+            self._carry_out(self._watch.handle(WorkerAccepted(worker), self._clock()))
 
     def look(self) -> bool:
         """Read the board after a ring; tell whether there are events for the pool."""
@@ -270,7 +275,8 @@ class Endpoint:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
             event, now = self._events.popleft(), self._clock()
-            self._carry_out(self._pool.handle(event, now) + self._limit.handle(event, now))
+            for room in (self._pool, self._limit, self._watch):
+                self._carry_out(room.handle(event, now))
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
@@ -321,11 +327,9 @@ class Endpoint:
                 case SpawnWorkers(workers, generation):
                     self.processes.claim(workers, generation)
                 case ArmTimer(timer, due_seconds):
-                    self._arm(timer, due_seconds)
+                    self._timers.arm(timer, due_seconds)
                 case DisarmTimer(timer):
-                    self._disarm(timer)
-                case RetireWorkers() | AskToFinish() | TerminateWorkers() | KillWorkers():
-                    self._signal(command)
+                    self._timers.disarm(timer)
                 case RefuseConnections():
                     self._refuse_connections()
                 case CloseListener():
@@ -339,20 +343,29 @@ class Endpoint:
                 case ReportResize() | ReportBackOff():
                     report_pool(self.name, command)
                 case _:
-                    assert_never(command)
+                    self._tend(command)
 
-    def _signal(
-        self, command: RetireWorkers | AskToFinish | TerminateWorkers | KillWorkers
+    def _tend(
+        self,
+        command: RetireWorkers | AskToFinish | LookAtClients | TerminateWorkers | KillWorkers,
     ) -> None:
         match command:
             case RetireWorkers(workers):
                 self.processes.retire(workers)
             case AskToFinish(workers):
                 self.processes.ask_to_finish(workers)
+            case LookAtClients(workers):
+                self._look_at_clients(workers)
             case TerminateWorkers(workers):
                 self.processes.terminate(workers)
             case KillWorkers(workers):
                 self.processes.kill(workers)
+
+    def _look_at_clients(self, workers: tuple[int, ...]) -> None:
+        gone = self.processes.find_deserted(workers)
+        for pid in gone.values():
+            log.emit("client_gone", service=self.name, pid=pid)
+        self._carry_out(self._limit.end(tuple(gone), self._clock()))
 
     def _refuse_connections(self) -> None:
         self.listener.refuse_new()
@@ -372,29 +385,15 @@ class Endpoint:
         self.listener.close()
         self._claims.take_failed_forks()
 
-    def _arm(self, timer: PoolTimer, due_seconds: float) -> None:
-        self._disarm(timer)
-
-        def expire() -> None:
-            del self._timers[timer], self._due[timer]
-            self._events.append(TimerExpired(timer))
-            self.work()
-
-        self._timers[timer] = self._wheel.add(due_seconds, expire)
-        self._due[timer] = due_seconds
-
-    def _disarm(self, timer: PoolTimer) -> None:
-        pending = self._timers.pop(timer, None)
-        if pending is not None:
-            del self._due[timer]
-            self._wheel.cancel(pending)
+    def _expire(self, timer: PoolTimer) -> None:
+        self._events.append(TimerExpired(timer))
+        self.work()
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
         if self.processes.is_gone and not self.is_finished:
             self.is_finished = self.may_hold_back_ends = True
-            for timer in list(self._timers):
-                self._disarm(timer)
+            self._timers.disarm_all()
             self._claims.close()
             self.processes.family.clear_shortage()
             self.processes.close()

@@ -91,6 +91,7 @@ EVENTS: Mapping[str, EventKind] = {
     "connection_closed": _kind(
         LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib"
     ),
+    "client_gone": _kind(LogLevel.INFO, "service pid"),
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
     "command_not_run": _kind(LogLevel.WARNING, "service status"),

@@ -11,13 +11,17 @@ from socketd.dataclass import dataclass
 
 
 class PoolTimer(enum.Enum):
-    """The timers a pool may have armed, at most one of each; LIMIT is that of the time limit."""
+    """The timers a pool may have armed, at most one of each.
+
+    LIMIT is that of the time limit, CLIENTS that of the looks at clients.
+    """
 
     SHRINK = "shrink"
     RETRY = "retry"
     DRAIN = "drain"
     KILL = "kill"
     LIMIT = "limit"
+    CLIENTS = "clients"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,13 @@ class AskToFinish:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtClients:
+    """Find out which of these workers' clients have gone, and end their connections."""
+
+    workers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateWorkers:
     """Send SIGTERM to the process groups of workers."""
 
@@ -187,6 +198,7 @@ Command = (
     SpawnWorkers
     | RetireWorkers
     | AskToFinish
+    | LookAtClients
     | TerminateWorkers
     | KillWorkers
     | ArmTimer

@@ -318,7 +318,7 @@ class Pool:
                 return self._terminate(now)
             case PoolTimer.KILL:
                 return self._kill()
-            case PoolTimer.LIMIT:  # see socketd/pool/timelimit.py
+            case PoolTimer.LIMIT | PoolTimer.CLIENTS:  # see timelimit.py, clientwatch.py
                 return []
             case _:
                 assert_never(timer)

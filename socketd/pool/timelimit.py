@@ -1,4 +1,4 @@
-"""The time limit of connections.
+"""The end of connections that last too long, or whose client has gone.
 
 Owns how long each worker has been busy, and what follows: SIGTERM when the time is over, and
 SIGKILL if the worker is still there after `kill_seconds`. Pure like the pool, which it does not
@@ -59,6 +59,14 @@ class TimeLimit:
         for deadline in deadlines:
             self._add(deadline)
         self._armed_seconds = self._next_seconds()
+
+    def end(self, workers: tuple[int, ...], now: float) -> list[Command]:
+        """End connections now, those of them that have not been told to end already."""
+        for worker in workers:
+            deadline = self._deadlines.get(worker)
+            if deadline is None or not deadline.is_last:
+                self._add(Deadline(now, worker, is_last=False))
+        return self._expire(now) + self._watch()
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Handle one event; return the commands that follow, in order."""

@@ -148,6 +148,10 @@ class Ledger:
         slot = self._slots.get(number)
         return slot is not None and slot.is_busy
 
+    def busy(self) -> list[int]:
+        """Return the slots whose workers have a connection."""
+        return [number for number, slot in self._slots.items() if slot.is_busy]
+
     def unborn(self, generations: Callable[[int], bool]) -> list[int]:
         """Return the claimed numbers of these generations that have no process yet."""
         return [

@@ -1,7 +1,7 @@
 """Fixtures of the tests of fronts: the wrapper, servers, programs."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ echo "in $(pwd)"
 echo "body $(head -c "$CONTENT_LENGTH")"
 """
 
+HERE = ("-B", "127.0.0.1", "-s", "0")
 Start = Callable[..., Server]
 Script = Callable[..., str]
 
@@ -51,9 +52,11 @@ def start() -> Iterator[Start]:
         pytest.skip("the native worker was not built: no C compiler")
     servers: list[Server] = []
 
-    def start_server(*arguments: str, is_quiet: bool = True, **environment: str) -> Server:
+    def start_server(
+        *arguments: str, is_quiet: bool = True, where: Sequence[str] = HERE, **environment: str
+    ) -> Server:
         server = Server(
-            ["--front", "scgi", "-W", "2", "-B", "127.0.0.1", "-s", "0", *arguments],
+            ["--front", "scgi", "-W", "2", *where, *arguments],
             environment=environment,
             is_quiet=is_quiet,
             is_measured=False,

@@ -84,6 +84,7 @@ def test_list_of_events_is_closed() -> None:
         "connection_closed": (
             "info", "cpu_s duration_s max_rss_kib peer pid service status",
         ),
+        "client_gone": ("info", "pid service"),
         "pool_resized": ("info", "busy idle service target"),
         "worker_failed": ("info", "reason service worker"),
         "worker_distrusted": ("warning", "pid reason service worker"),

@@ -16,6 +16,7 @@ from socketd.pool.messages import (
     Event,
     Finish,
     KillWorkers,
+    LookAtClients,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -124,6 +125,8 @@ class PoolWorld(RuleBasedStateMachine):
                 self.timers[timer] = due_seconds
             case DisarmTimer(timer):
                 self.timers.pop(timer, None)
+            case LookAtClients():
+                raise AssertionError("the pool knows no client")
             case ReportResize() | ReportBackOff() | ReportFailure():
                 self.read(command)
             case RefuseConnections() | CloseListener() | Finish():
