@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from bench import cgi_measure, machine, measure, plots, report
+from bench import cgi_measure, cgi_transfers, machine, measure, plots, report
 from bench.cgi import BACKENDS, CGI_PROGRAMS, Backend, Tools
 from bench.generator import Generator
 from bench.launch import BenchError
@@ -81,7 +81,9 @@ def run(
             for number in range(1 if quick else rounds):
                 _run_round(number, todo, subjects, generator, results)
                 if backends:
-                    _run_cgi_round(number, backends, socket, quick=quick, results=results)
+                    _run_cgi_round(
+                        number, backends, socket, measurement, quick=quick, results=results
+                    )
         finally:
             # what was measured before an interruption is worth keeping
             results.save(output)
@@ -132,7 +134,8 @@ def _find(
 
 
 def _wants_cgi(measurement: tuple[str, ...]) -> bool:
-    return not measurement or cgi_measure.MEASUREMENT in measurement
+    wanted = {cgi_measure.MEASUREMENT, cgi_transfers.MEASUREMENT}
+    return not measurement or not wanted.isdisjoint(measurement)
 
 
 def _find_backends(only: tuple[str, ...], missing: dict[str, str]) -> list[Backend]:
@@ -149,15 +152,24 @@ def _find_backends(only: tuple[str, ...], missing: dict[str, str]) -> list[Backe
 
 
 def _run_cgi_round(
-    number: int, backends: list[Backend], socket: str, *, quick: bool, results: Results
+    number: int,
+    backends: list[Backend],
+    socket: str,
+    measurement: tuple[str, ...],
+    *,
+    quick: bool,
+    results: Results,
 ) -> None:
     extent = measure.QUICK if quick else measure.FULL
     tools = Tools.beside(socket, measure.interpreter_of(socket))
     programs = tuple(CGI_PROGRAMS)[: extent.cgi_programs]
     say = functools.partial(click.echo, err=True)
-    results.records.extend(
-        cgi_measure.measure_round(number, backends, programs, tools, extent.cgi_seconds, say)
-    )
+    if not measurement or cgi_measure.MEASUREMENT in measurement:
+        results.records.extend(
+            cgi_measure.measure_round(number, backends, programs, tools, extent.cgi_seconds, say)
+        )
+    if cgi_transfers.MEASUREMENT in measurement or (extent.has_transfers and not measurement):
+        results.records.extend(cgi_transfers.measure_round(number, backends, tools, say))
 
 
 def _run_round(

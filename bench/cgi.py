@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from bench.servers import BACKLOG, HOST, INTERPRETER, LIMIT
 
 AT_ONCE = 8
-_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
+_DEBIAN = "/usr/bin/python3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +27,55 @@ class CgiProgram:
     title: str
     make: Callable[[str], None]
     """Write the program to a path."""
+    interpreter: tuple[str, ...] = (INTERPRETER, "-I")
+    """What runs it, if it is a script in Python."""
+    ready: tuple[str, bytes] = ("?ready=yes", b"ready=yes\n")
+    """What is asked until it answers, behind its location, and how the answer begins."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Its environment; {folder} is where it is."""
+    has_path: bool = False
+    """It is asked for more than its own location."""
+    requires: str = ""
+    """A module of its interpreter; it is left out where there is none."""
+
+    def is_possible(self) -> bool:
+        """Tell whether everything is there that it needs."""
+        words = [*self.interpreter, "-c", f"import {self.requires or 'sys'}"]
+        return not self.requires or (
+            os.path.exists(words[0])
+            and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        )
 
 
-def _compile(path: str) -> None:
+def compile_c(source: str, path: str) -> None:
+    """Compile a C program."""
     compiler = os.environ.get("CC", "cc")
-    source = os.path.join(_FOLDER, "cgi.c")
     subprocess.run([compiler, "-std=c11", "-O2", "-Wall", source, "-o", path], check=True)
 
 
+def _compile(path: str) -> None:
+    compile_c(os.path.join(PROGRAMS, "cgi.c"), path)
+
+
 def _copy(path: str) -> None:
-    shutil.copy(os.path.join(_FOLDER, "cgi.sh"), path)
+    shutil.copy(os.path.join(PROGRAMS, "cgi.sh"), path)
     os.chmod(path, 0o755)
 
 
 def _copy_script(path: str) -> None:
-    with open(os.path.join(_FOLDER, "cgi.py"), encoding="utf-8") as source:
-        text = source.read()
+    _write_script("cgi.py", path, f"{INTERPRETER} -I")
+
+
+def _copy_flask(path: str) -> None:
+    shutil.copy(os.path.join(PROGRAMS, "flask_hello.py"), os.path.dirname(path))
+    _write_script("flask_cgi.py", path, _DEBIAN)
+
+
+def _write_script(source: str, path: str, interpreter: str) -> None:
+    with open(os.path.join(PROGRAMS, source), encoding="utf-8") as file:
+        text = file.read()
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f"#!{INTERPRETER} -I\n{text}")
+        file.write(f"#!{interpreter}\n{text}")
     os.chmod(path, 0o755)
 
 
@@ -53,6 +85,14 @@ CGI_PROGRAMS = {
         CgiProgram("c", "a C program", _compile),
         CgiProgram("sh", "a `sh` script", _copy),
         CgiProgram("python", "a Python script", _copy_script),
+        CgiProgram(
+            "flask",
+            "Flask's hello by wsgiref's CGIHandler",
+            _copy_flask,
+            interpreter=(_DEBIAN,),
+            requires="flask",
+            has_path=True,
+        ),
     )
 }
 
@@ -90,6 +130,12 @@ class CgiLaunch:
     port: int
     directory: str
     key: str
+    made: CgiProgram
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what the program is to find in its environment."""
+        return {name: text.format(folder=self.directory) for name, text in self.made.variables}
 
     @property
     def path(self) -> str:
@@ -111,8 +157,10 @@ class Backend:
     package: str = ""
     """What brings the command that `requires` names."""
     requires: str = ""
-    programs: tuple[str, ...] = tuple(CGI_PROGRAMS)
+    programs: tuple[str, ...] = ("c", "sh", "python")
     note: str = ""
+    has_transfers: bool = False
+    """It is measured with large bodies and answers, too."""
     is_kept: bool = False
     """The web server keeps its connections between requests."""
 
@@ -143,7 +191,8 @@ def _launch_line(wrapper: str) -> Commands:
 
 def _pool(launch: CgiLaunch, program: list[str], *options: str, where: list[str]) -> list[str]:
     limits = ["-W", str(AT_ONCE), "--max-workers", str(LIMIT), "--backlog", str(BACKLOG)]
-    return [launch.tools.socket, "-p", shlex.join(program), *limits, *options, "-s", *where]
+    given = [f"--env={name}={value}" for name, value in launch.environment.items()]
+    return [launch.tools.socket, "-p", shlex.join(program), *limits, *options, *given, "-s", *where]
 
 
 def _front(ready: str, protocol: str = "scgi") -> Commands:
@@ -169,7 +218,7 @@ def _relayed(ready: str) -> Commands:
 
 def _held(launch: CgiLaunch, ready: str) -> list[str]:
     if ready == "stop!":
-        return [INTERPRETER, "-I", launch.tools.hold, "--cgi", launch.program]
+        return [*launch.made.interpreter, launch.tools.hold, "--cgi", launch.program]
     return [launch.program]
 
 
@@ -184,6 +233,7 @@ def find(command: str) -> str | None:
 
 
 _SHORT = ("c", "sh")
+_LONG = ("python", "flask")
 _KEPT = "the web server keeps its connections"
 BACKENDS = (
     Backend(
@@ -193,6 +243,8 @@ BACKENDS = (
         _fcgiwrap,
         package="fcgiwrap",
         requires="fcgiwrap",
+        programs=tuple(CGI_PROGRAMS),
+        has_transfers=True,
         is_kept=True,
         note=_KEPT,
     ),
@@ -240,13 +292,19 @@ BACKENDS = (
         note=_KEPT,
     ),
     Backend("front-fork", "`--front scgi --ready fork`", "scgi", _front("fork")),
-    Backend("front-load", "`--front scgi --ready load`", "scgi", _front("load!")),
+    Backend(
+        "front-load",
+        "`--front scgi --ready load`",
+        "scgi",
+        _front("load!"),
+        has_transfers=True,
+    ),
     Backend(
         "front-stop",
         "`--front scgi --ready stop`, socketd.hold",
         "scgi",
         _front("stop!"),
-        programs=("python",),
+        programs=_LONG,
     ),
     Backend(
         "fcgi-load",
@@ -254,6 +312,7 @@ BACKENDS = (
         "fastcgi",
         _front("load!", "fcgi"),
         programs=_SHORT,
+        has_transfers=True,
         is_kept=True,
         note=_KEPT,
     ),
@@ -269,7 +328,7 @@ BACKENDS = (
         "`--front fcgi --ready stop`, socketd.hold",
         "fastcgi",
         _front("stop!", "fcgi"),
-        programs=("python",),
+        programs=_LONG,
         is_kept=True,
         note=_KEPT,
     ),

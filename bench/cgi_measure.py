@@ -36,6 +36,9 @@ def measure_round(
     """Measure each backend once with each program, another one first in each round."""
     records = []
     for key in programs:
+        if not CGI_PROGRAMS[key].is_possible():
+            say(f"{CGI_PROGRAMS[key].title} is not measured: it is not installed")
+            continue
         chosen = [one for one in backends if key in one.programs]
         turn = number % max(1, len(chosen))
         say(f"round {number + 1}: {MEASUREMENT} {key} {AT_ONCE}")

@@ -92,6 +92,8 @@ class Extent:
     cgi_seconds: int
     cgi_programs: int
     """How many of the CGI programs, in their order."""
+    has_transfers: bool
+    """Whether a repository, a large body and a large answer are moved, too."""
 
 
 FULL = Extent(
@@ -110,7 +112,8 @@ FULL = Extent(
     volume=(1024,),
     starts=20,
     cgi_seconds=2,
-    cgi_programs=3,
+    cgi_programs=4,
+    has_transfers=True,
 )
 QUICK = Extent(
     paced={"cat": (200, 20)},
@@ -128,6 +131,7 @@ QUICK = Extent(
     starts=2,
     cgi_seconds=1,
     cgi_programs=1,
+    has_transfers=False,
 )
 
 

@@ -71,23 +71,25 @@ def serving_all(backends: list[Backend], program: CgiProgram, tools: Tools) -> I
         except (OSError, subprocess.CalledProcessError) as error:
             raise BenchError(f"cannot make {program.title}: {error}") from error
         launches = {
-            one.key: CgiLaunch(tools, path, unused_port(), directory, one.key) for one in backends
+            one.key: CgiLaunch(tools, path, unused_port(), directory, one.key, program)
+            for one in backends
         }
         try:
             for one in backends:
-                for command in one.commands(launches[one.key]):
-                    _start(command, directory, one.key)
+                launch = launches[one.key]
+                for command in one.commands(launch):
+                    _start(command, directory, one.key, launch.environment)
             port = unused_port()
             configuration = os.path.join(directory, "nginx.conf")
             with open(configuration, "w", encoding="utf-8") as file:
-                file.write(_configuration(backends, launches, port, directory))
+                file.write(_configuration(backends, launches, port, directory, program))
             log = os.path.join(directory, "nginx.log")
             _start(["nginx", "-e", log, "-c", configuration], directory, "nginx")
             deadline = time.monotonic() + _START_SECONDS
             failures = {
                 one.key: f"it does not answer: {_tail(directory, one.key)}"
                 for one in backends
-                if not _comes_up(port, one.key, deadline)
+                if not _comes_up(port, one.key, program, deadline)
             }
             time.sleep(_SETTLE_SECONDS)  # so that no pool is still growing
             yield Web(port, failures)
@@ -125,7 +127,11 @@ def _us(text: str) -> float:
 
 
 def _configuration(
-    backends: list[Backend], launches: dict[str, CgiLaunch], port: int, directory: str
+    backends: list[Backend],
+    launches: dict[str, CgiLaunch],
+    port: int,
+    directory: str,
+    program: CgiProgram,
 ) -> str:
     user = "user root;" if os.geteuid() == 0 else ""
     paths = "".join(
@@ -138,13 +144,20 @@ def _configuration(
         keep = f"keepalive {2 * AT_ONCE};" if one.is_kept else ""
         upstreams.append(f"upstream {one.key} {{ server {HOST}:{launch.port}; {keep} }}")
         parameters = {**_PARAMETERS, "SCRIPT_FILENAME": launch.program, "DOCUMENT_ROOT": directory}
+        if program.has_path:
+            parameters["SCRIPT_NAME"] = "$fastcgi_script_name"
+            parameters["PATH_INFO"] = "$fastcgi_path_info"
+            parameters["CONTENT_TYPE"] = "$content_type"
         if one.protocol == "scgi":
             parameters["SCGI"] = "1"
         else:
             parameters["CONTENT_LENGTH"] = "$content_length"
         lines = [f"{one.protocol}_param {name} {value};" for name, value in parameters.items()]
         lines += [f"{one.protocol}_pass {one.key};", "fastcgi_keep_conn on;" if one.is_kept else ""]
-        locations.append(f"location = /{one.key} {{ {' '.join(lines)} }}")
+        if program.has_path:
+            lines.append(f"fastcgi_split_path_info ^(/{one.key})(/?.*)$;")
+        match = "" if program.has_path else "= "
+        locations.append(f"location {match}/{one.key} {{ {' '.join(lines)} }}")
     joined = "\n".join([*upstreams, f"server {{ listen {HOST}:{port} backlog=4096;", *locations])
     return f"""
 {user}
@@ -154,13 +167,16 @@ pid {directory}/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
 access_log off;
+client_max_body_size 0;
 {paths}{joined}
 }}
 }}
 """
 
 
-def _start(command: list[str], directory: str, key: str) -> None:
+def _start(
+    command: list[str], directory: str, key: str, environment: dict[str, str] | None = None
+) -> None:
     with open(os.path.join(directory, f"{key}.stderr"), "ab") as stderr:
         try:
             subprocess.Popen(
@@ -169,22 +185,25 @@ def _start(command: list[str], directory: str, key: str) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
         except OSError as error:
             stderr.write(f"{error}\n".encode())
 
 
-def _comes_up(port: int, key: str, deadline: float) -> bool:
+def _comes_up(port: int, key: str, program: CgiProgram, deadline: float) -> bool:
     """Wait for the first answer, until a moment that all backends of a run have in common."""
-    return wait_until(lambda: _answers(port, key), max(0.0, deadline - time.monotonic()))
+    left = max(0.0, deadline - time.monotonic())
+    return wait_until(lambda: _answers(port, key, program), left)
 
 
-def _answers(port: int, key: str) -> bool:
+def _answers(port: int, key: str, program: CgiProgram) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
-        connection.request("GET", f"/{key}?ready=yes")
+        path, beginning = program.ready
+        connection.request("GET", f"/{key}{path}")
         answer = connection.getresponse()
-        return answer.status == http.client.OK and answer.read().startswith(b"ready=yes\n")
+        return answer.status == http.client.OK and answer.read().startswith(beginning)
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -59,6 +59,20 @@ def test_target_is_judged_against_fcgiwrap_of_the_same_program() -> None:
     assert len(cgi_report.sections(results)) == 2
 
 
+def test_time_of_a_transfer_is_judged_against_fcgiwrap() -> None:
+    """The least time is the best, and there is one table for all that is moved."""
+    records = [
+        Record("cgi-transfer", "up", 1, 1, key, 0, {"wall_us": time}, {})
+        for key, time in (("fcgiwrap", 200_000.0), ("front-load", 150_000.0))
+    ]
+    results = Results(machine={}, versions={}, missing={}, settings={}, records=records)
+
+    rows = [target.row(results) for target in cgi_report.TARGETS]
+    found = next(row for row in rows if "100 MiB up" in row[0] and "scgi" in row[0])
+    assert found[2:] == ["0.75 (0.75 to 0.75)", "met"]
+    assert "what one client moves" in cgi_report.sections(results)[-1]
+
+
 @pytest.mark.slow
 def test_quick_run_measures_cgi_behind_nginx(tmp_path: Path) -> None:
     """One short round with one backend of each kind ends well and leaves nothing behind."""
