@@ -1,12 +1,15 @@
 /*
  * A fork shares open files, and with them the position where the next read begins. A shell reads
  * its script as it goes on, and moves back to where it is before it starts a program: two copies
- * would each run what the other has skipped. So each has its files opened anew, at the position
- * where its template stands. That is before there is a connection, so no client waits for it.
+ * would each run what the other has skipped. A folder has such a position, too. So each has its files
+ * opened anew, at the position where its template stands. That is before there is a connection, so no
+ * client waits for it.
  *
  * Only for what is open for reading: who writes to one file means the others to find it there.
  */
 #include "files.h"
+
+#include "descriptor.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -51,16 +54,44 @@ static int find_twin(int fd)
     return NO_TWIN;
 }
 
-void files_find(void)
+static int reopen(const struct file *file)
+{
+    char path[DESCRIPTOR_PATH_SIZE];
+    int fd;
+
+    if (file->twin != NO_TWIN)
+        return dup(file->twin);
+    descriptor_path(path, file->fd);
+    fd = open(path, file->flags);
+    if (fd >= 0 && lseek(fd, file->position, SEEK_SET) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The program may have been somebody else, or elsewhere, when it was opened. */
+static bool can_reopen(const struct file *file)
+{
+    const int fd = reopen(file);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+const char *files_find(void)
 {
     file_count = 0;
-    for (int fd = 0; fd <= HIGHEST && file_count < MOST_FILES; fd++) {
+    for (int fd = 0; fd <= HIGHEST; fd++) {
         int flags = fcntl(fd, F_GETFL);
         struct stat status;
 
         if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH) ||
-            fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+            fstat(fd, &status) < 0 || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
             continue;
+        if (file_count == MOST_FILES)
+            return "it has too many files open for reading";
         files[file_count] = (struct file){
             .fd = fd,
             .twin = find_twin(fd),
@@ -68,41 +99,11 @@ void files_find(void)
             .descriptor_flags = fcntl(fd, F_GETFD),
             .position = lseek(fd, 0, SEEK_CUR),
         };
+        if (!can_reopen(&files[file_count]))
+            return "it has a file open that its copies could not open";
         file_count++;
     }
-}
-
-/* As sprintf() would have it, which may allocate. */
-static void write_path(char *path, int fd)
-{
-    static const char folder[] = "/proc/self/fd/";
-    char digits[4];
-    int count = 0;
-
-    for (const char *from = folder; *from; from++)
-        *path++ = *from;
-    do
-        digits[count++] = (char)('0' + fd % 10);
-    while ((fd /= 10) > 0);
-    while (count > 0)
-        *path++ = digits[--count];
-    *path = '\0';
-}
-
-static int reopen(const struct file *file)
-{
-    char path[sizeof "/proc/self/fd/0000"];
-    int fd;
-
-    if (file->twin != NO_TWIN)
-        return dup(file->twin);
-    write_path(path, file->fd);
-    fd = open(path, file->flags);
-    if (fd >= 0 && lseek(fd, file->position, SEEK_SET) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+    return NULL;
 }
 
 void files_reopen(void)

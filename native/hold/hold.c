@@ -53,6 +53,7 @@
 #include "timers.h"
 #include "trial.h"
 #include "variables.h"
+#include "wakeups.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,15 @@ static void find_wired(void)
         }
 }
 
+/* What else the program has open, while nothing of ours is. */
+static void find_open(void)
+{
+    if (!obstacle)
+        obstacle = wakeups_find(call.first.log_inode);
+    if (!obstacle)
+        obstacle = files_find();
+}
+
 /* What the program has written so far waits in its socket's other end. */
 static void take_greeting(void)
 {
@@ -226,7 +236,7 @@ static void become_copy(const struct worker *worker)
     canary_renew();
     seed_renew();
     thread_renew();
-    if (!timers_make()) /* before the program makes others there */
+    if (!timers_make() || !wakeups_renew()) /* before the program makes others there */
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     atfork_child();
     files_reopen();
@@ -334,6 +344,7 @@ static void hold(void)
     prctl(PR_GET_NAME, original.name);
     forbid_tracing();
     find_wired();
+    find_open();
     handover_receive(received);
     if (obstacle || timers_obstacle)
         handover_give_up(obstacle ? obstacle : timers_obstacle);
@@ -353,7 +364,6 @@ static void hold(void)
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = received[LISTENER];
-    files_find();
     python_prepare();
     atfork_prepare(); /* from here on in the order of fork() */
     if (trial_is_copy(template.thread_id, is_run_on_trial(), received[REQUEST], &outcome)) {
@@ -412,6 +422,7 @@ static __attribute__((constructor)) void begin(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != call.first.master)
         _exit(0);
+    wakeups_begin();
     dispositions_reset_reserved();
     shortcuts_choose();
     if (shortcuts_are_taken()) {

@@ -15,6 +15,8 @@ from socketd.settings.readiness import ReadyLevel
 
 _ENTRY = re.compile(r"(\d+)([wa]?)(l?)=(.*)")
 _NEXT_ENTRY = re.compile(r" (?=\d+[wa]?l?=)| (?=\.\.\.$)")
+# Of which each copy has its own (native/hold/wakeups.c): a pipe has both its ends in the program.
+_WAKEUP = re.compile(r"anon_inode:\[eventfd\]|pipe:\[\d+\]")
 _SHARED_CANARY = re.compile("shared: (.*)")
 # Whose generators are renewed in each copy (native/hold/numbers.c, native/hold/python.c), and who
 # is held only if the script does not draw (socketd/programs/script_words.py).
@@ -25,10 +27,10 @@ _DRAWING_NOTHING = re.compile(r"dash|ksh\d*|mksh|zsh\d*|[gm]awk|lua[\d.]*")
 class Access(enum.Enum):
     """What a descriptor that copies have from their template is for them."""
 
-    OWN = "own"  # open for reading only: each copy opens it again, with a position of its own
+    OWN = "own"  # open for reading only, or to wake itself: each copy opens it again
     WRITE = "write"
     APPEND = "append"
-    SHARED = "shared"  # a pipe, a socket: one for all copies
+    SHARED = "shared"  # a socket to the log: one for all copies
 
 
 class State(enum.Enum):
@@ -96,7 +98,7 @@ def parse_descriptors(text: str) -> tuple[tuple[SharedFile, ...], bool]:
             continue
         fd, letter, lock, target = found.groups()
         access = {"w": Access.WRITE, "a": Access.APPEND}.get(letter, Access.OWN)
-        if not target.startswith("/"):
+        if not target.startswith("/") and not _WAKEUP.fullmatch(target):
             access = Access.SHARED
         files.append(SharedFile(int(fd), target, access, bool(lock)))
     return tuple(files), has_more

@@ -127,6 +127,28 @@ def mapped_programs(pid: int, most: int = _MOST_FILES) -> list[str]:
     return parse_maps(_read(pid, "maps", _MOST_MAPS_BYTES))[:most]
 
 
+def shared_memory(pid: int) -> list[str] | None:
+    """Return the names of what a process shares memory by; None if that cannot be read to its end.
+
+    A file that is mapped so that it can only be read is none of it.
+    """
+    content = _read(pid, "maps", _MOST_MAPS_BYTES)
+    return parse_shared(content) if content and len(content) < _MOST_MAPS_BYTES else None
+
+
+def parse_shared(content: bytes) -> list[str]:
+    """Parse /proc/PID/maps: what is mapped with MAP_SHARED, unless it is a file for reading."""
+    found: dict[str, None] = {}
+    for line in content.splitlines():
+        words = line.split(None, 5)
+        if len(words) < 5 or not words[1].endswith(b"s"):
+            continue
+        name = os.fsdecode(words[5]) if len(words) == 6 else "no name"
+        if b"w" in words[1] or not name.startswith("/") or name.endswith(DELETED):
+            found[name] = None
+    return list(found)
+
+
 def parse_maps(content: bytes) -> list[str]:
     """Parse /proc/PID/maps: the files with executable pages, each once."""
     found: dict[str, None] = {}

@@ -9,6 +9,7 @@ alone. Where it is not known, the program is not held.
 
 import contextlib
 import os
+import re
 import socket
 
 from socketd.config.services import ServiceSettings
@@ -20,11 +21,18 @@ from socketd.workers.launch import HOLD_SIGNAL, NotHeldError, Template
 _TIME = 16  # struct timeval
 # Devices that keep nothing of what is written for who reads next.
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
-_SHARED = {
-    "anon_inode:[eventpoll]": "an epoll descriptor",
-    "anon_inode:[io_uring]": "an io_uring",
-    "anon_inode:[timerfd]": "a timer (timerfd)",
+_KERNEL_OBJECT = ("anon_inode:", "pidfd:")
+_KERNEL_OBJECTS = {
+    "eventpoll": "an epoll descriptor",
+    "fanotify": "a fanotify descriptor",
+    "inotify": "an inotify descriptor",
+    "io_uring": "an io_uring",
+    "pidfd": "a pidfd",
+    "signalfd": "a signalfd",
+    "timerfd": "a timer (timerfd)",
+    "userfaultfd": "a userfaultfd",
 }
+_HIGHEST = 1023  # of the descriptors of which each copy gets its own (native/hold)
 _FILTERED = "it has a filter of system calls (seccomp)"
 # The name of a process whose program has asked for what is not there yet; see
 # native/hold/questions.c.
@@ -51,7 +59,8 @@ def check(template: Template, settings: ServiceSettings) -> list[procfs.OpenFile
     files = procfs.open_files(pid)
     if files is None:
         raise NotHeldError("its open files cannot be read (/proc/PID/fd), or are too many")
-    _check_files(files, may_share=settings.readiness.may_share_files)
+    _check_files(pid, files, may_share=settings.readiness.may_share_files)
+    _check_memory(pid, may_share=settings.readiness.may_share_files)
     _check_script(template, settings)
     return files
 
@@ -85,7 +94,8 @@ def check_loaded(template: Template, settings: ServiceSettings) -> None:
     _check_company(pid, status)
     files = procfs.open_files(pid)
     if files is not None:  # it may not be looked into any more
-        _check_files(files, may_share=settings.readiness.may_share_files)
+        _check_files(pid, files, may_share=settings.readiness.may_share_files)
+        _check_memory(pid, may_share=settings.readiness.may_share_files)
 
 
 def check_question(name: str) -> None:
@@ -141,14 +151,42 @@ def check_input(stand_in: socket.socket | None) -> None:
         raise NotHeldError("its input has a time limit (SO_RCVTIMEO)")
 
 
-def _check_files(files: list[procfs.OpenFile], *, may_share: bool) -> None:
+def _check_descriptor(pid: int, file: procfs.OpenFile) -> None:
+    """Look at what copies would share whatever the operator says. Raises NotHeldError.
+
+    Of what is not a file the object in the program looks at the rest (native/hold/wakeups.c).
+    """
+    name = procfs.legible(file.target)
+    if file.target.startswith(_KERNEL_OBJECT) and file.target != "anon_inode:[eventfd]":
+        kind = re.sub(r"^anon_inode:|:.*|[\[\]]", "", file.target)
+        what = _KERNEL_OBJECTS.get(kind, name)
+        raise NotHeldError(f"it has {what} open, which copies would share")
+    if f"{file.target}/".startswith(f"/proc/{pid}/"):
+        raise NotHeldError(f"it has {name} open, which tells of the template alone")
+    if file.fd > _HIGHEST:
+        raise NotHeldError(f"its descriptors go up to {file.fd}; copies have their own up to 1023")
+
+
+def _check_memory(pid: int, *, may_share: bool) -> None:
+    """Look for memory that copies would share. Raises NotHeldError.
+
+    A file that is mapped for reading only is what it is at any level.
+    """
+    names = procfs.shared_memory(pid)
+    if names is None:
+        raise NotHeldError("its memory cannot be looked at (/proc/PID/maps), or has too many parts")
+    if names and not may_share:
+        name = procfs.legible(names[0])
+        raise NotHeldError(f"it shares memory with others ({name}; see --shared-files)")
+
+
+def _check_files(pid: int, files: list[procfs.OpenFile], *, may_share: bool) -> None:
     """Look for open files that copies would share although each takes them for its own.
 
     Raises NotHeldError. Standard error may be a file of the server's, which all programs share.
     """
     for file in files:
-        if (what := _SHARED.get(file.target)) is not None:
-            raise NotHeldError(f"it has {what} open, which copies would share")
+        _check_descriptor(pid, file)
     if may_share:
         return
     own = ""

@@ -27,6 +27,7 @@ def test_descriptors_of_the_log_are_taken_apart_again() -> None:
         OpenFile(4, "/tmp/a b", 0o100001, is_locked=True),
         OpenFile(5, "/var/log/x", 0o102001),
         OpenFile(6, "pipe:[77]"),
+        OpenFile(7, "socket:[78]"),
     ]
 
     assert parse_descriptors(describe(files)) == (
@@ -34,7 +35,8 @@ def test_descriptors_of_the_log_are_taken_apart_again() -> None:
             SharedFile(3, "/etc/passwd", Access.OWN),
             SharedFile(4, "/tmp/a b", Access.WRITE, is_locked=True),
             SharedFile(5, "/var/log/x", Access.APPEND),
-            SharedFile(6, "pipe:[77]", Access.SHARED),
+            SharedFile(6, "pipe:[77]", Access.OWN),
+            SharedFile(7, "socket:[78]", Access.SHARED),
         ),
         False,
     )

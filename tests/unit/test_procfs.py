@@ -17,6 +17,7 @@ from socketd.system.procfs import (
     parse_call,
     parse_children,
     parse_fdinfo,
+    parse_shared,
     parse_status,
 )
 from socketd.workers.waits import is_in_set, is_polled, is_watched
@@ -168,3 +169,24 @@ def test_a_list_of_descriptors_is_short() -> None:
     listed = procfs.describe(files)
     assert listed.count("=") == 32
     assert listed.endswith(" ...")
+
+
+def test_shared_memory_is_what_others_could_write_to() -> None:
+    """A file that is mapped for reading is none, unless it has no name any more."""
+    content = b"""\
+7f0-7f1 r--s 00000000 08:01 33 /usr/lib/gconv/gconv-modules.cache
+7f1-7f2 rw-p 00000000 00:00 0
+7f2-7f3 rw-s 00000000 00:01 34 /dev/zero (deleted)
+7f3-7f4 r--s 00000000 00:01 35 /SYSV00000000 (deleted)
+7f4-7f5 rw-s 00000000 08:01 36 /var/a file
+7f5-7f6 rw-s 00000000 08:01 36 /var/a file
+7f6-7f7 rw-s 00000000 00:0e 9 anon_inode:[perf_event]
+7f7-7f8 rwxs
+7f8
+"""
+    assert parse_shared(content) == [
+        "/dev/zero (deleted)",
+        "/SYSV00000000 (deleted)",
+        "/var/a file",
+        "anon_inode:[perf_event]",
+    ]
