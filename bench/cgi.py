@@ -35,6 +35,8 @@ class CgiProgram:
     """Its environment; {folder} is where it is."""
     has_path: bool = False
     """It is asked for more than its own location."""
+    path: str = ""
+    """For what it is asked, behind its location, while it is loaded."""
     requires: str = ""
     """A module of its interpreter; it is left out where there is none."""
 
@@ -92,6 +94,8 @@ CGI_PROGRAMS = {
             interpreter=(_DEBIAN,),
             requires="flask",
             has_path=True,
+            path="/",
+            ready=("/?ready=yes", b"ready=yes\n"),
         ),
     )
 }

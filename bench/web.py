@@ -59,6 +59,8 @@ class Web:
     port: int
     failures: dict[str, str]
     """By backend, why it is not to be measured."""
+    path: str
+    """What is asked for, behind the location of a backend."""
 
 
 @contextlib.contextmanager
@@ -92,14 +94,14 @@ def serving_all(backends: list[Backend], program: CgiProgram, tools: Tools) -> I
                 if not _comes_up(port, one.key, program, deadline)
             }
             time.sleep(_SETTLE_SECONDS)  # so that no pool is still growing
-            yield Web(port, failures)
+            yield Web(port, failures, program.path)
         finally:
             end_all()
 
 
 def load(web: Web, key: str, seconds: int) -> WebLoad:
     """Request what one backend answers, so many at once, for a time."""
-    url = f"http://{HOST}:{web.port}/{key}?name=value"
+    url = f"http://{HOST}:{web.port}/{key}{web.path}?name=value"
     command = [find("wrk") or "wrk", "-t1", f"-c{AT_ONCE}", f"-d{seconds}s", "--latency", url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
