@@ -204,6 +204,7 @@ def test_what_is_no_question_about_the_client_is_answered(start: Start, compile_
             "int pair[2], type; struct sockaddr_storage a; socklen_t n = sizeof type; char b[99];"
             "getsockopt(0, SOL_SOCKET, SO_TYPE, &type, &n); if (type != SOCK_STREAM) exit(9);"
             f"socketpair(AF_UNIX, SOCK_STREAM, 0, pair); {ask.format('pair[0]')}"
+            "close(pair[0]); close(pair[1]);"
             f'fgets(b, 99, stdin); {ask.format("0")} puts(a.ss_family == AF_INET ? "a" : "b");'
         )
     )

@@ -53,7 +53,8 @@ def test_robust_mutex_of_a_copy_is_told_of_its_death(start: Start, compile_c: Co
     pthread_mutex_lock(shared); write(1, ".", 1); _exit(0);
     """
     extra = "#include <errno.h>\n#include <sys/mman.h>\n"
-    server = start("read!", compile_c(program(body, extra), "-pthread"))
+    command = compile_c(program(body, extra), "-pthread")
+    server = start("read!", command, "--shared-files", "allow")
 
     with connect(server.place) as connection:
         connection.sendall(b"x")
