@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6402)
+#define BOARD_MAGIC UINT32_C(0x736B6403)
 #define BOARD_ALIGNMENT 64
 
 enum slot_state {
@@ -39,6 +39,13 @@ enum step {
     STEP_WIRE = 4,
     STEP_EXEC = 5,
     STEP_PROGRAM = 6, /* it has ended before a connection; the error is its status */
+};
+
+/* What a worker has to say of the request that came by its connection. */
+enum remark_kind {
+    REMARK_NONE = 0,
+    REMARK_LEFT_OUT = 1, /* a variable of it, and it was carried out */
+    REMARK_REFUSED = 2,
 };
 
 struct board_header {
@@ -69,13 +76,23 @@ struct board_record {
     int32_t error;
     uint8_t step;
     _Atomic uint8_t retire;
-    uint8_t reserved[2];
+    uint8_t remark; /* a remark_kind; what it says stands in board_remark */
+    uint8_t reserved;
     struct board_peer client;
     struct board_peer proxy; /* which has told us of the client; no worker asks one yet */
 };
 
+/* Both texts end with a NUL unless they fill their room. */
+struct board_remark {
+    uint16_t status; /* of the answer, as in HTTP; 0: the request was carried out */
+    uint16_t count;  /* of the variables that it is about */
+    char reason[124];
+    char name[64]; /* of the first of them */
+};
+
 static_assert(sizeof(struct board_header) == 64, "the header is one cache line");
 static_assert(sizeof(struct board_record) == 64, "a record is one cache line");
+static_assert(sizeof(struct board_remark) == 192, "a remark is three of them");
 static_assert(sizeof(pid_t) == 4, "the kernel writes a pid as four bytes");
 
 /* What the header says may change under us: others write here. So its size and ours are taken once,
@@ -85,6 +102,7 @@ struct board {
     uint32_t capacity;
     _Atomic uint8_t *states;
     struct board_record *records;
+    struct board_remark *remarks;
 };
 
 static inline size_t board_records_offset(uint32_t capacity)
@@ -94,9 +112,14 @@ static inline size_t board_records_offset(uint32_t capacity)
     return sizeof(struct board_header) + (((size_t)capacity + padding) & ~padding);
 }
 
-static inline size_t board_size(uint32_t capacity)
+static inline size_t board_remarks_offset(uint32_t capacity)
 {
     return board_records_offset(capacity) + (size_t)capacity * sizeof(struct board_record);
+}
+
+static inline size_t board_size(uint32_t capacity)
+{
+    return board_remarks_offset(capacity) + (size_t)capacity * sizeof(struct board_remark);
 }
 
 /* Take memory of `size` bytes for a board, unless it is none. */
@@ -116,6 +139,8 @@ static inline bool board_attach(struct board *board, void *memory, size_t size)
     board->states = (_Atomic uint8_t *)(header + 1);
     board->records =
         (struct board_record *)((unsigned char *)memory + board_records_offset(capacity));
+    board->remarks =
+        (struct board_remark *)((unsigned char *)memory + board_remarks_offset(capacity));
     return true;
 }
 
@@ -139,6 +164,13 @@ static inline void board_write_failure(const struct board *board, uint32_t numbe
 {
     board->records[number].error = error;
     board->records[number].step = (uint8_t)step;
+}
+
+static inline void board_write_remark(const struct board *board, uint32_t number,
+                                      enum remark_kind kind, const struct board_remark *remark)
+{
+    board->remarks[number] = *remark;
+    board->records[number].remark = (uint8_t)kind;
 }
 
 #endif

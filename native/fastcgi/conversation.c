@@ -85,7 +85,8 @@ static void end_params(struct conversation *conversation)
         return;
     }
     conversation->phase = PHASE_CARRIED_OUT;
-    exchange_refuse(&conversation->exchange, conversation->request_id, refused);
+    exchange_refuse(&conversation->exchange, conversation->request_id, refused,
+                    &conversation->params.request);
 }
 
 static void end_body(struct conversation *conversation)
@@ -276,7 +277,8 @@ void conversation_end_late(struct conversation *conversation)
         "408 Request Timeout", "the head of the request has not come in time"};
 
     if (conversation->phase == PHASE_PARAMS && connection_has_reserve(&conversation->connection))
-        exchange_refuse(&conversation->exchange, conversation->request_id, &late);
+        exchange_refuse(&conversation->exchange, conversation->request_id, &late,
+                        &conversation->params.request);
     conversation_give_up(conversation);
 }
 

@@ -101,24 +101,35 @@ static void put_line(struct exchange *exchange, const char *line)
         (void)!write(STDERR_FILENO, line, strlen(line));
 }
 
-static void put_refusal(struct exchange *exchange, const struct refusal *refused)
+static void put_refusal(struct exchange *exchange, const struct refusal *refused, const char *about)
 {
     char answer[REFUSAL_ANSWER_SIZE];
 
-    put(exchange, RECORD_STDOUT, answer, refusal_write(refused, answer));
+    put(exchange, RECORD_STDOUT, answer, refusal_write(refused, about, answer));
+}
+
+/* Returns whether it is worth a line. */
+static bool put_note(struct exchange *exchange, const struct note *note)
+{
+    char text[NOTE_LINE_SIZE], line[LINE_SIZE];
+
+    if (!note_write(note, text))
+        return false;
+    snprintf(line, sizeof line, "%s: %s\n", exchange->service->name, text);
+    put_line(exchange, line);
+    return true;
 }
 
 void exchange_refuse(struct exchange *exchange, uint16_t request_id,
-                     const struct refusal *refused)
+                     const struct refusal *refused, const struct request *request)
 {
-    char line[LINE_SIZE];
+    const struct note note = note_of_refusal(refused, request);
 
     exchange->request_id = request_id;
     exchange->has_answered = false;
     opening_begin(&exchange->opening);
-    put_refusal(exchange, refused);
-    snprintf(line, sizeof line, "%s: refused: %s\n", exchange->service->name, refused->reason);
-    put_line(exchange, line);
+    put_refusal(exchange, refused, note.name);
+    put_note(exchange, &note);
     end(exchange, STATUS_REFUSED);
 }
 
@@ -128,9 +139,16 @@ static void refuse_start(struct exchange *exchange, const struct refusal *refuse
 
     snprintf(line, sizeof line, "%s: %.700s: %s: %s\n", exchange->service->name,
              exchange->backend.name, refused->reason, strerror(exchange->backend.error));
-    put_refusal(exchange, refused);
+    put_refusal(exchange, refused, "");
     put_line(exchange, line);
     end(exchange, EXIT_NOT_EXECUTABLE);
+}
+
+/* Behind the answer: what comes before its head may keep nginx from finding it. */
+static void tell_of_left_out(struct exchange *exchange)
+{
+    if (!exchange->has_told_of_left_out)
+        exchange->has_told_of_left_out = put_note(exchange, &exchange->left_out);
 }
 
 void exchange_start(struct exchange *exchange, uint16_t request_id, struct request *request,
@@ -145,6 +163,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->deadline_ms = exchange->service->request_limit_ms
                                 ? clock_ms() + (uint64_t)exchange->service->request_limit_ms
                                 : 0;
+    exchange->left_out = note_of_left_out(request);
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
     exchange->early.is_held = false;
     if (has_body) {
@@ -155,7 +174,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     if (refused && exchange->backend.error)
         refuse_start(exchange, refused);
     else if (refused)
-        exchange_refuse(exchange, request_id, refused);
+        exchange_refuse(exchange, request_id, refused, request);
 }
 
 size_t exchange_write(struct exchange *exchange, const void *piece, size_t length)
@@ -338,13 +357,14 @@ static void finish(struct exchange *exchange)
 
     backend_close(backend);
     if (!exchange->has_answered)
-        put_refusal(exchange, &without_answer);
+        put_refusal(exchange, &without_answer, "");
     opening_end(&exchange->opening);
     send_opening(exchange);
     if (!backend->group && !exchange->has_answered)
         report_pool(exchange);
     else if (backend->group && (!exchange->has_answered || WIFSIGNALED(backend->wait_status)))
         report(exchange);
+    tell_of_left_out(exchange);
     end(exchange, backend_status(backend));
 }
 
@@ -372,7 +392,7 @@ static void end_late(struct exchange *exchange)
     snprintf(line, sizeof line, "%s: %.700s: %s\n", exchange->service->name, exchange->backend.name,
              late.reason);
     if (!exchange->has_answered)
-        put_refusal(exchange, &late);
+        put_refusal(exchange, &late, "");
     put_line(exchange, line);
     exchange->has_answered = true;
     exchange_terminate(exchange);

@@ -9,6 +9,7 @@
 
 #include "connection.h"
 #include "front/early.h"
+#include "front/note.h"
 #include "opening.h"
 #include "service.h"
 
@@ -32,6 +33,8 @@ struct exchange {
         EXCHANGE_ENDING, /* its processes have been told to end */
     } phase;
     bool has_answered;
+    bool has_told_of_left_out; /* on this connection: once is enough */
+    struct note left_out;
     bool is_killed;
     bool has_crashed; /* a copy of this process, if those carry out requests */
     uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
@@ -46,7 +49,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
 
 /* Answer a request that is not carried out. */
 void exchange_refuse(struct exchange *exchange, uint16_t request_id,
-                     const struct refusal *refused);
+                     const struct refusal *refused, const struct request *request);
 
 /* End a request without an answer. */
 void exchange_reject(struct connection *connection, uint16_t request_id, unsigned app_status,

@@ -12,7 +12,7 @@ static const struct refusal has_nul = {
 void params_begin(struct params *params, char *const service_entries[], const char *allowed_names)
 {
     memset(&params->pairs, 0, sizeof params->pairs);
-    params->used = 0;
+    params->used = params->entry_size = params->name_length = 0;
     params->refused = request_begin(&params->request, service_entries, allowed_names);
 }
 
@@ -28,10 +28,18 @@ static void begin_entry(struct params *params)
     params->name_length = params->pairs.name_left;
 }
 
+/* As much of the name as has come. */
+static const struct refusal *blame_entry(struct params *params, const struct refusal *refused)
+{
+    size_t length = params->entry_size < params->name_length ? params->entry_size : params->name_length;
+
+    return request_blame(&params->request, params->text + params->used, length, refused);
+}
+
 static void write_piece(struct params *params, const void *piece, size_t length)
 {
     if (memchr(piece, '\0', length)) {
-        params->refused = &has_nul;
+        params->refused = blame_entry(params, &has_nul);
         return;
     }
     memcpy(params->text + params->used + params->entry_size, piece, length);
@@ -45,14 +53,11 @@ static void end_entry(struct params *params)
     struct request_room room = {NULL, params->text + sizeof params->text};
     char *entry = params->text + params->used;
 
-    if (params->name_length == 0) {
-        params->refused = request_add(&params->request, "=", 0, &room);
-        return;
-    }
     entry[params->entry_size] = '\0';
     room.next = entry + params->entry_size + 1;
     params->refused = request_add(&params->request, entry, params->name_length, &room);
     params->used = (size_t)(room.next - params->text);
+    params->entry_size = params->name_length = 0;
 }
 
 void params_feed(struct params *params, struct bytes bytes)
@@ -79,6 +84,6 @@ void params_feed(struct params *params, struct bytes bytes)
 const struct refusal *params_end(struct params *params)
 {
     if (!params->refused && !pairs_are_whole(&params->pairs))
-        params->refused = &cut_short;
+        params->refused = blame_entry(params, &cut_short);
     return params->refused;
 }

@@ -34,13 +34,15 @@ static void send_whole(int connection, const char *bytes, size_t size)
     }
 }
 
-_Noreturn void front_refuse(int out, const struct refusal *refusal)
+_Noreturn void front_refuse(const struct front *front, int out, const struct refusal *refusal)
 {
+    const struct note note = note_of_refusal(refusal, &request);
     char answer[REFUSAL_ANSWER_SIZE];
 
     if (!*refusal->status)
         _exit(0); /* there was no request */
-    send_whole(out, answer, refusal_write(refusal, answer));
+    front->note(front->keeper_of_notes, &note);
+    send_whole(out, answer, refusal_write(refusal, note.name, answer));
     farewell_say(out, &farewell_refused, NULL);
     _exit(EXIT_REFUSED);
 }
@@ -78,6 +80,16 @@ bool front_prepare(char *const service_entries[])
     return request_begin(&request, service_entries, NULL) == NULL;
 }
 
+static void tell_of_left_out(const struct front *front)
+{
+    struct note note;
+
+    if (request.left_out_count == 0)
+        return;
+    note = note_of_left_out(&request);
+    front->note(front->keeper_of_notes, &note);
+}
+
 struct front_request front_take(const struct front *front, int in, int out)
 {
     struct front_request taken = {.entries = request.entries};
@@ -96,7 +108,8 @@ struct front_request front_take(const struct front *front, int in, int out)
         taken.folder = choice.folder;
     }
     if (refused)
-        front_refuse(out, refused);
+        front_refuse(front, out, refused);
+    tell_of_left_out(front);
     sigprocmask(SIG_SETMASK, &before, NULL);
     taken.own_entries = request.entries + request.own_count;
     taken.has_body = strcmp(request_find(&request, "CONTENT_LENGTH"), "0") != 0;

@@ -9,6 +9,7 @@
 #ifndef SOCKETD_FRONT_H
 #define SOCKETD_FRONT_H
 
+#include "note.h"
 #include "refusal.h"
 #include "request.h"
 
@@ -18,6 +19,8 @@ struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
     const char *root;  /* the folder of the programs that requests choose from; or NULL */
+    void (*note)(const void *keeper_of_notes, const struct note *note);
+    const void *keeper_of_notes;
 };
 
 struct front_request {
@@ -37,7 +40,7 @@ bool front_prepare(char *const service_entries[]);
 struct front_request front_take(const struct front *front, int in, int out);
 
 /* Refuse a request that has been read, and leave. */
-_Noreturn void front_refuse(int out, const struct refusal *refusal);
+_Noreturn void front_refuse(const struct front *front, int out, const struct refusal *refusal);
 
 /* Why a program that could not be executed is no answer, by the errno of execve(2). */
 const struct refusal *front_why_not_run(int error);

@@ -112,6 +112,15 @@ bool names_is_standard(const char *name, size_t length)
     return is_in(TABLE(standard_names), name, length);
 }
 
+void names_show(char shown[NAMES_SHOWN_SIZE], const char *name, size_t length)
+{
+    if (length >= NAMES_SHOWN_SIZE)
+        length = NAMES_SHOWN_SIZE - 1;
+    for (size_t i = 0; i < length; i++)
+        shown[i] = name[i] > ' ' && name[i] <= '~' ? name[i] : '?';
+    shown[length] = '\0';
+}
+
 bool names_is_plain(const char *name, size_t length)
 {
     if (length == 0 || (name[0] >= '0' && name[0] <= '9'))

@@ -16,22 +16,26 @@
 
 #define NAMES_STANDARD "standard"
 
-enum { NAMES_LIST_SIZE = 4096 };
+enum { NAMES_LIST_SIZE = 4096, NAMES_SHOWN_SIZE = 64 };
 
 enum names_verdict {
     NAMES_TAKEN,
-    NAMES_LEFT_OUT,  /* and the request is carried out without it */
-    NAMES_FORBIDDEN, /* and the request is refused */
+    NAMES_LEFT_OUT,
+    NAMES_FORBIDDEN, /* left out as well, and the operator is told */
 };
 
 /*
- * Say what becomes of a variable with this name, of which nothing else is looked at. `list` is the
- * operator's, or NULL for all names. What carries the request out is always taken; HTTP_PROXY never,
+ * Say what becomes of a variable with this name, which is plain; nothing else is looked at. `list` is
+ * the operator's, or NULL for all names. What carries the request out is always taken; HTTP_PROXY never,
  * a client's header that many HTTP libraries take for a setting (CVE-2016-5385). A name that stands
  * in the list itself is taken even if it is one of those that are stopped otherwise: somebody has
  * meant it.
  */
 enum names_verdict names_judge(const char *list, const char *name, size_t length);
+
+/* Write a name as it may be shown to people: its beginning, with a question mark in place of what is
+ * no printable character. It need not be one that is plain. */
+void names_show(char shown[NAMES_SHOWN_SIZE], const char *name, size_t length);
 
 /* Has it only letters, digits and _ - . in it, and no digit first? */
 bool names_is_plain(const char *name, size_t length);

@@ -28,8 +28,10 @@ static const char *format_size(char text[DECIMAL_SIZE], size_t number)
     return digit;
 }
 
-size_t refusal_write(const struct refusal *refusal, char answer[REFUSAL_ANSWER_SIZE])
+size_t refusal_write(const struct refusal *refusal, const char *about,
+                     char answer[REFUSAL_ANSWER_SIZE])
 {
+    const char *separator = *about ? ": " : "";
     const char *end = answer + REFUSAL_ANSWER_SIZE;
     char length[DECIMAL_SIZE];
     char *out = answer;
@@ -37,9 +39,12 @@ size_t refusal_write(const struct refusal *refusal, char answer[REFUSAL_ANSWER_S
     out = append(out, end, "Status: ");
     out = append(out, end, refusal->status);
     out = append(out, end, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
-    out = append(out, end, format_size(length, strlen(refusal->reason) + 1));
+    out = append(out, end,
+                 format_size(length, strlen(refusal->reason) + strlen(separator) + strlen(about) + 1));
     out = append(out, end, "\r\n\r\n");
     out = append(out, end, refusal->reason);
+    out = append(out, end, separator);
+    out = append(out, end, about);
     out = append(out, end, "\n");
     return (size_t)(out - answer);
 }

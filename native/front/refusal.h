@@ -15,7 +15,9 @@ struct refusal {
 
 enum { REFUSAL_ANSWER_SIZE = 1024 };
 
-/* Write the whole CGI answer, its head and one line of plain text. Returns its length. */
-size_t refusal_write(const struct refusal *refusal, char answer[REFUSAL_ANSWER_SIZE]);
+/* Write the whole CGI answer, its head and one line of plain text, which ends with what it is about
+ * unless that is empty. Returns its length. */
+size_t refusal_write(const struct refusal *refusal, const char *about,
+                     char answer[REFUSAL_ANSWER_SIZE]);
 
 #endif

@@ -9,12 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const struct refusal bad_name = {
-    "400 Bad Request", "the request has a variable whose name is empty or has odd characters"};
-static const struct refusal forbidden = {
-    "400 Bad Request", "the request has a variable that loaders, shells or interpreters act on"};
-static const struct refusal duplicate = {
-    "400 Bad Request", "the request has a variable twice"};
+static const struct refusal two_lengths = {
+    "400 Bad Request", "the request has a variable twice that says where it ends"};
 static const struct refusal too_many = {
     "400 Bad Request", "the request has too many variables"};
 static const struct refusal too_long = {
@@ -42,6 +38,19 @@ static const struct refusal *append(struct request *request, char *entry)
     return NULL;
 }
 
+const struct refusal *request_blame(struct request *request, const char *name, size_t name_length,
+                                    const struct refusal *refused)
+{
+    request->culprit = (struct request_name){name, name_length};
+    return refused;
+}
+
+static void leave_out(struct request *request, const char *name, size_t name_length)
+{
+    if (request->left_out_count++ == 0)
+        request->left_out = (struct request_name){name, name_length};
+}
+
 const struct refusal *request_begin(struct request *request, char *const service_entries[],
                                     const char *allowed_names)
 {
@@ -49,6 +58,8 @@ const struct refusal *request_begin(struct request *request, char *const service
 
     request->allowed_names = allowed_names;
     request->count = 0;
+    request->left_out_count = 0;
+    request->culprit = (struct request_name){NULL, 0};
     request->entries[0] = NULL;
     for (size_t i = 0; service_entries[i] && !refused; i++)
         refused = append(request, service_entries[i]);
@@ -75,26 +86,42 @@ static const struct refusal *join(char **present, const char *entry, size_t name
     return NULL;
 }
 
+/* A second value: which of the two counts? */
+static const struct refusal *repeat(char **present, char *entry, size_t name_length,
+                                    struct request_room *room)
+{
+    if (strncmp(entry, "HTTP_", strlen("HTTP_")) == 0)
+        return join(present, entry, name_length, room);
+    /* Who reads the first of them and who reads the last would see two different requests. */
+    if (is_named(entry, "CONTENT_LENGTH", name_length) && strcmp(*present, entry) != 0)
+        return &two_lengths;
+    *present = entry;
+    return NULL;
+}
+
 const struct refusal *request_add(struct request *request, char *entry, size_t name_length,
                                   struct request_room *room)
 {
+    const struct refusal *refused;
     enum names_verdict verdict;
     char **present;
 
-    if (!names_is_plain(entry, name_length))
-        return &bad_name;
+    if (!names_is_plain(entry, name_length)) {
+        leave_out(request, entry, name_length);
+        return NULL;
+    }
     present = request_entry(request, entry, name_length);
     if (present && present < request->entries + request->own_count)
         return NULL;
     verdict = names_judge(request->allowed_names, entry, name_length);
     if (verdict == NAMES_LEFT_OUT)
         return NULL;
-    if (verdict == NAMES_FORBIDDEN)
-        return &forbidden;
-    if (present)
-        return strncmp(entry, "HTTP_", 5) == 0 ? join(present, entry, name_length, room)
-                                               : &duplicate;
-    return append(request, entry);
+    if (verdict == NAMES_FORBIDDEN) {
+        leave_out(request, entry, name_length);
+        return NULL;
+    }
+    refused = present ? repeat(present, entry, name_length, room) : append(request, entry);
+    return refused ? request_blame(request, entry, name_length, refused) : NULL;
 }
 
 const struct refusal *request_put(struct request *request, char *entry, size_t name_length)

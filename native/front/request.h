@@ -16,11 +16,20 @@ enum {
     REQUEST_ENTRIES = 768,         /* of the service and of the request together */
 };
 
+/* A name as it stands in a request: nothing ends it, and it may be no name at all. */
+struct request_name {
+    const char *text;
+    size_t length;
+};
+
 struct request {
     char *entries[REQUEST_ENTRIES + 1]; /* NAME=VALUE, then NULL */
     size_t count;
     size_t own_count; /* the first of them, which are the service's */
     const char *allowed_names; /* which of the others may come: a list of names.h, or NULL */
+    struct request_name left_out; /* the first that the operator is to be told of */
+    size_t left_out_count;
+    struct request_name culprit; /* what a refusal is about; its length is 0 if that is no variable */
 };
 
 /* Begin with the variables that the service sets: a name that it sets is its own, and what the
@@ -36,9 +45,10 @@ struct request_room {
 };
 
 /*
- * Add an entry, NAME=VALUE, whose name has this length. Returns a refusal if the name is none, if
- * it would be understood by a loader, a shell or an interpreter, if it has been there before, or
- * if there are too many. What is not to come is left out; see names.h.
+ * Add an entry, NAME=VALUE, whose name has this length. What is not to come is left out; see names.h.
+ * So is a name that is none, as web servers make of odd headers. Of a name that comes again the last
+ * value counts: web servers send their usual variables, and then what their operator has set. Returns
+ * a refusal if there are too many, or two lengths of the body.
  *
  * A header that a client has sent twice comes twice from some web servers, though they are to make
  * one variable of it (RFC 3875, section 4.1.18). This does it for them, as a list, in the room.
@@ -52,6 +62,10 @@ const struct refusal *request_put(struct request *request, char *entry, size_t n
 /* Return the place of an entry with this name, to be replaced by another of it; NULL if there is
  * none. The name need not end with a NUL. */
 char **request_entry(struct request *request, const char *name, size_t name_length);
+
+/* Note which variable a refusal is about. Returns the refusal. */
+const struct refusal *request_blame(struct request *request, const char *name, size_t name_length,
+                                    const struct refusal *refused);
 
 /* Say that this is CGI/1.1, which CGI programs go by (RFC 3875, section 4.1.4), unless the web server
  * has said it: by SCGI Apache does not. */

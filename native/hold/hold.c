@@ -44,6 +44,7 @@
 #include "place.h"
 #include "plan.h"
 #include "python.h"
+#include "remark.h"
 #include "requests.h"
 #include "seed.h"
 #include "share.h"
@@ -204,6 +205,7 @@ static void take_plan(struct worker *worker)
         strcpy(path, plan_text(plan, plan->path));
         service.means = path;
     }
+    front.note = remark_write;
     linger.limit_ms = linger.silence_ms = plan->linger_ms;
     worker->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     plan_forget(plan);
@@ -223,6 +225,7 @@ static int wait_connection(struct worker *worker, char ***entries, const struct 
     }
     connection = worker_wait(worker, NULL);
     worker_leave(worker);
+    front.keeper_of_notes = worker;
     request = front_take(&front, connection, connection);
     if (request.has_body && !*farewell)
         *farewell = &farewell_answered;
@@ -322,6 +325,7 @@ static void be_tried(struct worker *worker)
     connection = trial_connect();
     if (!has_request)
         original.logging.count = 0;
+    front.keeper_of_notes = worker;
     if (call.first.has_front)
         entries = front_take(&front, connection, connection).own_entries;
     else

@@ -117,21 +117,31 @@ static bool is_connection(int fd)
            connection.st_dev == file.st_dev && connection.st_ino == file.st_ino;
 }
 
+static void print_note(const void *nothing, const struct note *note)
+{
+    char line[NOTE_LINE_SIZE];
+
+    (void)nothing;
+    if (note_write(note, line))
+        fprintf(stderr, "scgi2cgi: %s\n", line);
+}
+
 /* What a CGI program complains of is for the operator. Where standard error is the connection it
  * would stand in the midst of the answer. */
-static void move_stderr(void)
+static void move_stderr(const struct front *front)
 {
     int fd = syslog_open();
 
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-        front_refuse(STDOUT_FILENO, &broken);
+        front_refuse(front, STDOUT_FILENO, &broken);
 }
 
-static _Noreturn void run(const struct executable *program, char **environment)
+static _Noreturn void run(const struct front *front, const struct executable *program,
+                          char **environment)
 {
     executable_run(program, environment);
     fprintf(stderr, "scgi2cgi: cannot run '%s': %s\n", program->path, strerror(errno));
-    front_refuse(STDOUT_FILENO, front_why_not_run(errno));
+    front_refuse(front, STDOUT_FILENO, front_why_not_run(errno));
 }
 
 /* A body that the program does not read would reset the connection when it ends. */
@@ -151,7 +161,8 @@ static void leave_keeper(void)
 
 int main(int count, char **words)
 {
-    static struct call call = {.front.head_limit_ms = USUAL_HEAD_SECONDS * 1000};
+    static struct call call = {
+        .front = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000, .note = print_note}};
     char *chosen_words[3] = {NULL};
     struct executable chosen;
     struct front_request request;
@@ -161,10 +172,10 @@ int main(int count, char **words)
     if (!front_prepare(call.variables.entries))
         reject("--env: too many variables");
     if (is_connection(STDERR_FILENO))
-        move_stderr();
+        move_stderr(&call.front);
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
     if (request.has_body)
         leave_keeper();
     chosen = (struct executable){request.path, request.folder, request.path, chosen_words};
-    run(request.path ? &chosen : &call.program, request.entries);
+    run(&call.front, request.path ? &chosen : &call.program, request.entries);
 }

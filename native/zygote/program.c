@@ -86,7 +86,7 @@ _Noreturn void program_become(const struct program *program, const struct worker
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     executable_run(&program->executable, environment);
-    if (program->is_chosen || (program->has_front && errno == E2BIG))
-        front_refuse(STDOUT_FILENO, front_why_not_run(errno));
+    if (program->is_chosen || (program->front && errno == E2BIG))
+        front_refuse(program->front, STDOUT_FILENO, front_why_not_run(errno));
     worker_fail(worker, STEP_EXEC, errno, program_exec_status(errno));
 }

@@ -17,7 +17,7 @@ struct program {
     struct executable executable;
     enum stderr_target stderr_target;
     const struct farewell *farewell; /* of the parent that is to stay behind it; NULL for none */
-    bool has_front; /* there is a request, which may be too large to be passed to it */
+    const struct front *front; /* NULL: there is no request, which might be too large for it */
     bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };
 

@@ -20,6 +20,7 @@
 #include "plan.h"
 #include "privileges.h"
 #include "program.h"
+#include "remark.h"
 #include "shortcuts.h"
 #include "template.h"
 #include "worker.h"
@@ -170,7 +171,7 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
 
     worker_leave(worker);
     request = front_take(front, connection, connection);
-    program->has_front = true;
+    program->front = front;
     if (request.path) {
         program->executable =
             (struct executable){request.path, request.folder, request.path, words};
@@ -233,6 +234,7 @@ static struct front read_front(const struct plan *plan)
         .head_limit_ms = plan->head_limit_ms,
         .allowed_names = plan_text(plan, plan->request_variables),
         .root = plan_text(plan, plan->root),
+        .note = remark_write,
     };
 }
 
@@ -274,6 +276,7 @@ int main(int count, char **words)
     front = read_front(plan);
     if (front.head_limit_ms && !front_prepare(environ))
         reject("too many variables in the environment");
+    front.keeper_of_notes = &worker;
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = LISTENER_FD;

@@ -100,7 +100,7 @@ class Endpoint:
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
-        self._endings = Endings(settings.name, self._claims.connection_log)
+        self._endings = Endings(settings.name, self._board, self._claims.connection_log)
 
     @property
     def name(self) -> str:
@@ -239,10 +239,10 @@ class Endpoint:
         """Take note of a worker's end; tell whether that may have made room for another."""
         if self._board.state(number) == SlotState.ACCEPTED:
             self.connections += self._claims.take_accepted(number, child.pid)
-        is_logged = log.is_enabled("connection_closed")
-        record = self._claims.last_record(number, child.pid) if is_logged or child.status else None
+        is_wanted = child.status or self._endings.is_wanted(number)
+        record = self._claims.last_record(number, child.pid) if is_wanted else None
         if record and self.processes.ledger.is_busy(number):
-            self._endings.tell(child, record, self._pool.generation)
+            self._endings.tell(child, number, record, self._pool.generation)
             if child.has_crashed:
                 self.processes.on_crash(number)
         self.processes.ledger.release(number)

@@ -36,13 +36,17 @@ from socketd.workers.layout import (
     PID,
     PID_OF_RECORD,
     RECORD_SIZE,
+    REMARK_OFFSET,
+    REMARK_SIZE,
     RETIRE_OFFSET,
     RING_WHEN_IDLE_OFFSET,
     Record,
+    Remark,
     SlotState,
     Step,
     padded,
     read_record,
+    read_remark,
     write_peer,
 )
 
@@ -73,7 +77,8 @@ class Board:
         self._states_end = HEADER_SIZE + capacity
         states_size = padded(capacity)
         self._records_offset = HEADER_SIZE + states_size
-        size = self._records_offset + capacity * RECORD_SIZE
+        self._remarks_offset = self._records_offset + capacity * RECORD_SIZE
+        size = self._remarks_offset + capacity * REMARK_SIZE
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         self.fd = os.memfd_create("socketd-board", flags) if fd is None else fd
         os.set_inheritable(self.fd, False)
@@ -194,3 +199,12 @@ class Board:
         """Return a copy of a slot's record."""
         offset = self._records_offset + number * RECORD_SIZE
         return read_record(self._memory[offset : offset + RECORD_SIZE])
+
+    def has_remark(self, number: int) -> bool:
+        """Tell whether a worker has said something of its request."""
+        return bool(self._memory[self._records_offset + number * RECORD_SIZE + REMARK_OFFSET])
+
+    def remark(self, number: int) -> Remark:
+        """Return what a worker has said of its request, whose record says that it has."""
+        offset = self._remarks_offset + number * REMARK_SIZE
+        return read_remark(self._memory[offset : offset + REMARK_SIZE])

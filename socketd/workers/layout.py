@@ -12,6 +12,7 @@ machine's byte order: the board never leaves it.
     8        1         ring_when_idle: workers ring when they become idle, not only when they accept
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
+    ...      192 each  remarks: what a worker with a front has to say of a request
 """
 
 import enum
@@ -22,7 +23,7 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import Peer
 
-MAGIC = 0x736B6402
+MAGIC = 0x736B6403
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
@@ -34,7 +35,8 @@ PID_OF_RECORD = struct.Struct(f"=i{RECORD_SIZE - 4}x")
 BIRTH = struct.Struct("=iI")
 ACCEPTED_NS = struct.Struct("=Q")
 FAULT = struct.Struct("=iB")
-_RECORD = struct.Struct("=iIQiBB2x20s20s")
+_RECORD = struct.Struct("=iIQiBBBx20s20s")
+_REMARK = struct.Struct("=HH124s64s")
 # A peer: its family, its port, and its address or, of a UNIX socket, its credentials.
 _PEER = struct.Struct("=HH16s")
 _CREDENTIALS = struct.Struct("=iII4x")
@@ -45,11 +47,13 @@ ACCEPTED_NS_OFFSET = 8
 ERROR_OFFSET = 16
 STEP_OFFSET = 20
 RETIRE_OFFSET = 21
+REMARK_OFFSET = 22
 CLIENT_OFFSET = 24
 PROXY_OFFSET = 44
 PEER_SIZE = _PEER.size
 PEER_PORT_OFFSET = 2
 PEER_BYTES_OFFSET = 4
+REMARK_SIZE = _REMARK.size
 
 
 class SlotState(enum.IntEnum):
@@ -75,8 +79,17 @@ class Step(enum.IntEnum):
     PROGRAM = 6  # it has ended before a connection; the error is its status
 
 
+class RemarkKind(enum.IntEnum):
+    """What a worker has to say of the request that came by its connection."""
+
+    NONE = 0
+    LEFT_OUT = 1  # a variable of it, and it was carried out
+    REFUSED = 2
+
+
 _FAMILIES = frozenset({socket.AF_UNSPEC, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6})
 _STEPS = frozenset(Step)
+_REMARK_KINDS = frozenset(RemarkKind)
 _ERRORS = range(4096)
 _STATUSES = range(-signal.SIGRTMAX, 256)
 NOBODY = Peer()
@@ -98,6 +111,21 @@ class Record:
     client: Peer
     proxy: Peer = NOBODY
     is_sound: bool = True
+    remark_kind: RemarkKind = RemarkKind.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What stands in a remark: the status of an answer, 0 if it was the program's, and texts.
+
+    The texts are of printable characters. `count` is the number of variables that it is about, and
+    `name` that of the first.
+    """
+
+    status: int
+    count: int
+    reason: str
+    name: str
 
 
 def padded(capacity: int) -> int:
@@ -128,9 +156,11 @@ def read_peer(content: bytes) -> Peer | None:
 
 def read_record(content: bytes) -> Record:
     """Return what stands in a record, as far as it can mean anything."""
-    pid, generation, accepted_ns, error, step, _, *ends = _RECORD.unpack(content)
+    pid, generation, accepted_ns, error, step, _, remark, *ends = _RECORD.unpack(content)
     client, proxy = map(read_peer, ends)
     is_sound = client is not None and proxy is not None
+    if remark not in _REMARK_KINDS:
+        remark, is_sound = RemarkKind.NONE, False
     if step not in _STEPS:
         step, error, is_sound = Step.NONE, 0, False
     elif error not in (_STATUSES if step == Step.PROGRAM else _ERRORS):
@@ -144,4 +174,16 @@ def read_record(content: bytes) -> Record:
         client or NOBODY,
         proxy or NOBODY,
         is_sound,
+        RemarkKind(remark),
     )
+
+
+def read_remark(content: bytes) -> Remark:
+    """Return what stands in a remark."""
+    status, count, *texts = _REMARK.unpack(content)
+    return Remark(status, count, *map(_text, texts))
+
+
+def _text(content: bytes) -> str:
+    text = content.partition(b"\0")[0].decode("latin-1")
+    return "".join(one if " " <= one <= "~" else "?" for one in text)

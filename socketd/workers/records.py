@@ -9,8 +9,10 @@ import time
 from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.operations import log
+from socketd.workers.board import Board
 from socketd.workers.connection_log import ConnectionLog
-from socketd.workers.layout import Record, Step
+from socketd.workers.layout import Record, RemarkKind, Step
+from socketd.workers.remarks import Remarks
 
 _NS_PER_SECOND = 1_000_000_000
 _NOT_RUN = frozenset({ExitCode.CANNOT_EXECUTE, ExitCode.NOT_FOUND})
@@ -38,13 +40,22 @@ class Endings:
     for each generation.
     """
 
-    def __init__(self, service: str, connection_log: ConnectionLog) -> None:
+    def __init__(self, service: str, board: Board, connection_log: ConnectionLog) -> None:
         self._service = service
+        self._board = board
         self._connection_log = connection_log
+        self._remarks = Remarks(service, connection_log)
         self._told_generation = -1
 
-    def tell(self, child: DeadChild, record: Record, generation: int) -> None:
+    def is_wanted(self, number: int) -> bool:
+        """Tell whether something is to be printed of any connection, or of this one."""
+        return log.is_enabled("connection_closed") or self._board.has_remark(number)
+
+    def tell(self, child: DeadChild, number: int, record: Record, generation: int) -> None:
         """Print how a connection has ended."""
+        if record.remark_kind is not RemarkKind.NONE:
+            remark = self._board.remark(number)
+            self._remarks.tell(record.remark_kind, remark, child.pid, record.client, generation)
         if log.is_enabled("connection_closed"):
             duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
             self._connection_log.emit(

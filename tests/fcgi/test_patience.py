@@ -124,8 +124,8 @@ def test_a_request_that_is_carried_out_has_its_own_time(
 def test_a_refused_request_is_one_that_was_answered(start: Start, script: Script) -> None:
     """Afterwards a kept connection has the time that it has after any other."""
     wrapper = start("--head-timeout", "0.05", "--keep-timeout", "600", script(HEAD))
-    twice = encode_pairs([(b"A", b"1"), (b"A", b"2")])
-    wrapper.peer.send([begin(keep=True), *stream(Type.PARAMS, 1, twice), Record(Type.STDIN, 1)])
+    wrong = encode_pairs([(b"A", b"1\0")])
+    wrapper.peer.send([begin(keep=True), *stream(Type.PARAMS, 1, wrong), Record(Type.STDIN, 1)])
 
     assert wrapper.peer.read_answer().status == "400 Bad Request"
     with pytest.raises(TimeoutError), as_long_as(wrapper.peer.connection, 0.2):

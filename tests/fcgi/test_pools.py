@@ -158,8 +158,8 @@ def test_a_refused_request_reaches_no_pool(serve: Serve, start: Start) -> None:
     """A request whose variables are refused is not passed on."""
     calls: list[socket.socket] = []
     wrapper = start("--to", serve(calls.append))
-    twice = encode_pairs([(b"A", b""), (b"A", b"")])
-    wrapper.peer.send([begin(), *stream(Type.PARAMS, 1, twice), Record(Type.STDIN, 1)])
+    wrong = encode_pairs([(b"A", b"1\0")])
+    wrapper.peer.send([begin(), *stream(Type.PARAMS, 1, wrong), Record(Type.STDIN, 1)])
 
     assert wrapper.peer.read_answer().status == "400 Bad Request"
     assert calls == []

@@ -90,7 +90,7 @@ def test_every_form_of_the_line_does_the_same(script: Script, form: str) -> None
     with contextlib.closing(server):
         answer = scgi.ask(server.place, scgi.request(b"body", HTTP_A="b")).decode()
         lines = answer.replace("\r\n", "\n").splitlines()
-        refused = scgi.ask(server.place, scgi.request(LD_PRELOAD="x"))
+        refused = scgi.ask(server.place, scgi.REFUSED)
 
     assert lines[:3] == ["Content-Type: text/plain", "", "CONTENT_LENGTH=4"]
     assert "HOME=" not in answer

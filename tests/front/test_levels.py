@@ -102,7 +102,7 @@ def test_refused_request_is_answered_and_told(start: Start, script: Script, leve
     """The program is not started; the end of the connection has a status of its own."""
     server = start("--ready", level, "-p", script(stopping(level, SHOW)))
 
-    text = scgi.ask(server.place, scgi.request(LD_PRELOAD="x"))
+    text = scgi.ask(server.place, scgi.REFUSED)
 
     assert text.startswith(b"Status: 400 Bad Request\r\n")
     assert b"PATH=" not in text

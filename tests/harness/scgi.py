@@ -16,6 +16,10 @@ def request(body: bytes = b"", /, **variables: str) -> bytes:
     return head({"CONTENT_LENGTH": str(len(body)), "SCGI": "1", **variables}) + body
 
 
+# A request that every front refuses: it says twice, and differently, where it ends.
+REFUSED = b"41:CONTENT_LENGTH\x000\0SCGI\x001\0CONTENT_LENGTH\x001\0,"
+
+
 def ask(place: Place, whole: bytes) -> bytes:
     """Send a request and return the answer; the sending side stays open, as a web server's does."""
     with connect(place) as connection:

@@ -8,7 +8,7 @@ import pytest
 
 from socketd.workers import layout
 from socketd.workers.board import Board
-from socketd.workers.layout import SlotState, Step
+from socketd.workers.layout import RemarkKind, SlotState, Step
 
 from .evaluate import evaluate
 
@@ -19,6 +19,7 @@ _FIELDS = {
     "error": layout.ERROR_OFFSET,
     "step": layout.STEP_OFFSET,
     "retire": layout.RETIRE_OFFSET,
+    "remark": layout.REMARK_OFFSET,
     "client": layout.CLIENT_OFFSET,
     "proxy": layout.PROXY_OFFSET,
     "client.port": layout.CLIENT_OFFSET + layout.PEER_PORT_OFFSET,
@@ -29,6 +30,7 @@ _FIELDS = {
 }
 _STATES = {f"SLOT_{state.name}": state.value for state in SlotState}
 _STEPS = {f"STEP_{step.name}": step.value for step in Step}
+_REMARKS = {f"REMARK_{kind.name}": kind.value for kind in RemarkKind}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_record_fields_stand_at_the_same_offsets(compiler: str, evaluate_folder:
 
 def test_states_and_steps_have_the_same_values(compiler: str, evaluate_folder: Path) -> None:
     """A state or step means the same on both sides."""
-    expected = _STATES | _STEPS
+    expected = _STATES | _STEPS | _REMARKS
 
     found = _evaluate(compiler, evaluate_folder, list(expected))
 
@@ -67,10 +69,10 @@ def test_header_and_record_have_the_same_size(compiler: str, evaluate_folder: Pa
     found = _evaluate(
         compiler,
         evaluate_folder,
-        ["BOARD_MAGIC", "sizeof(struct board_record)"],
+        ["BOARD_MAGIC", "sizeof(struct board_record)", "sizeof(struct board_remark)"],
     )
 
-    assert found == [layout.MAGIC, layout.RECORD_SIZE]
+    assert found == [layout.MAGIC, layout.RECORD_SIZE, layout.REMARK_SIZE]
 
 
 @pytest.mark.parametrize("capacity", [1, 63, 64, 65, 1000])
@@ -122,7 +124,7 @@ static int attaches(uint32_t capacity, size_t size)
 }
 static uint32_t remembered(void)
 {
-    static uint32_t memory[16 + 16 + 16];
+    static uint32_t memory[16 + 16 + 16 + 48];
     struct board board;
 
     memory[0] = BOARD_MAGIC;
@@ -141,11 +143,11 @@ def test_capacity_is_what_fits_and_is_read_once(compiler: str, evaluate_folder: 
         compiler,
         evaluate_folder,
         [
-            "attaches(1, 192)",
-            "attaches(1, 191)",
-            "attaches(2, 192)",
-            "attaches(UINT32_MAX, 192)",
-            "attaches(1U << 26, 192)",
+            "attaches(1, 384)",
+            "attaches(1, 383)",
+            "attaches(2, 384)",
+            "attaches(UINT32_MAX, 384)",
+            "attaches(1U << 26, 384)",
             "remembered()",
         ],
         _ATTACH,

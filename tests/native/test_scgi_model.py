@@ -55,13 +55,11 @@ def model(stream: bytes) -> Seen | None:
         return None
     environment: dict[bytes, bytes] = {}
     for name, value in pairs:
-        if not NAME.fullmatch(name) or (name in FORBIDDEN and name not in OWN):
-            return None
-        if name in OWN or name == b"HTTP_PROXY":
+        if not NAME.fullmatch(name) or name in OWN or name in (*FORBIDDEN, b"HTTP_PROXY"):
             continue
-        if name in environment:
-            if not name.startswith(b"HTTP_"):
-                return None
+        if name == b"CONTENT_LENGTH" and environment.get(name, value) != value:
+            return None
+        if name in environment and name.startswith(b"HTTP_"):
             value = environment[name] + (b"; " if name == b"HTTP_COOKIE" else b", ") + value
         environment[name] = value
     if environment.get(b"SCGI") != b"1":

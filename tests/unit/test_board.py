@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from socketd.programs.peer import Peer
 from socketd.workers import layout
 from socketd.workers.board import Board, pids_on
-from socketd.workers.layout import MAGIC, RECORD_SIZE, Record, SlotState, Step
+from socketd.workers.layout import MAGIC, RECORD_SIZE, REMARK_SIZE, Record, SlotState, Step
 from socketd.workers.records import describe_fault
 
 CAPACITY = 70
@@ -68,7 +68,9 @@ def test_states_are_padded_to_a_multiple_of_64(capacity: int, states_size: int) 
     """Records begin on a multiple of 64, whatever the number of state bytes before them."""
     board = Board(capacity)
     try:
-        assert os.fstat(board.fd).st_size == 64 + states_size + capacity * RECORD_SIZE
+        assert os.fstat(board.fd).st_size == 64 + states_size + capacity * (
+            RECORD_SIZE + REMARK_SIZE
+        )
     finally:
         board.close()
 
