@@ -22,7 +22,7 @@
 void fastcgi_worker_plan(struct service *service, const struct plan *plan)
 {
     service->name = "socketd";
-    service->stderr_mode = STDERR_TO_CLIENT;
+    service->stderr_mode = (enum stderr_mode)plan->request_stderr;
     service->head_limit_ms = plan->head_limit_ms;
     service->keep_limit_ms = plan->keep_limit_ms;
     service->request_limit_ms = plan->request_limit_ms;

@@ -7,6 +7,7 @@
 #include "plan.h"
 
 #include "front/names.h"
+#include "front/rule.h"
 
 #include <fcntl.h>
 #include <stdalign.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_UMASK = 0777, LEAST_NICE = -20, MOST_NICE = 20 };
+enum { MOST_UMASK = 0777, LEAST_NICE = -20, MOST_NICE = 20, MOST_STDERR_MODE = 2 };
 
 static bool is_inside(const struct plan *plan, struct plan_span span, size_t size, size_t alignment)
 {
@@ -76,20 +77,29 @@ static bool are_limits(const struct plan *plan)
 
 static bool is_front(const struct plan *plan)
 {
-    const char *variables;
+    const char *variables, *scripts, *indexes;
 
     if (plan->client_gone > CLIENT_GONE_FINISH || plan->reserved)
         return false;
-    if (!is_text_or_none(plan, plan->root) || !is_text_or_none(plan, plan->request_variables))
+    if (!is_text_or_none(plan, plan->root) || !is_text_or_none(plan, plan->scripts) ||
+        !is_text_or_none(plan, plan->indexes) || !is_text_or_none(plan, plan->request_variables))
+        return false;
+    scripts = plan_text(plan, plan->scripts);
+    indexes = plan_text(plan, plan->indexes);
+    if ((scripts && (plan->root.count || !rule_is_list_of_paths(scripts))) ||
+        (indexes && !rule_is_list_of_names(indexes)))
         return false;
     variables = plan_text(plan, plan->request_variables);
     if (variables && !names_is_list(variables))
+        return false;
+    if (plan->request_stderr > MOST_STDERR_MODE || plan->answer_limit_ms < 0 ||
+        (plan->protocol == PROTOCOL_NONE && (plan->answer_limit_ms || plan->body_limit)))
         return false;
     if (plan->protocol > PROTOCOL_FASTCGI || plan->request_limit_ms < 0 || plan->kill_ms < 0 ||
         (plan->protocol == PROTOCOL_FASTCGI) != (plan->keep_limit_ms > 0) || plan->keep_limit_ms < 0)
         return false;
     if (plan->protocol == PROTOCOL_NONE)
-        return plan->head_limit_ms == 0 && !plan->root.count && !variables;
+        return plan->head_limit_ms == 0 && !plan->root.count && !scripts && !indexes && !variables;
     return plan->head_limit_ms > 0;
 }
 

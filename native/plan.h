@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 3U
+#define PLAN_VERSION 4U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
@@ -75,13 +75,18 @@ struct plan {
     /* Texts: as many bytes, the NUL at the end among them; none: there is no such thing. */
     struct plan_span path;
     struct plan_span directory;
-    struct plan_span root;              /* the folder of programs that requests choose from */
+    struct plan_span root;              /* these three are of a struct rule */
+    struct plan_span scripts;
+    struct plan_span indexes;
     struct plan_span request_variables; /* that a request may set: a list of front/names.h */
     /* Tables. */
     struct plan_span arguments; /* of spans, each of a text; the first is what it is told to be called */
     struct plan_span groups;    /* of uint32_t */
     struct plan_span limits;    /* of struct plan_limit */
     uint32_t client_gone;       /* CLIENT_GONE_... */
+    uint32_t request_stderr;    /* of the program of a FastCGI request: an enum stderr_mode */
+    uint64_t body_limit;        /* in bytes; 0: none */
+    int32_t answer_limit_ms;    /* for the first byte of an answer; 0: none */
     uint32_t reserved;
 };
 
@@ -106,13 +111,18 @@ PLAN_FIELD(nice, 68);
 PLAN_FIELD(path, 72);
 PLAN_FIELD(directory, 80);
 PLAN_FIELD(root, 88);
-PLAN_FIELD(request_variables, 96);
-PLAN_FIELD(arguments, 104);
-PLAN_FIELD(groups, 112);
-PLAN_FIELD(limits, 120);
-PLAN_FIELD(client_gone, 128);
+PLAN_FIELD(scripts, 96);
+PLAN_FIELD(indexes, 104);
+PLAN_FIELD(request_variables, 112);
+PLAN_FIELD(arguments, 120);
+PLAN_FIELD(groups, 128);
+PLAN_FIELD(limits, 136);
+PLAN_FIELD(client_gone, 144);
+PLAN_FIELD(request_stderr, 148);
+PLAN_FIELD(body_limit, 152);
+PLAN_FIELD(answer_limit_ms, 160);
 #undef PLAN_FIELD
-static_assert(sizeof(struct plan) == 136, "the tables begin here");
+static_assert(sizeof(struct plan) == 168, "the tables begin here");
 static_assert(sizeof(struct plan_span) == 8, "a span is two numbers");
 static_assert(sizeof(struct plan_limit) == 24 && offsetof(struct plan_limit, soft) == 8 &&
                   offsetof(struct plan_limit, hard) == 16,

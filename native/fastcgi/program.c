@@ -7,7 +7,7 @@
 #include "program.h"
 
 #include "front/front.h"
-#include "front/root.h"
+#include "front/choice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,11 +138,12 @@ const struct refusal *program_start(const struct service *service, struct reques
 const struct refusal *program_start_chosen(const struct service *service, struct request *request,
                                            bool has_body, struct backend *backend)
 {
-    static struct root_choice choice;
+    static struct choice choice;
     char *words[3] = {NULL};
-    const struct executable program = {choice.path, choice.folder, choice.path, words};
-    const struct refusal *refused = root_choose(service->means, request, &choice);
+    struct executable program = {choice.path, NULL, choice.path, words};
+    const struct refusal *refused = choice_make(service->means, request, &choice);
 
+    program.folder = choice.folder;
     if (!refused)
         refused = request_say_dialect(request);
     return refused ? refused : spawn(service, &program, request->entries, has_body, backend);

@@ -13,7 +13,7 @@
 /* Start the program that the service has; its means are a struct executable. */
 starter program_start;
 
-/* Start the program that the request names; the means are a folder of programs, absolute. */
+/* Start the program that the request names; the means are a struct rule. */
 starter program_start_chosen;
 
 #endif

@@ -3,6 +3,7 @@
  *
  *     fcgi2cgi [OPTION...] PROGRAM [ARGUMENT...]
  *     fcgi2cgi [OPTION...] --root DIRECTORY
+ *     fcgi2cgi [OPTION...] --scripts PATHS
  *     fcgi2cgi [OPTION...] --to unix:PATH|tcp:HOST:PORT
  *
  * Owns the call: arguments and the state of the process. The connection is descriptors 0 and 1.
@@ -15,6 +16,7 @@
 #include "fastcgi/signals.h"
 #include "front/names.h"
 #include "front/own.h"
+#include "front/rule.h"
 #include "front/seconds.h"
 #include "pool.h"
 
@@ -39,10 +41,16 @@ enum {
 static const char help[] =
     "Usage: fcgi2cgi [OPTION...] PROGRAM [ARGUMENT...]\n"
     "       fcgi2cgi [OPTION...] --root DIRECTORY\n"
+    "       fcgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "       fcgi2cgi [OPTION...] --to unix:PATH|tcp:HOST:PORT\n"
     "Serve the FastCGI connection on stdin and stdout: run a CGI program for each request.\n"
     "\n"
     "  --root DIRECTORY   the path of a request names the program below DIRECTORY\n"
+    "  --scripts PATH[,PATH]...\n"
+    "                     SCRIPT_FILENAME of a request, or DOCUMENT_ROOT with SCRIPT_NAME, is\n"
+    "                     the program: one of these files, or one below these folders\n"
+    "  --index NAME[,NAME]...\n"
+    "                     the program of a path that ends with a slash\n"
     "  --to ADDRESS       pass requests on to a pool with an SCGI front\n"
     "  --env NAME=VALUE   set a variable for the program, whatever the request says\n"
     "  --env NAME         the same, with its value from our own environment\n"
@@ -63,7 +71,7 @@ static const char help[] =
 struct call {
     struct service service;
     struct executable program;
-    const char *root;
+    struct rule rule;
     bool has_pool;
     struct pool pool;
     struct own variables;
@@ -121,7 +129,11 @@ static int parse_seconds(const char *value, const char *complaint)
 
 static void take_option(struct call *call, const char *name, char *value)
 {
-    if (strcmp(name, "--env") == 0) {
+    const char *complaint;
+
+    if (rule_take_option(&call->rule, name, value, &complaint)) {
+        accept_or_reject(complaint);
+    } else if (strcmp(name, "--env") == 0) {
         accept_or_reject(own_add(&call->variables, value));
     } else if (strcmp(name, "--env-prefix") == 0) {
         accept_or_reject(own_add_prefixed(&call->variables, value));
@@ -131,10 +143,6 @@ static void take_option(struct call *call, const char *name, char *value)
         call->service.allowed_names = value;
     } else if (strcmp(name, "--stderr") == 0) {
         call->service.stderr_mode = parse_stderr(value);
-    } else if (strcmp(name, "--root") == 0) {
-        if (*value != '/')
-            reject("--root is not an absolute path");
-        call->root = value;
     } else if (strcmp(name, "--head-timeout") == 0) {
         call->service.head_limit_ms =
             parse_seconds(value, "--head-timeout is not a number of seconds up to 86400");
@@ -181,14 +189,18 @@ static void parse(struct call *call, char **words)
         take_option(call, words[0], words[1]);
         words += 2;
     }
-    kinds = (call->root != NULL) + call->has_pool + (*words != NULL);
+    kinds = (call->rule.root != NULL) + (call->rule.scripts != NULL) + call->has_pool +
+            (*words != NULL);
     if (kinds == 0)
         reject("no program");
     if (kinds > 1)
-        reject("only one of PROGRAM, --root and --to");
-    if (call->root) {
+        reject("only one of PROGRAM, --root, --scripts and --to");
+    if (call->rule.indexes && !rule_is_there(&call->rule))
+        reject("--index needs --root or --scripts");
+    call->service.allowed_names = rule_names(&call->rule, call->service.allowed_names);
+    if (rule_is_there(&call->rule)) {
         call->service.start = program_start_chosen;
-        call->service.means = call->root;
+        call->service.means = &call->rule;
     } else if (call->has_pool) {
         call->service.start = pool_start;
         call->service.means = &call->pool;

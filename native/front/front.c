@@ -5,7 +5,6 @@
 
 #include "exits.h"
 #include "farewell.h"
-#include "root.h"
 #include "scgi.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 static struct request request;
-static struct root_choice choice;
+static struct choice choice;
 static char text[REQUEST_TEXT_SIZE];
 
 static void send_whole(int connection, const char *bytes, size_t size)
@@ -96,14 +95,14 @@ struct front_request front_take(const struct front *front, int in, int out)
     const struct refusal *refused;
     sigset_t none, before;
 
-    request.allowed_names = front->allowed_names;
+    request.allowed_names = rule_names(&front->rule, front->allowed_names);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);
     if (!refused)
         refused = request_say_dialect(&request);
-    if (!refused && front->root) {
-        refused = root_choose(front->root, &request, &choice);
+    if (!refused && rule_is_there(&front->rule)) {
+        refused = choice_make(&front->rule, &request, &choice);
         taken.path = choice.path;
         taken.folder = choice.folder;
     }

@@ -9,6 +9,7 @@
 #ifndef SOCKETD_FRONT_H
 #define SOCKETD_FRONT_H
 
+#include "choice.h"
 #include "note.h"
 #include "refusal.h"
 #include "request.h"
@@ -18,7 +19,7 @@
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
-    const char *root;  /* the folder of the programs that requests choose from; or NULL */
+    struct rule rule; /* for requests that choose their program */
     void (*note)(const void *keeper_of_notes, const struct note *note);
     const void *keeper_of_notes;
 };
@@ -26,8 +27,8 @@ struct front {
 struct front_request {
     char **entries;      /* the whole environment, then NULL */
     char **own_entries;  /* those of it that only the request has, then NULL */
-    const char *path;    /* of the program that it has chosen, NULL without a root */
-    const char *folder;  /* of that program */
+    const char *path;    /* of the program that it has chosen, NULL if there is only one */
+    const char *folder;  /* to run that program in, NULL for where we are */
     bool has_body;       /* which the program may or may not read */
 };
 

@@ -160,12 +160,12 @@ static enum mention find_in_list(const char *list, const char *name, size_t leng
 
     for (;;) {
         size_t entry_length = strcspn(list, ",");
-        bool is_standard = entry_length == strlen(NAMES_STANDARD) &&
-                           memcmp(list, NAMES_STANDARD, entry_length) == 0;
+        bool is_standard = is_meant(NAMES_STANDARD, strlen(NAMES_STANDARD), list, entry_length);
+        bool is_usual = is_meant(NAMES_USUAL, strlen(NAMES_USUAL), list, entry_length);
 
-        if (is_standard && names_is_standard(name, length))
+        if (is_usual || (is_standard && names_is_standard(name, length)))
             mention = MEANT;
-        if (!is_standard && is_meant(name, length, list, entry_length)) {
+        if (!is_standard && !is_usual && is_meant(name, length, list, entry_length)) {
             if (list[entry_length - 1] != '*')
                 return NAMED;
             mention = MEANT;

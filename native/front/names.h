@@ -6,7 +6,7 @@
  *
  * A list of what is stopped is never complete. The other way round is a list of what may come, from
  * the operator: names, beginnings of names with an asterisk behind them, "standard" for those of
- * RFC 3875, with commas in between.
+ * RFC 3875, "usual" for all that come without a list, with commas in between.
  */
 #ifndef SOCKETD_NAMES_H
 #define SOCKETD_NAMES_H
@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #define NAMES_STANDARD "standard"
+#define NAMES_USUAL "usual"
 
 enum { NAMES_LIST_SIZE = 4096, NAMES_SHOWN_SIZE = 64 };
 

@@ -1,140 +1,143 @@
 /*
- * What a request may name is one component: nothing in it leads elsewhere, but it can be a symbolic
- * link. So the place that it leads to is asked of the system, and has to lie below the folder.
- * Between that look and the exec the file can change; who can do that can write the programs.
+ * No component of a path that begins with a dot is taken, so nothing in it leads elsewhere, but
+ * each may be a symbolic link. So the place that they lead to is asked of the system, and has to lie
+ * below the folder. Between that look and the exec the file can change; who can do that can write
+ * the programs.
  */
 #include "root.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "location.h"
 
-static const struct refusal not_found = {
-    "404 Not Found", "there is no such program"};
-static const struct refusal no_program = {
-    "403 Forbidden", "what the path names is not a program that may be run"};
+#include <errno.h>
+#include <string.h>
+
 static const struct refusal outside = {
     "403 Forbidden", "what the path names leads out of the folder of programs"};
-static const struct refusal too_long = {
-    "414 URI Too Long", "the path of the request is too long"};
 
-struct place {
-    const char *before; /* what leads to the component, without the slash */
-    const char *name;
-    size_t name_length;
-    const char *rest; /* what is behind the component */
+struct way {
+    const char *before; /* what leads to the path, without the slash */
+    const char *path;   /* begins with a slash */
+    const char *rest;   /* what is behind the program */
+    struct request_name index; /* that stands for the folder that the path leads to */
 };
 
-static bool find_place(const struct request *request, struct place *place)
+static bool find_path(const struct request *request, struct way *way)
 {
     static const char *const names[] = {"PATH_INFO", "SCRIPT_NAME", "DOCUMENT_URI"};
-    const char *path = NULL;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = request_find(request, names[i]);
         const char *before = i == 0 ? request_find(request, "SCRIPT_NAME") : NULL;
 
-        path = request_find(request, names[i]);
         if (!path || !*path)
             continue;
-        place->before = before ? before : "";
-        place->name = path + 1;
-        place->name_length = strcspn(path + 1, "/");
-        place->rest = path + 1 + place->name_length;
-        return *path == '/' && place->name_length > 0 && place->name[0] != '.';
+        *way = (struct way){.before = before ? before : "", .path = path};
+        return *path == '/';
     }
     return false;
 }
 
-static const struct refusal *refuse(int error)
+/* The path so far is that of a folder, and ends with a slash. */
+static const struct refusal *take_index(const char *indexes, struct choice *choice, struct way *way)
 {
-    switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-        return &not_found;
-    case ENAMETOOLONG:
-        return &too_long;
-    default:
-        return &no_program;
+    way->index.text = choice_find_index(indexes, choice, &way->index.length);
+    way->rest = "";
+    return way->index.text ? NULL : choice_why_not_found(EISDIR);
+}
+
+/* Go down the path as long as it leads through folders. choice->path is the folder to begin in. */
+static const struct refusal *walk(const char *indexes, struct choice *choice, struct way *way)
+{
+    size_t length = strlen(choice->path);
+    struct stat file;
+
+    for (const char *at = way->path;;) {
+        size_t size = strcspn(at + 1, "/") + 1; /* with its slash */
+
+        if (length + size >= sizeof choice->path)
+            return choice_why_not_found(ENAMETOOLONG);
+        memcpy(choice->path + length, at, size);
+        choice->path[length += size] = '\0';
+        if (size == 1 && at[1] == '\0')
+            return at == way->path && !indexes ? choice_why_not_found(ENOENT)
+                                               : take_index(indexes, choice, way);
+        if (size == 1 || at[1] == '.')
+            return choice_why_not_found(ENOENT);
+        at += size;
+        if (stat(choice->path, &file) < 0)
+            return choice_why_not_found(errno);
+        if (!S_ISDIR(file.st_mode)) {
+            way->rest = at;
+            return NULL;
+        }
+        if (*at == '\0')
+            return choice_why_not_found(EISDIR);
     }
 }
 
-/* Is what the file really is below what the folder really is? */
-static const struct refusal *check_below(const char *root, const char *path)
+static const struct refusal *check(const struct rule *rule, const struct choice *choice)
 {
-    char real_root[PATH_MAX], real_path[PATH_MAX];
-    size_t length;
-
-    if (!realpath(root, real_root) || !realpath(path, real_path))
-        return refuse(errno);
-    length = strcmp(real_root, "/") == 0 ? 0 : strlen(real_root);
-    return strncmp(real_path, real_root, length) == 0 && real_path[length] == '/' ? NULL : &outside;
-}
-
-static const struct refusal *check_program(const char *path)
-{
+    struct location folder, program;
     struct stat file;
 
-    if (stat(path, &file) < 0)
-        return refuse(errno);
-    return S_ISREG(file.st_mode) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? NULL
-                                                                                     : &no_program;
+    if (!location_find(rule->root, &folder) || !location_find(choice->path, &program) ||
+        stat(choice->path, &file) < 0)
+        return choice_why_not_found(errno);
+    if (!location_is_below(&program, &folder))
+        return &outside;
+    return choice_check_program(&file, choice->path);
 }
 
-struct text {
-    char *next;
-    const char *end;
-};
-
-/* Put NAME=ab into the request, where b is part of a text. */
-static const struct refusal *rewrite(struct request *request, struct text *text, const char *name,
-                                     const char *a, const char *b, size_t b_length)
+static struct request_name whole(const char *text)
 {
-    size_t name_length = strlen(name), a_length = strlen(a);
-    char *entry = text->next;
-
-    if (name_length + a_length + b_length + 2 > (size_t)(text->end - entry))
-        return &too_long;
-    memcpy(entry, name, name_length);
-    entry[name_length] = '=';
-    memcpy(entry + name_length + 1, a, a_length);
-    memcpy(entry + name_length + 1 + a_length, b, b_length);
-    text->next = entry + name_length + 1 + a_length + b_length;
-    *text->next++ = '\0';
-    return request_put(request, entry, name_length);
+    return (struct request_name){text, strlen(text)};
 }
 
-const struct refusal *root_choose(const char *root, struct request *request,
-                                  struct root_choice *choice)
+/* Has the web server found the program itself? */
+static bool is_found_already(const struct rule *rule, const struct request *request,
+                             struct choice *choice)
 {
-    struct text text = {choice->text, choice->text + sizeof choice->text};
-    const struct refusal *refused;
-    struct place place;
-    size_t root_length = strlen(root);
+    const char *path = request_find(request, "SCRIPT_FILENAME");
+    size_t root_length = strlen(rule->root);
+    struct stat file;
 
-    if (!find_place(request, &place))
-        return &not_found;
-    if (root_length + 1 + place.name_length >= sizeof choice->path)
-        return &too_long;
-    memcpy(choice->folder, root, root_length + 1);
-    memcpy(choice->path, root, root_length);
-    choice->path[root_length] = '/';
-    memcpy(choice->path + root_length + 1, place.name, place.name_length);
-    choice->path[root_length + 1 + place.name_length] = '\0';
-    refused = check_below(root, choice->path);
+    if (!path || strncmp(path, rule->root, root_length) != 0 || path[root_length] != '/' ||
+        strstr(path + root_length, "/.") || strlen(path) >= sizeof choice->path ||
+        stat(path, &file) < 0 || !S_ISREG(file.st_mode))
+        return false;
+    strcpy(choice->path, path);
+    return true;
+}
+
+const struct refusal *root_choose(const struct rule *rule, struct request *request,
+                                  struct choice *choice)
+{
+    const struct refusal *refused = NULL;
+    struct way way;
+
+    if (is_found_already(rule, request, choice)) {
+        choice_run_in_own_folder(choice);
+        return check(rule, choice);
+    }
+    if (!find_path(request, &way))
+        return choice_why_not_found(ENOENT);
+    if (strlen(rule->root) >= sizeof choice->path)
+        return choice_why_not_found(ENAMETOOLONG);
+    strcpy(choice->path, rule->root);
+    refused = walk(rule->indexes, choice, &way);
     if (!refused)
-        refused = check_program(choice->path);
-    /* The slash before the name stands before it in the path. */
+        refused = check(rule, choice);
+    if (refused)
+        return refused;
+    choice_run_in_own_folder(choice);
+    refused = choice_rewrite(request, choice, "SCRIPT_NAME", whole(way.before),
+                             (struct request_name){way.path, strlen(way.path) - strlen(way.rest)});
+    if (!refused && way.index.text)
+        refused = choice_rewrite(request, choice, "SCRIPT_NAME",
+                                 whole(request_find(request, "SCRIPT_NAME")), way.index);
     if (!refused)
-        refused = rewrite(request, &text, "SCRIPT_NAME", place.before, place.name - 1,
-                          place.name_length + 1);
+        refused = choice_rewrite(request, choice, "PATH_INFO", whole(way.rest), whole(""));
     if (!refused)
-        refused = rewrite(request, &text, "PATH_INFO", "", place.rest, strlen(place.rest));
-    if (!refused)
-        refused = rewrite(request, &text, "SCRIPT_FILENAME", "", choice->path,
-                          strlen(choice->path));
+        refused = choice_rewrite(request, choice, "SCRIPT_FILENAME", whole(choice->path), whole(""));
     return refused;
 }

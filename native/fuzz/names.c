@@ -30,8 +30,9 @@ static void check_list(const char *list, const char *name, size_t length)
         check(usual == NAMES_TAKEN || strstr(list, alone));
     if (verdict == NAMES_FORBIDDEN)
         check(usual == NAMES_FORBIDDEN);
-    /* "standard" alone would be read as what it stands for. */
-    if (usual != NAMES_LEFT_OUT && names_is_list(alone) && strcmp(alone, NAMES_STANDARD) != 0)
+    /* These alone would be read as what they stand for. */
+    if (usual != NAMES_LEFT_OUT && names_is_list(alone) && strcmp(alone, NAMES_STANDARD) != 0 &&
+        strcmp(alone, NAMES_USUAL) != 0)
         check(names_judge(alone, name, length) == NAMES_TAKEN);
     free(alone);
 }

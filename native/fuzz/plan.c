@@ -34,6 +34,8 @@ static void use(const struct plan *plan)
     use_text(plan, plan->path);
     use_text(plan, plan->directory);
     use_text(plan, plan->root);
+    use_text(plan, plan->scripts);
+    use_text(plan, plan->indexes);
     use_text(plan, plan->request_variables);
     check(plan->arguments.count > 0);
     for (size_t i = 0; i < plan->arguments.count; i++)

@@ -4,8 +4,8 @@
  * The input is what a web server sends. It is read from a pipe, and the same has to come out as of
  * the content that has arrived whole; what is behind the head must still be in the pipe.
  */
+#include "front/choice.h"
 #include "front/names.h"
-#include "front/root.h"
 #include "front/scgi.h"
 
 #include <stdbool.h>
@@ -62,12 +62,17 @@ static void check_against_whole(const uint8_t *input, size_t size, size_t left)
 }
 
 /* No folder is as empty as one that there is not: nothing may be found, whatever the path. */
-static void check_root(struct request *request)
+static void check_choice(struct request *request)
 {
-    static struct root_choice choice;
-    const struct refusal *refused = root_choose("/proc/nowhere", request, &choice);
+    static const struct rule rules[] = {
+        {"/proc/nowhere", NULL, "index"}, {NULL, "/proc/nowhere,/proc/nobody", "index"}};
+    static struct choice choice;
 
-    check(refused && refused->status[0] == '4');
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const struct refusal *refused = choice_make(&rules[i], request, &choice);
+
+        check(refused && refused->status[0] == '4');
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -88,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     } else {
         check_environment(&from_pipe);
         check_against_whole(input, size, (size_t)read(ends[0], left, sizeof left));
-        check_root(&from_pipe);
+        check_choice(&from_pipe);
     }
     close(ends[0]);
     return 0;

@@ -3,6 +3,7 @@
  *
  *     scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...
  *     scgi2cgi [OPTION...] --root FOLDER
+ *     scgi2cgi [OPTION...] --scripts PATHS
  *
  * It becomes the program, or for a request with a body its parent. The program has the connection
  * itself: no byte of a body or an answer passes through here. What was inherited ends here,
@@ -31,8 +32,9 @@ enum { USUAL_HEAD_SECONDS = 30 };
 static const char usage[] =
     "usage: scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...\n"
     "       scgi2cgi [OPTION...] --root FOLDER\n"
+    "       scgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
-    "         --request-variables LIST\n"
+    "         --request-variables LIST, --index NAME[,NAME]...\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -73,6 +75,9 @@ static void accept_or_reject(const char *complaint)
 
 static void parse(struct call *call, char **words)
 {
+    struct rule *rule = &call->front.rule;
+    const char *complaint;
+
     for (; *words && strncmp(*words, "--", 2) == 0; words += 2) {
         if (strcmp(*words, "--help") == 0) {
             fputs(usage, stdout);
@@ -84,7 +89,9 @@ static void parse(struct call *call, char **words)
         }
         if (!words[1])
             reject("an option lacks its value");
-        if (strcmp(*words, "--head-timeout") == 0)
+        if (rule_take_option(rule, words[0], words[1], &complaint))
+            accept_or_reject(complaint);
+        else if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
         else if (strcmp(*words, "--env") == 0)
             accept_or_reject(own_add(&call->variables, words[1]));
@@ -92,15 +99,13 @@ static void parse(struct call *call, char **words)
             accept_or_reject(own_add_prefixed(&call->variables, words[1]));
         else if (strcmp(*words, "--request-variables") == 0)
             take_names(call, words[1]);
-        else if (strcmp(*words, "--root") == 0)
-            call->front.root = words[1];
         else
             reject("unknown option");
     }
-    if (call->front.root ? *words != NULL : *words == NULL)
-        reject("give either a program or --root");
-    if (call->front.root && call->front.root[0] != '/')
-        reject("--root: not an absolute path");
+    if ((*words != NULL) + (rule->root != NULL) + (rule->scripts != NULL) != 1)
+        reject("give either a program, --root or --scripts");
+    if (rule->indexes && !rule_is_there(rule))
+        reject("--index needs --root or --scripts");
     if (!*words)
         return;
     if (!executable_find(*words, call->path, call->folder))

@@ -183,18 +183,21 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
 }
 
 /* Serve a FastCGI connection, for each request of which a program is started. */
-static _Noreturn void serve_connection(const struct plan *plan, const struct executable *program,
-                                       struct worker *worker)
+static _Noreturn void serve_connection(const struct plan *plan, const struct front *front,
+                                       const struct program *program, struct worker *worker)
 {
+    const bool is_chosen = rule_is_there(&front->rule);
     struct service service = {
-        .start = plan->root.count ? program_start_chosen : program_start,
-        .means = plan->root.count ? (const void *)plan_text(plan, plan->root) : program,
+        .start = is_chosen ? program_start_chosen : program_start,
+        .means = is_chosen ? (const void *)&front->rule : &program->executable,
         .variables = environ,
-        .allowed_names = plan_text(plan, plan->request_variables),
+        .allowed_names = rule_names(&front->rule, front->allowed_names),
         .cpu_limit = worker->cpu_limit,
     };
 
     fastcgi_worker_plan(&service, plan);
+    if (service.stderr_mode == STDERR_INHERITED)
+        dup2(program_open_stderr(program, STDERR_FILENO), STDERR_FILENO);
     fastcgi_worker_serve(worker, &service);
     _exit(EXIT_SYSTEM); /* nothing has been prepared */
 }
@@ -233,7 +236,9 @@ static struct front read_front(const struct plan *plan)
     return (struct front){
         .head_limit_ms = plan->head_limit_ms,
         .allowed_names = plan_text(plan, plan->request_variables),
-        .root = plan_text(plan, plan->root),
+        .rule = {.root = plan_text(plan, plan->root),
+                 .scripts = plan_text(plan, plan->scripts),
+                 .indexes = plan_text(plan, plan->indexes)},
         .note = remark_write,
     };
 }
@@ -287,7 +292,7 @@ int main(int count, char **words)
     worker.end_idle = NULL;
     worker.number = template_run(&template);
     if (plan->protocol == PROTOCOL_FASTCGI)
-        serve_connection(plan, &program.executable, &worker);
+        serve_connection(plan, &front, &program, &worker);
     if (front.head_limit_ms)
         serve_request(&front, &program, &worker, worker_wait(&worker, NULL));
     if (plan->level == LEVEL_RELAY)

@@ -83,8 +83,9 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS")
     if options.values.has("keep_timeout") and not options.fcgi:
         raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
-    if bool(options.words) == options.values.has("root"):
-        raise UsageError("give either a PROGRAM or --root FOLDER")
+    has_folders = [options.values.has(name) for name in ("root", "scripts")]
+    if sum([bool(options.words), *has_folders]) != 1:
+        raise UsageError("give either a PROGRAM, --root FOLDER or --scripts PATH")
 
 
 def _start(options: CgiOptions) -> tuple[Program | None, Values]:

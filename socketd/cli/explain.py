@@ -125,7 +125,7 @@ def _why_front_has_fork(settings: ServiceSettings) -> str | None:
     front, readiness = settings.front, settings.readiness
     if front is None or readiness.level is not ReadyLevel.FORK or not readiness.is_auto:
         return None
-    has_root = front.root is not None
+    has_root = front.folders is not None
     return why_no_front(FrontKind.SCGI, AUTO_LEVEL, settings.worker, has_root=has_root)
 
 

@@ -167,7 +167,7 @@ class CommandLine:
     @property
     def has_program(self) -> bool:
         """Tell whether connections go to programs, not to our own stdin and stdout."""
-        return "program" in self.values or "root" in self.values
+        return bool({"program", "root", "scripts"} & self.values.keys())
 
     @property
     def needs_relay(self) -> bool:

@@ -21,7 +21,7 @@ from socketd.loop.listeners import Listener, listen
 from socketd.operations import log
 from socketd.operations.systemd import find_manager
 from socketd.pool.settings import PoolSettings, Strategy
-from socketd.programs.cgi import FrontKind, put_behind, unwrap
+from socketd.programs.cgi import Folders, FrontKind, put_behind, unwrap
 from socketd.programs.command import Program
 from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
 from socketd.settings.readiness import AT_FORK, ReadyLevel
@@ -109,7 +109,7 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
         # are kept out of the answer.
         kind, chosen = wrapped
         settings = behind(settings, put_behind(kind, chosen, {}))
-        if isinstance(chosen, str):  # each request names its program
+        if isinstance(chosen, Folders):  # each request names its program
             settings = replace(settings, readiness=AT_FORK)
         if settings.stderr is StderrTarget.SOCKET:
             settings = replace(settings, stderr=StderrTarget.SYSLOG)
@@ -118,7 +118,9 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
     return replace(settings, address=with_rights(_address(line), values, None))
 
 
-def _unwrap(settings: ServiceSettings, values: Values) -> tuple[FrontKind, Program | str] | None:
+def _unwrap(
+    settings: ServiceSettings, values: Values
+) -> tuple[FrontKind, Program | Folders] | None:
     """Return what our wrapper would run, if a front can do the same; None otherwise."""
     wrapped = unwrap(settings.program)
     # With another directory the wrapper would look for the program there.
@@ -126,7 +128,7 @@ def _unwrap(settings: ServiceSettings, values: Values) -> tuple[FrontKind, Progr
     if wrapped is None or is_left or not is_built() or settings.worker is WorkerKind.PYTHON:
         return None
     kind, chosen = wrapped
-    has_root = isinstance(chosen, str)
+    has_root = isinstance(chosen, Folders)
     is_open = has_root and settings.readiness.is_auto
     level = ReadyLevel.FORK if is_open else settings.readiness.level
     reason = why_no_front(kind, level, settings.worker, has_root=has_root)

@@ -93,13 +93,9 @@ def _check(line: CommandLine) -> None:
 
 def _check_front(line: CommandLine) -> None:
     for name in (
-        "front",
-        "root",
-        "head-timeout",
-        "keep-timeout",
-        "request-variables",
+        "front", "root", "scripts", "index", "head-timeout", "keep-timeout", "request-variables",
         "client-gone",
-    ):
+    ):  # fmt: skip
         if line.has(name) and not line.has("server"):
             raise UsageError(f"--{name} needs -s: it is for a server")
     if line.has("front") and not line.has_program:

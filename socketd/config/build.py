@@ -15,6 +15,7 @@ from socketd.programs.cgi import (
     DEFAULT_KEEP_SECONDS,
     CgiProgram,
     ClientGone,
+    Folders,
     FrontKind,
     Waits,
     put_behind,
@@ -75,7 +76,7 @@ class Builder:
         settings = ServiceSettings(
             name=name,
             address=InheritedAddress(""),
-            program=_NOWHERE if isinstance(chosen, str) else chosen,
+            program=_NOWHERE if isinstance(chosen, Folders) else chosen,
             environment=inherited,
             pool=self.pool(),
             backlog=values.number("backlog") or 0,
@@ -95,6 +96,7 @@ class Builder:
                 self.waits(),
                 values.names("request_variables"),
                 self.client_gone(),
+                settings.stderr if values.has("stderr") else None,
                 is_wrapped=worker is WorkerKind.PYTHON,
             )
             settings = behind(settings, cgi)
@@ -121,16 +123,32 @@ class Builder:
         own = {name: str(value) for name, value in self.values.mapping("environment").items()}
         return ({} if user is None else login_variables(user)) | own
 
-    def program(self, environment: dict[str, str]) -> Program | str:
-        """Return the program, or the folder of programs."""
-        command, root = self.values.get("program"), self.values.text("root")
+    def folders(self) -> Folders | None:
+        """Return where the programs are that requests name, None for a service of one program."""
+        root, scripts = self.values.text("root"), self.values.names("scripts")
+        indexes = self.values.names("index") or ()
+        if root is None and scripts is None:
+            if indexes:
+                self._break_rule("index", "needs {root} or {scripts}")
+            return None
+        if root is not None and scripts is not None:
+            self._break_rule("scripts", "replaces {root}: give only one of the two")
+        if self.values.get("program") is not None:
+            key = "scripts" if root is None else "root"
+            self._break_rule(key, "replaces {program}: give only one of the two")
+        elif root is not None and not os.path.isdir(root):
+            self._break_rule("root", f"{root!r} is not a directory")
+        for path in scripts or ():
+            if not os.path.isdir(path) and not os.path.isfile(path):
+                self._break_rule("scripts", f"{path!r} is neither a directory nor a file")
+        return Folders(root, scripts or (), indexes)
+
+    def program(self, environment: dict[str, str]) -> Program | Folders:
+        """Return the program, or the folders of programs."""
+        command, folders = self.values.get("program"), self.folders()
         shell = self.values.member("shell", ShellUse, ShellUse.AUTO)
-        if root is not None:
-            if command is not None:
-                self._break_rule("root", "replaces {program}: give only one of the two")
-            elif not os.path.isdir(root):
-                self._break_rule("root", f"{root!r} is not a directory")
-            return root
+        if folders is not None:
+            return folders
         if self.found is not None:
             return self.found
         try:
@@ -141,7 +159,7 @@ class Builder:
                     )
                 return locate(command, environment)
             if command is None:
-                if not self.values.wrong & {"program", "root"}:
+                if not self.values.wrong & {"program", "root", "scripts"}:
                     self._break_rule("program", "is missing: nothing says what to run")
                 return _NOWHERE
             assert isinstance(command, str)
@@ -159,11 +177,11 @@ class Builder:
         if kind is not FrontKind.FCGI and values.has("keep_timeout"):
             self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
         if kind is FrontKind.NONE:
-            for key in ("root", "request_variables", "client_gone"):
+            for key in ("root", "scripts", "request_variables", "client_gone"):
                 if values.has(key):
                     self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
             return False
-        has_root = values.text("root") is not None
+        has_root = self._is_chosen_by_request()
         reason = why_no_front(kind, level, worker, has_root=has_root)
         if self.around.relay is not None:
             reason = "-c, -r and -w would change a request's bytes"
@@ -174,7 +192,7 @@ class Builder:
                 self._break_rule("front", reason, kind.value, _code_of(reason))
             else:
                 self._break_rule("ready", reason, values.text("ready") or "")
-        is_known = not values.wrong & {"program", "root"}
+        is_known = not values.wrong & {"program", "root", "scripts"}
         return reason is None and is_known and not self.problems
 
     def worker(self) -> WorkerKind:
@@ -197,7 +215,7 @@ class Builder:
         word = self.values.text("ready") or AUTO
         is_auto, is_strict = word == AUTO, word.endswith("!")
         level = AUTO_LEVEL if is_auto else ReadyLevel(word.removesuffix("!"))
-        has_root = self.values.text("root") is not None
+        has_root = self._is_chosen_by_request()
         if is_auto and not can_be_held(front, worker, self.around.relay, has_root=has_root):
             level = ReadyLevel.FORK
         elif level is not ReadyLevel.FORK:
@@ -305,6 +323,9 @@ class Builder:
             values.number("nice"),
             values.is_on("no_new_privs"),
         )
+
+    def _is_chosen_by_request(self) -> bool:
+        return any(self.values.get(key) is not None for key in ("root", "scripts"))
 
     def _break_rule(
         self, key: str, why: str, value: str = "", exit_code: int = ExitCode.USAGE

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from socketd.dataclass import dataclass
 from socketd.errors import ProgramError, SystemFailureError, UsageError
 from socketd.programs.command import Program, locate
+from socketd.settings.stderr import StderrTarget
 from socketd.system.directory import absolute
 from socketd.system.products import FCGI_WRAPPER, SCGI_WRAPPER
 
@@ -45,23 +46,43 @@ class ClientGone(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the programs are that requests name; see native/front/choice.h.
+
+    Either a `root` folder, below which the path of a request leads to a program, or `scripts`:
+    folders and programs of which a request may name a file. `indexes` stand for their folder.
+    """
+
+    root: str | None = None
+    scripts: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+    def options(self) -> list[str]:
+        """Return the options of a wrapper for it."""
+        what = ["--scripts", ",".join(self.scripts)] if self.root is None else ["--root", self.root]
+        return [*what, *(["--index", ",".join(self.indexes)] if self.indexes else [])]
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """What a worker does with a connection: it reads the head of a request, or serves FastCGI.
 
-    With `root` the request names its program in that folder. `head_seconds` is the limit for the
+    With `folders` the request names its program there. `head_seconds` is the limit for the
     whole head. `request_variables` are the names that a request may set, None for all but the
     refused ones. With `keep_seconds` it is FastCGI, whose connections are kept for so long between
     two requests. Then `limit_seconds` is the limit for a request, and `kill_seconds` for its
-    processes to end after SIGTERM.
+    processes to end after SIGTERM; standard error of its program goes to the web server, unless
+    `stderr` says otherwise.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
-    root: str | None = None
+    folders: Folders | None = None
     request_variables: tuple[str, ...] | None = None
     keep_seconds: float | None = None
     limit_seconds: float | None = None
     kill_seconds: float = 0.0
     client_gone: ClientGone = ClientGone.END
+    stderr: StderrTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +111,46 @@ class CgiProgram:
 
 def put_behind(
     kind: FrontKind,
-    chosen: Program | str,
+    chosen: Program | Folders,
     own_variables: Mapping[str, str],
     waits: Waits = USUAL_WAITS,
     request_variables: tuple[str, ...] | None = None,
     client_gone: ClientGone = ClientGone.END,
+    stderr: StderrTarget | None = None,
     *,
     is_wrapped: bool = False,
 ) -> CgiProgram:
-    """Put a program, or a folder of them, behind a protocol; FastCGI by a wrapper if `is_wrapped`.
+    """Put a program, or folders of them, behind a protocol; FastCGI by a wrapper if `is_wrapped`.
 
     Nothing of the server's environment is used: it is a safe PATH and `own_variables`. A program
-    runs in its own folder (RFC 3875, section 7.2). Raises SystemFailureError if the wrapper was not
+    runs in its own folder (RFC 3875, section 7.2). With FastCGI its standard error goes to the web
+    server, unless `stderr` says otherwise. Raises SystemFailureError if the wrapper was not
     built.
     """
     environment = {"PATH": SAFE_PATH, **own_variables}
-    root = chosen if isinstance(chosen, str) else None
-    program = Program(chosen, (chosen,)) if isinstance(chosen, str) else chosen
-    directory = root if root is not None else os.path.dirname(program.path)
+    if isinstance(chosen, Folders):
+        folders, directory = chosen, chosen.root or "/"
+        program = Program(directory, (directory,))
+        what = chosen.options()
+    else:
+        folders, directory = None, os.path.dirname(chosen.path)
+        program = chosen
+        what = ["--", program.path, *program.arguments[1:]]
     if kind is FrontKind.SCGI or not is_wrapped:
         kept = waits.keep_seconds if kind is FrontKind.FCGI else None
-        front = Front(waits.head_seconds, root, request_variables, kept, client_gone=client_gone)
+        front = Front(
+            waits.head_seconds,
+            folders,
+            request_variables,
+            kept,
+            client_gone=client_gone,
+            stderr=stderr,
+        )
         return CgiProgram(program, front, environment, directory)
-    what = ["--root", root] if root is not None else ["--", program.path, *program.arguments[1:]]
     options = _options(waits, request_variables, client_gone)
+    if stderr not in (None, StderrTarget.SOCKET):
+        # What the service itself has there.
+        options += ["--stderr", "null" if stderr is StderrTarget.NULL else "inherit"]
     wrapper = _wrapper(*options, "--env-prefix", _PREFIX, *what)
     return CgiProgram(wrapper, None, _hidden(environment), directory)
 
@@ -134,7 +171,7 @@ _WRAPPERS = {
 }
 
 
-def unwrap(program: Program) -> tuple[FrontKind, Program | str] | None:
+def unwrap(program: Program) -> tuple[FrontKind, Program | Folders] | None:
     """Return the protocol of our wrapper and the program or folder that it runs.
 
     A worker with a front does the same and saves an exec. None for any other program, and where the
@@ -147,11 +184,13 @@ def unwrap(program: Program) -> tuple[FrontKind, Program | str] | None:
     return None
 
 
-def _wrapped(program: Program) -> Program | str | None:
+def _wrapped(program: Program) -> Program | Folders | None:
     """Return what a wrapper runs."""
     match program.arguments[1:]:
         case ("--root", folder):
-            return folder if os.path.isabs(folder) and os.path.isdir(folder) else None
+            return Folders(folder) if os.path.isabs(folder) and os.path.isdir(folder) else None
+        case ("--scripts", text) if all(map(os.path.isabs, text.split(","))):
+            return Folders(scripts=tuple(text.split(",")))
         case (name, *_) if not name.startswith("-"):
             with contextlib.suppress(ProgramError):
                 return locate(program.arguments[1:], dict(os.environ))

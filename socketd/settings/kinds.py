@@ -276,3 +276,45 @@ class Accounts(Account):
         """Return a list."""
         assert isinstance(value, tuple)
         return list(value)
+
+
+class Paths(Kind):
+    """A list of absolute paths, separated by commas on a command line; so none has a comma."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the absolute paths."""
+        from socketd.system.directory import absolute
+
+        return self.take([absolute(one) if one else "" for one in word.split(",")])
+
+    def take(self, found: object) -> object:
+        """Return the paths."""
+        if not isinstance(found, list) or not found:
+            raise BadValueError
+        for path in found:
+            if not isinstance(path, str) or not self._is_allowed(path):
+                raise BadValueError
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
+
+    def _is_allowed(self, path: str) -> bool:
+        return os.path.isabs(path) and "," not in path and "\0" not in path
+
+
+class FileNames(Paths):
+    """A list of names of files that are not hidden, separated by commas on a command line."""
+
+    __slots__ = ()
+
+    def read(self, word: str) -> object:
+        """Return the names."""
+        return self.take(word.split(","))
+
+    def _is_allowed(self, path: str) -> bool:
+        return bool(path) and not path.startswith(".") and not set(path) & set("/,\0")

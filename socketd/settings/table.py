@@ -18,9 +18,11 @@ from socketd.settings.kinds import (
     Choice,
     Count,
     Duration,
+    FileNames,
     Kind,
     Octal,
     Path,
+    Paths,
     Switch,
     User,
 )
@@ -108,6 +110,19 @@ SETTINGS = (
         Path("the absolute path of a directory"),
         "folder of CGI programs, instead of a program: the path of a request names one",
         metavar="FOLDER",
+    ),
+    Setting(
+        "scripts",
+        Paths("a list of absolute paths of directories and programs"),
+        "CGI programs, instead of a program: SCRIPT_FILENAME of a request, or DOCUMENT_ROOT with "
+        "SCRIPT_NAME, names one of these or one below these folders",
+        metavar="PATH[,PATH]",
+    ),
+    Setting(
+        "index",
+        FileNames("a list of names of files"),
+        "programs for a path that ends with a slash: the first of them that is in that folder",
+        metavar="NAME[,NAME]",
     ),
     Setting(
         "head_timeout",

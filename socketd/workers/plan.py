@@ -20,7 +20,7 @@ import math
 import os
 import struct
 
-from socketd.programs.cgi import ClientGone, Front
+from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.privileges import Privileges
 from socketd.settings.confinement import RESOURCES, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 3
+VERSION = 4
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -53,11 +53,16 @@ FIELDS = {
     "path": _SPAN,
     "directory": _SPAN,
     "root": _SPAN,
+    "scripts": _SPAN,
+    "indexes": _SPAN,
     "request_variables": _SPAN,
     "arguments": _SPAN,
     "groups": _SPAN,
     "limits": _SPAN,
     "client_gone": "I",
+    "request_stderr": "I",
+    "body_limit": "Q",
+    "answer_limit_ms": "i",
     "reserved": "I",
 }
 HEADER = struct.Struct("=" + "".join(FIELDS.values()))
@@ -84,6 +89,14 @@ STDERR_TARGETS = {
     StderrTarget.NULL: 3,
 }
 CLIENTS_GONE = {ClientGone.END: 0, ClientGone.FINISH: 1}
+# As in native/fastcgi/service.h; None is the web server.
+REQUEST_STDERR = {
+    None: 0,
+    StderrTarget.SOCKET: 0,
+    StderrTarget.INHERIT: 1,
+    StderrTarget.SYSLOG: 1,
+    StderrTarget.NULL: 2,
+}
 HAS_IDENTITY = 1
 HAS_UMASK = 2
 HAS_NICE = 4
@@ -116,10 +129,14 @@ class _Tail:
             raise ValueError(f"no path or argument can have a NUL in it: {text!r}")
         return self.add(content + b"\0", len(content) + 1)
 
+    def add_list(self, texts: tuple[str, ...]) -> tuple[int, int]:
+        return self.add_text(",".join(texts) or None)
+
 
 def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes:
     """Return what the native side reads, for workers that are forked at a level."""
     settings, front, identity = plan.settings, plan.settings.front, privileges.identity
+    folders = (front.folders if front else None) or Folders()
     tail = _Tail()
     arguments = [tail.add_text(text) for text in settings.program.arguments]
     groups = () if identity is None else identity.groups
@@ -140,10 +157,10 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "nice": privileges.nice or 0,
         "path": tail.add_text(settings.program.path),
         "directory": tail.add_text(privileges.directory),
-        "root": tail.add_text(None if front is None else front.root),
-        "request_variables": tail.add_text(
-            ",".join(front.request_variables) if front and front.request_variables else None
-        ),
+        "root": tail.add_text(folders.root),
+        "scripts": tail.add_list(folders.scripts),
+        "indexes": tail.add_list(folders.indexes),
+        "request_variables": tail.add_list((front.request_variables if front else None) or ()),
         "arguments": tail.add(b"".join(SPAN.pack(*span) for span in arguments), len(arguments)),
         "groups": tail.add(b"".join(map(GROUP.pack, groups)), len(groups)),
         "limits": tail.add(b"".join(map(_limit, privileges.limits)), len(privileges.limits)),
@@ -156,12 +173,14 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
 
 def _requests(front: Front | None) -> dict[str, int]:
     """Return what there is of the protocol of requests, and of its limits."""
-    values = {"protocol": PROTOCOL_NONE, "keep_limit_ms": 0, "request_limit_ms": 0, "kill_ms": 0}
+    limits = ("keep_limit_ms", "request_limit_ms", "kill_ms", "answer_limit_ms", "body_limit")
+    values = {"protocol": PROTOCOL_NONE, "request_stderr": 0, **dict.fromkeys(limits, 0)}
     if front is not None:
         values["protocol"] = PROTOCOL_SCGI
         values["kill_ms"] = _milliseconds(front.kill_seconds)
     if front is not None and front.keep_seconds is not None:
         values["protocol"] = PROTOCOL_FASTCGI
+        values["request_stderr"] = REQUEST_STDERR[front.stderr]
         values["keep_limit_ms"] = max(_milliseconds(front.keep_seconds), 1)
         values["request_limit_ms"] = _milliseconds(front.limit_seconds or 0.0)
     return values

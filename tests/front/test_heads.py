@@ -388,8 +388,8 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "give either a program or --root"),
-        (("--root", "/tmp", "cat"), "give either a program or --root"),
+        ((), "give either a program, --root or --scripts"),
+        (("--root", "/tmp", "cat"), "give either a program, --root or --scripts"),
         (("--root", "tmp"), "--root: not an absolute path"),
         (("--request-variables", "", "cat"), "--request-variables: not a list of names"),
         (("--request-variables", "A,,B", "cat"), "--request-variables: not a list of names"),

@@ -14,7 +14,7 @@ from harness import scgi
 from harness.processes import marked
 from harness.servers import SOCKET, Server, clean_environment
 from harness.waiting import wait_for
-from socketd.programs.cgi import FrontKind, unwrap
+from socketd.programs.cgi import Folders, FrontKind, unwrap
 from socketd.programs.command import Program
 from socketd.system.products import is_built
 
@@ -103,7 +103,7 @@ def test_call_of_the_wrapper_is_seen_through(script: Script, tmp_path: Path) -> 
     """A program with its arguments, or a folder; what else there may be is left to the wrapper."""
     program = script()
 
-    def call(*arguments: str, path: str = WRAPPER) -> Program | str | None:
+    def call(*arguments: str, path: str = WRAPPER) -> Program | Folders | None:
         found = unwrap(Program(path, ("scgi2cgi", *arguments)))
         fcgi = path.replace("scgi2cgi", "fcgi2cgi")
         other = unwrap(Program(fcgi, ("fcgi2cgi", *arguments)))
@@ -115,7 +115,9 @@ def test_call_of_the_wrapper_is_seen_through(script: Script, tmp_path: Path) -> 
         return found[1]
 
     assert call(program, "-a", "b") == Program(program, (program, "-a", "b"))
-    assert call("--root", str(tmp_path)) == str(tmp_path)
+    assert call("--root", str(tmp_path)) == Folders(str(tmp_path))
+    assert call("--scripts", "/srv/a,/srv/b") == Folders(scripts=("/srv/a", "/srv/b"))
+    assert call("--scripts", "/srv/a,b") is None
     assert call("--root", "/nowhere") is None
     assert call("--root", "tmp") is None
     assert call("--env", "A=b", program) is None

@@ -28,6 +28,8 @@ GOOD: dict[str, list[object]] = {
     "groups": [["root"], ["0", "nogroup"]],
     "head_timeout": ["30s"],
     "hold_timeout": ["10s"],
+    "index": [["index.cgi"], ["a", "b"]],
+    "scripts": [["/"], ["/bin", "/bin/sh"]],
     "shared_files": ["allow"],
     "keep_timeout": ["75s"],
     "limits": [{"nofile": 1024}, {"core": [0, "unlimited"]}, {"nofile": "unlimited"}],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import scgi
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import Folders, Front
 from socketd.workers.layout import SlotState
 
 from .fake_master import FakeMaster
@@ -17,7 +17,7 @@ def start(
     master: FakeMaster, listener: socket.socket, program: Sequence[str], root: str | None = None
 ) -> None:
     """Start the template with a front and one worker."""
-    master.start(listener, program, front=Front(10.0, root))
+    master.start(listener, program, front=Front(10.0, Folders(root) if root else None))
     master.spawn(0)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.native import NATIVE
 from harness.plans import encoded, offset_of, worker_plan
-from socketd.programs.cgi import Front
+from socketd.programs.cgi import Folders, Front
 from socketd.programs.privileges import Identity, Privileges
 from socketd.settings.confinement import ResourceLimit
 from socketd.settings.readiness import ReadyLevel
@@ -44,7 +44,9 @@ int main(void)
 FULL = encoded(
     worker_plan(
         ("/bin/sh", "sh", "-c", "", "x" * 100),
-        front=Front(1.0, "/srv/cgi", ("standard", "GIT_*"), 75.0, 3.0, 5.0),
+        front=Front(
+            1.0, Folders("/srv/cgi", (), ("index.cgi",)), ("standard", "GIT_*"), 75.0, 3.0, 5.0
+        ),
         linger_seconds=2.0,
     ),
     Privileges(
@@ -65,7 +67,8 @@ Check = Callable[[bytes], str | None]
 def check(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Check:
     """Return plan_check() of native/plan.c: None, or what is wrong."""
     product = tmp_path_factory.mktemp("plan") / "plan.so"
-    sources = [str(NATIVE / "plan.c"), str(NATIVE / "front" / "names.c")]
+    front = NATIVE / "front"
+    sources = [str(NATIVE / "plan.c"), str(front / "names.c"), str(front / "rule.c")]
     command = [compiler, f"@{NATIVE / 'flags'}", "-iquote", str(NATIVE), "-shared", "-fPIC"]
     subprocess.run([*command, "-o", str(product), *sources], check=True)
     library = ctypes.CDLL(str(product))
@@ -114,7 +117,7 @@ WRONG = [
     (FULL[:-1], "has another size than it says"),
     (FULL + b"\0", "has another size than it says"),
     (changed("magic", 0), "none"),
-    (changed("version", 1), "of another version"),
+    (changed("version", 3), "of another version"),
     (changed("size", 0), "has another size than it says"),
     (changed("size", 2**64 - 1), "has another size than it says"),
     (changed("master", 0), "names no master"),
@@ -134,6 +137,10 @@ WRONG = [
     (changed("kill_ms", -1), "front"),
     (changed("client_gone", 2), "front"),
     (changed("reserved", 1), "front"),
+    (changed("request_stderr", 3), "front"),
+    (changed("answer_limit_ms", -1), "front"),
+    (changed("scripts", span_of("root")), "front"),
+    (overwritten(span_of("indexes")[0], b"/"), "front"),
     (changed("linger_ms", -1), "linger"),
     (changed("umask", 0o1000), "umask"),
     (changed("nice", 21), "niceness"),
@@ -163,7 +170,7 @@ def test_one_wrong_value_is_enough(check: Check, content: bytes, reason: str) ->
     assert reason in said
 
 
-TEXTS = ["path", "directory", "root", "request_variables"]
+TEXTS = ["path", "directory", "root", "indexes", "request_variables"]
 TABLES = {"arguments": 8, "groups": 4, "limits": 24}
 
 
@@ -179,7 +186,7 @@ def test_text_ends_where_its_span_says(check: Check, field: str) -> None:
         overwritten(offset + 1, b"\0"),
         overwritten(offset + count - 1, b"x"),
     ]
-    reason = {"root": "front", "request_variables": "front"}.get(field, field)
+    reason = {"root": "front", "indexes": "front", "request_variables": "front"}.get(field, field)
 
     assert [reason in (check(content) or "") for content in wrong] == [True] * len(wrong)
 
@@ -234,7 +241,12 @@ def test_nothing_is_read_beyond_a_plan(compiler: str, tmp_path: Path) -> None:
     main = tmp_path / "main.c"
     main.write_text(_MAIN)
     product = tmp_path / "check"
-    sources = [main, NATIVE / "fuzz" / "plan.c", NATIVE / "plan.c", NATIVE / "front" / "names.c"]
+    sources = [
+        main,
+        NATIVE / "fuzz" / "plan.c",
+        NATIVE / "plan.c",
+        *(NATIVE / "front" / name for name in ("names.c", "rule.c")),
+    ]
     sanitizers = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     built = subprocess.run(
         [compiler, f"@{NATIVE / 'flags'}", "-iquote", NATIVE, *sanitizers, "-o", product, *sources],

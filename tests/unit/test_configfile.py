@@ -11,7 +11,7 @@ from socketd.config.file import load
 from socketd.config.services import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
 from socketd.errors import ConfigurationError
 from socketd.pool.settings import PoolSettings, Strategy
-from socketd.programs.cgi import ClientGone, Front
+from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.command import Program
 from socketd.settings.address import TcpAddress, UnixAddress
 from socketd.settings.confinement import Confinement, ResourceLimit
@@ -397,8 +397,8 @@ def test_request_variables_reach_the_front(tmp_path: Path) -> None:
     [fcgi] = read(tmp_path, CGI.format(front="fcgi", more=more))
     [wrapped] = read(tmp_path, CGI.format(front="fcgi", more=f'{more}\nworker = "python"'))
 
-    assert scgi.front == Front(30.0, str(tmp_path), names, kill_seconds=5.0)
-    assert fcgi.front == Front(30.0, str(tmp_path), names, 75.0, kill_seconds=5.0)
+    assert scgi.front == Front(30.0, Folders(str(tmp_path)), names, kill_seconds=5.0)
+    assert fcgi.front == Front(30.0, Folders(str(tmp_path)), names, 75.0, kill_seconds=5.0)
     assert "standard,HTTPS,SSL_*" in wrapped.program.arguments
 
 
@@ -423,7 +423,7 @@ def test_front_for_fastcgi_limits_a_request(tmp_path: Path) -> None:
 
     [settings] = read(tmp_path, CGI.format(front="fcgi", more=more))
 
-    assert settings.front == Front(30.0, str(tmp_path), None, 120.0, 3.0, 2.0)
+    assert settings.front == Front(30.0, Folders(str(tmp_path)), None, 120.0, 3.0, 2.0)
     assert settings.pool.limit_seconds is None
 
 
@@ -437,7 +437,7 @@ def test_front_for_fastcgi_is_the_wrapper_without_native_workers(tmp_path: Path)
     assert settings.front is None
     assert settings.program.arguments == (
         "fcgi2cgi", "--head-timeout", "0.500", "--keep-timeout", "120.000",
-        "--env-prefix", "SOCKETD_PROGRAM_", "--root", str(tmp_path),
+        "--stderr", "null", "--env-prefix", "SOCKETD_PROGRAM_", "--root", str(tmp_path),
     )  # fmt: skip
     assert settings.environment == {"SOCKETD_PROGRAM_PATH": "/usr/local/bin:/usr/bin:/bin"}
     assert settings.confinement.directory == "/"
@@ -463,6 +463,16 @@ def test_front_for_fastcgi_is_the_wrapper_without_native_workers(tmp_path: Path)
         ("scgi", 'root = "bin"', "root", "the absolute path of a directory"),
         ("scgi", 'root = "/nowhere"', "root", "'/nowhere' is not a directory"),
         ("none", 'root = "/bin"', "root", "needs front scgi or fcgi"),
+        ("scgi", 'root = "/bin"\nscripts = ["/bin"]', "scripts", "replaces root"),
+        ("scgi", 'program = "cat"\nscripts = ["/bin"]', "scripts", "replaces program"),
+        ("scgi", 'scripts = ["bin"]', "scripts", "a list of absolute paths"),
+        ("scgi", 'scripts = ["/a,b"]', "scripts", "a list of absolute paths"),
+        ("scgi", "scripts = []", "scripts", "a list of absolute paths"),
+        ("fcgi", 'scripts = ["/nowhere"]', "scripts", "neither a directory nor a file"),
+        ("none", 'scripts = ["/bin"]', "scripts", "needs front scgi or fcgi"),
+        ("scgi", 'program = "cat"\nindex = ["a"]', "index", "needs root or scripts"),
+        ("scgi", 'root = "/bin"\nindex = [".a"]', "index", "a list of names of files"),
+        ("scgi", 'root = "/bin"\nindex = "a"', "index", "a list of names of files"),
         ("scgi", 'program = "cat"\nrequest_variables = []', "request_variables", "a list of names"),
         ("scgi", 'program = "cat"\nrequest_variables = [""]', "request_variables", "a list of na"),
         ("scgi", 'program = "cat"\nrequest_variables = ["A,B"]', "request_variables", "a list of"),

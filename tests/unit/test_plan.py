@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.plans import decode, encoded, worker_plan
 from socketd.config.services import ServiceSettings
-from socketd.programs.cgi import ClientGone, Front
+from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.command import Program
 from socketd.programs.privileges import Identity, Privileges
 from socketd.settings.confinement import RESOURCES, ResourceLimit
@@ -49,11 +49,12 @@ privileges = st.builds(
     st.booleans(),
 )
 names = st.lists(st.from_regex(r"[A-Z]{1,9}\*?", fullmatch=True), min_size=1, max_size=9)
+folders = st.builds(Folders, st.none() | paths, names.map(tuple), names.map(tuple))
 durations = st.floats(0.001, 1e9)
 fronts = st.builds(
     Front,
     durations,
-    st.none() | paths,
+    st.none() | folders,
     st.none() | names.map(tuple),
     st.none() | durations,
     st.none() | durations,
@@ -97,7 +98,8 @@ def test_plan_says_all_that_was_set(
     who = given_up.identity
     unlimited = 2**64 - 1
     listed = front.request_variables if front else None
-    requests = dict.fromkeys(("protocol", "keep_limit_ms", "request_limit_ms", "kill_ms"), 0)
+    limits = ("keep_limit_ms", "request_limit_ms", "kill_ms", "answer_limit_ms", "body_limit")
+    requests = dict.fromkeys(("protocol", *limits, "request_stderr"), 0)
     if front is not None:
         requests |= {"protocol": 1, "kill_ms": milliseconds(front.kill_seconds)}
     if front is not None and front.keep_seconds is not None:
@@ -106,7 +108,11 @@ def test_plan_says_all_that_was_set(
             "keep_limit_ms": milliseconds(front.keep_seconds),
             "request_limit_ms": milliseconds(front.limit_seconds or 0.0),
             "kill_ms": milliseconds(front.kill_seconds),
+            "request_stderr": 0,
+            "answer_limit_ms": 0,
+            "body_limit": 0,
         }
+    chosen = (front.folders if front else None) or Folders()
     assert said == {
         "magic": module.MAGIC,
         "version": module.VERSION,
@@ -127,7 +133,9 @@ def test_plan_says_all_that_was_set(
         "nice": given_up.nice or 0,
         "path": path,
         "directory": given_up.directory,
-        "root": front.root if front else None,
+        "root": chosen.root,
+        "scripts": ",".join(chosen.scripts) or None,
+        "indexes": ",".join(chosen.indexes) or None,
         "request_variables": ",".join(listed) if listed else None,
         "arguments": arguments,
         "groups": list(who.groups) if who else [],
@@ -144,7 +152,9 @@ def test_plan_says_all_that_was_set(
     }
 
 
-BASE = worker_plan(front=Front(1.0, "/root", ("A",), 1.0, 1.0, 1.0), linger_seconds=1.0)
+BASE = worker_plan(
+    front=Front(1.0, Folders("/root", (), ("i",)), ("A",), 1.0, 1.0, 1.0), linger_seconds=1.0
+)
 CHANGED_SETTINGS: dict[str, object] = {
     "program": Program("/bin/dog", ("cat",)),
     "stderr": StderrTarget.NULL,
@@ -153,12 +163,13 @@ CHANGED_SETTINGS: dict[str, object] = {
 }
 CHANGED_FRONT: dict[str, object] = {
     "head_seconds": 2.0,
-    "root": "/other",
+    "folders": Folders(scripts=("/a", "/b")),
     "request_variables": ("B",),
     "keep_seconds": None,
     "limit_seconds": None,
     "kill_seconds": 2.0,
     "client_gone": ClientGone.FINISH,
+    "stderr": StderrTarget.NULL,
 }
 WHO = Identity("who", 1, 2, (2, 3))
 GIVEN_UP = Privileges(WHO, "/", 0o22, (ResourceLimit("core", 0, 1),), 1)

@@ -1,0 +1,1 @@
+"""Our command `fcgiwrap` beside the program of that name."""
