@@ -40,6 +40,9 @@ static const struct refusal no_length = {
     "400 Bad Request", "the CONTENT_LENGTH of the request is no number"};
 static const struct refusal no_mark = {
     "400 Bad Request", "the request does not say SCGI=1"};
+static const struct refusal other_length = {
+    "500 Internal Server Error",
+    "CONTENT_LENGTH is not what the client has said; in nginx, scgi_request_buffering has to be on"};
 
 struct source {
     int fd;
@@ -113,6 +116,15 @@ static bool is_number(const char *text)
     return digits > 0 && digits <= MOST_LENGTH_DIGITS && text[digits] == '\0';
 }
 
+/* nginx that does not wait for a body sends, as its length, that of what has come of it by then. A
+ * program would take a part for the whole. */
+static bool is_cut(const struct request *request)
+{
+    const char *said = request_find(request, "HTTP_CONTENT_LENGTH");
+
+    return said && is_number(said) && strcmp(said, request_find(request, "CONTENT_LENGTH")) != 0;
+}
+
 const struct refusal *scgi_parse(char text[REQUEST_TEXT_SIZE], size_t length,
                                  struct request *request)
 {
@@ -143,7 +155,9 @@ const struct refusal *scgi_parse(char text[REQUEST_TEXT_SIZE], size_t length,
         if (refused)
             return refused;
     }
-    return has_mark ? NULL : &no_mark;
+    if (!has_mark)
+        return &no_mark;
+    return is_cut(request) ? request_blame(request, first_name, strlen(first_name), &other_length) : NULL;
 }
 
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],

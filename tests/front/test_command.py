@@ -242,8 +242,11 @@ def test_next_version_takes_over(
     ("arguments", "complaint"),
     [
         ((), "no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS"),
-        (("--scgi", "4000"), "give either a PROGRAM or --root FOLDER"),
-        (("--scgi", "4000", "--root", "/bin", "cat"), "give either a PROGRAM or --root FOLDER"),
+        (("--scgi", "4000"), "give either a PROGRAM, --root FOLDER or --scripts PATH"),
+        (
+            ("--scgi", "4000", "--root", "/bin", "cat"),
+            "give either a PROGRAM, --root FOLDER or --scripts PATH",
+        ),
         (("--scgi", "4000", "--root", "/nowhere"), "--root: '/nowhere' is not a directory"),
         (("--scgi", "4000", "--ready", "load", "--root", "/bin"), "--ready load: a request names"),
         (("--scgi", "70000", "cat"), "'tcp:70000' is not tcp:HOST:PORT"),

@@ -166,6 +166,16 @@ def test_what_is_no_request_is_answered_and_not_carried_out(
     assert status == 65
 
 
+def test_length_that_the_client_has_not_said_is_refused(scgi2cgi: str, script: Script) -> None:
+    """The web server has sent a part of the body's length, as nginx without buffering does."""
+    text, status = answer(scgi.request(b"part", HTTP_CONTENT_LENGTH="400"), scgi2cgi, script())
+    assert (text[:11], status) == (b"Status: 500", 65)
+    assert b"scgi_request_buffering has to be on: CONTENT_LENGTH\n" in text
+
+    text, _ = answer(scgi.request(b"body", HTTP_CONTENT_LENGTH="4"), scgi2cgi, script())
+    assert text.endswith(b"body body\n")
+
+
 def test_header_that_was_sent_twice_is_one_variable(scgi2cgi: str, script: Script) -> None:
     """Its values are joined as RFC 3875 has it, if there is room; other names are refused."""
     pairs = b"".join(

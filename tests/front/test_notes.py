@@ -1,5 +1,7 @@
 """What the log says of requests: what was left out of them, and why they were refused."""
 
+import shutil
+
 import pytest
 
 from harness import scgi
@@ -62,3 +64,16 @@ def test_refusal_of_a_folder_says_why(start: Start, script: Script) -> None:
 
     assert (line["status"], line["reason"]) == (404, "there is no such program")
     assert line["variable"] is None
+
+
+def test_tcl_writes_line_ends_of_its_own_by_tcp_alone(start: Start, script: Script) -> None:
+    """It looks what its standard output is; docs/cgi.md has the remedy."""
+    if shutil.which("tclsh") is None:
+        pytest.skip("no tclsh")
+    text = '#!/usr/bin/env tclsh\n{}puts {{}}\nputs -nonewline "a\\nb"\n'
+    answers = []
+    for remedy in ("", "fconfigure stdout -translation binary\n"):
+        program = script(text.format(remedy))
+        tcp = start("-p", program)
+        answers.append(scgi.ask(tcp.place, scgi.request()))
+    assert answers == [b"\r\na\r\nb", b"\na\nb"]

@@ -64,6 +64,9 @@ def model(stream: bytes) -> Seen | None:
         environment[name] = value
     if environment.get(b"SCGI") != b"1":
         return None
+    said = environment.get(b"HTTP_CONTENT_LENGTH", b"")
+    if NUMBER.fullmatch(said) and said != environment[b"CONTENT_LENGTH"]:
+        return None
     environment.setdefault(b"GATEWAY_INTERFACE", b"CGI/1.1")
     return Seen({**OWN, **environment}, stream[end + 1 :])
 
@@ -103,8 +106,9 @@ def serving(
 
 
 GOOD_NAMES = (
-    b"HTTP_A HTTP_COOKIE HTTP_PROXY REQUEST_METHOD KEPT PATH a-b.c GATEWAY_INTERFACE".split()
-)
+    b"HTTP_A", b"HTTP_CONTENT_LENGTH", b"HTTP_COOKIE", b"HTTP_PROXY", b"REQUEST_METHOD", b"KEPT",
+    b"PATH", b"a-b.c", b"GATEWAY_INTERFACE",
+)  # fmt: skip
 good_names = st.sampled_from(GOOD_NAMES)
 names = st.sampled_from([b"CONTENT_LENGTH", b"SCGI", b"", b"9", b"A B", *FORBIDDEN]) | st.binary(
     max_size=4

@@ -29,6 +29,7 @@ _SCRIPTS = {
     "endless": f"printf '{_TEXT}'; exec yes 2>/dev/null",
     "status": r"printf 'Status: 418 Teapot\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n' && "
     f"printf '{_TEXT}short and stout'",
+    "elsewhere": r"printf 'Location: http://localhost/x\r\n\r\n'",
     "away": r"printf 'Status: 303 See Other\r\nLocation: http://localhost/x\r\n\r\n'",
     "parent": f"printf '{_TEXT}%s' $PPID",
     "silent": "exit 0",
