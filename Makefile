@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 600
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables explained unit process sanitized fuzz coverage-native bench bench-docs clean
+.PHONY: run test coverage lint types walls tables explained unit process sanitized plain fuzz coverage-native bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -73,6 +73,10 @@ unit: $(STAMP)
 
 process: $(STAMP)
 	$(BIN)/pytest tests/process
+
+# What holds programs, with none of the shortcuts of page tables and loader.
+plain: $(STAMP)
+	SOCKETD_PLAIN=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
 sanitized: $(STAMP)
