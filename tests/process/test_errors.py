@@ -151,6 +151,7 @@ NONSENSE = {
         ["--shared-files", "x", *CAT], "socket: --shared-files: 'x' is not one of refuse, allow",
     ),
     "trial": (["--trial", "x", *CAT], "socket: --trial: 'x' is not one of prepare, run"),
+    "client gone": (["--client-gone", "x", *CAT], "socket: --client-gone: 'x' is not one of"),
     "warm up": (["--warm-up", "/", *CAT], "socket: --warm-up: is for --ready read or stop, where"),
     "stderr": (["--stderr", "x", *CAT], "socket: --stderr: 'x' is not one of socket, inherit,"),
     "log format": (["--log-format", "x", *CAT], "socket: --log-format: 'x' is not one of console,"),
