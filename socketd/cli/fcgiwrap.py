@@ -8,10 +8,14 @@ are. So the socket may come as LISTEN_FDS, as descriptor 0, or by -s; and progra
 environment of this command, as they do there.
 """
 
+import contextlib
 import getopt
+import glob
+import itertools
 import os
 import re
 import socket
+import stat
 import sys
 
 from socketd.errors import ExitCode
@@ -37,6 +41,8 @@ _OF_REQUESTS = re.compile(
 )
 # What a service manager says to a service is not for its programs.
 _OF_MANAGERS = re.compile(r"LISTEN_(FDS|PID|FDNAMES)|NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|SOCKETD_.*")
+# Where Debian's packages have CGI programs.
+_CGI_PLACES = ("/usr/lib/cgi-bin/*", "/usr/lib/cgi-bin/*/*", "/usr/share/*/cgi-bin/*")
 _URL = re.compile(r"unix:(?P<path>.+)|tcp:(?P<v4>[^:]+:\d+)|tcp6:(?P<v6>\[.+\]:\d+)")
 
 
@@ -78,7 +84,8 @@ def translate(words: list[str]) -> list[str]:
         arguments += ["--strategy", "fixed", "--workers", str(_count(value["-c"]))]
     if "-f" not in given:
         arguments += ["--stderr", "inherit"]
-    arguments += ["--scripts", ",".join(map(_path, allowed)) or "/"]
+    everything = ["/", *_set_id_programs()]
+    arguments += ["--scripts", ",".join(map(_path, allowed) if allowed else everything)]
     for name in _inherited():
         if not _OF_REQUESTS.fullmatch(name) and not _OF_MANAGERS.fullmatch(name):
             arguments += ["--env", name]
@@ -114,6 +121,20 @@ def _path(text: str) -> str:
     if not os.path.isabs(text) or "," in text:
         raise _CallError(f"-p: {text!r} is not an absolute path without a comma")
     return text
+
+
+def _set_id_programs() -> list[str]:
+    """Return the CGI programs of packages that have set-user-id or set-group-id.
+
+    Where every program may be run, those are run only if they are named: else that would be the
+    system's own, such as su, too.
+    """
+    found = []
+    for path in itertools.chain.from_iterable(map(glob.iglob, _CGI_PLACES)):
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID) and os.path.isfile(path):
+                found.append(path)
+    return [path for path in found if "," not in path]
 
 
 def _umask() -> int:

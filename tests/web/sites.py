@@ -1,7 +1,7 @@
-"""One application behind one web server, three times: by SCGI, by FastCGI, and by fcgiwrap.
+"""One application behind one web server: by SCGI, FastCGI, fcgiwrap, and ours of that name.
 
 Owns the configuration of the web server: the files that we ship, in which the path of the
-application stands for that of a folder. The addresses of the three are paths of UNIX sockets, so
+application stands for that of a folder. The addresses of all are paths of UNIX sockets, so
 that a request looks the same wherever it goes. Must not know an application by name.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,10 @@ from harness.waiting import CAP_SECONDS, wait_for
 from harness.webservers import CONTRIB, Answer, WebServer, ask, find_command, fitted, own_command
 from web.application import Application, Installed, Request
 
-OURS = ("scgi", "fastcgi")
 PEER = "fcgiwrap"
+OUR_PEER = "ours"  # called as that one, and found by the web server in the same way
+OURS = ("scgi", "fastcgi", OUR_PEER)
+_PEERS = (PEER, OUR_PEER)
 WAYS = (*OURS, PEER)
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 _OUR_OWN = ("socketd", "socket", "fcgi2cgi")
@@ -88,14 +90,19 @@ def serving(application: Application, kind: str, *options: str) -> Iterator[Site
         (folder / "cgi-bin").mkdir()
         (folder / path[1:]).symlink_to(installed.program)
         sockets = {way: str(folder / way) for way in WAYS}
-        stack.enter_context(_fcgiwrap(installed, sockets[PEER], user))
+        given = installed.environment
+        call = [str(_find_fcgiwrap()), "-c", "2", "-s", f"unix:{sockets[PEER]}"]
+        stack.enter_context(_wrapping(call, sockets[PEER], given, user))
+        call = _our_call(sockets[OUR_PEER], installed.program, user, (*given, MARK_NAME, "PATH"))
+        stack.enter_context(_wrapping(call, sockets[OUR_PEER], given, None))
         if user:
             options = (*options, f"--user={user}")
         backend = _socketd(installed, sockets, options)
         stack.callback(backend.close)
-        for way in OURS:
+        for way in ("scgi", "fastcgi"):
             wait_for(partial(_is_listening, sockets[way]), f"it listens for {way}")
-        os.chmod(sockets[PEER], 0o666)
+        for way in _PEERS:
+            os.chmod(sockets[way], 0o666)
 
         def snippet(place: Place) -> str:
             parts = [_SNIPPETS[kind](way, sockets[way], f"{place}-{way}", folder) for way in WAYS]
@@ -133,12 +140,26 @@ def _socketd(installed: Installed, sockets: dict[str, str], options: tuple[str, 
     )
 
 
+def _our_call(path: str, program: Path, user: str | None, names: Iterable[str]) -> list[str]:
+    """Return the call of ours, and what that becomes where it has to be another user.
+
+    Such a user may not enter the folder in which ours is for the tests.
+    """
+    if user is None:
+        return [own_command("fcgiwrap"), "-c", "2", "-s", f"unix:{path}"]
+    given = [f"--env={name}" for name in names]
+    options = ["--scripts", f"/,{program}", "--user", f"{user}:nogroup", "--mode", "0666", *given]
+    return [own_command("socketd"), "cgi", *options, "--fcgi", path]
+
+
 @contextlib.contextmanager
-def _fcgiwrap(installed: Installed, path: str, user: str | None) -> Iterator[None]:
+def _wrapping(
+    call: list[str], path: str, environment: Mapping[str, str], user: str | None
+) -> Iterator[None]:
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        [_find_fcgiwrap() or "fcgiwrap", "-c", "2", "-s", f"unix:{path}"],
-        env={"PATH": SAFE_PATH, **installed.environment, MARK_NAME: mark},
+        call,
+        env={"PATH": SAFE_PATH, **environment, MARK_NAME: mark},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -149,9 +170,10 @@ def _fcgiwrap(installed: Installed, path: str, user: str | None) -> Iterator[Non
     )
 
     try:
-        wait_for(partial(_is_listening, path), "fcgiwrap listens")
+        wait_for(partial(_is_listening, path), f"{call[0]} listens")
         yield
     finally:
+        process.terminate()  # ours has other words where its environment was
         kill_marked(mark)
         process.wait(CAP_SECONDS)
 
@@ -164,9 +186,9 @@ def _shipped(kind: str, way: str, backend: str, place: str) -> str:
 
 def _nginx(way: str, backend: str, place: str, folder: Path) -> str:
     text = _shipped("nginx", way, backend, place).replace("location /cgi-bin/", "location /cgi-bin")
-    if way == PEER:
+    if way in _PEERS:
         file = f"fastcgi_param SCRIPT_FILENAME {folder}/cgi-bin;"
-        text = text.replace("socketd_fastcgi", PEER)
+        text = text.replace("socketd_fastcgi", way)
         text = text.replace("fastcgi_keep_conn on;", f"fastcgi_keep_conn on;\n{file}")
     return text.replace("root /var/www/html;", f"root {folder};")
 

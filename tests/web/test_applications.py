@@ -22,7 +22,7 @@ APPLICATIONS = (*REPOSITORIES, *PAGES, *MONITORS)
     [pytest.param(one, kind, id=f"{one}-{kind}") for one in APPLICATIONS for kind in one.kinds],
 )
 def test_application_answers_as_behind_fcgiwrap(application: Application, kind: str) -> None:
-    """Status, headers and body are the same by SCGI, by FastCGI and by fcgiwrap; nothing stays."""
+    """Status, headers and body are the same by SCGI, by FastCGI and by both fcgiwraps."""
     wrong = []
     with serving(application, kind) as site:
         for request in application.requests:
