@@ -12,7 +12,8 @@ from web.pages import PAGES
 from web.repositories import REPOSITORIES
 from web.sites import OURS, PEER, serving
 
-pytestmark = pytest.mark.slow
+# Some take a second for each of their requests, and are asked three times.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 APPLICATIONS = (*REPOSITORIES, *PAGES, *MONITORS)
 
