@@ -339,8 +339,16 @@ class NativeSpawner:
         for number in self._ledger.waiting(self._plan.generation):
             self._board.ask_to_retire(number)
             if self._board.state(number) != SlotState.ACCEPTED:  # it would hear of it as a program
-                with contextlib.suppress(PermissionError):
-                    kin.send(self._ledger.pid(number), RETIRE_SIGNAL)
+                self._ask_to_leave(number)
+        front = self._plan.settings.front
+        if front is not None and front.keep_seconds is not None:
+            # A kept connection would be served by copies of this template for ever.
+            for number in self._ledger.busy():
+                self._ask_to_leave(number)
+
+    def _ask_to_leave(self, number: int) -> None:
+        with contextlib.suppress(PermissionError):
+            kin.send(self._ledger.pid(number), RETIRE_SIGNAL)
 
     def _discard(self, pid: int) -> None:
         """Give up holding a program, and end it with what it has started."""

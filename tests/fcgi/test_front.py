@@ -216,6 +216,28 @@ def test_crash_of_a_copy_ends_the_connection_and_renews_the_template(
         assert peer.read_answer().app_status == 0
 
 
+def test_renewed_template_ends_connections_between_requests(begin: Begin, script: Script) -> None:
+    """No web server keeps an old program in use: what is at work is answered by it, for once."""
+    program = script(f"{HEAD}; cat; echo old")
+    server = begin("--ready", "load!", "-v", "-p", program, is_quiet=False)
+    with connected(server) as idle, connected(server) as busy:
+        for peer in (idle, busy):
+            peer.send(request({}, keep=True))
+            assert peer.read_answer().body == b"old\n"
+        records = request({}, b"body", keep=True)
+        busy.send(records[:-1])
+        wait_for(lambda: running(server, "cat"), "the program reads")
+        Path(program).write_text(Path(program).read_text().replace("echo old", "echo new"))
+
+        assert idle.is_at_end()
+        busy.send(records[-1:])
+        assert busy.read_answer().body == b"bodyold\n"
+        assert busy.is_at_end()
+    with connected(server) as peer:
+        peer.send(request({}))
+        assert peer.read_answer().body == b"new\n"
+
+
 def test_killed_copy_is_replaced_before_its_request(begin: Begin, script: Script) -> None:
     """The one that waits beside an idle connection may be gone: nobody notices."""
     server = begin("--ready", "load!", "-p", script(f"{HEAD}; echo hello"))

@@ -116,9 +116,34 @@ include "{site.snippet}"
 """
 
 
+# It does not include files: it takes several.
+def _haproxy(_: Site) -> str:
+    return """
+global
+    log stderr format raw local0
+defaults
+    mode http
+    log global
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+"""
+
+
+def _caddy(site: Site) -> str:
+    return f"""
+{{
+    admin off
+    auto_https off
+    storage file_system {site.folder}
+}}
+import {site.snippet}
+"""
+
+
 @dataclass(frozen=True)
 class Kind:
-    """One of the web servers that we ship files for."""
+    """A web server."""
 
     command: str
     arguments: Callable[[Site, Path], list[str]]
@@ -146,7 +171,22 @@ KINDS = {
         _lighttpd,
         has_unix=True,
     ),
+    "haproxy": Kind(
+        "haproxy",
+        lambda site, file: ["-db", "-f", str(file), "-f", str(site.snippet)],
+        _haproxy,
+        has_unix=True,
+    ),
+    "caddy": Kind(
+        "caddy",
+        lambda _, file: ["run", "--adapter", "caddyfile", "--config", str(file)],
+        _caddy,
+        has_unix=False,
+    ),
 }
+
+
+SHIPPED = ("nginx", "apache", "lighttpd")  # those that we ship files for
 
 
 def find_command(kind: str) -> str | None:

@@ -18,7 +18,7 @@ from harness.webservers import HOST, KINDS, WebServer, find_command, own_command
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cgi"
 _OURS = ("socketd-zygote", "fcgi2cgi")
-_HELD = ("socketd-held", "socketd-worker")
+_HELD = ("socketd-held", "socketd-worker", "socketd-fastcgi", "socketd-copy")
 COMPLAINT = "it has gone wrong"
 LARGE_BYTES = by_extent(8 << 20, 50 << 20)
 _TEXT = r"Content-Type: text/plain\r\n\r\n"

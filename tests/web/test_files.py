@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.webservers import CONTRIB, KINDS, own_command
+from harness.webservers import CONTRIB, SHIPPED, own_command
 
 pytestmark = pytest.mark.slow
 
-FILES = sorted(path for kind in KINDS for path in (CONTRIB / kind).iterdir())
+FILES = sorted(path for kind in SHIPPED for path in (CONTRIB / kind).iterdir())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -31,6 +31,6 @@ def test_there_is_a_file_for_each_server_and_protocol() -> None:
     """Nobody is left out."""
     assert [f"{path.parent.name}/{path.name}" for path in FILES] == [
         f"{kind}/socketd-{protocol}.conf"
-        for kind in sorted(KINDS)
+        for kind in sorted(SHIPPED)
         for protocol in ("fastcgi", "scgi")
     ]
