@@ -80,7 +80,7 @@ plain: $(STAMP)
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
 sanitized: $(STAMP)
-	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
+	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held tests/fcgi/test_front.py -n $(JOBS) --dist worksteal
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
 
 # Which lines of native/ the corpora of the fuzzers and the tests of its products reach.

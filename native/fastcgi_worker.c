@@ -26,8 +26,9 @@ void fastcgi_worker_plan(struct service *service, const struct plan *plan)
     service->head_limit_ms = plan->head_limit_ms;
     service->keep_limit_ms = plan->keep_limit_ms;
     service->request_limit_ms = plan->request_limit_ms;
-    service->kill_ms = plan->kill_ms;
     service->may_finish = plan->client_gone == CLIENT_GONE_FINISH;
+    /* Before the master kills this process, which has the group of the program killed. */
+    service->kill_ms = plan->kill_ms - plan->kill_ms / 10;
 }
 
 static struct conversation *begin_conversation(void)

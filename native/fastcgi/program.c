@@ -39,8 +39,8 @@ static int become(void *argument)
 
     sigemptyset(&none);
     /* Its own group, so that all of it can be told to end; and if we are killed outright, the
-     * kernel tells at least the program itself. */
-    if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 &&
+     * kernel ends at least the program itself. */
+    if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
         dup2(start->stdin_fd, STDIN_FILENO) >= 0 && dup2(start->stdout_fd, STDOUT_FILENO) >= 0 &&
         (start->stderr_fd == STDERR_FILENO || dup2(start->stderr_fd, STDERR_FILENO) >= 0) &&
         (!start->cpu_limit || setrlimit(RLIMIT_CPU, start->cpu_limit) == 0) &&

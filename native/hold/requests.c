@@ -251,7 +251,7 @@ char **requests_take(struct streams *streams, const struct rlimit *cpu_limit)
 
 void requests_follow(void)
 {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
 }

@@ -22,7 +22,7 @@ void requests_serve(struct worker *worker, struct service *service, pid_t *threa
  * the environment. */
 char **requests_take(struct streams *streams, const struct rlimit *cpu_limit);
 
-/* In a child that is about to be the program: it is told when the one that serves the connection dies. */
+/* In a child that is about to be the program: it does not outlive the one that serves the connection. */
 void requests_follow(void);
 
 #endif

@@ -30,7 +30,6 @@ class WorkerKind(enum.Enum):
 class ServiceSettings:
     """One listener of a service: where it listens, what it runs, how its pool behaves.
 
-    If `is_inner`, only other services of the same master connect to it, and it stops after them.
     `soft_nofile` is the limit of open files to give back to workers, if the master has raised it.
     """
 
@@ -48,7 +47,6 @@ class ServiceSettings:
     readiness: Readiness = AT_FORK
     front: Front | None = None
     linger_seconds: float = 0.0
-    is_inner: bool = False
 
     @property
     def is_watching_clients(self) -> bool:

@@ -61,7 +61,6 @@ class Rehearsal:
                 drain_seconds=_PATIENCE_SECONDS,
                 kill_seconds=_PATIENCE_SECONDS,
             ),
-            is_inner=False,
         )
         self._reading = self._pidfd = -1
         self._pid = 0

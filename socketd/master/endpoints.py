@@ -49,7 +49,6 @@ class Endpoints:
         self._by_family: dict[Family, GuardedEndpoint] = {}
         self._shared = Shared(wheel, files, doorbell_fd, self._add_family, self._forget_family)
         self._former_crashes = crashes
-        self._stop_reason = ""
 
     @property
     def staying(self) -> dict[str, GuardedEndpoint]:
@@ -122,22 +121,10 @@ class Endpoints:
         return changes
 
     def stop(self, reason: str) -> None:
-        """Stop all services, or with more haste; those that others ask are the last."""
-        self._stop_reason = reason
-        living = [one for one in self.members if not one.is_finished]
-        outer = [one for one in living if not one.settings.is_inner]
-        for endpoint in outer or living:
-            endpoint.stop(reason)
-
-    def stop_inner(self) -> None:
-        """Stop those that others ask once there are no others any more."""
-        if self._stop_reason and all(
-            one.is_finished or (one.settings.is_inner and not one.is_stopping)
-            for one in self.members
-        ):
-            for endpoint in self.members:
-                if not endpoint.is_finished:
-                    endpoint.stop(self._stop_reason)
+        """Stop all services, or with more haste."""
+        for endpoint in self.members:
+            if not endpoint.is_finished:
+                endpoint.stop(reason)
 
     def give_up(self) -> None:
         """Let all workers go, without a look at what becomes of them."""

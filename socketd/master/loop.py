@@ -278,7 +278,6 @@ class Master:
             self._reap(at_work)
         for endpoint in at_work:
             endpoint.work()
-        self._endpoints.stop_inner()
         self._tolerate(_NOTIFY, self._notifier.note_change)
         self._title.note_change()
 

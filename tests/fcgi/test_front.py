@@ -13,6 +13,7 @@ import pytest
 from harness.clients import connect
 from harness.fastcgi import Peer, request
 from harness.processes import ProcessView, all_processes, view
+from harness.sanitized import ADDRESSES, ASAN_OPTIONS, IS_WANTED, Sanitized
 from harness.servers import Server
 from harness.waiting import wait_for
 from socketd.system.products import is_built
@@ -45,13 +46,13 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     with contextlib.ExitStack() as stack:
 
         def start(*arguments: str, is_quiet: bool = True, **variables: str) -> Server:
-            place = str(tmp_path / "s")
-            server = Server(
-                ["--front", "fcgi", "-W", "1", *arguments, "-s", place],
-                environment=variables,
-                is_quiet=is_quiet,
-                is_measured=False,
-            )
+            words = ["--front", "fcgi", "-W", "1", *arguments, "-s", str(tmp_path / "s")]
+            if IS_WANTED:
+                options = [f"--env=ASAN_OPTIONS={ASAN_OPTIONS}"]
+                sanitized = Sanitized.build(ADDRESSES, tmp_path)
+                server = sanitized.serve([*options, *words], variables, is_quiet=is_quiet)
+            else:
+                server = Server(words, variables, is_quiet=is_quiet, is_measured=False)
             stack.callback(server.close)
             return server
 
@@ -270,6 +271,21 @@ def test_stop_waits_for_the_first_request_of_a_connection(
         assert peer.read_answer().body == b"hello\n"
         assert peer.is_at_end()
     assert server.wait() == 0
+
+
+@pytest.mark.parametrize("ready", LEVELS)
+def test_stop_ends_what_holds_out_against_it(begin: Begin, script: Script, ready: str) -> None:
+    """The program's whole group gets SIGKILL before the master kills the worker."""
+    program = script("trap '' TERM; sleep 1000 & wait; sleep 1000")
+    limits = ("--drain-timeout", "100ms", "--kill-timeout", "1s")
+    server = begin("--ready", ready, *limits, "-p", program)
+    with connected(server) as peer:
+        peer.send(request({}, keep=True))
+        wait_for(lambda: running(server, "sleep"), "the program runs")
+        sleepers = running(server, "sleep")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    wait_for(lambda: not any(view(one.pid) for one in sleepers), "nothing of it is left")
 
 
 @pytest.mark.parametrize("ready", LEVELS)
