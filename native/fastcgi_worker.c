@@ -47,26 +47,11 @@ static _Noreturn void fail(void)
     _exit(EXIT_SYSTEM);
 }
 
-static const struct service *served;
-
-static void end_idle(const struct worker *worker)
-{
-    (void)worker;
-    if (served->end)
-        served->end(served);
-}
-
 void fastcgi_worker_serve(struct worker *worker, const struct service *service)
 {
     struct conversation *conversation;
     int connection, ended_by;
 
-    if (service->prepare && service->prepare(service)) {
-        worker_give_back(worker);
-        return;
-    }
-    served = service;
-    worker->end_idle = end_idle;
     worker->cpu_limit = NULL; /* it is the programs' */
     connection = worker_wait(worker, NULL);
     signals_note();
@@ -83,7 +68,8 @@ void fastcgi_worker_serve(struct worker *worker, const struct service *service)
     close(connection);
     if (ended_by == RESPONDER_DIVIDED)
         return;
-    end_idle(worker);
+    if (service->end)
+        service->end(service);
     if (conversation->exchange.has_crashed)
         keeper_end_like(conversation->exchange.backend.wait_status);
     keeper_end_like(ended_by); /* as wait(2) has it, the number of a signal is the status */

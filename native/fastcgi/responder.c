@@ -108,12 +108,14 @@ static bool is_over(const struct conversation *conversation)
     return (conversation->is_closing || connection->has_ended) && !connection_is_unsent(connection);
 }
 
-/* Tell whether there may be another request, and nothing yet to carry it out by. */
+/* Tell whether a request has begun to come, and there is nothing yet to carry it out by. */
 static bool is_to_prepare(const struct conversation *conversation)
 {
+    const struct bytes *unread = &conversation->connection.unread;
+
     return conversation->service->prepare && !conversation->is_prepared &&
            conversation->phase == PHASE_IDLE && !is_over(conversation) &&
-           !is_leaving(conversation);
+           (conversation->is_put_off || unread->next < unread->end);
 }
 
 /* Do all that can be done without waiting. Returns true in a child that is no server any more. */

@@ -30,7 +30,8 @@ typedef const struct refusal *starter(const struct service *service, struct requ
 struct service {
     const char *name; /* what lines for the log begin with */
     starter *start;
-    /* Make ready what the next request is carried out by, unless it is; NULL if there is no such thing.
+    /* Make ready what the request that begins to come is carried out by, unless it is; NULL if there is
+     * no such thing.
      * Returns true in a child that is made here: it is no server of the connection, and nothing but
      * to leave it. What cannot be had is told by `start`. */
     bool (*prepare)(const struct service *service);

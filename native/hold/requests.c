@@ -2,9 +2,12 @@
  * The child is told of its request through the pipe that is its input: first the variables, then the
  * body. So there is nothing else to be closed, and where no request comes its input ends.
  *
- * It is made while nobody waits: what a copy does for its own sake, as to seed its random numbers, is
- * done by then. It is in the memory of neither what other requests have said (see fastcgi_worker.c) nor
- * what this one has, until that has come.
+ * It is made when the first bytes of a request are there. To make it ahead, while the connection or the
+ * worker is idle, was measured: what the request is spared by that it loses by waking up a process that
+ * has slept, and there would be one more for each that waits.
+ *
+ * In its memory is neither what other requests have said (see fastcgi_worker.c) nor what this one has,
+ * until it has read that.
  *
  * Who serves the connection does not become a copy itself, so it can be divided as the template can:
  * what the program has registered for a fork is called once in each child.
@@ -35,7 +38,7 @@ struct order {
     uint32_t size; /* of the texts */
     char texts[REQUEST_TEXT_SIZE + 256];
 };
-enum { WIPED_SIZE = 32 * 1024 };
+enum { WIPED_SIZE = 16 * 1024 }; /* a signal's frame is 11 KiB at most today */
 enum { ORDER_HEAD_SIZE = offsetof(struct order, texts) };
 
 static struct {

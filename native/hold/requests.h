@@ -1,6 +1,6 @@
 /*
  * The requests of a FastCGI connection, each carried out by a copy of the program: a child of the copy
- * that has the connection, made before its request has come.
+ * that has the connection, made when its request begins to come.
  *
  * Owns the child up to its request, and how it is told of that. Must not know what comes before, nor how
  * a copy becomes the program.

@@ -170,10 +170,6 @@ class Ledger:
             if slot.generation == generation and not slot.is_busy
         ]
 
-    def busy(self) -> list[int]:
-        """Return the workers that have a connection."""
-        return [number for number, slot in self._slots.items() if slot.is_busy]
-
     def abandon(self, numbers: Iterable[int], error: int = errno.ECANCELED) -> None:
         """Note that some claimed workers will never be forked, and why."""
         for number in numbers:

@@ -158,6 +158,7 @@ def test_program_has_its_three_streams_and_nothing_else(
             assert peer.read_answer().stdout == expected.encode()
 
 
+@pytest.mark.skipif(IS_WANTED, reason="the library has terabytes of shadows")
 def test_memory_of_a_copy_has_nothing_of_other_requests(begin: Begin, tmp_path: Path) -> None:
     """Whoever reads all of it finds neither what was sent before, nor what was answered."""
     program = tmp_path / "memory.py"
@@ -200,7 +201,7 @@ def test_crash_of_a_copy_ends_the_connection_and_renews_the_template(
     begin: Begin, script: Script
 ) -> None:
     """Who tries out addresses begins again: to the master the worker has crashed."""
-    program = script(f"{HEAD}; test $CRASH = no || kill -SEGV $$")
+    program = script(f"{HEAD}; test $CRASH = no || kill -ABRT $$")
     server = begin("--ready", "load!", "-p", program, "--log-level", "debug", is_quiet=False)
     server.wait_event("template_started")
     with connected(server) as peer:
@@ -208,9 +209,9 @@ def test_crash_of_a_copy_ends_the_connection_and_renews_the_template(
         assert peer.read_answer().app_status == 0
         peer.send(request({"CRASH": "yes"}, keep=True))
         answer = peer.read_answer()
-        assert (answer.app_status, answer.status) == (128 + signal.SIGSEGV, "200 OK")
+        assert (answer.app_status, answer.status) == (128 + signal.SIGABRT, "200 OK")
         assert peer.is_at_end()
-    server.wait_event("connection_closed", lambda one: one["status"] == -signal.SIGSEGV)
+    server.wait_event("connection_closed", lambda one: one["status"] == -signal.SIGABRT)
     wait_for(lambda: len(server.events("template_started")) > 1, "the template is renewed")
     with connected(server) as peer:
         peer.send(request({"CRASH": "no"}))
@@ -240,11 +241,13 @@ def test_renewed_template_ends_connections_between_requests(begin: Begin, script
 
 
 def test_killed_copy_is_replaced_before_its_request(begin: Begin, script: Script) -> None:
-    """The one that waits beside an idle connection may be gone: nobody notices."""
+    """The one that waits for the rest of a request may be gone: nobody notices."""
     server = begin("--ready", "load!", "-p", script(f"{HEAD}; echo hello"))
     with connected(server) as peer:
         peer.send(request({}, keep=True))
         assert peer.read_answer().body == b"hello\n"
+        whole = b"".join(one.encode() for one in request({}, keep=True))
+        peer.connection.sendall(whole[:4])
         serving = serving_at(server)
         waiting = wait_for(
             lambda: [one for one in running(server, "socketd-copy") if one.parent == serving.pid],
@@ -252,7 +255,7 @@ def test_killed_copy_is_replaced_before_its_request(begin: Begin, script: Script
         )
         os.kill(waiting[0].pid, signal.SIGKILL)
         wait_for(lambda: view(waiting[0].pid) is None, "it is gone")
-        peer.send(request({}, keep=True))
+        peer.connection.sendall(whole[4:])
         assert peer.read_answer().body == b"hello\n"
 
 
@@ -338,10 +341,11 @@ def test_idle_kept_connection_costs_little(begin: Begin, script: Script) -> None
             peer.send(request({"HTTP_X": "x" * 60_000}, body, keep=True))
             assert peer.read_answer().body == body
         serving = serving_at(server)
-        pids = [serving.pid, *(one.pid for one in running(server, "socketd-copy"))]
-        private = [_private_kib(pid) for pid in pids]
-    assert private[0] < 512
-    assert max(private[1:]) < 128
+        wait_for(
+            lambda: not [one for one in all_processes() if one.parent == serving.pid],
+            "nothing is beside it",
+        )
+        assert _private_kib(serving.pid) < 512
 
 
 def _private_kib(pid: int) -> int:
