@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6403)
+#define BOARD_MAGIC UINT32_C(0x736B6404)
 #define BOARD_ALIGNMENT 64
 
 enum slot_state {
@@ -82,17 +82,19 @@ struct board_record {
     struct board_peer proxy; /* which has told us of the client; no worker asks one yet */
 };
 
-/* Both texts end with a NUL unless they fill their room. */
+/* Texts end with a NUL unless they fill their room. */
 struct board_remark {
     uint16_t status; /* of the answer, as in HTTP; 0: the request was carried out */
     uint16_t count;  /* of the variables that it is about */
     char reason[124];
     char name[64]; /* of the first of them */
+    char trace[32]; /* that the request belongs to */
+    char reserved[32];
 };
 
 static_assert(sizeof(struct board_header) == 64, "the header is one cache line");
 static_assert(sizeof(struct board_record) == 64, "a record is one cache line");
-static_assert(sizeof(struct board_remark) == 192, "a remark is three of them");
+static_assert(sizeof(struct board_remark) == 256, "a remark is four of them");
 static_assert(sizeof(pid_t) == 4, "the kernel writes a pid as four bytes");
 
 /* What the header says may change under us: others write here. So its size and ours are taken once,

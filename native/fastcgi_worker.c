@@ -26,6 +26,8 @@ void fastcgi_worker_plan(struct service *service, const struct plan *plan)
     service->head_limit_ms = plan->head_limit_ms;
     service->keep_limit_ms = plan->keep_limit_ms;
     service->request_limit_ms = plan->request_limit_ms;
+    service->answer_limit_ms = plan->answer_limit_ms;
+    service->body_limit = plan->body_limit;
     service->may_finish = plan->client_gone == CLIENT_GONE_FINISH;
     /* Before the master kills this process, which has the group of the program killed. */
     service->kill_ms = plan->kill_ms - plan->kill_ms / 10;

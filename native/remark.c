@@ -31,6 +31,7 @@ void remark_write(const void *worker, const struct note *note)
         copy(remark.reason, sizeof remark.reason, note->refused->reason);
     }
     copy(remark.name, sizeof remark.name, note->name);
+    copy(remark.trace, sizeof remark.trace, note->trace);
     board_write_remark(&whose->board, whose->number,
                        note->refused ? REMARK_REFUSED : REMARK_LEFT_OUT, &remark);
 }

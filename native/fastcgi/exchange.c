@@ -151,6 +151,11 @@ static void tell_of_left_out(struct exchange *exchange)
         exchange->has_told_of_left_out = put_note(exchange, &exchange->left_out);
 }
 
+static uint64_t after(int limit_ms)
+{
+    return limit_ms ? clock_ms() + (uint64_t)limit_ms : 0;
+}
+
 void exchange_start(struct exchange *exchange, uint16_t request_id, struct request *request,
                     bool has_body)
 {
@@ -160,25 +165,46 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->phase = EXCHANGE_RUNNING;
     exchange->has_answered = false;
     opening_begin(&exchange->opening);
-    exchange->deadline_ms = exchange->service->request_limit_ms
-                                ? clock_ms() + (uint64_t)exchange->service->request_limit_ms
-                                : 0;
+    exchange->deadline_ms = after(exchange->service->request_limit_ms);
+    exchange->answer_deadline_ms = after(exchange->service->answer_limit_ms);
+    exchange->body_taken = 0;
+    request_trace(request, exchange->trace);
     exchange->left_out = note_of_left_out(request);
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
     exchange->early.is_held = false;
-    if (has_body) {
+    refused = request_check_body(request, exchange->service->body_limit);
+    if (!refused && has_body) {
         early_begin(&exchange->early);
         connection_hold(exchange->connection, request_id);
     }
-    refused = exchange->service->start(exchange->service, request, has_body, &exchange->backend);
+    if (!refused)
+        refused = exchange->service->start(exchange->service, request, has_body, &exchange->backend);
     if (refused && exchange->backend.error)
         refuse_start(exchange, refused);
     else if (refused)
         exchange_refuse(exchange, request_id, refused, request);
 }
 
+/* A limit is over. What has been answered ends there. */
+static void give_up(struct exchange *exchange, const struct refusal *reason)
+{
+    const char *separator = *exchange->trace ? "; trace " : "";
+    char line[LINE_SIZE];
+
+    snprintf(line, sizeof line, "%s: %.700s: %s%s%s\n", exchange->service->name,
+             exchange->backend.name, reason->reason, separator, exchange->trace);
+    if (!exchange->has_answered)
+        put_refusal(exchange, reason, "");
+    put_line(exchange, line);
+    exchange->has_answered = true;
+    exchange_terminate(exchange);
+}
+
 size_t exchange_write(struct exchange *exchange, const void *piece, size_t length)
 {
+    static const struct refusal too_large = {
+        "413 Content Too Large", "the body of the request is larger than the limit"};
+    const uint64_t limit = exchange->service->body_limit;
     size_t taken;
 
     if (exchange->phase != EXCHANGE_RUNNING)
@@ -188,7 +214,11 @@ size_t exchange_write(struct exchange *exchange, const void *piece, size_t lengt
         early_note_input(&exchange->early, taken > 0, clock_ms());
         let_go(exchange);
     }
-    return taken;
+    exchange->body_taken += taken;
+    if (!limit || exchange->body_taken <= limit)
+        return taken;
+    give_up(exchange, &too_large);
+    return length;
 }
 
 void exchange_end_body(struct exchange *exchange)
@@ -244,15 +274,25 @@ static bool is_at_last_words(const struct exchange *exchange)
            (backend->has_exited || !backend->group);
 }
 
+/* Is the first byte of the answer what has to come next? */
+static bool is_for_answer(const struct exchange *exchange)
+{
+    return exchange->phase == EXCHANGE_RUNNING && !exchange->has_answered &&
+           exchange->answer_deadline_ms &&
+           (!exchange->deadline_ms || exchange->answer_deadline_ms < exchange->deadline_ms);
+}
+
 static int left_ms(const struct exchange *exchange)
 {
-    const uint64_t now = clock_ms();
+    const uint64_t now = clock_ms(), deadline_ms = is_for_answer(exchange)
+                                                       ? exchange->answer_deadline_ms
+                                                       : exchange->deadline_ms;
 
-    if (!exchange->deadline_ms)
+    if (!deadline_ms)
         return -1;
-    if (now >= exchange->deadline_ms)
+    if (now >= deadline_ms)
         return 0;
-    return exchange->deadline_ms - now > INT_MAX ? INT_MAX : (int)(exchange->deadline_ms - now);
+    return deadline_ms - now > INT_MAX ? INT_MAX : (int)(deadline_ms - now);
 }
 
 static int sooner(int one_ms, int other_ms)
@@ -382,24 +422,12 @@ static void advance_ending(struct exchange *exchange)
     }
 }
 
-/* The request has taken too long. What has been answered of it ends there. */
-static void end_late(struct exchange *exchange)
+void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHANGE_POLLS])
 {
     static const struct refusal late = {
         "504 Gateway Timeout", "the program has not ended within the time limit"};
-    char line[LINE_SIZE];
-
-    snprintf(line, sizeof line, "%s: %.700s: %s\n", exchange->service->name, exchange->backend.name,
-             late.reason);
-    if (!exchange->has_answered)
-        put_refusal(exchange, &late, "");
-    put_line(exchange, line);
-    exchange->has_answered = true;
-    exchange_terminate(exchange);
-}
-
-void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHANGE_POLLS])
-{
+    static const struct refusal silent = {
+        "504 Gateway Timeout", "the program has not begun to answer within the time limit"};
     struct backend *backend = &exchange->backend;
     bool was_at_last_words = is_at_last_words(exchange);
 
@@ -421,7 +449,7 @@ void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHA
     backend_reap(backend);
     let_go(exchange);
     if (exchange->phase == EXCHANGE_RUNNING && !was_at_last_words && left_ms(exchange) == 0)
-        end_late(exchange);
+        give_up(exchange, is_for_answer(exchange) ? &silent : &late);
     if (exchange->phase == EXCHANGE_ENDING)
         advance_ending(exchange);
     else if (has_room(exchange) && is_at_last_words(exchange) &&

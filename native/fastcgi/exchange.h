@@ -38,6 +38,9 @@ struct exchange {
     bool is_killed;
     bool has_crashed; /* a copy of this process, if those carry out requests */
     uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
+    uint64_t answer_deadline_ms; /* for the first byte of its answer; 0: none */
+    uint64_t body_taken;         /* so many bytes */
+    char trace[REQUEST_TRACE_SIZE];
     struct backend backend;
     struct early early;
     struct opening opening;

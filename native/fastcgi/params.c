@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const struct refusal too_long = {
-    "400 Bad Request", "the variables of the request are too long"};
+    "431 Request Header Fields Too Large", "the variables of the request are too long"};
 static const struct refusal cut_short = {
     "400 Bad Request", "the last variable of the request is cut short"};
 static const struct refusal has_nul = {

@@ -48,6 +48,8 @@ struct service {
     int head_limit_ms; /* for the head of a request */
     int keep_limit_ms; /* for the next request of a kept connection to begin */
     int request_limit_ms; /* for a request to be carried out; 0: none */
+    int answer_limit_ms;  /* for the first byte of its answer; 0: none */
+    uint64_t body_limit;  /* of its body, in bytes; 0: none */
     int kill_ms;          /* between SIGTERM and SIGKILL, for what does not end */
 };
 

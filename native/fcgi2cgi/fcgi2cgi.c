@@ -14,6 +14,7 @@
 #include "fastcgi/program.h"
 #include "fastcgi/responder.h"
 #include "fastcgi/signals.h"
+#include "front/bytes.h"
 #include "front/names.h"
 #include "front/own.h"
 #include "front/rule.h"
@@ -66,6 +67,8 @@ static const char help[] =
     "                     (default 75)\n"
     "  --client-gone WHAT what becomes of a program whose client has gone: end (default),\n"
     "                     its processes are told to end, or finish\n"
+    "  --answer-timeout SECONDS   how long the first byte of an answer may take (no limit)\n"
+    "  --body-limit BYTES the largest body of a request (no limit)\n"
     "  --help             print this text\n";
 
 struct call {
@@ -153,6 +156,12 @@ static void take_option(struct call *call, const char *name, char *value)
         call->service.may_finish = strcmp(value, "finish") == 0;
         if (!call->service.may_finish && strcmp(value, "end") != 0)
             reject("--client-gone is not one of end, finish");
+    } else if (strcmp(name, "--answer-timeout") == 0) {
+        call->service.answer_limit_ms =
+            parse_seconds(value, "--answer-timeout is not a number of seconds up to 86400");
+    } else if (strcmp(name, "--body-limit") == 0) {
+        if (!bytes_parse(value, &call->service.body_limit))
+            reject("--body-limit is not a number of bytes");
     } else if (strcmp(name, "--to") == 0) {
         accept_or_reject(pool_parse(&call->pool, value));
         call->has_pool = true;

@@ -22,7 +22,7 @@ enum {
 static const struct refusal unreachable = {"502 Bad Gateway", "the pool cannot be reached"};
 static const struct refusal busy = {"504 Gateway Timeout", "the pool does not accept"};
 static const struct refusal too_long = {
-    "400 Bad Request", "the variables of the request are too long"};
+    "431 Request Header Fields Too Large", "the variables of the request are too long"};
 
 static const char *parse_path(struct pool *pool, const char *path)
 {

@@ -100,6 +100,8 @@ struct front_request front_take(const struct front *front, int in, int out)
     sigprocmask(SIG_SETMASK, &none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);
     if (!refused)
+        refused = request_check_body(&request, front->body_limit);
+    if (!refused)
         refused = request_say_dialect(&request);
     if (!refused && rule_is_there(&front->rule)) {
         refused = choice_make(&front->rule, &request, &choice);

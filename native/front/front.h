@@ -19,6 +19,7 @@
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
+    uint64_t body_limit; /* in bytes; 0: none */
     struct rule rule; /* for requests that choose their program */
     void (*note)(const void *keeper_of_notes, const struct note *note);
     const void *keeper_of_notes;

@@ -5,23 +5,24 @@
 
 #include <string.h>
 
-static struct note note_of(const struct refusal *refused, const struct request_name *name,
-                           size_t count)
+static struct note note_of(const struct refusal *refused, const struct request *request,
+                           const struct request_name *name, size_t count)
 {
     struct note note = {.refused = refused, .count = count};
 
     names_show(note.name, name->text, name->length);
+    request_trace(request, note.trace);
     return note;
 }
 
 struct note note_of_refusal(const struct refusal *refused, const struct request *request)
 {
-    return note_of(refused, &request->culprit, request->culprit.length != 0);
+    return note_of(refused, request, &request->culprit, request->culprit.length != 0);
 }
 
 struct note note_of_left_out(const struct request *request)
 {
-    return note_of(NULL, &request->left_out, request->left_out_count);
+    return note_of(NULL, request, &request->left_out, request->left_out_count);
 }
 
 static char *append(char *out, const char *end, const char *text)
@@ -48,6 +49,8 @@ bool note_write(const struct note *note, char line[NOTE_LINE_SIZE])
         line = append(line, end, ": ");
     line = append(line, end, note->name);
     if (note->count > 1)
-        append(line, end, " and others");
+        line = append(line, end, " and others");
+    if (note->refused && *note->trace)
+        append(append(line, end, "; trace "), end, note->trace);
     return true;
 }

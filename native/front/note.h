@@ -18,10 +18,10 @@ struct note {
     const struct refusal *refused; /* NULL: it is carried out, without a variable */
     char name[NAMES_SHOWN_SIZE];   /* of the variable that this is about; empty if there is none */
     size_t count;                  /* of such variables */
+    char trace[REQUEST_TRACE_SIZE]; /* that the request belongs to; or empty */
 };
 
 struct note note_of_refusal(const struct refusal *refused, const struct request *request);
-
 struct note note_of_left_out(const struct request *request);
 
 /* Write the line, without an end. Returns whether it is worth one: a client brings variables of

@@ -12,9 +12,12 @@
 static const struct refusal two_lengths = {
     "400 Bad Request", "the request has a variable twice that says where it ends"};
 static const struct refusal too_many = {
-    "400 Bad Request", "the request has too many variables"};
+    "431 Request Header Fields Too Large", "the request has too many variables"};
 static const struct refusal too_long = {
-    "400 Bad Request", "the variables of the request are too long"};
+    "431 Request Header Fields Too Large", "the variables of the request are too long"};
+
+static const struct refusal too_large = {
+    "413 Content Too Large", "the body of the request is larger than the limit"};
 
 static bool is_named(const char *entry, const char *name, size_t length)
 {
@@ -149,4 +152,32 @@ const char *request_find(const struct request *request, const char *name)
         if (is_named(request->entries[i], name, length))
             return request->entries[i] + length + 1;
     return NULL;
+}
+
+const struct refusal *request_check_body(struct request *request, uint64_t limit)
+{
+    static const char name[] = "CONTENT_LENGTH";
+    const char *text = request_find(request, name);
+    uint64_t length = 0;
+
+    for (; limit && text && *text >= '0' && *text <= '9'; text++) {
+        length = length * 10 + (uint64_t)(*text - '0');
+        if (length > limit)
+            return request_blame(request, name, strlen(name), &too_large);
+    }
+    return NULL;
+}
+
+void request_trace(const struct request *request, char trace[REQUEST_TRACE_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *text = request_find(request, "HTTP_TRACEPARENT");
+    const size_t length = REQUEST_TRACE_SIZE - 1;
+
+    trace[0] = '\0';
+    if (!text || strspn(text, digits) != 2 || text[2] != '-' || strspn(text + 3, digits) != length ||
+        text[3 + length] != '-' || strspn(text + 3, "0") == length)
+        return;
+    memcpy(trace, text + 3, length);
+    trace[length] = '\0';
 }

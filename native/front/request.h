@@ -10,6 +10,7 @@
 #include "refusal.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     REQUEST_TEXT_SIZE = 64 * 1024, /* the most that names and values may take together */
@@ -70,6 +71,14 @@ const struct refusal *request_blame(struct request *request, const char *name, s
 /* Say that this is CGI/1.1, which CGI programs go by (RFC 3875, section 4.1.4), unless the web server
  * has said it: by SCGI Apache does not. */
 const struct refusal *request_say_dialect(struct request *request);
+
+/* Look whether the body that a request announces is larger than a limit in bytes, 0 for none. */
+const struct refusal *request_check_body(struct request *request, uint64_t limit);
+
+enum { REQUEST_TRACE_SIZE = 33 };
+
+/* Write the trace that a request belongs to (W3C Trace Context, traceparent), empty if it is of none. */
+void request_trace(const struct request *request, char trace[REQUEST_TRACE_SIZE]);
 
 /* Return the value of a variable, NULL if there is none. */
 const char *request_find(const struct request *request, const char *name);

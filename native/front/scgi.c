@@ -31,7 +31,7 @@ static const struct refusal no_netstring = {
 static const struct refusal too_short = {
     "400 Bad Request", "the head of the request is too short for CONTENT_LENGTH and SCGI"};
 static const struct refusal too_large = {
-    "400 Bad Request", "the head of the request is larger than 65535 bytes"};
+    "431 Request Header Fields Too Large", "the head of the request is larger than 65535 bytes"};
 static const struct refusal no_pairs = {
     "400 Bad Request", "the head of the request is no list of names and values"};
 static const struct refusal not_first = {

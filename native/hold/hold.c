@@ -196,6 +196,7 @@ static void take_plan(struct worker *worker)
     if (request_variables)
         strcpy(names, request_variables); /* a list of names, which is not longer */
     front.head_limit_ms = plan->head_limit_ms;
+    front.body_limit = plan->body_limit;
     front.allowed_names = request_variables ? names : NULL;
     if (plan->protocol == PROTOCOL_FASTCGI) {
         fastcgi_worker_plan(&service, plan);

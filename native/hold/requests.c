@@ -188,7 +188,7 @@ static const struct refusal *start(const struct service *service, struct request
     static const struct refusal system_failure = {
         "503 Service Unavailable", "the system lacks what carrying out the request takes"};
     static const struct refusal too_long = {
-        "400 Bad Request", "the variables of the request are too long"};
+        "431 Request Header Fields Too Large", "the variables of the request are too long"};
     const struct refusal *refused = request_say_dialect(request);
 
     backend->name = service->means;

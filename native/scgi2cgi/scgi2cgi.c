@@ -10,6 +10,7 @@
  * environment and working directory alike.
  */
 #include "exits.h"
+#include "front/bytes.h"
 #include "front/executable.h"
 #include "front/front.h"
 #include "front/keeper.h"
@@ -34,7 +35,7 @@ static const char usage[] =
     "       scgi2cgi [OPTION...] --root FOLDER\n"
     "       scgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
-    "         --request-variables LIST, --index NAME[,NAME]...\n"
+    "         --request-variables LIST, --index NAME[,NAME]..., --body-limit BYTES\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -58,6 +59,12 @@ static void take_head_timeout(struct call *call, const char *value)
 {
     if (!seconds_parse(value, &call->front.head_limit_ms))
         reject("--head-timeout: not a number of seconds up to 86400");
+}
+
+static void take_body_limit(struct call *call, const char *value)
+{
+    if (!bytes_parse(value, &call->front.body_limit))
+        reject("--body-limit: not a number of bytes");
 }
 
 static void take_names(struct call *call, const char *value)
@@ -91,6 +98,8 @@ static void parse(struct call *call, char **words)
             reject("an option lacks its value");
         if (rule_take_option(rule, words[0], words[1], &complaint))
             accept_or_reject(complaint);
+        else if (strcmp(*words, "--body-limit") == 0)
+            take_body_limit(call, words[1]);
         else if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
         else if (strcmp(*words, "--env") == 0)

@@ -235,6 +235,7 @@ static struct front read_front(const struct plan *plan)
 {
     return (struct front){
         .head_limit_ms = plan->head_limit_ms,
+        .body_limit = plan->body_limit,
         .allowed_names = plan_text(plan, plan->request_variables),
         .rule = {.root = plan_text(plan, plan->root),
                  .scripts = plan_text(plan, plan->scripts),

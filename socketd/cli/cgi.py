@@ -55,7 +55,7 @@ def _settings(options: CgiOptions, around: Surroundings) -> list[ServiceSettings
     _check(options)
     found, values = _start(options)
     kinds = (
-        (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout")),
+        (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout", "answer_timeout")),
         (FrontKind.FCGI, options.fcgi, values),
     )
     return [
@@ -83,6 +83,8 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS")
     if options.values.has("keep_timeout") and not options.fcgi:
         raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
+    if options.values.has("answer_timeout") and not options.fcgi:
+        raise UsageError("--answer-timeout needs --fcgi: no other answer is seen")
     has_folders = [options.values.has(name) for name in ("root", "scripts")]
     if sum([bool(options.words), *has_folders]) != 1:
         raise UsageError("give either a PROGRAM, --root FOLDER or --scripts PATH")
@@ -111,8 +113,8 @@ def _make(
     return settings
 
 
-def _without(values: Values, key: str) -> Values:
-    return Values({name: value for name, value in values.given.items() if name != key})
+def _without(values: Values, *keys: str) -> Values:
+    return Values({name: value for name, value in values.given.items() if name not in keys})
 
 
 def _at(address: Address, settings: ServiceSettings) -> ServiceSettings:

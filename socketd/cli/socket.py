@@ -94,7 +94,7 @@ def _check(line: CommandLine) -> None:
 def _check_front(line: CommandLine) -> None:
     for name in (
         "front", "root", "scripts", "index", "head-timeout", "keep-timeout", "request-variables",
-        "client-gone",
+        "client-gone", "body-limit", "answer-timeout",
     ):  # fmt: skip
         if line.has(name) and not line.has("server"):
             raise UsageError(f"--{name} needs -s: it is for a server")

@@ -106,7 +106,12 @@ class Builder:
         """Return how long a web server may take."""
         kept = self.values.limit_seconds("keep_timeout")
         head_seconds = self.values.seconds("head_timeout")
-        return Waits(head_seconds, DEFAULT_KEEP_SECONDS if kept is None else kept)
+        return Waits(
+            head_seconds,
+            DEFAULT_KEEP_SECONDS if kept is None else kept,
+            self.values.limit_seconds("answer_timeout"),
+            self.values.number("body_limit"),
+        )
 
     def client_gone(self) -> ClientGone:
         """Return what becomes of a program whose client has gone."""
@@ -174,10 +179,13 @@ class Builder:
     def may_have_front(self, kind: FrontKind, worker: WorkerKind, level: ReadyLevel) -> bool:
         """Tell whether a front reads requests; record a problem if that is not possible."""
         values = self.values
-        if kind is not FrontKind.FCGI and values.has("keep_timeout"):
-            self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
+        if kind is not FrontKind.FCGI:
+            if values.has("keep_timeout"):
+                self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
+            if values.has("answer_timeout"):
+                self._break_rule("answer_timeout", "needs {front} fcgi: no other answer is seen")
         if kind is FrontKind.NONE:
-            for key in ("root", "scripts", "request_variables", "client_gone"):
+            for key in ("root", "scripts", "request_variables", "client_gone", "body_limit"):
                 if values.has(key):
                     self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
             return False

@@ -92,7 +92,7 @@ EVENTS: Mapping[str, EventKind] = {
         LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib"
     ),
     "client_gone": _kind(LogLevel.INFO, "service pid"),
-    "request_refused": _kind(LogLevel.INFO, "service pid peer status reason variable"),
+    "request_refused": _kind(LogLevel.INFO, "service pid peer status reason variable trace"),
     "variable_left_out": _kind(LogLevel.WARNING, "service variable others"),
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),

@@ -72,7 +72,8 @@ class Front:
     refused ones. With `keep_seconds` it is FastCGI, whose connections are kept for so long between
     two requests. Then `limit_seconds` is the limit for a request, and `kill_seconds` for its
     processes to end after SIGTERM; standard error of its program goes to the web server, unless
-    `stderr` says otherwise.
+    `stderr` says otherwise. `answer_seconds` is the limit for the first byte of its answer, and
+    `body_limit` that of a body in bytes.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
@@ -83,17 +84,22 @@ class Front:
     kill_seconds: float = 0.0
     client_gone: ClientGone = ClientGone.END
     stderr: StderrTarget | None = None
+    answer_seconds: float | None = None
+    body_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
     """How long a web server may take for the whole head of a request, and between two requests.
 
-    Only FastCGI keeps connections, so only there is a time between requests.
+    Only FastCGI keeps connections, so only there is a time between requests. There is also the
+    time that a program has for the first byte of its answer, and the limit of a body in bytes.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
     keep_seconds: float = DEFAULT_KEEP_SECONDS
+    answer_seconds: float | None = None
+    body_limit: int | None = None
 
 
 USUAL_WAITS = Waits()
@@ -145,6 +151,8 @@ def put_behind(
             kept,
             client_gone=client_gone,
             stderr=stderr,
+            answer_seconds=waits.answer_seconds,
+            body_limit=waits.body_limit,
         )
         return CgiProgram(program, front, environment, directory)
     options = _options(waits, request_variables, client_gone)
@@ -213,9 +221,15 @@ def _options(
         [] if request_variables is None else ["--request-variables", ",".join(request_variables)]
     )
     gone = [] if client_gone is ClientGone.END else ["--client-gone", client_gone.value]
+    limits = []
+    if waits.answer_seconds is not None:
+        limits += ["--answer-timeout", _wrapper_seconds(waits.answer_seconds)]
+    if waits.body_limit is not None:
+        limits += ["--body-limit", str(waits.body_limit)]
     return [
         "--head-timeout", _wrapper_seconds(waits.head_seconds),
         "--keep-timeout", _wrapper_seconds(waits.keep_seconds),
+        *limits,
         *names,
         *gone,
     ]  # fmt: skip

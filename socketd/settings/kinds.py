@@ -10,6 +10,8 @@ only one kind needs is imported where it is used.
 
 import os
 
+_FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_MOST_BYTES = 2**63 - 1
 _MOST_DIGITS = 18  # int() refuses thousands, and no limit needs more
 
 
@@ -318,3 +320,41 @@ class FileNames(Paths):
 
     def _is_allowed(self, path: str) -> bool:
         return bool(path) and not path.startswith(".") and not set(path) & set("/,\0")
+
+
+class Size(Kind):
+    """A number of bytes, with K, M or G for 1024 of them and so on."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a number of bytes, or a text of one with K, M or G, as in '100M'",
+            "a number of bytes, which may end with K, M or G, for example 100M",
+        )
+
+    def read(self, word: str) -> object:
+        """Return the bytes."""
+        digits, unit = (word[:-1], word[-1:]) if word[-1:] in ("K", "M", "G") else (word, "")
+        if not (digits.isascii() and digits.isdecimal()) or len(digits) > _MOST_DIGITS:
+            raise BadValueError
+        return self._checked(int(digits) * _FACTORS[unit])
+
+    def take(self, found: object) -> object:
+        """Return the bytes."""
+        if type(found) is int:
+            return self._checked(found)
+        return super().take(found)
+
+    def show(self, value: object) -> object:
+        """Return the shortest form."""
+        assert isinstance(value, int)
+        for unit in "GMK":
+            if value % _FACTORS[unit] == 0:
+                return f"{value // _FACTORS[unit]}{unit}"
+        return value
+
+    def _checked(self, count: int) -> int:
+        if not 1 <= count <= _MOST_BYTES:
+            raise BadValueError
+        return count

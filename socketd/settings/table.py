@@ -23,6 +23,7 @@ from socketd.settings.kinds import (
     Octal,
     Path,
     Paths,
+    Size,
     Switch,
     User,
 )
@@ -137,6 +138,20 @@ SETTINGS = (
         "how long a FastCGI connection may be idle between two requests",
         metavar="TIME",
         usual="75s",
+    ),
+    Setting(
+        "body_limit",
+        Size(),
+        "largest body of a CGI request; a larger one is answered with 413",
+        metavar="BYTES",
+        usual="no limit",
+    ),
+    Setting(
+        "answer_timeout",
+        Duration(),
+        "time limit for the first byte of the answer to a FastCGI request, then 504 and SIGTERM",
+        metavar="TIME",
+        usual="no limit",
     ),
     Setting(
         "request_variables",

@@ -12,7 +12,7 @@ machine's byte order: the board never leaves it.
     8        1         ring_when_idle: workers ring when they become idle, not only when they accept
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
-    ...      192 each  remarks: what a worker with a front has to say of a request
+    ...      256 each  remarks: what a worker with a front has to say of a request
 """
 
 import enum
@@ -23,7 +23,7 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import Peer
 
-MAGIC = 0x736B6403
+MAGIC = 0x736B6404
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
@@ -36,7 +36,7 @@ BIRTH = struct.Struct("=iI")
 ACCEPTED_NS = struct.Struct("=Q")
 FAULT = struct.Struct("=iB")
 _RECORD = struct.Struct("=iIQiBBBx20s20s")
-_REMARK = struct.Struct("=HH124s64s")
+_REMARK = struct.Struct("=HH124s64s32s32x")
 # A peer: its family, its port, and its address or, of a UNIX socket, its credentials.
 _PEER = struct.Struct("=HH16s")
 _CREDENTIALS = struct.Struct("=iII4x")
@@ -119,13 +119,15 @@ class Remark:
     """What stands in a remark: the status of an answer, 0 if it was the program's, and texts.
 
     The texts are of printable characters. `count` is the number of variables that it is about, and
-    `name` that of the first.
+    `name` that of the first. `trace` is the one
+    that the request belongs to.
     """
 
     status: int
     count: int
     reason: str
     name: str
+    trace: str
 
 
 def padded(capacity: int) -> int:

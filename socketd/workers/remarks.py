@@ -35,6 +35,7 @@ class Remarks:
                 status=remark.status,
                 reason=remark.reason,
                 variable=remark.name or None,
+                trace=remark.trace or None,
             )
         elif self._is_new(remark.name, generation):
             self._log.emit(

@@ -43,6 +43,18 @@ def test_log_says_why_a_request_is_refused(start: Start, script: Script, level: 
     assert server.wait_statuses(1) == [65]
 
 
+def test_limit_of_the_body_is_told_with_the_trace(start: Start, script: Script) -> None:
+    """The log has the request's trace, by which one finds it elsewhere."""
+    server = start("--body-limit", "1K", "-p", script(ENVIRONMENT), is_quiet=False)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    whole = scgi.request(bytes(1025), HTTP_TRACEPARENT=f"00-{trace}-00f067aa0ba902b7-01")
+    answer = scgi.ask(server.place, whole)
+    line = server.wait_event("request_refused")
+
+    assert answer.startswith(b"Status: 413 ")
+    assert (line["status"], line["variable"], line["trace"]) == (413, "CONTENT_LENGTH", trace)
+
+
 def test_strangers_cannot_fill_the_log(start: Start, script: Script) -> None:
     """Of names that are made up at random only the first few are told."""
     server = start("-p", script(ENVIRONMENT), is_quiet=False)

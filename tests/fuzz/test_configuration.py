@@ -20,7 +20,9 @@ AROUND = Surroundings({"PATH": "/usr/bin:/bin"}, {"web": 2})
 ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'
 # What stands behind each key where it makes sense.
 GOOD: dict[str, list[object]] = {
+    "answer_timeout": ["30s"],
     "backlog": [1, 4096],
+    "body_limit": [1, "100M"],
     "client_gone": ["end", "finish"],
     "directory": ["/", "/nowhere"],
     "environment": [{}, {"A": "b"}],

@@ -124,7 +124,7 @@ static int attaches(uint32_t capacity, size_t size)
 }
 static uint32_t remembered(void)
 {
-    static uint32_t memory[16 + 16 + 16 + 48];
+    static uint32_t memory[16 + 16 + 16 + 64];
     struct board board;
 
     memory[0] = BOARD_MAGIC;
@@ -143,11 +143,11 @@ def test_capacity_is_what_fits_and_is_read_once(compiler: str, evaluate_folder: 
         compiler,
         evaluate_folder,
         [
-            "attaches(1, 384)",
-            "attaches(1, 383)",
-            "attaches(2, 384)",
-            "attaches(UINT32_MAX, 384)",
-            "attaches(1U << 26, 384)",
+            "attaches(1, 448)",
+            "attaches(1, 447)",
+            "attaches(2, 448)",
+            "attaches(UINT32_MAX, 448)",
+            "attaches(1U << 26, 448)",
             "remembered()",
         ],
         _ATTACH,

@@ -86,7 +86,7 @@ def test_list_of_events_is_closed() -> None:
         ),
         "client_gone": ("info", "pid service"),
         "pool_resized": ("info", "busy idle service target"),
-        "request_refused": ("info", "peer pid reason service status variable"),
+        "request_refused": ("info", "peer pid reason service status trace variable"),
         "variable_left_out": ("warning", "others service variable"),
         "worker_failed": ("info", "reason service worker"),
         "worker_distrusted": ("warning", "pid reason service worker"),

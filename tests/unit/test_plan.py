@@ -102,6 +102,7 @@ def test_plan_says_all_that_was_set(
     requests = dict.fromkeys(("protocol", *limits, "request_stderr"), 0)
     if front is not None:
         requests |= {"protocol": 1, "kill_ms": milliseconds(front.kill_seconds)}
+        requests["body_limit"] = front.body_limit or 0
     if front is not None and front.keep_seconds is not None:
         requests = {
             "protocol": 2,
@@ -109,8 +110,8 @@ def test_plan_says_all_that_was_set(
             "request_limit_ms": milliseconds(front.limit_seconds or 0.0),
             "kill_ms": milliseconds(front.kill_seconds),
             "request_stderr": 0,
-            "answer_limit_ms": 0,
-            "body_limit": 0,
+            "answer_limit_ms": milliseconds(front.answer_seconds or 0.0),
+            "body_limit": front.body_limit or 0,
         }
     chosen = (front.folders if front else None) or Folders()
     assert said == {
@@ -170,6 +171,8 @@ CHANGED_FRONT: dict[str, object] = {
     "kill_seconds": 2.0,
     "client_gone": ClientGone.FINISH,
     "stderr": StderrTarget.NULL,
+    "answer_seconds": 2.0,
+    "body_limit": 2,
 }
 WHO = Identity("who", 1, 2, (2, 3))
 GIVEN_UP = Privileges(WHO, "/", 0o22, (ResourceLimit("core", 0, 1),), 1)
