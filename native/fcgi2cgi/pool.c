@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include "front/scgi.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -116,7 +118,7 @@ static char *append(char *out, const char *end, const char *name, size_t name_le
     return out + name_length + value_length + 2;
 }
 
-size_t pool_write_head(const struct request *request, char head[POOL_HEAD_SIZE])
+size_t pool_write_head(const struct request *request, bool has_body, char head[POOL_HEAD_SIZE])
 {
     const char *body_length = request_find(request, "CONTENT_LENGTH");
     const char *end = head + POOL_HEAD_SIZE - 1; /* but for the comma */
@@ -127,7 +129,7 @@ size_t pool_write_head(const struct request *request, char head[POOL_HEAD_SIZE])
 
     /* The protocol wants it first, and zero if there is no body. */
     if (!body_length || !*body_length)
-        body_length = "0";
+        body_length = has_body ? SCGI_NO_LENGTH : "0";
     out = append(out, end, "CONTENT_LENGTH", strlen("CONTENT_LENGTH"), body_length);
     out = append(out, end, "SCGI", strlen("SCGI"), "1");
     for (size_t i = request->own_count; i < request->count; i++) {
@@ -174,7 +176,7 @@ const struct refusal *pool_start(const struct service *service, struct request *
                                  bool has_body, struct backend *backend)
 {
     static char head[POOL_HEAD_SIZE];
-    const size_t head_size = pool_write_head(request, head);
+    const size_t head_size = pool_write_head(request, has_body, head);
     const struct refusal *refused = head_size ? connect_to(service->means, backend) : &too_long;
 
     if (refused)

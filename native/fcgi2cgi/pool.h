@@ -25,7 +25,7 @@ const char *pool_parse(struct pool *pool, const char *text);
 
 /* Write the head of a request: without the variables of the service, the pool has its own. Returns
  * its length, which is 0 if there is no room. */
-size_t pool_write_head(const struct request *request, char head[POOL_HEAD_SIZE]);
+size_t pool_write_head(const struct request *request, bool has_body, char head[POOL_HEAD_SIZE]);
 
 /* Connect, which may take a few seconds if the pool is full, and begin with the head. The means of the
  * service are a struct pool. */

@@ -113,6 +113,6 @@ struct front_request front_take(const struct front *front, int in, int out)
     tell_of_left_out(front);
     sigprocmask(SIG_SETMASK, &before, NULL);
     taken.own_entries = request.entries + request.own_count;
-    taken.has_body = strcmp(request_find(&request, "CONTENT_LENGTH"), "0") != 0;
+    taken.body_length = scgi_body_length(&request);
     return taken;
 }

@@ -15,6 +15,7 @@
 #include "request.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
@@ -30,7 +31,7 @@ struct front_request {
     char **own_entries;  /* those of it that only the request has, then NULL */
     const char *path;    /* of the program that it has chosen, NULL if there is only one */
     const char *folder;  /* to run that program in, NULL for where we are */
-    bool has_body;       /* which the program may or may not read */
+    uint64_t body_length; /* CARRY_TO_THE_END if it is as long as it comes */
 };
 
 /* Take note of the variables that the service sets, in the template, once for all workers. False

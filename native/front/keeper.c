@@ -9,6 +9,7 @@
 #include "keeper.h"
 
 #include "clock.h"
+#include "exits.h"
 #include "pool_signals.h"
 
 #include <errno.h>
@@ -16,8 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define NEVER UINT64_MAX
+
+enum { GRACE_MS = 1000 };
 
 pid_t keeper_divide(void)
 {
@@ -38,50 +44,132 @@ pid_t keeper_divide(void)
     return program;
 }
 
-static bool is_for_program(const struct keeper *keeper, const siginfo_t *came)
+/* Tell whether a signal is to be passed on. */
+static bool is_for_program(const struct keeper *keeper, const struct signalfd_siginfo *came)
 {
-    if (came->si_signo == SIGCHLD || came->si_code > 0) /* SI_KERNEL among others */
+    const pid_t sender = (pid_t)came->ssi_pid;
+
+    if (came->ssi_signo == SIGCHLD || came->ssi_code > 0) /* SI_KERNEL among others */
         return false;
-    return came->si_signo == RETIRE_SIGNAL || !keeper->group_sender ||
-           came->si_pid != keeper->group_sender;
+    return came->ssi_signo == RETIRE_SIGNAL ||
+           (sender != keeper->group_sender && sender != getpid());
 }
 
-/* Wait for a signal, up to a deadline in milliseconds or 0 for none. Returns false when it is over. */
-static bool wait_for_signal(uint64_t deadline_ms, siginfo_t *came)
+static bool is_end(int number)
 {
-    const uint64_t now = clock_ms();
-    const uint64_t left_ms = deadline_ms > now ? deadline_ms - now : 0;
-    const struct timespec left = {.tv_sec = (time_t)(left_ms / 1000),
-                                  .tv_nsec = (long)(left_ms % 1000) * 1000000L};
+    return number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
+}
+
+/* Signals to end, which the program would have died of, end what is left to be done after it. */
+static void take_signals(struct keeper *keeper, int signals_fd)
+{
+    struct signalfd_siginfo came;
+
+    while (read(signals_fd, &came, sizeof came) == sizeof came) {
+        if (keeper->has_ended && is_end((int)came.ssi_signo))
+            carry_drop(&keeper->carriage);
+        else if (!keeper->has_ended && is_for_program(keeper, &came))
+            kill(keeper->program, (int)came.ssi_signo);
+    }
+}
+
+static void look_for_end(struct keeper *keeper)
+{
+    pid_t ended;
+
+    if (keeper->has_ended)
+        return;
+    ended = waitpid(keeper->program, &keeper->status, WNOHANG);
+    if (ended < 0)
+        _exit(0); /* it has been waited for already */
+    keeper->has_ended = ended > 0;
+}
+
+/* End a program whose client has gone. One that has answered may be about to end by itself: some web
+ * servers close as soon as they have all that they were promised. */
+static void follow_client(struct keeper *keeper, uint64_t now_ms)
+{
+    struct carriage *carriage = &keeper->carriage;
+
+    if (!carriage->is_gone || carriage->watch != CARRY_TO_END || keeper->due_ms == NEVER)
+        return;
+    if (!keeper->due_ms)
+        keeper->due_ms = now_ms + (carriage->has_answered || !carriage->is_carried ? GRACE_MS : 0);
+    if (now_ms < keeper->due_ms)
+        return;
+    kill(-keeper->group, keeper->is_told ? SIGKILL : SIGTERM);
+    carry_drop(carriage);
+    keeper->due_ms = keeper->is_told ? NEVER : now_ms + (uint64_t)keeper->kill_ms;
+    keeper->is_told = true;
+}
+
+static int sooner(int one_ms, uint64_t at_ms, uint64_t now_ms)
+{
+    const uint64_t left_ms = at_ms > now_ms ? at_ms - now_ms : 0;
+
+    return one_ms < 0 || left_ms < (uint64_t)one_ms ? (int)left_ms : one_ms;
+}
+
+static int open_signals(void)
+{
     sigset_t all;
 
     sigfillset(&all);
-    came->si_signo = 0;
-    if (!deadline_ms)
-        return sigwaitinfo(&all, came) > 0 || errno == EINTR;
-    return sigtimedwait(&all, came, &left) > 0 || errno == EINTR;
+    return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static bool wait_for_end(const struct keeper *keeper, pid_t program, uint64_t deadline_ms,
-                         int *status)
+static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
 {
-    siginfo_t came;
-    pid_t ended;
+    struct pollfd polls[CARRY_POLLS + 1];
+    uint64_t now_ms = clock_ms();
+    int wait_ms = carry_wait(&keeper->carriage, polls, now_ms);
 
-    while ((ended = waitpid(program, status, WNOHANG)) == 0) {
-        if (!wait_for_signal(deadline_ms, &came))
+    if (keeper->due_ms && keeper->due_ms != NEVER)
+        wait_ms = sooner(wait_ms, keeper->due_ms, now_ms);
+    if (deadline_ms)
+        wait_ms = sooner(wait_ms, deadline_ms, now_ms);
+    polls[CARRY_POLLS] = (struct pollfd){.fd = signals_fd, .events = POLLIN};
+    if (poll(polls, CARRY_POLLS + 1, wait_ms) < 0)
+        for (int i = 0; i <= CARRY_POLLS; i++)
+            polls[i].revents = 0;
+    now_ms = clock_ms();
+    if (polls[CARRY_POLLS].revents)
+        take_signals(keeper, signals_fd);
+    look_for_end(keeper);
+    carry_advance(&keeper->carriage, polls, keeper->has_ended, now_ms);
+    follow_client(keeper, now_ms);
+}
+
+static bool run(struct keeper *keeper, uint64_t deadline_ms)
+{
+    static const struct pollfd nothing[CARRY_POLLS];
+    int signals_fd = open_signals();
+
+    if (signals_fd < 0)
+        _exit(EXIT_SYSTEM); /* and with us the program */
+    look_for_end(keeper);
+    carry_advance(&keeper->carriage, nothing, keeper->has_ended, clock_ms());
+    while (!keeper->has_ended || !carry_is_over(&keeper->carriage)) {
+        if (deadline_ms && clock_ms() >= deadline_ms) {
+            close(signals_fd);
             return false;
-        if (came.si_signo && is_for_program(keeper, &came))
-            kill(program, came.si_signo);
+        }
+        turn(keeper, signals_fd, deadline_ms);
     }
-    if (ended < 0)
-        _exit(0); /* it has been waited for already */
+    close(signals_fd);
     return true;
 }
 
-bool keeper_watch(const struct keeper *keeper, pid_t program, int limit_ms, int *status)
+bool keeper_run(struct keeper *keeper, int limit_ms)
 {
-    return wait_for_end(keeper, program, clock_ms() + (uint64_t)limit_ms, status);
+    return run(keeper, clock_ms() + (uint64_t)limit_ms);
+}
+
+_Noreturn void keeper_stay(struct keeper *keeper)
+{
+    prctl(PR_SET_NAME, KEEPER_NAME);
+    run(keeper, 0);
+    keeper_end_like(keeper->status);
 }
 
 static void cut_short(int number)
@@ -102,22 +190,12 @@ static void let_signals_end(sigset_t *while_waiting)
     }
 }
 
-_Noreturn void keeper_stay(const struct keeper *keeper, pid_t program)
-{
-    int status = 0;
-
-    prctl(PR_SET_NAME, "socketd-keeper");
-    while (!wait_for_end(keeper, program, 0, &status))
-        continue;
-    keeper_part(keeper, status);
-}
-
-_Noreturn void keeper_part(const struct keeper *keeper, int status)
+_Noreturn void keeper_part(int connection, const struct farewell *farewell, int status)
 {
     sigset_t while_waiting;
 
     let_signals_end(&while_waiting);
-    farewell_say(keeper->connection, keeper->farewell, &while_waiting);
+    farewell_say(connection, farewell, &while_waiting);
     keeper_end_like(status);
 }
 

@@ -1,29 +1,32 @@
 /*
- * A small parent that stays behind a program: it waits for the program's end, says farewell on the
- * connection, and ends as the program has.
+ * A small parent that stays behind a program: it carries what has to be carried, waits for the program's
+ * end, says farewell on the connection, and ends as the program has.
  *
- * Owns its birth, what becomes of signals meanwhile, and its end. Must not know what the program is.
+ * Owns its birth, what becomes of signals meanwhile, the end of a program whose client has gone, and its
+ * own end. Must not know what the program is, nor how bytes are carried.
  */
 #ifndef SOCKETD_KEEPER_H
 #define SOCKETD_KEEPER_H
 
-#include "farewell.h"
+#include "carry.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct keeper {
-    int connection;
-    const struct farewell *farewell;
-    pid_t group_sender; /* what this process sends has gone to the program as well; or 0 */
-};
-
-/* What the zygote is called as to be a keeper, and what it then reads. */
+/* What the zygote is called as to go on as a keeper, which it then reads. */
 #define KEEPER_NAME "socketd-keeper"
-struct keeper_order {
+
+/* Nothing in it is a pointer, as in a carriage. */
+struct keeper {
+    struct carriage carriage;
     pid_t program;
-    pid_t group_sender;
-    struct farewell farewell;
+    pid_t group;        /* of its processes */
+    pid_t group_sender; /* what this process sends has gone to the program as well; or 0 */
+    int kill_ms;        /* between SIGTERM and SIGKILL, for a program whose client has gone */
+    uint64_t due_ms;    /* when to send the next of the two; 0: neither */
+    bool is_told;
+    bool has_ended;
+    int status; /* of wait(2) */
 };
 
 /*
@@ -34,14 +37,13 @@ struct keeper_order {
 pid_t keeper_divide(void);
 
 /* Stay behind a child to its end. The caller has closed whatever must not be kept meanwhile. */
-_Noreturn void keeper_stay(const struct keeper *keeper, pid_t program);
+_Noreturn void keeper_stay(struct keeper *keeper);
 
-/* The beginning of that: wait for the program's end, for so long. Returns whether it has come, with
- * its status of wait(2). */
-bool keeper_watch(const struct keeper *keeper, pid_t program, int limit_ms, int *status);
+/* The beginning of that, for so long. Returns whether all is over. */
+bool keeper_run(struct keeper *keeper, int limit_ms);
 
-/* The rest of that, once the program has ended and what it has said is sent. */
-_Noreturn void keeper_part(const struct keeper *keeper, int status);
+/* For who has done that itself: say farewell after a program has ended, and end as it has. */
+_Noreturn void keeper_part(int connection, const struct farewell *farewell, int status);
 
 /* End as a process has whose status of wait(2) this is. */
 _Noreturn void keeper_end_like(int status);

@@ -5,6 +5,7 @@
  */
 #include "scgi.h"
 
+#include "carry.h"
 #include "clock.h"
 
 #include <errno.h>
@@ -158,6 +159,21 @@ const struct refusal *scgi_parse(char text[REQUEST_TEXT_SIZE], size_t length,
     if (!has_mark)
         return &no_mark;
     return is_cut(request) ? request_blame(request, first_name, strlen(first_name), &other_length) : NULL;
+}
+
+uint64_t scgi_body_length(struct request *request)
+{
+    static const char without[] = "CONTENT_LENGTH=" SCGI_NO_LENGTH;
+    char **entry = request_entry(request, first_name, sizeof first_name - 1);
+    uint64_t length = 0;
+
+    if (strcmp(*entry, without) == 0) {
+        (*entry)[sizeof first_name] = '\0';
+        return CARRY_TO_THE_END;
+    }
+    for (const char *digit = *entry + sizeof first_name; *digit >= '0' && *digit <= '9'; digit++)
+        length = length * 10 + (uint64_t)(*digit - '0');
+    return length;
 }
 
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],

@@ -10,6 +10,8 @@
 
 #include "request.h"
 
+#include <stdint.h>
+
 /*
  * Read a head from a descriptor, a socket or a pipe, within `limit_ms`, and add its variables to
  * the request. The request's entries point into `text` afterwards. Returns NULL, or why it is
@@ -18,6 +20,13 @@
  */
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],
                                 struct request *request);
+
+/* A CONTENT_LENGTH that no body has: who passes a request on whose body has no length says so, and ends
+ * the body by ending its sending. The program gets an empty CONTENT_LENGTH, as from a web server. */
+#define SCGI_NO_LENGTH "999999999999999999"
+
+/* Return the length of the body of a request that has been read. */
+uint64_t scgi_body_length(struct request *request);
 
 /* The same for a head that has arrived whole: `text` holds the netstring's content, `length` bytes
  * of it. */

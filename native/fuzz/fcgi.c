@@ -54,7 +54,7 @@ static void check_head(const struct request *request)
     static struct request read_back;
     static char text[REQUEST_TEXT_SIZE];
     char *const none[] = {NULL};
-    size_t size = pool_write_head(request, head);
+    size_t size = pool_write_head(request, false, head);
     size_t length = 0, at = 0, matched = 2;
     const struct refusal *refused;
 

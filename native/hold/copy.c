@@ -3,7 +3,7 @@
  *
  * A keeper of a copy would keep all of its memory: pages that the program goes on to write to would
  * be there twice. So unless the copy is done soon it becomes another program, the zygote, which is
- * small and lies beside the object. It has the connection, and nothing else that the program has open.
+ * small and lies beside the object. It has what it carries, and nothing else that the program has open.
  */
 #include "copy.h"
 
@@ -84,58 +84,80 @@ static void open_log(const struct worker *worker, const struct twins *twins)
 
 enum { BRIEF_MS = 100 };
 
-static void close_all_but_input(void)
+static void close_range_of(unsigned first, unsigned last)
 {
+    if (first > last)
+        return;
 #ifdef SYS_close_range
-    if (syscall(SYS_close_range, 1U, ~0U, 0U) == 0 || errno != ENOSYS)
+    if (syscall(SYS_close_range, first, last, 0U) == 0 || errno != ENOSYS)
         return;
 #endif
     /* Before Linux 5.9. */
-    for (int fd = 1; fd < 1024; fd++)
-        close(fd);
+    for (unsigned fd = first; fd <= last && fd < 1024; fd++)
+        close((int)fd);
 }
 
-/* Put it where the keeper reads it, into a pipe that holds it: no descriptor but 0 is open. */
-static void write_order(const struct keeper_order *order)
+static void close_all_but(const int *kept, int count)
+{
+    unsigned first = 0;
+
+    for (int left = count; left > 0; left--) {
+        unsigned next = ~0U;
+
+        for (int i = 0; i < count; i++)
+            if ((unsigned)kept[i] >= first && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        close_range_of(first, next - 1);
+        first = next + 1;
+    }
+    close_range_of(first, ~0U);
+}
+
+/* Put it where the next one reads it, into a pipe that holds it: no standard descriptor is open. */
+static void write_keeper(const struct keeper *keeper)
 {
     int ends[2];
 
     if (pipe(ends) < 0)
         return;
-    dup2(ends[0], STDOUT_FILENO);
-    if (write(ends[1], order, sizeof *order) < 0)
-        close(STDOUT_FILENO); /* the program is called in vain, and says so */
+    dup2(ends[0], STDIN_FILENO); /* most often it is that */
+    if (write(ends[1], keeper, sizeof *keeper) < 0)
+        close(STDIN_FILENO); /* the program is called in vain, and says so */
     close(ends[1]);
 }
 
 /* Go on in a child. execve() is called in a process that never gets back into the program. */
-static void leave_keeper(const struct farewell *farewell, pid_t master)
+static void leave_keeper(struct keeper *keeper)
 {
-    const struct keeper keeper = {
-        .connection = STDIN_FILENO, .farewell = farewell, .group_sender = master};
     char *const words[] = {(char *)KEEPER_NAME, NULL};
     char *const environment[] = {NULL};
-    int status;
-    pid_t program = keeper_divide();
+    int kept[CARRY_FDS];
+    int count;
 
-    if (program == 0)
+    keeper->group = getpid();
+    keeper->program = keeper_divide();
+    if (keeper->program == 0)
         return;
-    close_all_but_input();
+    carry_lift(&keeper->carriage);
+    close_all_but(kept, carry_list(&keeper->carriage, kept));
     /* An exec costs more than all else of it. Who is done soon is spared that. */
-    if (keeper_watch(&keeper, program, BRIEF_MS, &status))
-        keeper_part(&keeper, status);
-    write_order(&(struct keeper_order){program, master, *farewell});
-    fcntl(STDIN_FILENO, F_SETFD, 0);
+    if (keeper_run(keeper, BRIEF_MS))
+        keeper_end_like(keeper->status);
+    count = carry_list(&keeper->carriage, kept);
+    for (int i = 0; i < count; i++)
+        fcntl(kept[i], F_SETFD, 0);
+    write_keeper(keeper);
     syscall(SYS_execve, call.keeper, words, environment);
-    keeper_stay(&keeper, program); /* with its memory, then */
+    keeper_stay(keeper); /* with its memory, then */
 }
 
 void copy_release(const struct original *original, struct worker *worker,
-                  const struct streams *streams, const struct farewell *farewell)
+                  const struct streams *streams, struct keeper *keeper)
 {
-    const pid_t master = worker->doorbell.master;
+    const struct carry_ends ends = {streams->input, streams->output};
 
-    greet(original, streams->output);
+    if (keeper)
+        keeper->group_sender = worker->doorbell.master;
     put_streams(worker, streams, &original->wired);
     options_set(streams->input);
     if (streams->output != streams->input)
@@ -145,12 +167,15 @@ void copy_release(const struct original *original, struct worker *worker,
     /* A busy worker outlives the master. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-    close_streams(streams);
     worker_give_back(worker);
     if (original->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
     prctl(PR_SET_NAME, original->name);
-    if (farewell)
-        leave_keeper(farewell, master);
+    if (keeper) {
+        leave_keeper(keeper);
+        carry_leave(&keeper->carriage, &ends);
+    }
+    greet(original, streams->output); /* now there is somebody who reads it */
+    close_streams(streams);
     dispositions_give_back();
 }

@@ -7,7 +7,7 @@
 #ifndef SOCKETD_COPY_H
 #define SOCKETD_COPY_H
 
-#include "front/farewell.h"
+#include "front/keeper.h"
 #include "worker.h"
 
 enum { MOST_WIRED = 16, NAME_SIZE = 16 };
@@ -36,10 +36,10 @@ struct streams {
     int errors; /* descriptor 2, if that is open; -1 leaves it */
 };
 
-/* Put the streams into the program and remove ourselves from it. With a farewell a keeper stays behind
- * the program, and this returns in a child. To be called with all signals blocked and every disposition
+/* Put the streams into the program and remove ourselves from it. With a keeper, which has its carriage,
+ * that stays behind the program, and this returns in a child. To be called with all signals blocked and every disposition
  * at its default, and returns with signals blocked. */
 void copy_release(const struct original *original, struct worker *worker,
-                  const struct streams *streams, const struct farewell *farewell);
+                  const struct streams *streams, struct keeper *keeper);
 
 #endif

@@ -79,7 +79,9 @@ static struct environment connection_variables = {.entries = connection_entries}
 static struct original original;
 static struct front front;     /* of the plan, as the next three */
 static struct service service; /* without a name where no FastCGI is spoken */
-static struct farewell linger; /* all zero: no keeper stays behind a copy */
+static struct farewell linger; /* all zero: no keeper stays behind a copy that needs none */
+static enum carry_watch watch; /* what becomes of a copy whose client has gone */
+static struct keeper keeper;
 static struct rlimit cpu_limit;
 static int received[HANDED];
 static const char *obstacle; /* why this program cannot be held, found before it could be reported */
@@ -208,30 +210,42 @@ static void take_plan(struct worker *worker)
     }
     front.note = remark_write;
     linger.limit_ms = linger.silence_ms = plan->linger_ms;
+    watch = plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END;
+    keeper.kill_ms = plan->kill_ms;
     worker->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     plan_forget(plan);
 }
 
 /* Wait for a connection and for what the program has to know of it, and say who is to stay behind
- * the program then. */
-static int wait_connection(struct worker *worker, char ***entries, const struct farewell **farewell)
+ * the program then; NULL for nobody. */
+static struct keeper *wait_connection(struct worker *worker, char ***entries,
+                                      struct streams *streams)
 {
     struct front_request request;
+    struct carry_ends ends;
     int connection;
 
-    *farewell = linger.limit_ms ? &linger : NULL;
     if (front.head_limit_ms == 0) {
         *entries = connection_entries;
-        return worker_wait(worker, &connection_variables);
+        connection = worker_wait(worker, &connection_variables);
+        *streams = (struct streams){connection, connection, -1};
+        carry_leave_alone(&keeper.carriage, connection);
+    } else {
+        connection = worker_wait(worker, NULL);
+        worker_leave(worker);
+        front.keeper_of_notes = worker;
+        request = front_take(&front, connection, connection);
+        *entries = request.own_entries;
+        if (!carry_begin(&keeper.carriage, connection, connection, request.body_length,
+                         watch == CARRY_TO_FINISH, &ends))
+            worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+        keeper.carriage.watch = watch;
+        *streams = (struct streams){ends.input, ends.output, -1};
+        if (ends.output != connection && ends.input != connection && !keeper.carriage.is_carried)
+            close(connection);
     }
-    connection = worker_wait(worker, NULL);
-    worker_leave(worker);
-    front.keeper_of_notes = worker;
-    request = front_take(&front, connection, connection);
-    if (request.has_body && !*farewell)
-        *farewell = &farewell_answered;
-    *entries = request.own_entries;
-    return connection;
+    keeper.carriage.farewell = linger.limit_ms ? linger : farewell_answered;
+    return linger.limit_ms || keeper.carriage.is_carried ? &keeper : NULL;
 }
 
 /* What a clone needs to be a process of its own. */
@@ -253,9 +267,9 @@ static void become_copy(const struct worker *worker)
 
 /* What the program gets at last: its connection, and what it has to know of it. */
 static void go_on(struct worker *worker, const struct streams *streams, char **entries,
-                  const struct farewell *farewell)
+                  struct keeper *behind)
 {
-    copy_release(&original, worker, streams, farewell);
+    copy_release(&original, worker, streams, behind);
     variables_add(entries);
     python_add(entries);
     timers_start();
@@ -278,23 +292,18 @@ static void describe_trial(int listener_fd)
         environment_add_tcp(&connection_variables, &address, &address);
 }
 
-static struct streams both_ways(int connection)
-{
-    return (struct streams){connection, connection, -1};
-}
-
 /* The life of a copy, to the program. With FastCGI the process that has been a worker stays behind, and
  * each of its children goes on. */
 static void live(struct worker *worker, pid_t *thread_id)
 {
-    const struct farewell *farewell;
     struct streams streams;
+    struct keeper *behind;
     char **entries;
 
     if (!service.name) {
         become_copy(worker);
-        streams = both_ways(wait_connection(worker, &entries, &farewell));
-        go_on(worker, &streams, entries, farewell);
+        behind = wait_connection(worker, &entries, &streams);
+        go_on(worker, &streams, entries, behind);
         return;
     }
     service.cpu_limit = worker->cpu_limit;
@@ -311,6 +320,19 @@ static bool is_run_on_trial(void)
     return call.first.is_run_on_trial && (!call.first.has_front || received[REQUEST] >= 0);
 }
 
+/* Without a keeper: a body that is not there yet is read from the connection. */
+static char **take_trial_request(int connection, struct streams *streams)
+{
+    struct front_request request = front_take(&front, connection, connection);
+    struct carriage carriage;
+    struct carry_ends ends;
+
+    if (carry_begin(&carriage, connection, connection, request.body_length, false, &ends) &&
+        !carriage.is_carried)
+        *streams = (struct streams){ends.input, ends.output, -1};
+    return request.own_entries;
+}
+
 /* The life of a copy on trial. No keeper stays behind it: its client is the template, which reads all. */
 static void be_tried(struct worker *worker)
 {
@@ -324,14 +346,14 @@ static void be_tried(struct worker *worker)
     if (!is_run_on_trial())
         _exit(0);
     connection = trial_connect();
+    streams = (struct streams){connection, connection, -1};
     if (!has_request)
         original.logging.count = 0;
     front.keeper_of_notes = worker;
     if (call.first.has_front)
-        entries = front_take(&front, connection, connection).own_entries;
+        entries = take_trial_request(connection, &streams);
     else
         describe_trial(worker->listener_fd);
-    streams = both_ways(connection);
     go_on(worker, &streams, entries, NULL);
     trial_go_on();
 }

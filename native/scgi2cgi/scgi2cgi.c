@@ -5,9 +5,8 @@
  *     scgi2cgi [OPTION...] --root FOLDER
  *     scgi2cgi [OPTION...] --scripts PATHS
  *
- * It becomes the program, or for a request with a body its parent. The program has the connection
- * itself: no byte of a body or an answer passes through here. What was inherited ends here,
- * environment and working directory alike.
+ * It becomes the program, or its parent where the request has a body that has to be carried. What was
+ * inherited ends here, environment and working directory alike.
  */
 #include "exits.h"
 #include "front/bytes.h"
@@ -28,18 +27,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { USUAL_HEAD_SECONDS = 30 };
+enum { USUAL_HEAD_SECONDS = 30, KILL_SECONDS = 5 };
 
 static const char usage[] =
     "usage: scgi2cgi [OPTION...] PROGRAM [ARGUMENT]...\n"
     "       scgi2cgi [OPTION...] --root FOLDER\n"
     "       scgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
-    "         --request-variables LIST, --index NAME[,NAME]..., --body-limit BYTES\n"
+    "         --request-variables LIST, --index NAME[,NAME]..., --body-limit BYTES,\n"
+    "         --client-gone end|finish\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
     struct front front;
+    enum carry_watch watch;
     struct own variables;
     struct executable program;
     char path[PATH_MAX];
@@ -74,6 +75,13 @@ static void take_names(struct call *call, const char *value)
     call->front.allowed_names = value;
 }
 
+static void take_client_gone(struct call *call, const char *value)
+{
+    call->watch = strcmp(value, "finish") == 0 ? CARRY_TO_FINISH : CARRY_TO_END;
+    if (call->watch == CARRY_TO_END && strcmp(value, "end") != 0)
+        reject("--client-gone: not one of end, finish");
+}
+
 static void accept_or_reject(const char *complaint)
 {
     if (complaint)
@@ -102,6 +110,8 @@ static void parse(struct call *call, char **words)
             take_body_limit(call, words[1]);
         else if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
+        else if (strcmp(*words, "--client-gone") == 0)
+            take_client_gone(call, words[1]);
         else if (strcmp(*words, "--env") == 0)
             accept_or_reject(own_add(&call->variables, words[1]));
         else if (strcmp(*words, "--env-prefix") == 0)
@@ -158,24 +168,60 @@ static _Noreturn void run(const struct front *front, const struct executable *pr
     front_refuse(front, STDOUT_FILENO, front_why_not_run(errno));
 }
 
-/* A body that the program does not read would reset the connection when it ends. */
-static void leave_keeper(void)
+/* Stay behind the program, in a group that is ours or its own: others must not be ended with it. */
+static void leave_keeper(const struct carriage *carriage, const struct carry_ends *ends)
 {
-    const struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell_answered};
+    static struct keeper keeper;
+    const bool is_leader = getpgrp() == getpid();
     sigset_t before;
-    pid_t program;
 
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, NULL, &before);
-    program = keeper_divide();
-    if (program > 0)
-        keeper_stay(&keeper, program);
+    keeper = (struct keeper){.carriage = *carriage, .kill_ms = KILL_SECONDS * 1000};
+    keeper.carriage.farewell = farewell_answered;
+    keeper.program = keeper_divide();
+    if (keeper.program > 0) {
+        if (!is_leader)
+            setpgid(keeper.program, keeper.program);
+        keeper.group = is_leader ? getpid() : keeper.program;
+        carry_lift(&keeper.carriage);
+        close(ends->input);
+        close(ends->output);
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+            close(fd);
+        keeper_stay(&keeper);
+    }
+    if (!is_leader)
+        setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void put(const struct front *front, int fd, int place)
+{
+    if (fd != place && dup2(fd, place) < 0)
+        front_refuse(front, STDOUT_FILENO, &broken);
+}
+
+/* Give the program what it has in place of the connection. */
+static void divide(const struct call *call, uint64_t body_length)
+{
+    struct carriage carriage;
+    struct carry_ends ends;
+
+    if (!carry_begin(&carriage, STDIN_FILENO, STDOUT_FILENO, body_length,
+                     call->watch == CARRY_TO_FINISH, &ends))
+        front_refuse(&call->front, STDOUT_FILENO, &broken);
+    carriage.watch = call->watch;
+    if (carriage.is_carried)
+        leave_keeper(&carriage, &ends);
+    put(&call->front, ends.input, STDIN_FILENO);
+    put(&call->front, ends.output, STDOUT_FILENO);
 }
 
 int main(int count, char **words)
 {
     static struct call call = {
+        .watch = CARRY_TO_END,
         .front = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000, .note = print_note}};
     char *chosen_words[3] = {NULL};
     struct executable chosen;
@@ -188,8 +234,7 @@ int main(int count, char **words)
     if (is_connection(STDERR_FILENO))
         move_stderr(&call.front);
     request = front_take(&call.front, STDIN_FILENO, STDOUT_FILENO);
-    if (request.has_body)
-        leave_keeper();
+    divide(&call, request.body_length);
     chosen = (struct executable){request.path, request.folder, request.path, chosen_words};
     run(&call.front, request.path ? &chosen : &call.program, request.entries);
 }

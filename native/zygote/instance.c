@@ -171,7 +171,6 @@ static void take_signals(int signals_fd, pid_t master, bool is_over, int status)
 static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master,
                             const struct farewell *farewell)
 {
-    const struct keeper keeper = {.connection = relay->connection, .farewell = farewell};
     bool is_over = false;
     int status = 0;
 
@@ -182,7 +181,7 @@ static _Noreturn void serve(struct relay *relay, int signals_fd, pid_t master,
         is_over = is_over || has_ended(&status);
     }
     if (farewell)
-        keeper_part(&keeper, status);
+        keeper_part(relay->connection, farewell, status);
     keeper_end_like(status);
 }
 

@@ -29,12 +29,12 @@ int program_open_stderr(const struct program *program, int output)
     return output;
 }
 
-static void wire(const struct worker *worker, int connection, int last)
+static void wire(const struct worker *worker, const struct carry_ends *ends, int last)
 {
     /* 0 to 2 are open since the start. One of them here would keep close-on-exec. */
-    if (connection <= STDERR_FILENO)
+    if (ends->input <= STDERR_FILENO || ends->output <= STDERR_FILENO)
         worker_fail(worker, STEP_WIRE, EBADF, EXIT_SYSTEM);
-    if (dup2(connection, STDIN_FILENO) < 0 || dup2(connection, STDOUT_FILENO) < 0 ||
+    if (dup2(ends->input, STDIN_FILENO) < 0 || dup2(ends->output, STDOUT_FILENO) < 0 ||
         dup2(last, STDERR_FILENO) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
 }
@@ -52,37 +52,47 @@ int program_exec_status(int error)
     }
 }
 
-/* Go on in a child. The keeper has nothing of the pool's, and of the connection 0 to 2. */
-static void leave_keeper(const struct farewell *farewell, const struct worker *worker)
+/* Go on in a child. The keeper has nothing of the pool's, nor of the program's. */
+static void leave_keeper(const struct program *program, const struct worker *worker,
+                         const struct carry_ends *ends)
 {
-    const struct keeper keeper = {.connection = STDIN_FILENO,
-                                  .farewell = farewell,
-                                  .group_sender = worker->doorbell.master};
+    static struct keeper keeper; /* its pages are those of a process that has time */
     struct worker parted = *worker;
-    pid_t program = keeper_divide();
 
-    if (program == 0)
+    keeper = (struct keeper){.carriage = program->carriage,
+                             .group = getpid(),
+                             .group_sender = worker->doorbell.master,
+                             .kill_ms = program->kill_ms};
+    keeper.carriage.farewell = *program->farewell;
+    keeper.program = keeper_divide();
+    if (keeper.program == 0)
         return;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    if (ends->input != keeper.carriage.connection)
+        close(ends->input);
+    if (ends->output != keeper.carriage.connection)
+        close(ends->output);
     worker_leave_pool(&parted);
-    keeper_stay(&keeper, program);
+    keeper_stay(&keeper);
 }
 
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
-                              int connection, char **environment)
+                              const struct carry_ends *ends, char **environment)
 {
     const struct sigaction usual = {.sa_handler = SIG_DFL};
-    const int last = program_open_stderr(program, connection);
+    const int last = program_open_stderr(program, ends->output);
     sigset_t none;
 
     if (last < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-    wire(worker, connection, last);
+    wire(worker, ends, last);
     /* A busy worker outlives the master. The default of the retire signal is to be ignored, and setting
      * it discards one that waits; any other signal that came meanwhile is acted on below. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0 || sigaction(RETIRE_SIGNAL, &usual, NULL) < 0)
         worker_fail(worker, STEP_EXEC, errno, EXIT_SYSTEM);
     if (program->farewell)
-        leave_keeper(program->farewell, worker);
+        leave_keeper(program, worker, ends);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     executable_run(&program->executable, environment);

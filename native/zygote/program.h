@@ -18,6 +18,8 @@ struct program {
     enum stderr_target stderr_target;
     const struct farewell *farewell; /* of the parent that is to stay behind it; NULL for none */
     const struct front *front; /* NULL: there is no request, which might be too large for it */
+    struct carriage carriage;        /* what that carries */
+    int kill_ms;                     /* for a program whose client has gone */
     bool is_chosen; /* by the request: that it cannot be run is the request's failure */
 };
 
@@ -26,10 +28,10 @@ struct program {
  * is not done to that of others. */
 int program_open_stderr(const struct program *program, int output);
 
-/* Become the program. To be called with all signals blocked and every disposition but the retire
- * signal's at its default. */
+/* Become the program, with these ends as its standard input and output. To be called with all signals
+ * blocked and every disposition but the retire signal's at its default. */
 _Noreturn void program_become(const struct program *program, const struct worker *worker,
-                              int connection, char **environment);
+                              const struct carry_ends *ends, char **environment);
 
 /* Return the exit status that says that it cannot be executed, by the shell's rule. */
 int program_exec_status(int error);

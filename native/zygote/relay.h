@@ -7,15 +7,9 @@
 #ifndef SOCKETD_RELAY_H
 #define SOCKETD_RELAY_H
 
-#include <stdbool.h>
+#include "front/flow.h"
 
-/* One direction. Closed ends are -1, and a direction is over when its source is. */
-struct flow {
-    int source;
-    int sink;
-    bool is_sink_full; /* it waits for room, otherwise for bytes */
-    bool is_wide;      /* its pipe has been made larger */
-};
+#include <stdbool.h>
 
 struct relay {
     int connection;

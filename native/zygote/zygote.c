@@ -6,8 +6,8 @@
  * the variables of a connection. Must not know what the loop and the worker do with it all.
  *
  * Called socketd-keeper it is the keeper of a child that it has already: of a copy of a held program,
- * which hands on its place as a parent with nothing of its memory. Descriptor 0 is the connection,
- * and from 1 it reads the rest; see front/keeper.h and hold/copy.c.
+ * which hands on its place as a parent with nothing of its memory. From descriptor 0 it reads what
+ * there is to go on with; see front/keeper.h and hold/copy.c.
  *
  * Exits 0 when the slots pipe ends, 100 after a wrong call, 111 when a system call failed.
  */
@@ -164,10 +164,11 @@ static void unregister_rseq(void)
 
 /* Become the program for the request on a connection, or answer that. */
 static _Noreturn void serve_request(const struct front *front, struct program *program,
-                                    struct worker *worker, int connection)
+                                    struct worker *worker, int connection, enum carry_watch watch)
 {
     char *words[3] = {NULL};
     struct front_request request;
+    struct carry_ends ends;
 
     worker_leave(worker);
     request = front_take(front, connection, connection);
@@ -177,9 +178,13 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
             (struct executable){request.path, request.folder, request.path, words};
         program->is_chosen = true;
     }
-    if (request.has_body && !program->farewell)
+    if (!carry_begin(&program->carriage, connection, connection, request.body_length,
+                     watch == CARRY_TO_FINISH, &ends))
+        worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+    program->carriage.watch = watch;
+    if (program->carriage.is_carried && !program->farewell)
         program->farewell = &farewell_answered;
-    program_become(program, worker, connection, request.entries);
+    program_become(program, worker, &ends, request.entries);
 }
 
 /* Serve a FastCGI connection, for each request of which a program is started. */
@@ -204,17 +209,24 @@ static _Noreturn void serve_connection(const struct plan *plan, const struct fro
 
 static _Noreturn void keep(void)
 {
-    struct keeper_order order;
-    struct farewell farewell;
-    struct keeper keeper = {.connection = STDIN_FILENO, .farewell = &farewell};
+    static struct keeper keeper;
 
     /* Any other caller has no such child. */
-    if (read(STDOUT_FILENO, &order, sizeof order) != sizeof order || order.program <= 0)
+    if (read(STDIN_FILENO, &keeper, sizeof keeper) != sizeof keeper || keeper.program <= 0)
         _exit(EXIT_WRONG_CALL);
-    close(STDOUT_FILENO);
-    keeper.group_sender = order.group_sender;
-    farewell = order.farewell;
-    keeper_stay(&keeper, order.program);
+    close(STDIN_FILENO);
+    keeper_stay(&keeper);
+}
+
+/* Give a program that has no request its connection. */
+static _Noreturn void serve(struct program *program, struct worker *worker,
+                            struct environment *environment)
+{
+    const int connection = worker_wait(worker, environment);
+    const struct carry_ends ends = {connection, connection};
+
+    carry_leave_alone(&program->carriage, connection);
+    program_become(program, worker, &ends, environment->entries);
 }
 
 /* The program's call, with room for the two words that may come before its other arguments. */
@@ -274,6 +286,7 @@ int main(int count, char **words)
     template.thread_id = NULL;
     program.executable = read_program(plan);
     program.stderr_target = plan->stderr_target;
+    program.kill_ms = plan->kill_ms;
     linger = (struct farewell){.limit_ms = plan->linger_ms, .silence_ms = plan->linger_ms};
     if (linger.limit_ms)
         program.farewell = &linger;
@@ -295,8 +308,9 @@ int main(int count, char **words)
     if (plan->protocol == PROTOCOL_FASTCGI)
         serve_connection(plan, &front, &program, &worker);
     if (front.head_limit_ms)
-        serve_request(&front, &program, &worker, worker_wait(&worker, NULL));
+        serve_request(&front, &program, &worker, worker_wait(&worker, NULL),
+                      plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END);
     if (plan->level == LEVEL_RELAY)
         instance_live(&program, &worker, &environment);
-    program_become(&program, &worker, worker_wait(&worker, &environment), environment.entries);
+    serve(&program, &worker, &environment);
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from socketd.programs.cgi import Front
@@ -29,6 +29,7 @@ NUMBER = re.compile(rb"[0-9]{1,18}")
 FORBIDDEN = (b"LD_PRELOAD", b"BASH_ENV", b"PYTHONPATH")
 OWN = {name.encode(): value.encode() for name, value in BASE_ENVIRONMENT.items()}
 REFUSED = 65
+NO_LENGTH = b"9" * 18  # of a body that ends with what its client sends
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,12 @@ def model(stream: bytes) -> Seen | None:
     if NUMBER.fullmatch(said) and said != environment[b"CONTENT_LENGTH"]:
         return None
     environment.setdefault(b"GATEWAY_INTERFACE", b"CGI/1.1")
-    return Seen({**OWN, **environment}, stream[end + 1 :])
+    body, length = stream[end + 1 :], environment[b"CONTENT_LENGTH"]
+    if length == NO_LENGTH:
+        return Seen({**OWN, **environment, b"CONTENT_LENGTH": b""}, body)
+    # What comes behind a body is nobody's, and may cost the answer.
+    assume(len(body) <= int(length))
+    return Seen({**OWN, **environment}, body)
 
 
 @dataclass
@@ -156,7 +162,8 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 @example(b"65535:CONTENT_LENGTH\0", [])
 @example(b"65536:CONTENT_LENGTH\0", [])
 @example(b"024:CONTENT_LENGTH\x000\x00SCGI\x001\x00,", [])
-@example(b"24:CONTENT_LENGTH\x000\x00SCGI\x001\x00,and more", [1, 2, 24, 27])
+@example(b"24:CONTENT_LENGTH\x008\x00SCGI\x001\x00,and more", [1, 2, 24, 27])
+@example(b"41:CONTENT_LENGTH\x00999999999999999999\x00SCGI\x001\x00,and more", [44, 45])
 @example(b"24:CONTENT_LENGTH\x000\x00SCGI\x001\x00;", [27])
 def test_stream_is_understood_as_its_model_says(
     serving: Serving, stream: bytes, places: list[int]

@@ -22,7 +22,6 @@ _HELD = ("socketd-held", "socketd-worker", "socketd-fastcgi", "socketd-copy")
 COMPLAINT = "it has gone wrong"
 LARGE_BYTES = by_extent(8 << 20, 50 << 20)
 _TEXT = r"Content-Type: text/plain\r\n\r\n"
-# Each reads its body before it answers: nginx stops sending once an answer has begun.
 _SCRIPTS = {
     "sum": f"""sum=$(head -c "$CONTENT_LENGTH" | sha256sum) && printf '{_TEXT}%s' "$sum" """,
     "large": f"printf '{_TEXT}'; yes 0123456789abcde | head -c {LARGE_BYTES}",
@@ -33,8 +32,7 @@ _SCRIPTS = {
     "away": r"printf 'Status: 303 See Other\r\nLocation: http://localhost/x\r\n\r\n'",
     "parent": f"printf '{_TEXT}%s' $PPID",
     "silent": "exit 0",
-    # by SCGI the end of the input is the end of the connection
-    "mute": '[ "$SCGI" ] && exec cat > /dev/null; exec sleep 30',
+    "mute": "exec sleep 30",
     "crash": f"echo {COMPLAINT} >&2; kill -SEGV $$",
     "junk": "echo nothing like a header; echo; echo more",
 }

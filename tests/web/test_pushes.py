@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 
 BACKEND = "/usr/lib/git-core/git-http-backend"
 # The files for web servers allow 100 MiB for a request.
-PUSHED_BYTES = by_extent(24 << 20, 90 << 20)
-BRANCHES = 60  # enough names for a request that git compresses
+PUSHED_BYTES = by_extent(10 << 20, 90 << 20)
+BRANCHES = 30  # enough names for a request that git compresses
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Way:
 WAYS = (
     Way("nginx", "fastcgi", "tcp", "load"),
     Way("nginx", "fastcgi", "unix", "fork"),
+    Way("nginx", "scgi", "tcp", "fork"),
+    Way("nginx", "scgi", "unix", "load"),
     Way("apache", "fastcgi", "unix", "load"),
+    Way("lighttpd", "scgi", "tcp", "load"),
 )
 
 
