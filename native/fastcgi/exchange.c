@@ -18,6 +18,7 @@ enum {
     STATUS_REFUSED = 1, /* our own, where no program has ended */
     END_SIZE = 8,
     LINE_SIZE = 1024,
+    LEAVE_MS = 100, /* who closes all most often ends; that is not seen at the same moment */
     GROUP_STEP_MS = 20, /* the end of the last process of a group is not reported */
 };
 
@@ -169,6 +170,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->answer_deadline_ms = after(exchange->service->answer_limit_ms);
     exchange->body_taken = 0;
     request_trace(request, exchange->trace);
+    exchange->leave_ms = 0;
     exchange->left_out = note_of_left_out(request);
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
     exchange->early.is_held = false;
@@ -282,6 +284,15 @@ static bool is_for_answer(const struct exchange *exchange)
            (!exchange->deadline_ms || exchange->answer_deadline_ms < exchange->deadline_ms);
 }
 
+/* Tell whether the program has nothing to do with the request any more, but has not ended. */
+static bool has_closed_all(const struct exchange *exchange)
+{
+    const struct backend *backend = &exchange->backend;
+
+    return exchange->phase == EXCHANGE_RUNNING && backend->group && !backend->has_exited &&
+           backend->body_fd < 0 && backend->answer_fd < 0 && backend->stderr_fd < 0;
+}
+
 static int left_ms(const struct exchange *exchange)
 {
     const uint64_t now = clock_ms(), deadline_ms = is_for_answer(exchange)
@@ -305,6 +316,8 @@ static int patience_of_answer(const struct exchange *exchange)
 {
     const uint64_t now_ms = clock_ms();
 
+    if (exchange->leave_ms && has_room(exchange))
+        return now_ms < exchange->leave_ms ? (int)(exchange->leave_ms - now_ms) : 0;
     return sooner(has_room(exchange) ? opening_patience(&exchange->opening, now_ms) : -1,
                   early_patience(&exchange->early, now_ms));
 }
@@ -389,10 +402,21 @@ static void report_pool(struct exchange *exchange)
     put_line(exchange, line);
 }
 
+static const struct refusal without_answer = {
+    "502 Bad Gateway", "the program has ended without an answer"};
+
+/* The answer is there, and the program works on: that is its own affair. */
+static void leave_alone(struct exchange *exchange)
+{
+    if (!exchange->has_answered)
+        put_refusal(exchange, &without_answer, "");
+    exchange->has_left_some = true;
+    exchange->backend.group = 0;
+    end(exchange, 0);
+}
+
 static void finish(struct exchange *exchange)
 {
-    static const struct refusal without_answer = {
-        "502 Bad Gateway", "the program has ended without an answer"};
     struct backend *backend = &exchange->backend;
 
     backend_close(backend);
@@ -450,8 +474,14 @@ void exchange_advance(struct exchange *exchange, const struct pollfd polls[EXCHA
     let_go(exchange);
     if (exchange->phase == EXCHANGE_RUNNING && !was_at_last_words && left_ms(exchange) == 0)
         give_up(exchange, is_for_answer(exchange) ? &silent : &late);
+    if (!has_closed_all(exchange))
+        exchange->leave_ms = 0;
+    else if (!exchange->leave_ms)
+        exchange->leave_ms = clock_ms() + LEAVE_MS;
     if (exchange->phase == EXCHANGE_ENDING)
         advance_ending(exchange);
+    else if (exchange->leave_ms && has_room(exchange) && clock_ms() >= exchange->leave_ms)
+        leave_alone(exchange);
     else if (has_room(exchange) && is_at_last_words(exchange) &&
              (backend->stderr_fd < 0 ||
               (was_at_last_words && polls[2].fd >= 0 && !polls[2].revents)))

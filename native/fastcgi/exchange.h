@@ -36,6 +36,8 @@ struct exchange {
     bool has_told_of_left_out; /* on this connection: once is enough */
     struct note left_out;
     bool is_killed;
+    bool has_left_some; /* programs that work on, though their requests are over */
+    uint64_t leave_ms;  /* when one that has closed all is left to itself; 0: it has not */
     bool has_crashed; /* a copy of this process, if those carry out requests */
     uint64_t deadline_ms; /* for the request, then for its processes to end; 0: none */
     uint64_t answer_deadline_ms; /* for the first byte of its answer; 0: none */

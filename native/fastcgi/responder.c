@@ -7,7 +7,10 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 enum { FIRST_REQUEST_MS = 1000 };
 
@@ -132,6 +135,18 @@ static bool proceed(struct conversation *conversation)
     return false;
 }
 
+/* Programs that were left to themselves end with us (see program.c), so that they are waited for; what
+ * they have left behind is a child of ours like them. The web server does not wait. */
+static void wait_for_programs(int output_fd)
+{
+    pid_t ended;
+
+    shutdown(output_fd, SHUT_RDWR);
+    while (!signals_stop() && (ended = waitpid(-1, NULL, WNOHANG)) >= 0)
+        if (ended == 0)
+            ppoll(NULL, 0, NULL, signals_while_waiting());
+}
+
 int responder_run(struct conversation *conversation, const struct service *service, int input_fd,
                   int output_fd)
 {
@@ -165,6 +180,10 @@ int responder_run(struct conversation *conversation, const struct service *servi
             conversation_give_up(conversation);
         if (conversation->phase == PHASE_CARRIED_OUT && signals_stop())
             exchange_terminate(&conversation->exchange);
+    }
+    if (conversation->exchange.has_left_some) {
+        connection_end(&conversation->connection, true, &farewell_answered);
+        wait_for_programs(output_fd);
     }
     sigprocmask(SIG_SETMASK, signals_while_waiting(), NULL);
     if (!signals_stop())

@@ -197,6 +197,23 @@ def test_who_stops_us_ends_a_program_that_may_finish(start: Start, script: Scrip
     wrapper.wait_no_programs()
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_who_closes_all_ends_the_answer_and_works_on(
+    start: Start, script: Script, tmp_path: Path, family: str, is_kept: bool
+) -> None:
+    """The web server has its answer at once, and its leaving does not end the work."""
+    go, left = tmp_path / "go", tmp_path / "left"
+    os.mkfifo(go)
+    closing = f"exec < /dev/null > /dev/null 2>&1; read _ < {go}; : > {left}"
+    wrapper = start(script(f"{HEAD}; echo fine; {closing}"), family=family)
+
+    assert wrapper.ask(None, b"body", keep=is_kept).body == b"fine\n"
+    wrapper.peer.close()
+    go.write_text("\n")
+    assert wrapper.wait() == 0
+    assert left.exists()
+
+
 def test_a_unix_peer_may_end_its_sending_and_read_on(start: Start, script: Script) -> None:
     """There, a half-closed connection is no departure: the last request is carried out."""
     wrapper = start(script(f"{HEAD}; cat"))

@@ -114,7 +114,8 @@ def test_a_body_ends_where_it_says(serve: Serve, level: str, family: str, size: 
     with asking(server, size, body) as connection:
         assert read_all(connection).split()[-2] == expected
     with asking(server, size, body[:1]) as connection:
-        connection.sendall(body[1:])
+        if size > 1:
+            connection.sendall(body[1:])
         assert read_all(connection).split()[-2] == expected
 
 
