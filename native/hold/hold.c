@@ -373,6 +373,8 @@ static void hold(void)
     find_wired();
     find_open();
     handover_receive(received);
+    if (received[REQUEST] >= 0 && !call.first.is_run_on_trial)
+        handover_give_up("there is a request for a trial that is not to be run");
     if (obstacle || timers_obstacle)
         handover_give_up(obstacle ? obstacle : timers_obstacle);
     refuse_what_copies_would_share();

@@ -32,6 +32,12 @@ REFUSED = 65
 NO_LENGTH = b"9" * 18  # of a body that ends with what its client sends
 
 
+def refusal(stream: bytes) -> bytes:
+    """Return how the answer begins to a stream that is refused."""
+    size = re.match(rb"[1-9][0-9]*", stream)
+    return b"Status: 431 " if size and int(size[0]) > LARGEST else b"Status: 400 "
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a program has been given."""
@@ -173,7 +179,7 @@ def test_stream_is_understood_as_its_model_says(
     answer, status = serving.ask(cut(stream, places))
 
     if expected is None:
-        assert (answer[:12], status) == ((b"Status: 400 ", REFUSED) if stream else (b"", 0))
+        assert (answer[:12], status) == ((refusal(stream), REFUSED) if stream else (b"", 0))
         return
     entries, _, body = answer.partition(b"\0\0")
     environment = dict(entry.split(b"=", 1) for entry in entries.split(b"\0"))
