@@ -93,6 +93,7 @@ fuzz: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
 $(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags)
+	test -e $@ || rm -rf $(VENV)  # what an interrupted run has left
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev

@@ -10,7 +10,8 @@ from socketd.cli.console import STDERR_FD, answer_signals, write
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
-from socketd.config.build import Builder, Surroundings, why_no_front
+from socketd.config.build import Builder, Surroundings
+from socketd.config.fronts import why_no_front
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, SocketdError, UsageError, describe_errno

@@ -13,7 +13,8 @@ from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.given import given, refuse
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config.build import Builder, Surroundings, behind, why_no_front, with_rights
+from socketd.config.build import Builder, Surroundings, with_rights
+from socketd.config.fronts import behind, why_no_front
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import replace
 from socketd.errors import ExitCode

@@ -311,7 +311,7 @@ SETTINGS = (
     Setting(
         "limits",
         Limits(),
-        "resource limits of the program, as in nofile = 1024",
+        "resource limits of the program, as in nofile=1024",
         metavar="NAME=LIMIT",
         option="limit",
         default={},
