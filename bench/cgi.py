@@ -169,13 +169,16 @@ class Backend:
     """The web server keeps its connections between requests."""
 
 
+FCGIWRAP = "/usr/sbin/fcgiwrap"  # by its name one might find ours
+
+
 def _fcgiwrap(launch: CgiLaunch) -> list[list[str]]:
-    return [["fcgiwrap", "-c", str(AT_ONCE), "-s", f"tcp:{HOST}:{launch.port}"]]
+    return [[FCGIWRAP, "-c", str(AT_ONCE), "-s", f"tcp:{HOST}:{launch.port}"]]
 
 
 def _multiwatch(launch: CgiLaunch) -> list[list[str]]:
     spawn = ["spawn-fcgi", "-n", "-a", HOST, "-p", str(launch.port), "-b", str(BACKLOG), "--"]
-    return [[*spawn, _path("multiwatch"), "-f", str(AT_ONCE), "--", _path("fcgiwrap")]]
+    return [[*spawn, _path("multiwatch"), "-f", str(AT_ONCE), "--", FCGIWRAP]]
 
 
 def _tcpserver(launch: CgiLaunch) -> list[list[str]]:
