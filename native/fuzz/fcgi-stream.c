@@ -17,6 +17,7 @@
 #include "fastcgi/program.h"
 #include "fastcgi/responder.h"
 #include "fastcgi/signals.h"
+#include "front/rule.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,6 +239,7 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
     char *words[] = {NULL, NULL, NULL};
     const struct executable executable = {
         backend == MISSING_PROGRAM ? world.missing : world.program, world.folder, name, words};
+    const struct rule folder = {.root = world.folder};
     struct service service = {.name = "fcgi2cgi",
                               .start = program_start,
                               .means = &executable,
@@ -261,7 +263,7 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
         at += (size_t)snprintf(plan_variable + at, sizeof plan_variable - at, "%02x", plan[i]);
     if (backend == ROOT) {
         service.start = program_start_chosen;
-        service.means = world.folder;
+        service.means = &folder;
     } else if (backend >= UNIX_POOL) {
         service.start = pool_start;
         service.means = &world.pools[backend - UNIX_POOL];

@@ -34,7 +34,7 @@ def _described() -> list[tuple[str, str, str]]:
     """Return letter, name and metavar of each option that socket(1) describes."""
     text = (PAGES / "socket.1").read_text()
     found = re.findall(
-        r"^\.It (?:Fl (\w) , )?Fl \\-([\w-]+)(?: Ar ([][\w=-]+))?$", text, re.MULTILINE
+        r"^\.It (?:Fl (\w) , )?Fl \\-([\w-]+)(?: Ar ([][\w=.,-]+))?$", text, re.MULTILINE
     )
     return [(letter, name.replace("\\-", "-"), metavar) for letter, name, metavar in found]
 

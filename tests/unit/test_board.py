@@ -421,3 +421,34 @@ def test_header_is_written_anew_for_each_template(board: Board, memory: mmap.mma
     board.write_header()
 
     assert struct.unpack_from("=II", memory) == (MAGIC, CAPACITY)
+
+
+def remarks_at(number: int) -> int:
+    """Return where a slot's remark is: behind all records."""
+    return RECORDS + CAPACITY * RECORD_SIZE + number * REMARK_SIZE
+
+
+def test_remark_of_a_worker_is_read_as_it_stands(board: Board, memory: mmap.mmap) -> None:
+    """A byte of the record says that there is one; the texts end with a NUL."""
+    assert not board.has_remark(3)
+    memory[RECORDS + 3 * RECORD_SIZE + layout.REMARK_OFFSET] = layout.RemarkKind.REFUSED
+    content = struct.pack("=HH124s64s32s32x", 400, 2, b"reason\0left", b"A_NAME", b"trace")
+    memory[remarks_at(3) : remarks_at(4)] = content
+
+    assert board.has_remark(3)
+    assert board.record(3).remark_kind is layout.RemarkKind.REFUSED
+    assert board.remark(3) == layout.Remark(400, 2, "reason", "A_NAME", "trace")
+    assert not board.has_remark(4)
+
+
+def test_remark_that_no_worker_writes_is_printable(board: Board, memory: mmap.mmap) -> None:
+    """Whatever stands there, with no NUL at its end, no line of a log is broken by it."""
+    memory[RECORDS + layout.REMARK_OFFSET] = 77
+    memory[remarks_at(0) : remarks_at(1)] = bytes([0xFF, 0x0A, 0x1B, 0x7F]) * (REMARK_SIZE // 4)
+
+    record, remark = board.record(0), board.remark(0)
+
+    assert (record.remark_kind, record.is_sound) == (layout.RemarkKind.NONE, False)
+    assert remark.reason == "?" * 124
+    assert remark.name == "?" * 64
+    assert remark.trace == "?" * 32
