@@ -3,6 +3,7 @@
 import pytest
 
 from harness.clients import exchange
+from harness.sanitized import IS_WANTED
 
 from .conftest import ON_A_SHORTCUT, Compile, Start
 from .sources import program
@@ -68,6 +69,7 @@ def test_locale_that_does_not_exist_is_refused_as_ever(
     assert exchange(server.place, b"x").startswith(b"C 1, none 1, ")
 
 
+@pytest.mark.skipif(IS_WANTED, reason="a library that checks calls setlocale() itself")
 def test_nothing_is_read_for_a_program_that_chooses_none(start: Start, compile_c: Compile) -> None:
     """It would be mapped in each copy for nothing."""
     path = compile_c(program(READ + r'printf("%d\n", before);', HEAD))
