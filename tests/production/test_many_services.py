@@ -73,7 +73,10 @@ def calls_for(folder: Path, services: int) -> int:
 
 
 def test_work_grows_with_the_number_of_services_and_not_with_its_square(tmp_path: Path) -> None:
-    """Twice as many more services are twice as much more to do at start, reload and stop."""
-    few, more, many = (calls_for(tmp_path, services) for services in (20, 40, 80))
+    """Four times as many more services are four times as much more to do, and not sixteen times.
 
-    assert many - more < 2.5 * (more - few)
+    How often the master takes a turn is chance, and a turn asks each service: so it is not exact.
+    """
+    few, more, many = (calls_for(tmp_path, services) for services in (10, 40, 160))
+
+    assert many - more < 6 * (more - few)
