@@ -13,7 +13,8 @@ from pathlib import Path
 from socketd.cli.options import Option, help_of, own_options, setting_options
 from socketd.config.file import LISTEN_ALLOWED, LISTEN_MEANING, inner_tables, settings_in
 from socketd.settings.address import LISTEN_FORMS
-from socketd.settings.table import CGI, EXPLAIN, Setting, offered
+from socketd.settings.setting import CGI, EXPLAIN, Setting
+from socketd.settings.table import offered
 
 ROOT = Path(__file__).parent.parent
 _WIDTH = 76

@@ -28,7 +28,7 @@ from socketd.loop.socketfile import find_owner
 from socketd.master.agreement import check_version
 from socketd.programs.privileges import look_up
 from socketd.settings.address import TcpAddress, UnixAddress
-from socketd.settings.table import Setting
+from socketd.settings.setting import Setting
 from socketd.settings.values import Values
 from socketd.system.accounts import find_group, find_user
 

@@ -14,7 +14,8 @@ from click.shell_completion import CompletionItem
 from socketd.cli.given import option_of, problem_with
 from socketd.cli.options import help_of
 from socketd.settings.kinds import BadValueError, Path
-from socketd.settings.table import Setting, offered
+from socketd.settings.setting import Setting
+from socketd.settings.table import offered
 from socketd.settings.values import Values
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])

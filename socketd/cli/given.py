@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from socketd.cli.options import CommandLine, spelling
 from socketd.errors import SocketdError, UsageError
 from socketd.settings.kinds import BadValueError
-from socketd.settings.table import SETTINGS, SOCKET, Setting, offered
+from socketd.settings.setting import SOCKET, Setting
+from socketd.settings.table import SETTINGS, offered
 from socketd.settings.values import Problem, Values
 
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # typing's, without typing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from socketd.settings.table import Setting
+    from socketd.settings.setting import Setting
 
 _WIDTH = 78
 _HELP_COLUMN = 30
@@ -96,7 +96,8 @@ def setting_options() -> list[Option]:
 
 
 def _settings_options(is_wanted: "Callable[[Setting], bool]") -> list[Option]:
-    from socketd.settings.table import SOCKET, offered
+    from socketd.settings.setting import SOCKET
+    from socketd.settings.table import offered
 
     return [_option_of(setting) for setting in offered(SOCKET) if is_wanted(setting)]
 
@@ -130,7 +131,8 @@ def _listed(words: tuple[str, ...]) -> str:
 
 def _name_options(text: str) -> str:
     """Return a text with the settings that it names in braces as a command line names them."""
-    from socketd.settings.table import SOCKET, offered
+    from socketd.settings.setting import SOCKET
+    from socketd.settings.table import offered
 
     for setting in offered(SOCKET):
         text = text.replace("{" + setting.key + "}", spelling(setting))

@@ -21,7 +21,8 @@ from socketd.cli import clicked_completion, console
 from socketd.cli.clicked import taken, with_settings
 from socketd.cli.report import report
 from socketd.errors import ExitCode
-from socketd.settings.table import CGI, EXPLAIN, LEVELS
+from socketd.settings.setting import CGI, EXPLAIN
+from socketd.settings.table import LEVELS
 
 _PROGRAM = "socketd"
 _MOST_CONNECTIONS = 1000

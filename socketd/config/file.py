@@ -24,7 +24,8 @@ from socketd.settings.address import (
     parse_listen,
 )
 from socketd.settings.kinds import BadValueError
-from socketd.settings.table import FILE, Setting, offered
+from socketd.settings.setting import FILE, Setting
+from socketd.settings.table import offered
 from socketd.settings.values import Values
 
 LISTEN = "listen"

@@ -1,7 +1,7 @@
 """All settings of a service: parsers, the configuration file, help, completion, documents.
 
-Owns names, kinds, defaults and meanings, and which front end offers a setting. Must not know what
-a setting does.
+Owns names, kinds, defaults and meanings, and which front end offers a setting; the rows about a
+listener are in listener_table.py. Must not know what a setting does.
 
 To add a setting, add a row, a field in the value that holds it, and the code that uses the field.
 A row's key is its place in a table [service.NAME] of a file. Its option is the last part of the
@@ -13,13 +13,11 @@ module and pays for every import; see kinds.py.
 
 from socketd.settings.compound import Command, Limits, RequestVariables, Variables
 from socketd.settings.kinds import (
-    Account,
     Accounts,
     Choice,
     Count,
     Duration,
     FileNames,
-    Kind,
     Octal,
     Path,
     Paths,
@@ -27,67 +25,13 @@ from socketd.settings.kinds import (
     Switch,
     User,
 )
+from socketd.settings.listener_table import LISTENER_SETTINGS
+from socketd.settings.setting import OF_A_PROGRAM, Setting
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 HIGHEST_BACKLOG = 2**31 - 1
 LEVELS = "auto fork load read stop relay"
 _STRICT_LEVELS = "fork! load! read! stop! relay!"
-
-FILE = "file"
-SOCKET = "socket"
-CGI = "cgi"
-EXPLAIN = "explain"
-_ALL = "file socket cgi"
-_OF_A_PROGRAM = "file socket cgi explain"
-
-
-class Setting:
-    """One setting.
-
-    `default` is a value of its kind, or None. `usual` describes the default in words where it is
-    None or depends on something. `since` is the version that introduced the setting.
-    """
-
-    __slots__ = (
-        "default", "key", "kind", "letter", "meaning", "metavar", "offers", "option", "since",
-        "usual",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        key: str,
-        kind: Kind,
-        meaning: str,
-        *,
-        metavar: str = "",
-        option: str = "",
-        letter: str = "",
-        default: object = None,
-        usual: str = "",
-        offers: str = _ALL,
-        since: str = "2.0",
-    ) -> None:
-        self.key = key
-        self.kind = kind
-        self.meaning = meaning
-        self.metavar = metavar
-        self.option = option or self.name.replace("_", "-")
-        self.letter = letter
-        self.default = default
-        self.usual = usual
-        self.offers = frozenset(offers.split())
-        self.since = since
-
-    @property
-    def name(self) -> str:
-        """Return the key within its table."""
-        return self.key.rpartition(".")[2]
-
-    @property
-    def table(self) -> str:
-        """Return the table of its key, empty for that of the service itself."""
-        return self.key.rpartition(".")[0]
-
 
 SETTINGS = (
     Setting(
@@ -200,7 +144,7 @@ SETTINGS = (
         "time limit for starting the program ahead",
         metavar="TIME",
         default=10.0,
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "renew_after",
@@ -215,7 +159,7 @@ SETTINGS = (
         "hold a program that has files open for writing, or locks: copies share them",
         metavar="WHAT",
         default="refuse",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "trial",
@@ -253,14 +197,14 @@ SETTINGS = (
         "where the program's stderr goes",
         metavar="WHERE",
         usual="socket, or inherit with a front",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "user",
         User("the name of a user", "USER or USER:GROUP"),
         "run the program as this user (needs root)",
         metavar="USER",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "groups",
@@ -268,7 +212,7 @@ SETTINGS = (
         "groups of the program",
         metavar="NAMES",
         usual="the user's",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "directory",
@@ -276,28 +220,28 @@ SETTINGS = (
         "working directory of the program",
         metavar="PATH",
         usual="the server's, for a CGI program its own folder",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "umask",
         Octal(),
         "file mode mask of the program",
         metavar="OCTAL",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "nice",
         Count(-20, 19),
         "niceness of the program",
         metavar="N",
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "no_new_privs",
         Switch(),
         "true: exec cannot grant the program new privileges",
         default=False,
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "environment",
@@ -306,7 +250,7 @@ SETTINGS = (
         metavar="NAME[=VALUE]",
         option="env",
         default={},
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "limits",
@@ -315,7 +259,7 @@ SETTINGS = (
         metavar="NAME=LIMIT",
         option="limit",
         default={},
-        offers=_OF_A_PROGRAM,
+        offers=OF_A_PROGRAM,
     ),
     Setting(
         "workers.min",
@@ -372,25 +316,7 @@ SETTINGS = (
         option="kill-timeout",
         default=5.0,
     ),
-    Setting(
-        "listen.mode",
-        Octal(),
-        "permissions of a UNIX socket's path",
-        metavar="OCTAL",
-        usual="0660; with the command socket what the umask allows",
-    ),
-    Setting(
-        "listen.owner",
-        Account("the name of a user"),
-        "owner of a UNIX socket's path",
-        metavar="USER",
-    ),
-    Setting(
-        "listen.group",
-        Account("the name of a group"),
-        "group of a UNIX socket's path",
-        metavar="GROUP",
-    ),
+    *LISTENER_SETTINGS,
 )
 
 

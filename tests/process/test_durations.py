@@ -10,7 +10,8 @@ from harness.servers import Server, run_socket
 from harness.supervisors import run_socketd
 from socketd.cli.options import all_options
 from socketd.settings.kinds import Duration
-from socketd.settings.table import CGI, FILE, offered
+from socketd.settings.setting import CGI, FILE
+from socketd.settings.table import offered
 from socketd.system.products import is_built
 
 SERVE = ("-s", "-l", "-f", "-p", "cat", "-B", "127.0.0.1", "0")
