@@ -131,6 +131,8 @@ const char *plan_check(const void *memory, size_t size)
         return "the path of the plan is not absolute";
     if (!is_text_or_none(plan, plan->directory))
         return "the directory of the plan is none";
+    if (plan->chroot.count && !is_absolute(plan, plan->chroot))
+        return "the root directory of the plan is none";
     if (!is_front(plan))
         return "the front of the plan is none";
     if (!are_arguments(plan))

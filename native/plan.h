@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 4U
+#define PLAN_VERSION 5U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
@@ -38,7 +38,8 @@ enum {
     PLAN_HAS_UMASK = 2,
     PLAN_HAS_NICE = 4,
     PLAN_HAS_NO_NEW_PRIVS = 8,
-    PLAN_HAS_ALL = 15,
+    PLAN_HAS_RULESET = 16, /* of Landlock; the zygote is given it beside the plan */
+    PLAN_HAS_ALL = 31,
 };
 
 /* Where something is, in bytes from the beginning of the plan, and how many of it there are. */
@@ -88,6 +89,7 @@ struct plan {
     uint64_t body_limit;        /* in bytes; 0: none */
     int32_t answer_limit_ms;    /* for the first byte of an answer; 0: none */
     uint32_t reserved;
+    struct plan_span chroot; /* a text: the root directory, which all other paths are below */
 };
 
 #define PLAN_FIELD(field, at) static_assert(offsetof(struct plan, field) == (at), #field)
@@ -121,8 +123,9 @@ PLAN_FIELD(client_gone, 144);
 PLAN_FIELD(request_stderr, 148);
 PLAN_FIELD(body_limit, 152);
 PLAN_FIELD(answer_limit_ms, 160);
+PLAN_FIELD(chroot, 168);
 #undef PLAN_FIELD
-static_assert(sizeof(struct plan) == 168, "the tables begin here");
+static_assert(sizeof(struct plan) == 176, "the tables begin here");
 static_assert(sizeof(struct plan_span) == 8, "a span is two numbers");
 static_assert(sizeof(struct plan_limit) == 24 && offsetof(struct plan_limit, soft) == 8 &&
                   offsetof(struct plan_limit, hard) == 16,

@@ -1,8 +1,9 @@
 /*
  * Limits and niceness come first, since root may raise them; then groups before the user, who could
  * not change them any more; then the capabilities that the change of user may have left; then umask
- * and directory, so that the directory is one that the user can enter. After a change of user
- * nothing here is dumpable until it execs, so that a program cannot trace the workers that wait
+ * and directory, so that the directory is one that the user can enter; no_new_privs; and last what is
+ * in reach at all, a ruleset that the master has made, since that asks for no_new_privs. Another root
+ * directory needs root, so it comes before the groups. After a change of user nothing here is dumpable until it execs, so that a program cannot trace the workers that wait
  * under the same user, nor write the board through them. That is forbidden at once, for a system may
  * be set to let every process be traced (fs.suid_dumpable), and to enter a directory may take long.
  */
@@ -50,17 +51,30 @@ static bool drop_capabilities(void)
     return syscall(SYS_capset, &header, none) == 0;
 }
 
-const char *privileges_apply(const struct plan *plan)
+/* The number is that of every architecture but alpha, where the call fails. */
+static bool obey(int ruleset)
+{
+#ifndef SYS_landlock_restrict_self
+    enum { SYS_landlock_restrict_self = 446 };
+#endif
+
+    return syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0;
+}
+
+const char *privileges_apply(const struct plan *plan, int ruleset)
 {
     const uid_t uid = plan->uid;
     const gid_t gid = plan->gid;
     const bool has_identity = plan->present & PLAN_HAS_IDENTITY;
     const char *directory = plan_text(plan, plan->directory);
+    const char *root = plan_text(plan, plan->chroot);
 
     if (!set_limits(plan))
         return "set the limits";
     if (plan->present & PLAN_HAS_NICE && setpriority(PRIO_PROCESS, 0, plan->nice) < 0)
         return "set the niceness";
+    if (root && (chroot(root) < 0 || chdir("/") < 0))
+        return "change the root directory";
     if (has_identity && setgroups(plan->groups.count, plan_groups(plan)) < 0)
         return "set the groups";
     if (has_identity && setresgid(gid, gid, gid) < 0)
@@ -77,5 +91,7 @@ const char *privileges_apply(const struct plan *plan)
         return "enter the directory";
     if (plan->present & PLAN_HAS_NO_NEW_PRIVS && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return "set no_new_privs";
+    if (plan->present & PLAN_HAS_RULESET && !obey(ruleset))
+        return "confine the program";
     return NULL;
 }

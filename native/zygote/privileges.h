@@ -10,7 +10,8 @@
 #include "plan.h"
 
 /* Apply to this process what the plan says, but for the limits on processor time: of those only the
- * hard one is raised where it must be. Returns NULL, or what could not be done, with errno set. */
-const char *privileges_apply(const struct plan *plan);
+ * hard one is raised where it must be. `ruleset` is the descriptor of what it may reach, if the plan
+ * has that. Returns NULL, or what could not be done, with errno set. */
+const char *privileges_apply(const struct plan *plan, int ruleset);
 
 #endif

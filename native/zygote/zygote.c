@@ -49,7 +49,7 @@ enum {
     SLOTS_FD = 5,
     DOORBELL_FD = 6,
     PLAN_FD = 7,
-    FIRST_FOREIGN_FD = 8,
+    RULESET_FD = 8, /* where the plan has one */
 };
 
 enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
@@ -104,14 +104,14 @@ static void check_descriptors(void)
 }
 
 /* The program gets 0 to 2 and nothing else, also of what the master was given by its own parent. */
-static void close_descriptors_on_exec(void)
+static void close_descriptors_on_exec(int last)
 {
     for (int fd = LISTENER_FD; fd <= DOORBELL_FD; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             fail("set close-on-exec");
 #ifdef SYS_close_range
     /* Before Linux 5.9 what the master holds inheritable goes on to the program. */
-    if (syscall(SYS_close_range, (unsigned)FIRST_FOREIGN_FD, ~0U, 0U) < 0 && errno != ENOSYS)
+    if (syscall(SYS_close_range, (unsigned)last + 1, ~0U, 0U) < 0 && errno != ENOSYS)
         fail("close inherited descriptors");
 #endif
 }
@@ -274,11 +274,13 @@ int main(int count, char **words)
     check_descriptors();
     shortcuts_choose();
     plan = take_plan();
-    close_descriptors_on_exec();
+    close_descriptors_on_exec(plan->present & PLAN_HAS_RULESET ? RULESET_FD : PLAN_FD);
     reset_signals();
-    refused = privileges_apply(plan);
+    refused = privileges_apply(plan, RULESET_FD);
     if (refused)
         fail(refused);
+    if (plan->present & PLAN_HAS_RULESET)
+        close(RULESET_FD);
     prctl(PR_SET_NAME, "socketd-zygote");
     map_board(&template.board);
     template.doorbell = (struct doorbell){.master = plan->master, .fd = DOORBELL_FD};

@@ -94,8 +94,8 @@ def _start(options: CgiOptions) -> tuple[Program | None, Values]:
     """Return the program, and the values including the best level for a script in Python."""
     if not options.words:
         return None, options.values
-    program = locate(options.words, dict(os.environ))
-    if options.values.has("ready"):
+    program = locate(options.words, dict(os.environ), options.values.text("chroot"))
+    if options.values.has("ready") or options.values.has("chroot"):
         return program, options.values
     script = prepared(program)
     if script is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from socketd.config.build import USUAL_MODE, Builder, Surroundings
+from socketd.config.confined import is_folder
 from socketd.config.file import (
     Findings,
     Listening,
@@ -72,7 +73,7 @@ def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
     # Check the names together only if each of them is known.
     yield from unknown or _failure(look_up, confinement)
     directory = confinement.directory
-    if directory is not None and not os.path.isdir(directory):
+    if directory is not None and not is_folder(directory, confinement.chroot):
         yield f"the directory {directory!r} does not exist"
 
 

@@ -4,9 +4,17 @@ Owns the rules between settings. Must not know how a value was read, nor how a p
 problems are recorded, and the caller checks whether there are any.
 """
 
-import os
 from collections.abc import Mapping
 
+from socketd.config.confined import (
+    NOT_HELD,
+    confinement_in,
+    is_file,
+    is_folder,
+    programs_of,
+    user_in,
+    why_no_chroot,
+)
 from socketd.config.fronts import behind, can_be_held, usual_stderr, why_no_front
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import dataclass, field, replace
@@ -25,11 +33,11 @@ from socketd.programs.environment import base_environment
 from socketd.programs.trial_request import UnusableRequestError, check_request
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, InheritedAddress, UnixAddress
-from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import AUTO, AUTO_LEVEL, Readiness, ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Problem, Values
-from socketd.system.accounts import login_variables, parse_user
+from socketd.system.accounts import login_variables
 from socketd.system.products import NOT_BUILT, is_built
 
 DEFAULT_MAXIMUM = 256
@@ -72,7 +80,7 @@ class Builder:
         readiness = self.readiness(worker, kind)
         inherited = base_environment(self.around.environment) | self.own_variables()
         chosen = self.program(inherited)
-        confinement = self.confinement()
+        confinement = self.confinement(chosen)
         settings = ServiceSettings(
             name=name,
             address=InheritedAddress(""),
@@ -88,6 +96,10 @@ class Builder:
             readiness=readiness,
             linger_seconds=values.limit_seconds("linger") or 0.0,
         )
+        if confinement.chroot is not None and not self.problems:
+            no_chroot = why_no_chroot(confinement.chroot, kind, worker, settings.stderr)
+            if no_chroot is not None:
+                self._break_rule("chroot", no_chroot)
         if self.may_have_front(kind, worker, readiness.level):
             cgi = put_behind(
                 kind,
@@ -101,6 +113,14 @@ class Builder:
             )
             settings = behind(settings, cgi)
         return settings
+
+    def confinement(self, chosen: Program | Folders) -> Confinement:
+        """Return what the program's process may and may not do."""
+        confinement = confinement_in(self.values, self.problems)
+        if confinement.boundary is None:
+            return confinement
+        boundary = replace(confinement.boundary, programs=programs_of(chosen))
+        return replace(confinement, boundary=boundary)
 
     def waits(self) -> Waits:
         """Return how long a web server may take."""
@@ -117,14 +137,9 @@ class Builder:
         """Return what becomes of a program whose client has gone."""
         return self.values.member("client_gone", ClientGone, ClientGone.END)
 
-    def user(self) -> tuple[str | None, str | None]:
-        """Return the user, and the group that was named with it."""
-        text = self.values.text("user")
-        return (None, None) if text is None else parse_user(text, "user")
-
     def own_variables(self) -> dict[str, str]:
         """Return the variables of the program that are not the server's."""
-        user, _ = self.user()
+        user, _ = user_in(self.values)
         own = {name: str(value) for name, value in self.values.mapping("environment").items()}
         return ({} if user is None else login_variables(user)) | own
 
@@ -132,6 +147,7 @@ class Builder:
         """Return where the programs are that requests name, None for a service of one program."""
         root, scripts = self.values.text("root"), self.values.names("scripts")
         indexes = self.values.names("index") or ()
+        chroot = self.values.text("chroot")
         if root is None and scripts is None:
             if indexes:
                 self._break_rule("index", "needs {root} or {scripts}")
@@ -141,15 +157,19 @@ class Builder:
         if self.values.get("program") is not None:
             key = "scripts" if root is None else "root"
             self._break_rule(key, "replaces {program}: give only one of the two")
-        elif root is not None and not os.path.isdir(root):
+        elif root is not None and not is_folder(root, chroot):
             self._break_rule("root", f"{root!r} is not a directory")
         for path in scripts or ():
-            if not os.path.isdir(path) and not os.path.isfile(path):
+            if not is_folder(path, chroot) and not is_file(path, chroot):
                 self._break_rule("scripts", f"{path!r} is neither a directory nor a file")
         return Folders(root, scripts or (), indexes)
 
     def program(self, environment: dict[str, str]) -> Program | Folders:
         """Return the program, or the folders of programs."""
+        chroot = self.values.text("chroot")
+        if chroot is not None and not is_folder(chroot, None):
+            self._break_rule("chroot", f"{chroot!r} is not a directory")
+            return _NOWHERE
         command, folders = self.values.get("program"), self.folders()
         shell = self.values.member("shell", ShellUse, ShellUse.AUTO)
         if folders is not None:
@@ -162,13 +182,13 @@ class Builder:
                     self._break_rule(
                         "program", "is a list, which is never run by a shell; see {shell}"
                     )
-                return locate(command, environment)
+                return locate(command, environment, chroot)
             if command is None:
                 if not self.values.wrong & {"program", "root", "scripts"}:
                     self._break_rule("program", "is missing: nothing says what to run")
                 return _NOWHERE
             assert isinstance(command, str)
-            return resolve(command, shell, environment)
+            return resolve(command, shell, environment, chroot)
         except ProgramError as error:
             allowed = "a program that can be run"
             self.problems.append(
@@ -224,8 +244,13 @@ class Builder:
         is_auto, is_strict = word == AUTO, word.endswith("!")
         level = AUTO_LEVEL if is_auto else ReadyLevel(word.removesuffix("!"))
         has_root = self._is_chosen_by_request()
-        if is_auto and not can_be_held(front, worker, self.around.relay, has_root=has_root):
+        if is_auto and (
+            self.values.has("chroot")
+            or not can_be_held(front, worker, self.around.relay, has_root=has_root)
+        ):
             level = ReadyLevel.FORK
+        elif level.is_held and self.values.has("chroot"):
+            self._break_rule("ready", NOT_HELD, word)
         elif level is not ReadyLevel.FORK:
             if self.around.relay is not None:
                 self._break_rule("ready", "-c, -r and -w need a process that relays", word)
@@ -306,31 +331,6 @@ class Builder:
             self._break_rule("workers.max", why)
             return least, least
         return least, most
-
-    def confinement(self) -> Confinement:
-        """Return what the program's process may and may not do."""
-        values = self.values
-        user, group = self.user()
-        groups = values.names("groups")
-        if groups is not None and user is None:
-            self._break_rule("groups", "needs {user}")
-        if group is not None:
-            if groups is not None:
-                self._break_rule("groups", "replaces the group in {user}: give only one of the two")
-            groups = (group,)
-        limits = []
-        for name, both in values.mapping("limits").items():
-            assert isinstance(both, tuple)
-            limits.append(ResourceLimit(name, *both))
-        return Confinement(
-            user,
-            groups,
-            values.text("directory"),
-            values.number("umask"),
-            tuple(limits),
-            values.number("nice"),
-            values.is_on("no_new_privs"),
-        )
 
     def _is_chosen_by_request(self) -> bool:
         return any(self.values.get(key) is not None for key in ("root", "scripts"))

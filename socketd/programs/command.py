@@ -53,25 +53,28 @@ class Program:
     arguments: tuple[str, ...]
 
 
-def resolve(command: str, shell: ShellUse, environment: dict[str, str]) -> Program:
+def resolve(
+    command: str, shell: ShellUse, environment: dict[str, str], root: str | None = None
+) -> Program:
     """Decide what to exec for a command, looking for a program as the shell would.
 
-    Raises ProgramError if a command without a shell cannot be run.
+    With `root` it is one below that root directory. Raises ProgramError if a command without a
+    shell cannot be run.
     """
     if not command.strip():
         raise ProgramError(f"cannot run {command!r}: it names no program", ExitCode.NOT_FOUND)
     if shell is ShellUse.ALWAYS or (shell is ShellUse.AUTO and not _is_plain(command)):
         return Program(SHELL, ("sh", "-c", command))
     words = command.split() if shell is ShellUse.NEVER else _split(command)
-    return Program(_find(words[0], environment), tuple(words))
+    return Program(_find(words[0], environment, root), tuple(words))
 
 
-def locate(words: tuple[str, ...], environment: dict[str, str]) -> Program:
+def locate(words: tuple[str, ...], environment: dict[str, str], root: str | None = None) -> Program:
     """Return what to exec for a list of words; the first is looked for on PATH.
 
-    Raises ProgramError if it cannot be run.
+    With `root` it is one below that root directory. Raises ProgramError if it cannot be run.
     """
-    return Program(_find(words[0], environment), words)
+    return Program(_find(words[0], environment, root), words)
 
 
 def _split(command: str) -> list[str]:
@@ -112,7 +115,7 @@ def _is_plain(command: str) -> bool:
     )
 
 
-def _find(name: str, environment: dict[str, str]) -> str:
+def _find(name: str, environment: dict[str, str], root: str | None) -> str:
     """Return the absolute path of the program a shell would run for `name`."""
     if not name:
         raise ProgramError(f"cannot run {name!r}: it names no program", ExitCode.NOT_FOUND)
@@ -123,17 +126,17 @@ def _find(name: str, environment: dict[str, str]) -> str:
         candidates = [os.path.join(folder or ".", name) for folder in folders]
     refused = None
     for candidate in candidates:
-        try:
-            mode = os.stat(candidate).st_mode
-        except OSError:
+        mode, is_executable = _look_at(candidate, root)
+        if mode is None:
             continue
-        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
+        if stat.S_ISREG(mode) and is_executable:
             # Not absolute(): after a symbolic link ".." cannot be resolved as text.
             return joined(candidate.removeprefix("./"))
         refused = refused or (candidate, mode)
     if refused is None:
         where = "there is no such file" if "/" in name else "it is not on PATH"
-        raise ProgramError(f"cannot run {name!r}: {where}", ExitCode.NOT_FOUND)
+        below = "" if root is None else f" below {root!r}"
+        raise ProgramError(f"cannot run {name!r}: {where}{below}", ExitCode.NOT_FOUND)
     path, mode = refused
     if stat.S_ISDIR(mode):
         raise ProgramError(f"cannot run {path!r}: it is a directory", ExitCode.CANNOT_EXECUTE)
@@ -141,3 +144,16 @@ def _find(name: str, environment: dict[str, str]) -> str:
         f"cannot run {path!r}: it is not executable (try: chmod +x {path})",
         ExitCode.CANNOT_EXECUTE,
     )
+
+
+def _look_at(path: str, root: str | None) -> tuple[int | None, bool]:
+    """Return the mode of a file, None if there is none, and whether we may execute it."""
+    try:
+        if root is None:
+            return os.stat(path).st_mode, os.access(path, os.X_OK)
+        from socketd.system.rooted import seen_below  # nobody else needs ctypes so early
+
+        with seen_below(root, joined(path)) as name:
+            return os.stat(name).st_mode, os.access(name, os.X_OK)
+    except OSError:
+        return None, False

@@ -73,16 +73,28 @@ def _words(program: Program) -> list[str]:
 
 def interpreters(path: str) -> Iterator[str]:
     """Yield the executable, and the words of its "#!" line and of its interpreter's."""
+    for executable, words in _chain(path):
+        yield executable
+        yield from words
+
+
+def executables(path: str) -> Iterator[str]:
+    """Yield the executable, its interpreter, and in turn that one's."""
+    for executable, _ in _chain(path):
+        yield executable
+
+
+def _chain(path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each executable with the words behind the interpreter in its "#!" line."""
     for _ in range(_MOST_INTERPRETERS):
-        yield path
+        words = []
         with contextlib.suppress(OSError):
             head = _read(path, _FIRST_LINE_SIZE)
             words = head[2:].partition(b"\n")[0].split() if head.startswith(b"#!") else []
-            if words:
-                yield from map(os.fsdecode, words[1:])
-                path = os.fsdecode(words[0])
-                continue
-        return
+        yield path, [os.fsdecode(word) for word in words[1:]]
+        if not words:
+            return
+        path = os.fsdecode(words[0])
 
 
 def _read(path: str, most: int) -> bytes:

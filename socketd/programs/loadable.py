@@ -56,6 +56,21 @@ def why_not_loadable(program: str, library: str) -> str | None:
     return f"{program} has too many interpreters"
 
 
+def loader_of(path: str) -> str | None:
+    """Return the path of a program's loader, None without one. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            is_elf = file.read(len(_ELF_MAGIC)) == _ELF_MAGIC
+        return _read_elf(path).loader if is_elf else None
+    except (struct.error, OverflowError, ValueError, IndexError):
+        return None
+
+
+def listing_loader() -> str | None:
+    """Return the path of this system's loader if it can be asked what it would load."""
+    return _own_loader() if loader_lists() else None
+
+
 def loader_lists() -> bool:
     """Tell whether the loader of this system can be asked what it would load: that of glibc can.
 

@@ -5,11 +5,13 @@ template does the same in the same order (native/zygote/privileges.c).
 
 Limits and niceness come first, since root may raise them; then groups, which the user could not
 change any more; then the user; then the capabilities that the change of user may have left; then
-umask and directory, so that the directory is one that the user can enter. After a change of user
-the process is made undumpable until it execs, so that a program cannot trace idle workers of the
-same user and write to the board through them. This is done at once, because a system may allow
-tracing after a change of user (fs.suid_dumpable), and entering a directory may take long. A change
-of user also clears PR_SET_PDEATHSIG, so that is requested afterwards.
+umask and directory, so that the directory is one that the user can enter; no_new_privs; and last
+what the process may reach at all (reach.py). Another root directory needs root, so it comes before
+the groups. After a change of user the process is made undumpable until it execs, so that a program
+cannot trace idle workers of the same user and write to the board through them. This is done at
+once, because a system may allow tracing after a change of user (fs.suid_dumpable), and entering a
+directory may take long. A change of user also clears PR_SET_PDEATHSIG, so that is requested
+afterwards.
 
 The bounding set is kept: a set-uid program works as in a shell, unless no_new_privs is set.
 """
@@ -22,9 +24,12 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 
-from socketd.dataclass import dataclass
+from socketd.dataclass import dataclass, replace
 from socketd.errors import SystemFailureError, describe_errno
-from socketd.settings.confinement import RESOURCES, Confinement, ResourceLimit
+from socketd.programs import reach
+from socketd.programs.needs import needed_files
+from socketd.settings.confinement import RESOURCES, Boundary, Confinement, ResourceLimit
+from socketd.system import landlock
 from socketd.system.accounts import find_group, find_user, groups_of
 
 _PR_SET_DUMPABLE = 4
@@ -59,6 +64,8 @@ class Privileges:
     limits: tuple[ResourceLimit, ...] = ()
     nice: int | None = None
     no_new_privs: bool = False
+    chroot: str | None = None
+    boundary: Boundary | None = None
 
 
 class CannotApplyError(OSError):
@@ -81,16 +88,25 @@ def grant(confinement: Confinement, program: str) -> Privileges:
 
 
 def look_up(confinement: Confinement) -> Privileges:
-    """Find users and groups. Raises SystemFailureError for an unknown one."""
+    """Find users and groups, and what the kernel can do.
+
+    Raises SystemFailureError for what there is not.
+    """
     for limit in confinement.limits:
         _check_limit(limit)
+    boundary = confinement.boundary
+    if boundary is not None:
+        reach.check_kernel(boundary, landlock.version())
     return Privileges(
         _identity(confinement.user, confinement.groups),
         confinement.directory,
         confinement.umask,
         confinement.limits,
         confinement.nice,
-        confinement.no_new_privs,
+        # What may be set-user-id could leave a boundary, so the kernel asks for it.
+        confinement.no_new_privs or boundary is not None,
+        confinement.chroot,
+        boundary,
     )
 
 
@@ -100,6 +116,8 @@ def _may_be_refused(privileges: Privileges) -> bool:
         privileges.identity is not None
         or privileges.directory is not None
         or privileges.nice is not None
+        or privileges.chroot is not None
+        or privileges.boundary is not None
         or any(_is_raised(limit) for limit in privileges.limits)
     )
 
@@ -139,12 +157,14 @@ def _try_out(privileges: Privileges, program: str, writing: int) -> None:
     try:
         answer = "0 "
         try:
-            apply(privileges)
+            apply(replace(privileges, boundary=None))
             apply_late(privileges)
             if not os.access(program, os.X_OK):
                 who = privileges.identity
                 by = f" as user {who.name!r}" if who else ""
                 raise CannotApplyError(f"run {program!r}{by}", errno.EACCES)
+            if privileges.boundary is not None:
+                _try_out_boundary(privileges.boundary, program, is_listing=not privileges.chroot)
         except CannotApplyError as error:
             answer = f"{error.errno} {error.attempt}"
         os.write(writing, answer.encode(errors="replace"))
@@ -152,14 +172,39 @@ def _try_out(privileges: Privileges, program: str, writing: int) -> None:
         os._exit(0)
 
 
-def apply(privileges: Privileges, later: frozenset[str] = _LATE) -> None:
+def _try_out_boundary(boundary: Boundary, program: str, *, is_listing: bool) -> None:
+    """Look whether the files that a program needs for its start are in reach.
+
+    Raises CannotApplyError.
+    """
+    names = dict.fromkeys((program, *boundary.programs)) if boundary.has_paths else ()
+    needs = [
+        (name, path)
+        for name in names
+        for path in needed_files(name, is_listing=is_listing)
+        if not reach.is_refused(path)
+    ]
+    _confine(boundary, is_template=False)
+    for name, path in needs:
+        if reach.is_refused(path):
+            raise CannotApplyError(
+                f"run {name!r}, which needs {path!r}, outside of read_paths", errno.EACCES
+            )
+
+
+def apply(
+    privileges: Privileges, later: frozenset[str] = _LATE, *, is_template: bool = False
+) -> None:
     """Apply the privileges to this process, except the limits that are set later.
 
-    Raises CannotApplyError where that is refused.
+    A process that is to be held as a template keeps a look at itself. Raises CannotApplyError where
+    something is refused.
     """
-    for attempt, step in _steps(privileges, later):
+    for attempt, step in _steps(privileges, later, is_template=is_template):
         try:
             step()
+        except CannotApplyError:
+            raise
         except OSError as error:
             raise CannotApplyError(attempt, error.errno or 0) from error
 
@@ -179,13 +224,13 @@ def apply_to_template(privileges: Privileges, check: Callable[[], None]) -> None
 
     `check` is called when only limits are left. Raises like `apply`.
     """
-    apply(privileges, _LATE | _OF_COPIES)
+    apply(privileges, _LATE | _OF_COPIES, is_template=True)
     check()
     apply_late(privileges)
 
 
 def _steps(
-    privileges: Privileges, later: frozenset[str]
+    privileges: Privileges, later: frozenset[str], *, is_template: bool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     for limit in privileges.limits:
         set_one = _raise_hard_limit if limit.name in later else _set_limit
@@ -193,6 +238,9 @@ def _steps(
     nice = privileges.nice
     if nice is not None:
         yield f"set the niceness to {nice}", lambda: _set_nice(nice)
+    chroot = privileges.chroot
+    if chroot is not None:
+        yield f"change the root directory to {chroot!r}", lambda: _change_root(chroot)
     who = privileges.identity
     if who is not None:
         yield f"set the groups of user {who.name!r}", lambda: os.setgroups(who.groups)
@@ -208,6 +256,28 @@ def _steps(
         yield f"enter the directory {directory!r}", lambda: os.chdir(directory)
     if privileges.no_new_privs:
         yield "set no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    boundary = privileges.boundary
+    if boundary is not None:
+        yield "confine the program", lambda: _confine(boundary, is_template=is_template)
+
+
+def _change_root(path: str) -> None:
+    os.chroot(path)
+    os.chdir("/")
+
+
+def _confine(boundary: Boundary, *, is_template: bool) -> None:
+    """Have this process obey its boundary for ever. Raises OSError, as CannotApplyError."""
+    try:
+        ruleset = reach.make_ruleset(boundary, is_template=is_template)
+    except reach.OutOfReachError as error:
+        raise CannotApplyError(
+            f"have {error.filename!r} in the reach of the program", error.errno or 0
+        ) from error
+    try:
+        landlock.obey(ruleset)
+    finally:
+        os.close(ruleset)
 
 
 def user_of(privileges: Privileges) -> int:

@@ -1,4 +1,4 @@
-"""The kinds of values that have parts: commands, variables, limits.
+"""The kinds of values that have parts: commands, variables, limits, ports.
 
 Owns the way to one plain value and back for each; see kinds.py, whose rule on imports holds here
 too.
@@ -69,6 +69,40 @@ class Command(Kind):
     def show(self, value: object) -> object:
         """Return the text or the list."""
         return list(value) if isinstance(value, tuple) else value
+
+
+class Ports(Kind):
+    """Numbers of ports, with commas between them on a command line; "none" there is no port."""
+
+    __slots__ = ()
+
+    _HIGHEST = 65535
+
+    def __init__(self) -> None:
+        numbers = f"numbers from 1 to {self._HIGHEST}"
+        super().__init__(f"a list of {numbers}", f"{numbers} with commas between them, or none")
+
+    def read(self, word: str) -> object:
+        """Return the ports; only the ten digits of ASCII are taken."""
+        texts = [] if word == "none" else word.split(",")
+        for text in texts:
+            if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS:
+                raise BadValueError
+        return self.take([int(text) for text in texts])
+
+    def take(self, found: object) -> object:
+        """Return the ports, of which there may be none."""
+        if not isinstance(found, list):
+            raise BadValueError
+        for port in found:
+            if type(port) is not int or not 1 <= port <= self._HIGHEST:
+                raise BadValueError
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
 
 
 class Variables(Kind):

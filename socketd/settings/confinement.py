@@ -25,10 +25,36 @@ class ResourceLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Boundary:
+    """What a process may reach; None means all that its user may.
+
+    Below `read_paths` it may read and execute, below `write_paths` also change everything. With
+    either of them nothing else is in reach but `programs`, the paths of what the service runs.
+    `tcp_connect` are the ports that it may connect to.
+    """
+
+    read_paths: tuple[str, ...] | None = None
+    write_paths: tuple[str, ...] | None = None
+    tcp_connect: tuple[int, ...] | None = None
+    programs: tuple[str, ...] = ()
+
+    @property
+    def has_paths(self) -> bool:
+        """Tell whether files are limited."""
+        return self.read_paths is not None or self.write_paths is not None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Return every path that the operator has named, or that is run."""
+        return (*(self.read_paths or ()), *(self.write_paths or ()), *self.programs)
+
+
+@dataclass(frozen=True, slots=True)
 class Confinement:
     """How a worker's process differs from the master's; None means unchanged.
 
-    Without `groups` a user gets the groups of the user database.
+    Without `groups` a user gets the groups of the user database. With `chroot`, its root directory,
+    every other path is one below that.
     """
 
     user: str | None = None
@@ -38,6 +64,8 @@ class Confinement:
     limits: tuple[ResourceLimit, ...] = ()
     nice: int | None = None
     no_new_privs: bool = False
+    chroot: str | None = None
+    boundary: Boundary | None = None
 
 
 UNCONFINED = Confinement()

@@ -1,7 +1,8 @@
 """All settings of a service: parsers, the configuration file, help, completion, documents.
 
 Owns names, kinds, defaults and meanings, and which front end offers a setting; the rows about a
-listener are in listener_table.py. Must not know what a setting does.
+listener are in listener_table.py, those about what the program may reach in confinement_table.py.
+Must not know what a setting does.
 
 To add a setting, add a row, a field in the value that holds it, and the code that uses the field.
 A row's key is its place in a table [service.NAME] of a file. Its option is the last part of the
@@ -12,6 +13,7 @@ module and pays for every import; see kinds.py.
 """
 
 from socketd.settings.compound import Command, Limits, RequestVariables, Variables
+from socketd.settings.confinement_table import CONFINEMENT_SETTINGS
 from socketd.settings.kinds import (
     Accounts,
     Choice,
@@ -243,6 +245,7 @@ SETTINGS = (
         default=False,
         offers=OF_A_PROGRAM,
     ),
+    *CONFINEMENT_SETTINGS,
     Setting(
         "environment",
         Variables(),

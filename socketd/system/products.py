@@ -13,9 +13,9 @@ import os
 
 from socketd.system.descriptors import copy_above
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_FOLDER = os.path.join(_PACKAGE, "native")
-HOLD_SCRIPT = os.path.join(_PACKAGE, "hold.py")
+PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_FOLDER = os.path.join(PACKAGE, "native")
+HOLD_SCRIPT = os.path.join(PACKAGE, "hold.py")
 ZYGOTE = os.path.join(_FOLDER, "socketd-zygote")
 HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
 SCGI_WRAPPER = os.path.join(_FOLDER, "scgi2cgi")

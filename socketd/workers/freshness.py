@@ -4,7 +4,9 @@ Owns which files that are, and their watch. Must not know what follows from a ch
 
 At `load` these are the executable, its interpreter, each library that is mapped, and the cache of
 the loader; at a higher level also each file that an argument names, such as a script, which the
-program may have read. Modules that an interpreter has read are not known.
+program may have read. Modules that an interpreter has read are not known. Where only named files
+are in reach, they are the ones that were there when the template began (system/landlock.py), so
+those are watched at every level.
 """
 
 import os
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from socketd.config.services import ServiceSettings
 from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.programs.fingerprint import files, interpreters
+from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import ReadyLevel
 from socketd.system import procfs
 from socketd.workers.launch import Template
@@ -38,10 +41,13 @@ class Freshness:
         """Watch the files of this template from now on, and of no other."""
         self.forget()
         settings = self._settings
-        if self._watches is None or not settings.readiness.level.is_held:
+        named = _named_files(settings.confinement)
+        if self._watches is None or not (settings.readiness.level.is_held or named):
             return
         mapped = procfs.mapped_programs(template.pid) if template.level.is_held else []
-        paths = {*mapped, *interpreters(settings.program.path), _LOADER_CACHE}
+        paths = {*mapped, *named}
+        if settings.readiness.level.is_held:
+            paths.update((*interpreters(settings.program.path), _LOADER_CACHE))
         if template.level in (ReadyLevel.READ, ReadyLevel.STOP):
             directory = settings.confinement.directory or os.curdir
             paths.update(files(settings.program, directory, settings.environment))
@@ -54,3 +60,12 @@ class Freshness:
         if self._watch is not None and self._watches is not None:
             self._watches.remove(self._watch)
         self._watch = None
+
+
+def _named_files(confinement: Confinement) -> list[str]:
+    """Return those files that a program may reach by their own names, not by that of a folder."""
+    boundary = confinement.boundary
+    if boundary is None or not boundary.has_paths:
+        return []
+    below = confinement.chroot or ""
+    return [path for path in (below + one for one in boundary.named) if not os.path.isdir(path)]

@@ -27,6 +27,7 @@ from socketd.programs.exec_rules import start_by
 from socketd.programs.execution import Execution, execute, execute_confined
 from socketd.programs.loadable import why_not_loadable
 from socketd.programs.privileges import CannotApplyError, Privileges
+from socketd.programs.reach import make_ruleset
 from socketd.programs.trial_request import UnusableRequestError, open_request
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
@@ -157,7 +158,10 @@ def launch_zygote(
             copies.callback(os.close, bell_fd)
             plan_fd = seal(encode(plan, privileges, level))
             copies.callback(os.close, plan_fd)
-            sources = (board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd)
+            sources = [board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd]
+            if privileges.boundary is not None:
+                sources.append(make_ruleset(privileges.boundary, privileges.chroot))
+                copies.callback(os.close, sources[-1])
             descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
             targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
             path = as_first_used(executable)

@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 4
+VERSION = 5
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -64,6 +64,7 @@ FIELDS = {
     "body_limit": "Q",
     "answer_limit_ms": "i",
     "reserved": "I",
+    "chroot": _SPAN,
 }
 HEADER = struct.Struct("=" + "".join(FIELDS.values()))
 SPAN = struct.Struct(f"={_SPAN}")
@@ -101,6 +102,7 @@ HAS_IDENTITY = 1
 HAS_UMASK = 2
 HAS_NICE = 4
 HAS_NO_NEW_PRIVS = 8
+HAS_RULESET = 16
 
 UNLIMITED = 2**64 - 1
 _MOST_MS = 2**31 - 1
@@ -166,6 +168,7 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "limits": tail.add(b"".join(map(_limit, privileges.limits)), len(privileges.limits)),
         "client_gone": CLIENTS_GONE[ClientGone.END if front is None else front.client_gone],
         "reserved": 0,
+        "chroot": tail.add_text(privileges.chroot),
     }
     values["size"] = HEADER.size + len(tail.content)
     return HEADER.pack(*_flat(values)) + tail.content
@@ -204,6 +207,7 @@ def _present(privileges: Privileges) -> int:
         | HAS_UMASK * (privileges.umask is not None)
         | HAS_NICE * (privileges.nice is not None)
         | HAS_NO_NEW_PRIVS * privileges.no_new_privs
+        | HAS_RULESET * (privileges.boundary is not None)
     )
 
 

@@ -16,6 +16,7 @@ from socketd.config.file import Findings
 from socketd.config.file import parse as parse_file
 from socketd.settings import table
 from socketd.settings.kinds import Choice
+from socketd.settings.setting import CGI, Setting
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +44,7 @@ def test_setting_stands_in_one_place(
     tables: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A row in the table is in parser, file, help, completion, documents and `socketd cgi`."""
-    made_up = table.Setting(
+    made_up = Setting(
         "made_up", Choice("this that"), "what nobody needs", metavar="WORD", default="this"
     )
     monkeypatch.setattr(table, "SETTINGS", (*table.SETTINGS, made_up))
@@ -53,7 +54,7 @@ def test_setting_stands_in_one_place(
     [service] = parse_file(str(file), findings)
     cgi = click.testing.CliRunner().invoke(
         click.command("cgi")(
-            clicked.with_settings(table.CGI)(lambda **found: click.echo(found["made_up"]))
+            clicked.with_settings(CGI)(lambda **found: click.echo(found["made_up"]))
         ),
         ["--made-up", "that"],
     )
@@ -86,6 +87,6 @@ def test_keys_options_and_letters_are_unique() -> None:
     [one for one in table.SETTINGS if one.default is not None],
     ids=lambda one: one.key,
 )
-def test_default_is_a_value_of_its_kind(setting: table.Setting) -> None:
+def test_default_is_a_value_of_its_kind(setting: Setting) -> None:
     """What `show` writes for a default is read as the same value."""
     assert setting.kind.take(setting.kind.show(setting.default)) == setting.default

@@ -86,7 +86,7 @@ def decode(content: bytes) -> dict[str, object]:
         assert offset + count * size <= len(content)
         return content[offset : offset + count * size]
 
-    for name in ("path", "directory", "root", "scripts", "indexes", "request_variables"):
+    for name in ("path", "directory", "root", "scripts", "indexes", "request_variables", "chroot"):
         raw[name] = text(raw[name])
     raw["arguments"] = [text(span) for span in SPAN.iter_unpack(table(raw["arguments"], SPAN.size))]
     raw["groups"] = [one for (one,) in GROUP.iter_unpack(table(raw["groups"], GROUP.size))]

@@ -16,7 +16,7 @@ from harness.native import NATIVE
 from harness.plans import encoded, offset_of, worker_plan
 from socketd.programs.cgi import Folders, Front
 from socketd.programs.privileges import Identity, Privileges
-from socketd.settings.confinement import ResourceLimit
+from socketd.settings.confinement import Boundary, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
 from socketd.workers.plan import FIELDS, HEADER
 
@@ -56,6 +56,8 @@ FULL = encoded(
         (ResourceLimit("cpu", 1, 2), ResourceLimit("core", 0, None)),
         -5,
         no_new_privs=True,
+        chroot="/jail",
+        boundary=Boundary(("/usr",), None, (443,)),
     ),
 )
 SAMPLES = {"bare": encoded(), "full": FULL, "relay": encoded(level=ReadyLevel.RELAY)}
@@ -124,7 +126,7 @@ WRONG = [
     (changed("master", -1), "names no master"),
     (changed("level", 5), "names no level"),
     (changed("stderr_target", 4), "names no standard error"),
-    (changed("present", 16), "has what is not known"),
+    (changed("present", 32), "has what is not known"),
     (changed("head_limit_ms", -1), "front"),
     (changed("head_limit_ms", 0), "front"),
     (changed("head_limit_ms", 0, changed("root", (0, 0))), "front"),
@@ -150,6 +152,7 @@ WRONG = [
     (overwritten(span_of("groups")[0] + 4, b"\xff" * 4), "users or groups"),
     (overwritten(span_of("limits")[0], b"\x10"), "limits"),
     (overwritten(span_of("path")[0], b"b"), "path"),
+    (overwritten(span_of("chroot")[0], b"j"), "root directory"),
     (overwritten(span_of("request_variables")[0], b"1"), "front"),
     (overwritten(span_of("request_variables")[0], b","), "front"),
     (changed("arguments", (span_of("arguments")[0], 0)), "arguments"),
@@ -170,7 +173,7 @@ def test_one_wrong_value_is_enough(check: Check, content: bytes, reason: str) ->
     assert reason in said
 
 
-TEXTS = ["path", "directory", "root", "indexes", "request_variables"]
+TEXTS = ["path", "directory", "root", "indexes", "request_variables", "chroot"]
 TABLES = {"arguments": 8, "groups": 4, "limits": 24}
 
 
@@ -186,7 +189,8 @@ def test_text_ends_where_its_span_says(check: Check, field: str) -> None:
         overwritten(offset + 1, b"\0"),
         overwritten(offset + count - 1, b"x"),
     ]
-    reason = {"root": "front", "indexes": "front", "request_variables": "front"}.get(field, field)
+    of_front = dict.fromkeys(("root", "indexes", "request_variables"), "front")
+    reason = (of_front | {"chroot": "root directory"}).get(field, field)
 
     assert [reason in (check(content) or "") for content in wrong] == [True] * len(wrong)
 

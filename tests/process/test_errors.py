@@ -177,6 +177,16 @@ NONSENSE = {
     "nice": (["--nice", "20", *CAT], "socket: --nice: '20' is not a whole number from -20 to 19"),
     "groups": (["--groups", "a,,b", *CAT], "socket: --groups: the name is empty"),
     "groups without a user": (["--groups", "a", *CAT], "socket: --groups: needs --user"),
+    "root directory empty": (["--chroot", "", *CAT], "socket: --chroot: the value is empty"),
+    "root directory absent": (
+        ["--chroot", "/no/such", *CAT], "socket: --chroot: '/no/such' is not a directory",
+    ),
+    "paths to read": (["--read-paths", "/usr,,", *CAT], "socket: --read-paths: '/usr,,' is not a"),
+    "paths to write": (["--write-paths", ",", *CAT], "socket: --write-paths: ',' is not a list of"),
+    "ports": (["--tcp-connect", "0", *CAT], "socket: --tcp-connect: '0' is not numbers from 1 to"),
+    "port beyond all": (
+        ["--tcp-connect", "443,65536", *CAT], "socket: --tcp-connect: '443,65536' is not numbers f",
+    ),
     "variable": (["--env", "x", *CAT], "socket: --env: 'x' is not NAME=VALUE"),
     "variable without a name": (["--env", "=x", *CAT], "socket: --env: '' is not names without ="),
     "limit": (["--limit", "nofile", *CAT], "socket: --limit: 'nofile' is not NAME=LIMIT or NAME=S"),

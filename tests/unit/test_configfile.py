@@ -14,7 +14,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.command import Program
 from socketd.settings.address import TcpAddress, UnixAddress
-from socketd.settings.confinement import Confinement, ResourceLimit
+from socketd.settings.confinement import Boundary, Confinement, ResourceLimit
 from socketd.settings.stderr import StderrTarget
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/x"})
@@ -88,6 +88,10 @@ def test_every_key_is_understood(tmp_path: Path) -> None:
         umask = "027"
         nice = 3
         no_new_privs = true
+        chroot = "/"
+        read_paths = ["/usr", "/etc"]
+        write_paths = ["/tmp"]
+        tcp_connect = [443]
         environment = { A = "b" }
         limits = { nofile = 9, core = "unlimited", nproc = [1, "unlimited"] }
         [service.full.workers]
@@ -123,6 +127,8 @@ def test_every_key_is_understood(tmp_path: Path) -> None:
             ),
             3,
             no_new_privs=True,
+            chroot="/",
+            boundary=Boundary(("/usr", "/etc"), ("/tmp",), (443,), (one.program.path,)),
         )
 
 
@@ -174,6 +180,12 @@ def test_all_mistakes_are_told_in_one_go(tmp_path: Path) -> None:
         ('umask = "999"', "umask", "'999'"),
         ('umask = "1777"', "umask", "'1777'"),
         ("no_new_privs = 1", "no_new_privs", "1"),
+        ('chroot = "jail"', "chroot", "'jail'"),
+        ('read_paths = ["usr"]', "read_paths", "['usr']"),
+        ("write_paths = []", "write_paths", "[]"),
+        ("tcp_connect = 443", "tcp_connect", "443"),
+        ("tcp_connect = [0]", "tcp_connect", "[0]"),
+        ('tcp_connect = ["443"]', "tcp_connect", "['443']"),
         ('directory = "var"', "directory", "'var'"),
         ("environment = { A = 1 }", "environment.A", "'A'"),
         ('environment = { "A=B" = "" }', "environment.'A=B'", "'A=B'"),

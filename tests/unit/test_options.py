@@ -45,7 +45,7 @@ def test_arguments_are_split_as_getopt_does(
         (["--nothing=1"], "unrecognized option '--nothing=1'"),
         (["--pidfile"], "option '--pidfile' requires an argument"),
         (["--quit=1"], "option '--quit' doesn't allow an argument"),
-        (["--wri=1"], "option '--write-only' doesn't allow an argument"),
+        (["--write-o=1"], "option '--write-only' doesn't allow an argument"),
         (
             ["--log"],
             "option '--log' is ambiguous; possibilities: '--log-format' '--log-file' '--log-level'",

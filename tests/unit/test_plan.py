@@ -17,7 +17,7 @@ from socketd.config.services import ServiceSettings
 from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.command import Program
 from socketd.programs.privileges import Identity, Privileges
-from socketd.settings.confinement import RESOURCES, ResourceLimit
+from socketd.settings.confinement import RESOURCES, Boundary, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.workers import plan as module
@@ -47,6 +47,8 @@ privileges = st.builds(
     limits,
     st.none() | st.integers(-20, 19),
     st.booleans(),
+    st.none() | paths,
+    st.sampled_from([None, Boundary(tcp_connect=())]),
 )
 names = st.lists(st.from_regex(r"[A-Z]{1,9}\*?", fullmatch=True), min_size=1, max_size=9)
 folders = st.builds(Folders, st.none() | paths, names.map(tuple), names.map(tuple))
@@ -124,7 +126,8 @@ def test_plan_says_all_that_was_set(
         "present": (who is not None)
         + 2 * (given_up.umask is not None)
         + 4 * (given_up.nice is not None)
-        + 8 * given_up.no_new_privs,
+        + 8 * given_up.no_new_privs
+        + 16 * (given_up.boundary is not None),
         "head_limit_ms": milliseconds(front.head_seconds) if front else 0,
         "linger_ms": milliseconds(linger),
         **requests,
@@ -150,6 +153,7 @@ def test_plan_says_all_that_was_set(
         ],
         "client_gone": list(ClientGone).index(front.client_gone) if front else 0,
         "reserved": 0,
+        "chroot": given_up.chroot,
     }
 
 
@@ -183,6 +187,8 @@ CHANGED_PRIVILEGES: dict[str, object] = {
     "limits": (),
     "nice": 2,
     "no_new_privs": True,
+    "chroot": "/jail",
+    "boundary": Boundary(tcp_connect=()),
 }
 
 
