@@ -11,162 +11,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONNECTION, INPUT, OUTPUT };
 enum {
     PIECE_SIZE = 16 * 1024,
-    MOST_READY = 64 * 1024, /* a pipe holds so much */
-    READY_MS = 1,           /* between the pieces of a body that is on its way */
     LOOK_MS = 1000,
 };
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-static bool is_socket(int fd)
-{
-    int type;
-    socklen_t size = sizeof type;
-
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
-}
-
-static bool is_connection(int input, int output)
-{
-    struct stat one, other;
-
-    return is_socket(input) && fstat(input, &one) == 0 && fstat(output, &other) == 0 &&
-           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
 
 static char *piece(void)
 {
     static char bytes[PIECE_SIZE];
 
     return bytes;
-}
-
-void carry_leave_alone(struct carriage *carriage, int connection)
-{
-    const struct flow none = {.source = -1, .sink = -1};
-
-    *carriage = (struct carriage){
-        .connection = connection, .input = none, .output = none, .waiting = none, .room = -1};
-}
-
-/* Put a small body into the pipe, as far as it is there or about to be. */
-static void take_ready(struct carriage *carriage)
-{
-    struct pollfd readable = {.fd = carriage->connection, .events = POLLIN};
-
-    if (carriage->body_left > MOST_READY ||
-        fcntl(carriage->input.sink, F_GETPIPE_SZ) < (int)carriage->body_left)
-        return;
-    while (carriage->body_left && poll(&readable, 1, READY_MS) > 0) {
-        const size_t most =
-            carriage->body_left < PIECE_SIZE ? (size_t)carriage->body_left : PIECE_SIZE;
-        ssize_t size = recv(carriage->connection, piece(), most, MSG_DONTWAIT);
-
-        if (size <= 0 || write(carriage->input.sink, piece(), (size_t)size) != size)
-            return; /* the one that carries on finds the same */
-        carriage->body_left -= (uint64_t)size;
-    }
-}
-
-static bool begin_carrying(struct carriage *carriage, struct carry_ends *ends)
-{
-    int pipes[2];
-
-    if (pipe2(pipes, O_CLOEXEC) < 0)
-        return false;
-    /* Nobody else has this end: the program does not have it. */
-    fcntl(carriage->connection, F_SETFL, fcntl(carriage->connection, F_GETFL) | O_NONBLOCK);
-    carriage->is_carried = true;
-    carriage->output.source = pipes[0];
-    carriage->output.sink = carriage->connection;
-    ends->output = pipes[1];
-    early_begin(&carriage->early);
-    return true;
-}
-
-bool carry_begin(struct carriage *carriage, int input, int output, uint64_t length,
-                 bool may_finish, struct carry_ends *ends)
-{
-    int pipes[2];
-
-    carry_leave_alone(carriage, output);
-    *ends = (struct carry_ends){input, output};
-    if (length == 0)
-        ends->input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (ends->input < 0)
-        return false;
-    if ((length == 0 && !may_finish) || !is_connection(input, output))
-        return true;
-    if (length == 0)
-        return begin_carrying(carriage, ends);
-    if (pipe2(pipes, O_CLOEXEC) < 0)
-        return false;
-    ends->input = pipes[0];
-    carriage->input = (struct flow){.source = input, .sink = pipes[1]};
-    carriage->body_left = length;
-    take_ready(carriage);
-    if (!carriage->body_left) {
-        carriage->input.source = -1;
-        close_fd(&carriage->input.sink);
-    }
-    return carriage->body_left || may_finish ? begin_carrying(carriage, ends) : true;
-}
-
-int carry_list(const struct carriage *carriage, int fds[CARRY_FDS])
-{
-    const int all[CARRY_FDS] = {carriage->connection, carriage->input.sink, carriage->output.source,
-                                carriage->waiting.source, carriage->room};
-    int count = 0;
-
-    for (int i = 0; i < CARRY_FDS; i++)
-        if (all[i] >= 0)
-            fds[count++] = all[i];
-    return count;
-}
-
-static void lift(int *fd)
-{
-    int lifted;
-
-    if (*fd < 0 || *fd > STDERR_FILENO)
-        return;
-    lifted = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (lifted < 0)
-        return;
-    close(*fd);
-    *fd = lifted;
-}
-
-void carry_lift(struct carriage *carriage)
-{
-    lift(&carriage->connection);
-    if (carriage->input.source >= 0)
-        carriage->input.source = carriage->connection;
-    lift(&carriage->input.sink);
-    lift(&carriage->output.source);
-    if (carriage->is_carried)
-        carriage->output.sink = carriage->connection;
-}
-
-void carry_leave(const struct carriage *carriage, const struct carry_ends *ends)
-{
-    int fds[CARRY_FDS];
-    int count = carry_list(carriage, fds);
-
-    for (int i = 0; i < count; i++)
-        if (fds[i] != ends->input && fds[i] != ends->output)
-            close(fds[i]);
 }
 
 static bool has_answer(const struct carriage *carriage)
@@ -176,15 +33,15 @@ static bool has_answer(const struct carriage *carriage)
 
 static void end_input(struct carriage *carriage)
 {
-    close_fd(&carriage->input.sink);
+    flow_close(&carriage->input.sink);
     carriage->input.source = -1;
 }
 
 static void end_output(struct carriage *carriage)
 {
-    close_fd(&carriage->output.source);
-    close_fd(&carriage->waiting.source);
-    close_fd(&carriage->room);
+    flow_close(&carriage->output.source);
+    flow_close(&carriage->waiting.source);
+    flow_close(&carriage->room);
     carriage->early.is_held = false;
 }
 
@@ -192,7 +49,7 @@ void carry_drop(struct carriage *carriage)
 {
     end_input(carriage);
     end_output(carriage);
-    close_fd(&carriage->connection);
+    flow_close(&carriage->connection);
 }
 
 bool carry_is_over(const struct carriage *carriage)
@@ -207,7 +64,7 @@ static void lose_client(struct carriage *carriage)
     carriage->is_gone = true;
     carriage->early.is_held = false;
     if (!carriage->is_carried || carriage->is_parting)
-        close_fd(&carriage->connection);
+        flow_close(&carriage->connection);
 }
 
 static void look_for_client(struct carriage *carriage, uint64_t now_ms)
@@ -263,7 +120,7 @@ static void drop_input(struct carriage *carriage, uint64_t now_ms)
     if (size > 0)
         return;
     if (carriage->is_parting)
-        close_fd(&carriage->connection);
+        flow_close(&carriage->connection);
     else if (size == 0)
         end_listening(carriage, now_ms);
     else
@@ -301,7 +158,7 @@ static void drop_output(struct flow *flow)
     ssize_t size = read(flow->source, piece(), PIECE_SIZE);
 
     if (size == 0 || (size < 0 && errno != EINTR))
-        close_fd(&flow->source);
+        flow_close(&flow->source);
 }
 
 static void carry_output(struct carriage *carriage)
@@ -316,7 +173,7 @@ static void carry_output(struct carriage *carriage)
     moved = flow_move(flow, FLOW_MOST);
     carriage->has_answered = carriage->has_answered || moved > 0;
     if (moved == FLOW_ENDED)
-        close_fd(&flow->source);
+        flow_close(&flow->source);
     else if (moved == FLOW_BROKEN)
         lose_client(carriage);
 }
@@ -328,7 +185,7 @@ static void part(struct carriage *carriage, uint64_t now_ms)
     carriage->silent_at_ms = now_ms + (uint64_t)carriage->farewell.silence_ms;
     if (carriage->is_gone || carriage->is_half_closed || !carriage->farewell.limit_ms ||
         shutdown(carriage->connection, SHUT_WR) < 0)
-        close_fd(&carriage->connection);
+        flow_close(&carriage->connection);
 }
 
 /* Look whether something is over. */
@@ -341,7 +198,7 @@ static void settle(struct carriage *carriage, bool has_ended, uint64_t now_ms)
     if (carriage->early.is_held)
         early_may_go(&carriage->early, facts, now_ms);
     if (!carriage->early.is_held && carriage->room >= 0) {
-        close_fd(&carriage->room); /* what waits ends there */
+        flow_close(&carriage->room); /* what waits ends there */
         carriage->output.sink = carriage->connection;
         carriage->output.is_sink_full = false;
     }
@@ -352,7 +209,7 @@ static void settle(struct carriage *carriage, bool has_ended, uint64_t now_ms)
     if (!carriage->is_parting && (carriage->is_carried ? !has_answer(carriage) : has_ended))
         part(carriage, now_ms);
     if (carriage->is_parting && (now_ms >= carriage->part_at_ms || now_ms >= carriage->silent_at_ms))
-        close_fd(&carriage->connection);
+        flow_close(&carriage->connection);
 }
 
 static bool is_input_dropped(const struct carriage *carriage)

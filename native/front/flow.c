@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 enum {
     USUAL_PIPE = 1 << 16,
@@ -48,4 +49,11 @@ short flow_at_source(const struct flow *flow)
 short flow_at_sink(const struct flow *flow)
 {
     return flow->sink >= 0 && flow->is_sink_full ? POLLOUT : 0;
+}
+
+void flow_close(int *end)
+{
+    if (*end >= 0)
+        close(*end);
+    *end = -1;
 }

@@ -36,4 +36,7 @@ ssize_t flow_move(struct flow *flow, size_t most);
 short flow_at_source(const struct flow *flow);
 short flow_at_sink(const struct flow *flow);
 
+/* Close an end, if it is there; it is -1 then. */
+void flow_close(int *end);
+
 #endif

@@ -34,15 +34,13 @@ bool relay_open(struct relay *relay, int connection, int stdin_fd, int stdout_fd
 
 static void end_input(struct relay *relay)
 {
-    if (relay->input.sink >= 0)
-        close(relay->input.sink);
+    flow_close(&relay->input.sink);
     relay->input = (struct flow){.source = -1, .sink = -1};
 }
 
 static void end_output(struct relay *relay)
 {
-    if (relay->output.source >= 0)
-        close(relay->output.source);
+    flow_close(&relay->output.source);
     relay->output = (struct flow){.source = -1, .sink = -1};
 }
 
