@@ -7,7 +7,6 @@
 #include "exits.h"
 #include "front/clock.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -295,20 +294,10 @@ static bool has_closed_all(const struct exchange *exchange)
 
 static int left_ms(const struct exchange *exchange)
 {
-    const uint64_t now = clock_ms(), deadline_ms = is_for_answer(exchange)
-                                                       ? exchange->answer_deadline_ms
-                                                       : exchange->deadline_ms;
+    const uint64_t deadline_ms =
+        is_for_answer(exchange) ? exchange->answer_deadline_ms : exchange->deadline_ms;
 
-    if (!deadline_ms)
-        return -1;
-    if (now >= deadline_ms)
-        return 0;
-    return deadline_ms - now > INT_MAX ? INT_MAX : (int)(deadline_ms - now);
-}
-
-static int sooner(int one_ms, int other_ms)
-{
-    return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
+    return deadline_ms ? clock_left_ms(deadline_ms, clock_ms()) : -1;
 }
 
 /* Return for how many milliseconds what waits to be sent may wait, -1 for ever. */
@@ -317,9 +306,9 @@ static int patience_of_answer(const struct exchange *exchange)
     const uint64_t now_ms = clock_ms();
 
     if (exchange->leave_ms && has_room(exchange))
-        return now_ms < exchange->leave_ms ? (int)(exchange->leave_ms - now_ms) : 0;
-    return sooner(has_room(exchange) ? opening_patience(&exchange->opening, now_ms) : -1,
-                  early_patience(&exchange->early, now_ms));
+        return clock_left_ms(exchange->leave_ms, now_ms);
+    return clock_sooner(has_room(exchange) ? opening_patience(&exchange->opening, now_ms) : -1,
+                        early_patience(&exchange->early, now_ms));
 }
 
 int exchange_patience(const struct exchange *exchange)
@@ -329,7 +318,7 @@ int exchange_patience(const struct exchange *exchange)
     if (exchange->phase == EXCHANGE_RUNNING && is_at_last_words(exchange) && has_room(exchange))
         return 0;
     if (exchange->phase == EXCHANGE_RUNNING)
-        return sooner(left_ms(exchange), patience_of_answer(exchange));
+        return clock_sooner(left_ms(exchange), patience_of_answer(exchange));
     if (!exchange->backend.group)
         return 0;
     if (exchange->backend.has_exited)

@@ -1,5 +1,7 @@
 #include "opening.h"
 
+#include "front/clock.h"
+
 enum {
     WAIT_MS = 1000,
     /* What a page holds beside the frames of two records. */
@@ -98,5 +100,5 @@ int opening_patience(const struct opening *opening, uint64_t now_ms)
 {
     if (opening->is_over || opening->is_open || !waiting(opening))
         return -1;
-    return now_ms < opening->log_due_ms ? (int)(opening->log_due_ms - now_ms) : 0;
+    return clock_left_ms(opening->log_due_ms, now_ms);
 }

@@ -2,8 +2,6 @@
 
 #include "front/clock.h"
 
-#include <limits.h>
-
 static void set(struct patience *patience, int limit_ms)
 {
     patience->deadline_ms = clock_ms() + (uint64_t)limit_ms;
@@ -32,13 +30,7 @@ void patience_wait_for(struct patience *patience, enum patience_for what)
 
 int patience_left_ms(const struct patience *patience)
 {
-    uint64_t now = clock_ms();
-
-    if (!patience->deadline_ms)
-        return -1;
-    if (now >= patience->deadline_ms)
-        return 0;
-    return patience->deadline_ms - now > INT_MAX ? INT_MAX : (int)(patience->deadline_ms - now);
+    return patience->deadline_ms ? clock_left_ms(patience->deadline_ms, clock_ms()) : -1;
 }
 
 void patience_end(struct patience *patience, int limit_ms)

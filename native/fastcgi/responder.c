@@ -3,6 +3,7 @@
  */
 #include "responder.h"
 
+#include "front/clock.h"
 #include "front/farewell.h"
 #include "signals.h"
 
@@ -51,11 +52,6 @@ static void lose_patience(struct conversation *conversation)
     settle_patience(conversation);
 }
 
-static int sooner(int one_ms, int other_ms)
-{
-    return one_ms < 0 || (other_ms >= 0 && other_ms < one_ms) ? other_ms : one_ms;
-}
-
 /* A web server has a reason to connect: the request is about to come, or it would be lost. */
 static int leaving_ms(const struct conversation *conversation)
 {
@@ -67,8 +63,8 @@ static void wait_for_something(struct conversation *conversation)
     struct pollfd polls[2 + EXCHANGE_POLLS];
     bool was_leaving = is_leaving(conversation);
     int patience_ms = was_leaving ? leaving_ms(conversation)
-                                  : sooner(exchange_patience(&conversation->exchange),
-                                           patience_left_ms(&conversation->patience));
+                                  : clock_sooner(exchange_patience(&conversation->exchange),
+                                                 patience_left_ms(&conversation->patience));
     int ready;
     const struct timespec patience = {.tv_sec = patience_ms / 1000,
                                       .tv_nsec = patience_ms % 1000 * 1000000L};

@@ -239,13 +239,6 @@ static struct pollfd watched(int fd, short events)
     return (struct pollfd){.fd = events ? fd : -1, .events = events};
 }
 
-static int sooner(int one_ms, uint64_t at_ms, uint64_t now_ms)
-{
-    const int left_ms = at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
-
-    return one_ms < 0 || left_ms < one_ms ? left_ms : one_ms;
-}
-
 /* The flow of the answer that is to go on, without making anything for it. */
 static const struct flow *present_flow(const struct carriage *carriage)
 {
@@ -271,10 +264,10 @@ int carry_wait(const struct carriage *carriage, struct pollfd polls[CARRY_POLLS]
     polls[OUTPUT] = watched(answer ? answer->source : -1,
                             answer && carriage->is_gone ? POLLIN : answer ? flow_at_source(answer) : 0);
     if (carriage->look_at_ms)
-        wait_ms = sooner(wait_ms, carriage->look_at_ms, now_ms);
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(carriage->look_at_ms, now_ms));
     if (carriage->is_parting && carriage->connection >= 0) {
-        wait_ms = sooner(wait_ms, carriage->part_at_ms, now_ms);
-        wait_ms = sooner(wait_ms, carriage->silent_at_ms, now_ms);
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(carriage->part_at_ms, now_ms));
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(carriage->silent_at_ms, now_ms));
     }
     return wait_ms;
 }

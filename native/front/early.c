@@ -1,5 +1,7 @@
 #include "early.h"
 
+#include "clock.h"
+
 /* Longer than a program pauses that is about to read on, shorter than the minute that web servers
  * wait for an answer. */
 enum { STILL_MS = 20000 };
@@ -31,5 +33,5 @@ int early_patience(const struct early *early, uint64_t now_ms)
 
     if (!early->is_held || !early->still_since_ms)
         return -1;
-    return now_ms < due_ms ? (int)(due_ms - now_ms) : 0;
+    return clock_left_ms(due_ms, now_ms);
 }

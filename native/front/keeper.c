@@ -103,13 +103,6 @@ static void follow_client(struct keeper *keeper, uint64_t now_ms)
     keeper->is_told = true;
 }
 
-static int sooner(int one_ms, uint64_t at_ms, uint64_t now_ms)
-{
-    const uint64_t left_ms = at_ms > now_ms ? at_ms - now_ms : 0;
-
-    return one_ms < 0 || left_ms < (uint64_t)one_ms ? (int)left_ms : one_ms;
-}
-
 static int open_signals(void)
 {
     sigset_t all;
@@ -125,9 +118,9 @@ static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
     int wait_ms = carry_wait(&keeper->carriage, polls, now_ms);
 
     if (keeper->due_ms && keeper->due_ms != NEVER)
-        wait_ms = sooner(wait_ms, keeper->due_ms, now_ms);
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(keeper->due_ms, now_ms));
     if (deadline_ms)
-        wait_ms = sooner(wait_ms, deadline_ms, now_ms);
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(deadline_ms, now_ms));
     polls[CARRY_POLLS] = (struct pollfd){.fd = signals_fd, .events = POLLIN};
     if (poll(polls, CARRY_POLLS + 1, wait_ms) < 0)
         for (int i = 0; i <= CARRY_POLLS; i++)
