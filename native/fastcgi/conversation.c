@@ -49,13 +49,13 @@ static void begin_request(struct conversation *conversation)
 
     conversation->is_used = true;
     if (conversation->phase != PHASE_IDLE) {
-        exchange_reject(&conversation->connection, request_id, 0, CANNOT_MULTIPLEX);
+        answer_reject(&conversation->connection, request_id, CANNOT_MULTIPLEX);
         return;
     }
     conversation->is_kept = is_kept;
     conversation->has_body_ended = false;
     if (role != ROLE_RESPONDER) {
-        exchange_reject(&conversation->connection, request_id, 0, UNKNOWN_ROLE);
+        answer_reject(&conversation->connection, request_id, UNKNOWN_ROLE);
         end_request(conversation);
         return;
     }
@@ -71,7 +71,7 @@ static void abort_request(struct conversation *conversation)
         exchange_desert(&conversation->exchange);
         return;
     }
-    exchange_reject(&conversation->connection, conversation->request_id, 0, REQUEST_COMPLETE);
+    answer_reject(&conversation->connection, conversation->request_id, REQUEST_COMPLETE);
     end_request(conversation);
 }
 

@@ -1,38 +1,27 @@
 /*
  * One request, from its complete variables to the record that ends it.
  *
- * Owns the backend that carries it out, and the streams of its answer. Must not know how the
- * request has come in, nor what comes after it.
+ * Owns the backend that carries it out, and its limits. Must not know how the request has come in, nor
+ * what comes after it.
  */
 #ifndef SOCKETD_EXCHANGE_H
 #define SOCKETD_EXCHANGE_H
 
-#include "connection.h"
-#include "front/early.h"
+#include "answer.h"
 #include "front/note.h"
-#include "opening.h"
 #include "service.h"
 
 #include <stdint.h>
-
-enum protocol_status {
-    REQUEST_COMPLETE = 0,
-    CANNOT_MULTIPLEX = 1,
-    UNKNOWN_ROLE = 3,
-};
 
 enum { EXCHANGE_POLLS = 3 };
 
 struct exchange {
     const struct service *service;
-    struct connection *connection;
-    uint16_t request_id;
     enum {
         EXCHANGE_OVER, /* nothing of it is left, and its end is in the output */
         EXCHANGE_RUNNING,
         EXCHANGE_ENDING, /* its processes have been told to end */
     } phase;
-    bool has_answered;
     bool has_told_of_left_out; /* on this connection: once is enough */
     struct note left_out;
     bool is_killed;
@@ -44,8 +33,7 @@ struct exchange {
     uint64_t body_taken;         /* so many bytes */
     char trace[REQUEST_TRACE_SIZE];
     struct backend backend;
-    struct early early;
-    struct opening opening;
+    struct answer answer;
 };
 
 /* Carry out a request, which also takes that it cannot be: it is over then, and answered. */
@@ -55,10 +43,6 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
 /* Answer a request that is not carried out. */
 void exchange_refuse(struct exchange *exchange, uint16_t request_id,
                      const struct refusal *refused, const struct request *request);
-
-/* End a request without an answer. */
-void exchange_reject(struct connection *connection, uint16_t request_id, unsigned app_status,
-                     enum protocol_status protocol_status);
 
 /* Take a piece of the body. Returns how much has been taken. */
 size_t exchange_write(struct exchange *exchange, const void *piece, size_t length);

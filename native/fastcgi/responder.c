@@ -150,7 +150,8 @@ int responder_run(struct conversation *conversation, const struct service *servi
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     conversation->service = service;
     conversation->exchange.service = service;
-    conversation->exchange.connection = &conversation->connection;
+    conversation->exchange.answer.service = service;
+    conversation->exchange.answer.connection = &conversation->connection;
     conversation->patience.head_limit_ms = service->head_limit_ms;
     conversation->patience.keep_limit_ms = service->keep_limit_ms;
     connection_begin(&conversation->connection, input_fd, output_fd);
@@ -186,7 +187,7 @@ int responder_run(struct conversation *conversation, const struct service *servi
         connection_end(&conversation->connection,
                        conversation->has_body_ended &&
                            conversation->decoder.place == RECORD_IN_HEAD,
-                       conversation->exchange.has_answered && !conversation->is_given_up
+                       conversation->exchange.answer.has_begun && !conversation->is_given_up
                            ? &farewell_answered
                            : &farewell_refused);
     return signals_stop();
