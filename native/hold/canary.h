@@ -7,9 +7,14 @@
 #ifndef SOCKETD_CANARY_H
 #define SOCKETD_CANARY_H
 
-/* Find every place of the canary. To be called in the template, by a function that a copy will return
- * into, as long as /proc/self can be opened. Returns NULL, or why copies have to keep the canary. */
-const char *canary_find(void);
+#include "survey.h"
+
+/* Look for every place of the canary in a survey of the memory, in the template. */
+const struct survey_look *canary_begin(void);
+
+/* Say that the survey is over, and what its trouble was. Returns NULL, or why copies have to keep the
+ * canary. */
+const char *canary_settle(const char *survey_trouble);
 
 /* Put a new one into each of these places. To be called in a copy, from the same function. */
 void canary_renew(void);

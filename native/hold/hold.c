@@ -39,6 +39,7 @@
 #include "handover.h"
 #include "hooks.h"
 #include "locales.h"
+#include "locks.h"
 #include "options.h"
 #include "numbers.h"
 #include "place.h"
@@ -103,6 +104,8 @@ static void refuse_what_copies_would_share(void)
         reason = python_obstacle();
     if (!reason && call.first.level != LEVEL_LOAD)
         reason = numbers_obstacle();
+    if (!reason && call.first.level != LEVEL_LOAD)
+        reason = locks_obstacle();
     if (!reason && call.first.level != LEVEL_LOAD)
         reason = options_find(STDIN_FILENO);
     if (reason)
@@ -364,8 +367,11 @@ static void hold(void)
     struct template template;
     struct worker worker = {0};
     struct trial_outcome outcome;
-    const char *shared_canary = canary_find();
-    const char *timers_obstacle = call.first.level == LEVEL_LOAD ? NULL : timers_stop();
+    const bool is_at_start = call.first.level == LEVEL_LOAD;
+    const struct survey_look *const looks[SURVEY_LOOKS] = {canary_begin(),
+                                                           is_at_start ? NULL : locks_begin()};
+    const char *shared_canary = canary_settle(survey_memory(looks));
+    const char *timers_obstacle = is_at_start ? NULL : timers_stop();
 
     call.is_open = false; /* nothing of the program runs before this process is a copy */
     prctl(PR_GET_NAME, original.name);

@@ -36,7 +36,8 @@ static __attribute__((noinline)) int deep(int left)
     text[0] = (char)left;
     if (left)
         return deep(left - 1) + text[0];
-    const char *trouble = canary_find();
+    const struct survey_look *const looks[SURVEY_LOOKS] = {canary_begin()};
+    const char *trouble = canary_settle(survey_memory(looks));
     for (int i = 0; i < 3; i++) {
         int status;
 
@@ -101,7 +102,8 @@ def test_each_copy_gets_its_own_and_returns_from_what_had_the_old_one(
     product = str(tmp_path / "program")
     command = [*compiler.split(), f"@{NATIVE / 'flags'}", "-iquote", str(NATIVE), "-Werror"]
     command += ["-fstack-protector-all", "-o", product]
-    command += [str(tmp_path / "program.c"), str(NATIVE / "hold" / "canary.c")]
+    command += [str(tmp_path / "program.c")]
+    command += [str(NATIVE / "hold" / source) for source in ("canary.c", "survey.c")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.stderr == ""
