@@ -52,7 +52,9 @@ struct board_header {
     uint32_t magic;
     uint32_t capacity;
     _Atomic uint8_t ring_when_idle;
-    uint8_t reserved[55];
+    uint8_t unused[3];
+    _Atomic int32_t accepts_left; /* until the master is rung for at once */
+    uint8_t reserved[48];
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -149,6 +151,12 @@ static inline bool board_attach(struct board *board, void *memory, size_t size)
 static inline bool board_is_ringing_when_idle(const struct board *board)
 {
     return atomic_load(&board->header->ring_when_idle) != 0;
+}
+
+/* True if the master is to be told of this accept at once. */
+static inline bool board_count_accept(const struct board *board)
+{
+    return atomic_fetch_sub(&board->header->accepts_left, 1) == 1;
 }
 
 static inline bool board_is_asked_to_retire(const struct board *board, uint32_t number)

@@ -1,5 +1,6 @@
 /*
- * Ringing the master: by signal, or by the byte that the signal would have put into its self-pipe.
+ * Ringing the master: by signal, or by the byte that the signal would have put into its self-pipe. It
+ * may hold the signal back, but not the byte.
  */
 #include "doorbell.h"
 
@@ -23,17 +24,27 @@ static void discard_sigpipe(void)
     sigtimedwait(&pipe_only, NULL, &no_wait);
 }
 
-void doorbell_ring(const struct doorbell *doorbell)
+static void write_byte(const struct doorbell *doorbell)
 {
     const char byte = RING_SIGNAL;
 
+    /* A full pipe (EAGAIN) rings already. */
+    if (write(doorbell->fd, &byte, 1) < 0 && errno == EPIPE)
+        discard_sigpipe();
+}
+
+void doorbell_ring(const struct doorbell *doorbell)
+{
     /* All callers are children of the master. Once it is dead its pid may be reused. */
     if (getppid() != doorbell->master)
         return;
     /* A worker that has given up root may not signal a master that has not. */
     if (kill(doorbell->master, RING_SIGNAL) == 0 || errno != EPERM)
         return;
-    /* A full pipe (EAGAIN) rings already. */
-    if (write(doorbell->fd, &byte, 1) < 0 && errno == EPIPE)
-        discard_sigpipe();
+    write_byte(doorbell);
+}
+
+void doorbell_ring_at_once(const struct doorbell *doorbell)
+{
+    write_byte(doorbell);
 }

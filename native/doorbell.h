@@ -16,4 +16,7 @@ struct doorbell {
 /* Ring the master, if it still lives. To be called with all signals blocked. */
 void doorbell_ring(const struct doorbell *doorbell);
 
+/* The same, also if the master holds back what workers ring. */
+void doorbell_ring_at_once(const struct doorbell *doorbell);
+
 #endif

@@ -156,7 +156,10 @@ static void announce(const struct worker *worker, const struct peer *client)
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
     write_peer(&record->client, client);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
-    doorbell_ring(&worker->doorbell);
+    if (board_count_accept(&worker->board))
+        doorbell_ring_at_once(&worker->doorbell);
+    else
+        doorbell_ring(&worker->doorbell);
 }
 
 static void describe(struct environment *environment, int connection, const struct peer *client)

@@ -64,8 +64,8 @@ class Endpoint:
     """A service from its first worker to its last.
 
     `clock` gives monotonic seconds. `failure` is set when the service cannot come up: a worker
-    failed before every first worker was ready. `may_hold_back_ends` tells whether the ends of
-    workers may wait; all services are asked that in each turn of the master, so it is no search.
+    failed before every first worker was ready. `may_hold_back_ends` tells whether ends of workers
+    may wait; all services are asked in each turn of the master, so it is no search.
     """
 
     def __init__(
@@ -122,19 +122,18 @@ class Endpoint:
         """Return the generation that a reload would begin."""
         return self._pool.generation + 1
 
-    @property
-    def batch_seconds(self) -> float:
-        """Return for how long news of workers may be held back; 0 means not at all.
-
-        What decides is how many wait and start by what the board says. A log line about a
-        connection's end has its duration, so it cannot be late.
-        """
-        if not self.is_ready or self.is_finished or log.is_enabled("connection_closed"):
+    def hold_back(self) -> float:
+        """Return for how long news of workers may be held back; 0 means not at all."""
+        if self.is_finished or not self.may_hold_back_ends:
             return 0.0
-        board = self._board
-        return self._pool.batch_seconds(
-            board.count(SlotState.IDLE), board.count(SlotState.STARTING)
-        )
+        seconds, accepts = self._pool.patience(self._board.count_ready())
+        self._board.wait_for_accepts(accepts)
+        return seconds
+
+    @property
+    def is_urgent(self) -> bool:
+        """Tell whether news is not to be held back any longer, by how many have accepted."""
+        return self._board.accepts_left <= 0
 
     @property
     def statistics(self) -> Statistics:
@@ -264,9 +263,9 @@ class Endpoint:
         self.processes.on_stopped(pid)
 
     def stop(self, reason: str) -> None:
-        """Begin to stop, or stop with more haste."""
+        """Begin to stop, or stop with more haste; it may never have been ready."""
         self._stop_reason = reason
-        self._claims.connection_log.open()  # it may never have been ready
+        self._claims.connection_log.open()
         self.processes.drop_next()
         self._events.append(StopRequested())
         self.work()
@@ -276,7 +275,8 @@ class Endpoint:
         while self._events:
             event, now = self._events.popleft(), self._clock()
             for room in (self._pool, self._limit, self._watch):
-                self._carry_out(room.handle(event, now))
+                if commands := room.handle(event, now):
+                    self._carry_out(commands)
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
@@ -287,7 +287,7 @@ class Endpoint:
             self._end_if_over()
         if self._pool.is_short:
             self.processes.family.note_shortage()
-        # A log line about a connection's end tells its duration, so it cannot be late.
+        # What tells how long a connection has lasted cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
         self.may_hold_back_ends = self.is_finished or (is_at_rest and self._pool.may_hold_back_ends)
 

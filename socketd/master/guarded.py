@@ -107,10 +107,14 @@ class GuardedEndpoint:
             return SystemFailureError(f"cannot start workers: {self._endpoint.failure}")
         return self._failure
 
-    @property
-    def batch_seconds(self) -> float:
+    def hold_back(self) -> float:
         """Return for how long news of workers may be held back; see Endpoint."""
-        return self._ask(lambda endpoint: endpoint.batch_seconds, otherwise=0.0)
+        return self._ask(lambda endpoint: endpoint.hold_back(), otherwise=0.0)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Tell whether that is over before its time; see Endpoint."""
+        return self._ask(lambda it: not it.is_finished and it.is_urgent, otherwise=False)
 
     @property
     def may_hold_back_ends(self) -> bool:

@@ -218,20 +218,21 @@ class Master:
 
         A turn right after accept would run beside the very exec that the client waits for, and
         with many clients each connection would cost a turn of its own. So the news of some
-        milliseconds is taken together, as long as there is any. Where too few workers wait or start
-        for that, at least the ends of workers are: no client waits for them.
+        milliseconds is taken together, as long as there is any and nobody runs short. Where too few
+        workers wait or start for that, at least their ends are: no client waits for them.
         """
         self._unanswered |= doorbell.take()
         if (
             not self._unanswered <= WORKER_SIGNALS
             or (self._batch is None and not self._begin_batch(doorbell))
             or (self._is_batch_of_ends and not self._unanswered <= _ENDS)
+            or (RING_SIGNAL in self._unanswered and self._is_urgent())
         ):
             self._end_batch(doorbell)
 
     def _begin_batch(self, doorbell: Doorbell) -> bool:
         """Hold back all news of workers for a while, or only their ends; tell whether one began."""
-        seconds = self._batch_seconds()
+        seconds = self._hold_back()
         self._is_batch_of_ends = seconds <= 0
         if self._is_batch_of_ends:
             if not self._unanswered <= _ENDS or not all(
@@ -243,17 +244,20 @@ class Master:
         self._batch = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
         return True
 
-    def _batch_seconds(self) -> float:
+    def _hold_back(self) -> float:
         """Return for how long news of workers may wait, by the least patient service."""
         shortest = float("inf")
         for endpoint in self._endpoints.members:
             if endpoint.is_finished:
                 continue
-            seconds = endpoint.batch_seconds
+            seconds = endpoint.hold_back()
             if seconds <= 0:
                 return 0.0
             shortest = min(shortest, seconds)
         return shortest
+
+    def _is_urgent(self) -> bool:
+        return any(endpoint.is_urgent for endpoint in self._endpoints.members)
 
     def _end_batch(self, doorbell: Doorbell) -> None:
         """Take a turn with everything that has come; rest again after one with news of workers."""

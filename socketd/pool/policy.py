@@ -17,7 +17,7 @@ request. Most programs ignore that, and go on to the end of their connection.
 from typing import assert_never
 
 from socketd.pool.backoff import Restraint
-from socketd.pool.batching import are_enough, batch_seconds
+from socketd.pool.batching import NO_PATIENCE, Patience, are_enough, patience
 from socketd.pool.failures import describe_exit, is_failure
 from socketd.pool.messages import (
     ArmTimer,
@@ -101,15 +101,13 @@ class Pool:
         """Tell whether workers are missing because the machine has no room for them."""
         return self._restraint.is_short
 
-    def batch_seconds(self, idle: int, starting: int) -> float:
-        """Return for how long events of workers may be held back; 0 means not at all.
+    def patience(self, ready: int) -> Patience:
+        """Return for how long, and for how many accepts, events of workers may be held back.
 
-        `idle` and `starting` are those of the moment. Not at all if the end of a worker may start
-        another one or end the service. See socketd/pool/batching.py.
+        `ready` are the workers that wait or are asked for at the moment. Not at all if the end of a
+        worker may start another one or end the service. See socketd/pool/batching.py.
         """
-        if not self.may_hold_back_ends:
-            return 0.0
-        return batch_seconds(self._settings.minimum, idle, starting)
+        return patience(ready) if self.may_hold_back_ends else NO_PATIENCE
 
     @property
     def may_hold_back_ends(self) -> bool:

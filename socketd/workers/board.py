@@ -24,6 +24,8 @@ from socketd.programs.peer import Peer
 from socketd.workers.layout import (
     ACCEPTED_NS,
     ACCEPTED_NS_OFFSET,
+    ACCEPTS_LEFT,
+    ACCEPTS_LEFT_OFFSET,
     BIRTH,
     CLIENT_OFFSET,
     ERROR_OFFSET,
@@ -132,9 +134,12 @@ class Board:
             _STATE_BYTES[SlotState.STILLBORN] in states
         )
 
-    def count(self, state: SlotState) -> int:
-        """Return how many slots are in a state."""
-        return self._memory[HEADER_SIZE : self._states_end].count(_STATE_BYTES[state])
+    def count_ready(self) -> int:
+        """Return how many workers wait or have been asked for."""
+        states = self._memory[HEADER_SIZE : self._states_end]
+        return states.count(_STATE_BYTES[SlotState.IDLE]) + states.count(
+            _STATE_BYTES[SlotState.STARTING]
+        )
 
     def ring_when_idle(self, *, wanted: bool) -> None:
         """Say whether workers are to ring when they become idle."""
@@ -144,6 +149,24 @@ class Board:
     def is_ringing_when_idle(self) -> bool:
         """Tell a worker whether it is to ring when it becomes idle."""
         return bool(self._memory[RING_WHEN_IDLE_OFFSET])
+
+    @property
+    def accepts_left(self) -> int:
+        """Return how many may still accept before it is urgent, as far as workers tell."""
+        return int(ACCEPTS_LEFT.unpack_from(self._memory, ACCEPTS_LEFT_OFFSET)[0])
+
+    def wait_for_accepts(self, count: int) -> None:
+        """Say that news is not urgent before so many workers have accepted."""
+        ACCEPTS_LEFT.pack_into(self._memory, ACCEPTS_LEFT_OFFSET, count)
+
+    def count_accept(self) -> bool:
+        """Count a worker's accept; tell it whether to ring at once.
+
+        Two that count at the same moment may count as one: then it is the time that ends the wait.
+        """
+        left = self.accepts_left - 1
+        self.wait_for_accepts(left)
+        return left == 0
 
     def claim(self, number: int, generation: int) -> None:
         """Make a slot ready for a worker that is about to be born."""

@@ -10,6 +10,7 @@ machine's byte order: the board never leaves it.
     0        4         magic number and version of the layout
     4        4         capacity, in workers
     8        1         ring_when_idle: workers ring when they become idle, not only when they accept
+    12       4         accepts_left: the worker whose accept makes it 0 rings at once
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
     ...      256 each  remarks: what a worker with a front has to say of a request
@@ -27,6 +28,8 @@ MAGIC = 0x736B6404
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
+ACCEPTS_LEFT = struct.Struct("=i")
+ACCEPTS_LEFT_OFFSET = 12
 ALIGNMENT = 64
 
 RECORD_SIZE = 64

@@ -168,7 +168,10 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         peer = identify(connection, name)
         # The master does not know of the connection yet: here a client can be sent away again.
         board.write_accepted(number, time.monotonic_ns(), peer)
-        _ring(plan.master_pid, doorbell_fd)
+        if board.count_accept():
+            _ring_by_pipe(doorbell_fd)  # which is never held back
+        else:
+            _ring(plan.master_pid, doorbell_fd)
 
         step = Step.WIRE
         environment = plan.settings.environment | connection_variables(connection, peer)

@@ -96,11 +96,14 @@ def test_header_fields_stand_where_python_writes_them(compiler: str, evaluate_fo
         quiet = os.pread(made.fd, 64, 0)
         made.ring_when_idle(wanted=True)
         ringing = os.pread(made.fd, 64, 0)
+        made.wait_for_accepts(-1)
+        waiting = os.pread(made.fd, 64, 0)
     finally:
         made.close()
     changed = [offset for offset in range(64) if quiet[offset] != ringing[offset]]
+    counted = [offset for offset in range(64) if ringing[offset] != waiting[offset]]
     written = struct.pack("=II", layout.MAGIC, 65)
-    fields = ("magic", "capacity", "ring_when_idle")
+    fields = ("magic", "capacity", "ring_when_idle", "accepts_left")
 
     found = _evaluate(
         compiler,
@@ -109,7 +112,8 @@ def test_header_fields_stand_where_python_writes_them(compiler: str, evaluate_fo
     )
 
     assert quiet.startswith(written)
-    assert found == [0, 4, *changed]
+    assert found == [0, 4, *changed, counted[0]]
+    assert counted == list(range(counted[0], counted[0] + 4))
 
 
 _ATTACH = """

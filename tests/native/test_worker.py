@@ -97,6 +97,23 @@ def test_the_wish_to_be_rung_by_idle_workers_is_heard(
     master.wait_state(0, SlotState.IDLE)
 
 
+def test_the_last_accept_that_may_wait_rings_a_master_that_hears_no_signal(
+    master: FakeMaster, listener: socket.socket
+) -> None:
+    """It rings by the pipe; the one before it and the one after it ring by the signal."""
+    master.board.wait_for_accepts(2)
+    master.start(listener)
+    master.spawn(0, 1, 2)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the master of the test puts it back
+
+    rings = []
+    for _ in range(3):
+        exchange(listener.getsockname(), b"request")
+        rings.append(master.take_rings())
+
+    assert rings == [b"", bytes((signal.SIGUSR1,)), b""]
+
+
 def test_an_idle_worker_has_a_name_and_a_group_of_its_own(
     master: FakeMaster, listener: socket.socket
 ) -> None:

@@ -163,7 +163,10 @@ def test_slots_of_a_state_are_counted(board: Board) -> None:
     """The padding behind the last slot counts for nothing."""
     board.claim(3, 1)
 
-    assert (board.count(SlotState.FREE), board.count(SlotState.STARTING)) == (CAPACITY - 1, 1)
+    board.set_state(1, SlotState.IDLE)
+    board.set_state(2, SlotState.BUSY)
+
+    assert board.count_ready() == 2
 
 
 def test_find_of_a_state_that_nobody_has_is_empty(board: Board) -> None:
@@ -251,6 +254,19 @@ def test_what_was_asked_of_workers_is_known_without_the_board(
     memory[8] = 0
 
     assert board.is_rung_when_idle
+
+
+def test_the_last_accept_that_may_wait_is_urgent(board: Board) -> None:
+    """The one whose accept uses up what the master has said, and no other before or after it."""
+    board.wait_for_accepts(2)
+    urgent = [(board.count_accept(), board.accepts_left) for _ in range(3)]
+
+    assert urgent == [(False, 1), (True, 0), (False, -1)]
+
+
+def test_no_accept_is_urgent_where_the_master_waits_for_none(board: Board) -> None:
+    """Then each rings in the usual way, which is held back by nobody."""
+    assert not board.count_accept()
 
 
 def test_writing_of_another_mapping_is_seen(board: Board, memory: mmap.mmap) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from socketd.pool.batching import NO_PATIENCE
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -403,7 +404,7 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
     """Not where one makes room below the maximum, or another worker is started for it."""
     small = pool_of(1, 8, Strategy.EAGER)
     assert small.may_hold_back_ends
-    assert pool_of(4, 8, Strategy.EAGER).batch_seconds(4, 0) > 0.0
+    assert pool_of(4, 8, Strategy.EAGER).patience(4).accepts
 
     short = pool_of(4, 8, Strategy.EAGER)
     short.handle(SpawnFailed(3, "fork", is_shortage=True), 0.5)
@@ -411,7 +412,7 @@ def test_ends_may_wait_where_nothing_follows_from_one() -> None:
 
     full = pool_of(1, 1, Strategy.EAGER)
     assert not full.may_hold_back_ends
-    assert full.batch_seconds(1, 0) == 0.0
+    assert full.patience(8) == NO_PATIENCE
     assert not pool_of(1, 8, Strategy.INCREMENTAL).may_hold_back_ends
 
     small.handle(StopRequested(), 1.0)
@@ -423,7 +424,7 @@ def test_ends_may_wait_at_the_maximum_while_many_workers_do() -> None:
     pool = pool_of(8, 8, Strategy.EAGER)
     answers = []
     for worker in range(6):
-        answers.append((pool.may_hold_back_ends, pool.batch_seconds(8 - worker, 0) > 0.0))
+        answers.append((pool.may_hold_back_ends, pool.patience(8).accepts > 0))
         pool.handle(WorkerAccepted(worker), 1.0)
 
     assert answers == [(True, True)] * 5 + [(False, False)]
