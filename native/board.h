@@ -12,6 +12,8 @@
 #ifndef SOCKETD_BOARD_H
 #define SOCKETD_BOARD_H
 
+#include "gate.h"
+
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,8 +21,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6404)
+#define BOARD_MAGIC UINT32_C(0x736B6405)
 #define BOARD_ALIGNMENT 64
+#define BOARD_PAGE 4096
 
 enum slot_state {
     SLOT_FREE = 0,
@@ -55,20 +58,6 @@ struct board_header {
     uint8_t unused[3];
     _Atomic int32_t accepts_left; /* until the master is rung for at once */
     uint8_t reserved[48];
-};
-
-/* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
-struct board_peer {
-    uint16_t family;
-    uint16_t port;
-    union {
-        uint8_t address[16];
-        struct {
-            int32_t pid;
-            uint32_t uid;
-            uint32_t gid;
-        } credentials; /* of a UNIX socket */
-    };
 };
 
 struct board_record {
@@ -107,6 +96,7 @@ struct board {
     _Atomic uint8_t *states;
     struct board_record *records;
     struct board_remark *remarks;
+    struct gate *gate;
 };
 
 static inline size_t board_records_offset(uint32_t capacity)
@@ -121,9 +111,17 @@ static inline size_t board_remarks_offset(uint32_t capacity)
     return board_records_offset(capacity) + (size_t)capacity * sizeof(struct board_record);
 }
 
+static inline size_t board_gate_offset(uint32_t capacity)
+{
+    size_t end = board_remarks_offset(capacity) + (size_t)capacity * sizeof(struct board_remark);
+    size_t padding = BOARD_PAGE - 1;
+
+    return (end + padding) & ~padding;
+}
+
 static inline size_t board_size(uint32_t capacity)
 {
-    return board_remarks_offset(capacity) + (size_t)capacity * sizeof(struct board_remark);
+    return board_gate_offset(capacity) + sizeof(struct gate);
 }
 
 /* Take memory of `size` bytes for a board, unless it is none. */
@@ -145,6 +143,7 @@ static inline bool board_attach(struct board *board, void *memory, size_t size)
         (struct board_record *)((unsigned char *)memory + board_records_offset(capacity));
     board->remarks =
         (struct board_remark *)((unsigned char *)memory + board_remarks_offset(capacity));
+    board->gate = (struct gate *)((unsigned char *)memory + board_gate_offset(capacity));
     return true;
 }
 

@@ -134,3 +134,8 @@ void environment_add_unix(struct environment *environment, const struct address 
     if (peer->path[0])
         add(environment, "IPCREMOTEPATH", peer->path);
 }
+
+void environment_add_text(struct environment *environment, const char *text)
+{
+    environment->entries[environment->count++] = (char *)text;
+}

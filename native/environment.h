@@ -8,6 +8,7 @@
 #define SOCKETD_ENVIRONMENT_H
 
 #include "address.h"
+#include "admission.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +16,8 @@
 
 /* The longest is IPCREMOTEPATH with a path of full length. */
 enum { ENVIRONMENT_VARIABLES = 10, ENVIRONMENT_VARIABLE_SIZE = 128 };
+/* With those that a rule adds, see admission.h. */
+enum { ENVIRONMENT_MOST = ENVIRONMENT_VARIABLES + ADMISSION_VARIABLES };
 
 struct environment {
     char **entries; /* the base, then the variables of the connection, then NULL */
@@ -37,5 +40,8 @@ void environment_add_tcp(struct environment *environment, const struct address *
 /* Append the variables of a UNIX connection. Allocates nothing. */
 void environment_add_unix(struct environment *environment, const struct address *local,
                           const struct address *peer, const struct ucred *credentials);
+
+/* Append a variable of somebody else, which has to stay where it is. */
+void environment_add_text(struct environment *environment, const char *text);
 
 #endif

@@ -15,6 +15,7 @@
 #include "worker.h"
 
 #include "address.h"
+#include "admission.h"
 #include "pool_signals.h"
 
 #include <errno.h>
@@ -133,19 +134,6 @@ static int accept_connection(const struct worker *worker, struct name *name)
     }
 }
 
-static void write_peer(struct board_peer *written, const struct peer *peer)
-{
-    written->family = peer->address.family;
-    written->port = peer->address.port;
-    if (peer->address.family == AF_UNIX) {
-        written->credentials.pid = peer->credentials.pid;
-        written->credentials.uid = peer->credentials.uid;
-        written->credentials.gid = peer->credentials.gid;
-    } else {
-        memcpy(written->address, peer->address.bytes, sizeof written->address);
-    }
-}
-
 static void announce(const struct worker *worker, const struct peer *client)
 {
     struct board_record *record = &worker->board.records[worker->number];
@@ -154,12 +142,39 @@ static void announce(const struct worker *worker, const struct peer *client)
     /* Not by way of the vDSO: its two pages would have to be faulted in first. */
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-    write_peer(&record->client, client);
+    admission_write_peer(&record->client, client);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
     if (board_count_accept(&worker->board))
         doorbell_ring_at_once(&worker->doorbell);
     else
         doorbell_ring(&worker->doorbell);
+}
+
+/* A connection whose client may come in. Others are sent away, and nobody else hears of them but by
+ * the gate. Returns with all signals blocked. */
+static int admit(const struct worker *worker, struct admission *admission, struct peer *client)
+{
+    struct gate *gate = worker->board.gate;
+    sigset_t all, none;
+    struct name name;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    for (;;) {
+        int connection;
+
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        connection = accept_connection(worker, &name);
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        peer_identify(client, connection, &name.address, name.size);
+        if (atomic_load(&gate->in_force) == 0)
+            return connection;
+        admission_decide(admission, gate, client);
+        if (admission->is_granted)
+            return connection;
+        /* Whoever retires meanwhile has a closed listener when signals are let through again. */
+        admission_send_away(admission, gate, &worker->doorbell, client, connection);
+    }
 }
 
 static void describe(struct environment *environment, int connection, const struct peer *client)
@@ -177,23 +192,19 @@ static void describe(struct environment *environment, int connection, const stru
 
 int worker_wait(const struct worker *worker, struct environment *environment)
 {
-    struct name name;
+    static struct admission admission; /* its texts are the program's until it runs */
     struct peer client;
-    sigset_t all, none;
     int connection;
 
-    sigfillset(&all);
-    sigemptyset(&none);
     prepare(worker);
     become_idle(worker);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    connection = accept_connection(worker, &name);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    peer_identify(&client, connection, &name.address, name.size);
-    /* The master does not know of the connection yet: here a client can be sent away again. */
+    connection = admit(worker, &admission, &client);
     announce(worker, &client);
-    if (environment)
-        describe(environment, connection, &client);
+    if (!environment)
+        return connection;
+    describe(environment, connection, &client);
+    for (size_t i = 0; i < admission.count; i++)
+        environment_add_text(environment, admission.variables[i]);
     return connection;
 }
 

@@ -75,7 +75,7 @@ enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
 
 extern char **environ;
 
-static char *connection_entries[ENVIRONMENT_VARIABLES + 1];
+static char *connection_entries[ENVIRONMENT_MOST + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
 static struct front front;     /* of the plan, as the next three */
@@ -467,7 +467,7 @@ static __attribute__((constructor)) void begin(void)
     python_find();
     if (call.first.has_front && (!front_prepare(environ) || !requests_prepare(environ)))
         obstacle = "its environment has too many variables for a front";
-    variables_make_room(call.first.has_front ? REQUEST_ENTRIES : ENVIRONMENT_VARIABLES);
+    variables_make_room(call.first.has_front ? REQUEST_ENTRIES : ENVIRONMENT_MOST);
     if (call.first.level != LEVEL_LOAD) {
         wait_for_signal();
         return;

@@ -292,7 +292,7 @@ int main(int count, char **words)
     linger = (struct farewell){.limit_ms = plan->linger_ms, .silence_ms = plan->linger_ms};
     if (linger.limit_ms)
         program.farewell = &linger;
-    if (!environment_init(&environment, environ, ENVIRONMENT_VARIABLES))
+    if (!environment_init(&environment, environ, ENVIRONMENT_MOST))
         fail("allocate the environment");
     front = read_front(plan);
     if (front.head_limit_ms && !front_prepare(environ))

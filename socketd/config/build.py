@@ -33,6 +33,7 @@ from socketd.programs.environment import base_environment
 from socketd.programs.trial_request import UnusableRequestError, check_request
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, InheritedAddress, UnixAddress
+from socketd.settings.admission_table import ADMISSION_SETTINGS
 from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import AUTO, AUTO_LEVEL, Readiness, ReadyLevel
 from socketd.settings.stderr import StderrTarget
@@ -43,6 +44,7 @@ from socketd.system.products import NOT_BUILT, is_built
 DEFAULT_MAXIMUM = 256
 USUAL_MODE = 0o660  # of a UNIX socket's path, unless the front end uses the umask
 _NOWHERE = Program("/", ())
+_ABOUT_CLIENTS = [setting.key for setting in ADMISSION_SETTINGS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,15 @@ class Builder:
                 is_wrapped=worker is WorkerKind.PYTHON,
             )
             settings = behind(settings, cgi)
-        return settings
+        return self.with_admission(settings)
+
+    def with_admission(self, settings: ServiceSettings) -> ServiceSettings:
+        """Return a service that is otherwise set up with who may come in to it."""
+        if not any(self.values.has(key) for key in _ABOUT_CLIENTS):
+            return settings
+        from socketd.config.access import admission_in  # which most servers never need
+
+        return replace(settings, admission=admission_in(self.values, settings, self.problems))
 
     def confinement(self, chosen: Program | Folders) -> Confinement:
         """Return what the program's process may and may not do."""

@@ -11,6 +11,7 @@ from socketd.programs.cgi import ClientGone, Front
 from socketd.programs.command import Program
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import Address, TcpAddress, place_of
+from socketd.settings.admission import OPEN, Admission
 from socketd.settings.confinement import UNCONFINED, Confinement
 from socketd.settings.readiness import AT_FORK, Readiness
 from socketd.settings.stderr import StderrTarget
@@ -47,6 +48,7 @@ class ServiceSettings:
     readiness: Readiness = AT_FORK
     front: Front | None = None
     linger_seconds: float = 0.0
+    admission: Admission = OPEN
 
     @property
     def is_watching_clients(self) -> bool:

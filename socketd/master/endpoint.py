@@ -16,9 +16,11 @@ from collections.abc import Callable
 
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import replace
+from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
+from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
 from socketd.master.reports import report_pool, report_ready
 from socketd.master.state import EndpointState
@@ -74,6 +76,7 @@ class Endpoint:
         listener: Listener,
         processes: Processes,
         wheel: Timers,
+        watches: OwnWatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
@@ -91,6 +94,8 @@ class Endpoint:
         self._pool = Pool(settings.pool, seed=os.getpid())
         self._limit = TimeLimit(settings.pool)
         self._watch = ClientWatch(is_wanted=settings.is_watching_clients)
+        self._doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
+        self._doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
         self._timers = PoolTimers(wheel, self._expire)
         self._claims = Claims(
@@ -166,6 +171,7 @@ class Endpoint:
         self.settings = settings
         self._limit.reload(settings.pool)
         self._watch.reload(is_wanted=settings.is_watching_clients)
+        self._doorkeeper.admit(settings)
         self.processes.line_up(spawner)
         if self.processes.due is None:
             self._carry_out(self._pool.adjust(settings.pool, self._clock()))
@@ -209,6 +215,7 @@ class Endpoint:
     def look(self) -> bool:
         """Read the board after a ring; tell whether there are events for the pool."""
         self.connections += self._claims.look()
+        self._doorkeeper.look()
         if self._board.is_rung_when_idle:
             self._board.ring_when_idle(wanted=True)  # another process may have cleared it
             self._take_started()
@@ -394,6 +401,7 @@ class Endpoint:
         if self.processes.is_gone and not self.is_finished:
             self.is_finished = self.may_hold_back_ends = True
             self._timers.disarm_all()
+            self._doorkeeper.close()
             self._claims.close()
             self.processes.family.clear_shortage()
             self.processes.close()

@@ -314,7 +314,7 @@ class GuardedEndpoint:
             None if state is None else state.processes,
             self._watches,
         )
-        return Endpoint(self.settings, self.listener, processes, self._timers)
+        return Endpoint(self.settings, self.listener, processes, self._timers, self._watches)
 
     def _put_away(self, error: Exception) -> None:
         """Take a crashed service out of action."""

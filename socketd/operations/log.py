@@ -91,6 +91,10 @@ EVENTS: Mapping[str, EventKind] = {
     "connection_closed": _kind(
         LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib"
     ),
+    "connection_refused": _kind(LogLevel.INFO, "service peer reason"),
+    "connections_refused": _kind(LogLevel.INFO, "service count reason"),
+    "rules_in_force": _kind(LogLevel.INFO, "service allow deny"),
+    "rules_unusable": _kind(LogLevel.ERROR, "service reason"),
     "client_gone": _kind(LogLevel.INFO, "service pid"),
     "request_refused": _kind(LogLevel.INFO, "service pid peer status reason variable trace"),
     "variable_left_out": _kind(LogLevel.WARNING, "service variable others"),

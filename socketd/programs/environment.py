@@ -11,7 +11,7 @@ import socket
 
 from socketd.programs.peer import Peer, as_path, unmap
 
-_PER_CONNECTION = frozenset(
+CONNECTION_VARIABLES = frozenset(
     {
         "PROTO",
         "REMOTE_ADDR",
@@ -49,7 +49,7 @@ _OURS = frozenset(
 
 def base_environment(environment: dict[str, str]) -> dict[str, str]:
     """Return what a program inherits: all but the variables about a connection or about us."""
-    hidden = _PER_CONNECTION | _OURS
+    hidden = CONNECTION_VARIABLES | _OURS
     return {name: value for name, value in environment.items() if name not in hidden}
 
 

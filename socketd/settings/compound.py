@@ -8,6 +8,7 @@ import os
 
 from socketd.settings.kinds import BadValueError, Kind
 
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 _MOST_DIGITS = 18  # int() refuses thousands, and no limit of ours needs more
 
 
@@ -39,6 +40,84 @@ class RequestVariables(Kind):
         """Return a list."""
         assert isinstance(value, tuple)
         return list(value)
+
+
+class PeerRules(Kind):
+    """Rules about clients, with commas between them on a command line."""
+
+    __slots__ = ()
+
+    repeats = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a list of addresses, prefixes as in '192.0.2.0/24', 'uid:USER', 'gid:GROUP' and 'all'"
+        )
+
+    def read(self, word: str) -> object:
+        """Return the rules."""
+        return self.take(word.split(","))
+
+    def take(self, found: object) -> object:
+        """Return the rules as they stand there."""
+        from socketd.errors import UsageError
+        from socketd.settings.peerrule import parse_rule
+
+        if not isinstance(found, list):
+            raise BadValueError
+        for rule in found:
+            if not isinstance(rule, str):
+                raise BadValueError
+            try:
+                parse_rule(rule)
+            except UsageError as error:
+                raise BadValueError(str(error)) from None
+        return tuple(found)
+
+    def show(self, value: object) -> object:
+        """Return a list."""
+        assert isinstance(value, tuple)
+        return list(value)
+
+    def join(self, present: object, more: object) -> object:
+        """Return both."""
+        assert isinstance(present, tuple)
+        assert isinstance(more, tuple)
+        return present + more
+
+
+class Line(Kind):
+    """A short text that is sent as it is; on a command line with the escapes of C."""
+
+    __slots__ = ()
+
+    _MOST_BYTES = 512
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"a text of 1 to {self._MOST_BYTES} bytes",
+            f"a text of 1 to {self._MOST_BYTES} bytes, in which \\r, \\n, \\t and \\\\ stand for "
+            "what they do in C",
+        )
+
+    def read(self, word: str) -> object:
+        """Return the text with its escapes resolved."""
+        parts = []
+        rest = iter(word)
+        for one in rest:
+            text = one if one != "\\" else _ESCAPES.get(next(rest, ""))
+            if text is None:
+                raise BadValueError
+            parts.append(text)
+        return self.take("".join(parts))
+
+    def take(self, found: object) -> object:
+        """Return the text."""
+        if not isinstance(found, str):
+            raise BadValueError
+        if not 1 <= len(found.encode(errors="surrogateescape")) <= self._MOST_BYTES:
+            raise BadValueError
+        return found
 
 
 class Command(Kind):

@@ -1,8 +1,8 @@
 """All settings of a service: parsers, the configuration file, help, completion, documents.
 
 Owns names, kinds, defaults and meanings, and which front end offers a setting; the rows about a
-listener are in listener_table.py, those about what the program may reach in confinement_table.py.
-Must not know what a setting does.
+listener are in listener_table.py, those about clients in admission_table.py, those about what the
+program may reach in confinement_table.py. Must not know what a setting does.
 
 To add a setting, add a row, a field in the value that holds it, and the code that uses the field.
 A row's key is its place in a table [service.NAME] of a file. Its option is the last part of the
@@ -12,6 +12,7 @@ and `cgi` (socketd cgi). If one of them is missing, a comment on the row says wh
 module and pays for every import; see kinds.py.
 """
 
+from socketd.settings.admission_table import ADMISSION_SETTINGS
 from socketd.settings.compound import Command, Limits, RequestVariables, Variables
 from socketd.settings.confinement_table import CONFINEMENT_SETTINGS
 from socketd.settings.kinds import (
@@ -193,6 +194,7 @@ SETTINGS = (
         metavar="N",
         default=4096,
     ),
+    *ADMISSION_SETTINGS,
     Setting(
         "stderr",
         Choice("socket inherit syslog null"),

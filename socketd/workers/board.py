@@ -21,6 +21,7 @@ import mmap
 import os
 
 from socketd.programs.peer import Peer
+from socketd.workers.gate import GATE_SIZE, Gate
 from socketd.workers.layout import (
     ACCEPTED_NS,
     ACCEPTED_NS_OFFSET,
@@ -34,6 +35,7 @@ from socketd.workers.layout import (
     HEADER_SIZE,
     MAGIC,
     NOBODY,
+    PAGE,
     PEER_SIZE,
     PID,
     PID_OF_RECORD,
@@ -80,7 +82,8 @@ class Board:
         states_size = padded(capacity)
         self._records_offset = HEADER_SIZE + states_size
         self._remarks_offset = self._records_offset + capacity * RECORD_SIZE
-        size = self._remarks_offset + capacity * REMARK_SIZE
+        gate_offset = -(-(self._remarks_offset + capacity * REMARK_SIZE) // PAGE) * PAGE
+        size = gate_offset + GATE_SIZE
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         self.fd = os.memfd_create("socketd-board", flags) if fd is None else fd
         os.set_inheritable(self.fd, False)
@@ -92,6 +95,7 @@ class Board:
         except OSError:
             os.close(self.fd)
             raise
+        self.gate = Gate(self._memory, gate_offset)
         self.write_header()
 
     def write_header(self) -> None:

@@ -14,6 +14,7 @@ machine's byte order: the board never leaves it.
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
     ...      256 each  remarks: what a worker with a front has to say of a request
+    ...      8 MiB     the gate, which begins at a page: see gate.py
 """
 
 import enum
@@ -24,13 +25,14 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import Peer
 
-MAGIC = 0x736B6404
+MAGIC = 0x736B6405
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
 ACCEPTS_LEFT = struct.Struct("=i")
 ACCEPTS_LEFT_OFFSET = 12
 ALIGNMENT = 64
+PAGE = 4096
 
 RECORD_SIZE = 64
 PID = struct.Struct("=i")

@@ -26,6 +26,7 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
+from socketd.admission.refusal import send_away
 from socketd.errors import WORKER_FAILED_STATUS, ExitCode, RelayError
 from socketd.loop.doorbell import open_anew
 from socketd.loop.reaper import DeadChild
@@ -34,7 +35,7 @@ from socketd.programs.command import Program
 from socketd.programs.environment import connection_variables
 from socketd.programs.exec_rules import start_by, status_of
 from socketd.programs.keeper import divide, part, stay
-from socketd.programs.peer import identify
+from socketd.programs.peer import Peer, identify
 from socketd.programs.piped import PipedProgram, exit_like
 from socketd.programs.privileges import Privileges, apply, apply_late, grant, user_of
 from socketd.relay.relay import Relay, RelaySettings
@@ -43,6 +44,7 @@ from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system.scheduling import policy_of_children, take
 from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.gate import Gate
 from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
 from socketd.workers.spawner import WorkerPlan
@@ -160,13 +162,7 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
             os._exit(ExitCode.DONE)
 
         step = Step.ACCEPT
-        accepted = _accept(listener)
-        if accepted is None:
-            os._exit(ExitCode.DONE)
-        connection, name = accepted
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        peer = identify(connection, name)
-        # The master does not know of the connection yet: here a client can be sent away again.
+        connection, peer, variables = _admit(listener, board.gate, plan.master_pid, doorbell_fd)
         board.write_accepted(number, time.monotonic_ns(), peer)
         if board.count_accept():
             _ring_by_pipe(doorbell_fd)  # which is never held back
@@ -175,6 +171,7 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
 
         step = Step.WIRE
         environment = plan.settings.environment | connection_variables(connection, peer)
+        environment |= variables
         if plan.settings.relay is not None:
             connection = _leave_pool(connection)
             apply_late(privileges)
@@ -263,6 +260,30 @@ def _ring_by_pipe(doorbell_fd: int) -> None:
         pass  # a full pipe wakes as well
     except BrokenPipeError:
         signal.sigtimedwait({signal.SIGPIPE}, 0)
+
+
+def _admit(
+    listener: socket.socket, gate: Gate, master_pid: int, doorbell_fd: int
+) -> tuple[socket.socket, Peer, dict[str, str]]:
+    """Return a connection whose client may come in, with all signals blocked.
+
+    Others are sent away, and nobody else hears of them but by the gate: the master does not know of
+    a connection yet.
+    """
+    while True:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        accepted = _accept(listener)
+        if accepted is None:
+            os._exit(ExitCode.DONE)
+        connection, name = accepted
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        peer = identify(connection, name)
+        verdict = gate.decide(peer)
+        if verdict.is_granted:
+            return connection, peer, verdict.variables
+        send_away(connection, verdict.refusal)
+        if gate.write_down(peer, "denied"):
+            _ring(master_pid, doorbell_fd)
 
 
 def _accept(listener: socket.socket) -> tuple[socket.socket, object] | None:

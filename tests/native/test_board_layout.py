@@ -128,7 +128,7 @@ static int attaches(uint32_t capacity, size_t size)
 }
 static uint32_t remembered(void)
 {
-    static uint32_t memory[16 + 16 + 16 + 64];
+    static uint32_t memory[(4096 + sizeof(struct gate)) / 4];
     struct board board;
 
     memory[0] = BOARD_MAGIC;
@@ -147,11 +147,11 @@ def test_capacity_is_what_fits_and_is_read_once(compiler: str, evaluate_folder: 
         compiler,
         evaluate_folder,
         [
-            "attaches(1, 448)",
-            "attaches(1, 447)",
-            "attaches(2, 448)",
-            "attaches(UINT32_MAX, 448)",
-            "attaches(1U << 26, 448)",
+            "attaches(1, 4096 + sizeof(struct gate))",
+            "attaches(1, 4095 + sizeof(struct gate))",
+            "attaches(1000, 4096 + sizeof(struct gate))",
+            "attaches(UINT32_MAX, 4096 + sizeof(struct gate))",
+            "attaches(1U << 26, 4096 + sizeof(struct gate))",
             "remembered()",
         ],
         _ATTACH,

@@ -84,7 +84,11 @@ def test_list_of_events_is_closed() -> None:
         "connection_closed": (
             "info", "cpu_s duration_s max_rss_kib peer pid service status",
         ),
-        "client_gone": ("info", "pid service"),
+        "connection_refused": ("info", "peer reason service"),
+    "connections_refused": ("info", "count reason service"),
+    "rules_in_force": ("info", "allow deny service"),
+    "rules_unusable": ("error", "reason service"),
+    "client_gone": ("info", "pid service"),
         "pool_resized": ("info", "busy idle service target"),
         "request_refused": ("info", "peer pid reason service status trace variable"),
         "variable_left_out": ("warning", "others service variable"),

@@ -1,0 +1,42 @@
+/*
+ * Whether a client may come in, asked between accept() and the moment when the master is told.
+ *
+ * Owns the reading of the gate, and what a client hears who is sent away. Must not know where rules
+ * come from, nor what a worker does next.
+ */
+#ifndef SOCKETD_ADMISSION_H
+#define SOCKETD_ADMISSION_H
+
+#include "address.h"
+#include "board.h"
+#include "doorbell.h"
+
+#include <stdbool.h>
+
+enum { ADMISSION_VARIABLES = 16, ADMISSION_TEXTS_SIZE = 2048, ADMISSION_REFUSAL_SIZE = 512 };
+
+struct admission {
+    bool is_granted;
+    enum gate_reason reason;                        /* if it is not */
+    size_t count;                                   /* of variables, if it is */
+    const char *variables[ADMISSION_VARIABLES];     /* in `texts` */
+    char texts[ADMISSION_TEXTS_SIZE];
+    size_t refusal_size;
+    char refusal[ADMISSION_REFUSAL_SIZE];
+};
+
+/* Look what the gate says of a client. What is wrong in there is read as a refusal: all who may write
+ * there are of the service itself. */
+void admission_decide(struct admission *admission, const struct gate *gate,
+                      const struct peer *client);
+
+/* Send a client away, as far as that does not take any time, and count it. Closes the connection. All
+ * signals are to be blocked. */
+void admission_send_away(const struct admission *admission, struct gate *gate,
+                         const struct doorbell *doorbell, const struct peer *client,
+                         int connection);
+
+/* Write down a client, for the master. */
+void admission_write_peer(struct board_peer *written, const struct peer *peer);
+
+#endif

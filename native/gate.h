@@ -1,0 +1,103 @@
+/*
+ * The gate: who may come in, in memory that the master and all workers of a listener share. It stands
+ * on the board, behind the remarks.
+ *
+ * Owns the layout, which socketd/workers/gate.py has too (a test holds the two against each other). Must
+ * not know what a verdict is made from, nor what becomes of a client.
+ *
+ * The master writes a table into the half that is not in force, then `in_force`, whose lowest bit is the
+ * half. Before it writes into a half, that is not in force any more: who finds another number in
+ * `in_force` than before may have read a mixture, and reads again.
+ */
+#ifndef SOCKETD_GATE_H
+#define SOCKETD_GATE_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GATE_RING = 64, GATE_REASONS = 8 };
+#define GATE_HALF_SIZE ((size_t)4 << 20)
+
+/* Why a client was sent away. */
+enum gate_reason {
+    GATE_DENIED = 0, /* by a rule, or for want of one */
+};
+
+/* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
+struct board_peer {
+    uint16_t family;
+    uint16_t port;
+    union {
+        uint8_t address[16];
+        struct {
+            int32_t pid;
+            uint32_t uid;
+            uint32_t gid;
+        } credentials; /* of a UNIX socket */
+    };
+};
+
+/* For the log, which prints the last of them. */
+struct gate_refusal {
+    struct board_peer client;
+    uint8_t reason;
+    uint8_t reserved[11];
+};
+
+/* What stands in a half; behind it, in this order, are the entries and the texts. */
+struct gate_table {
+    uint32_t ipv4_count;
+    uint32_t ipv6_count;
+    uint32_t uid_count;
+    uint32_t gid_count;
+    uint32_t unix_verdict; /* for whom neither user nor group is named */
+    uint32_t texts_size;
+    uint32_t refusal_size; /* of the text for who is sent away, which comes first of all texts */
+    uint32_t reserved;
+};
+
+/*
+ * A verdict is 0 for who is to be sent away. Else it is 1 and the offset, among the texts, of the
+ * variables that the program is to get: each ends with a NUL, the last one with another.
+ *
+ * A range begins at its address and ends where the next one begins; the first begins at zero.
+ */
+struct gate_ipv4 {
+    uint32_t first; /* in the machine's order */
+    uint32_t verdict;
+};
+
+struct gate_ipv6 {
+    uint8_t first[16];
+    uint32_t verdict;
+};
+
+struct gate_id {
+    uint32_t id;
+    uint32_t verdict;
+};
+
+struct gate {
+    _Atomic uint32_t in_force; /* 0: no table, everybody may come in */
+    _Atomic uint32_t is_told;  /* the master has been rung, and has not looked yet */
+    _Atomic uint32_t refusals; /* how many there have been, which says where the next one goes */
+    uint32_t reserved;
+    _Atomic uint64_t by_reason[GATE_REASONS];
+    uint8_t more[176];
+    struct gate_refusal ring[GATE_RING];
+    uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
+    uint8_t halves[2][GATE_HALF_SIZE];
+};
+
+static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
+static_assert(sizeof(struct gate_refusal) == 32, "a refusal is half a cache line");
+static_assert(sizeof(struct gate_table) == 32, "the entries begin here");
+static_assert(sizeof(struct gate_ipv4) == 8 && sizeof(struct gate_ipv6) == 20 &&
+                  sizeof(struct gate_id) == 8,
+              "entries have no gaps");
+static_assert(offsetof(struct gate, ring) == 256 && offsetof(struct gate, halves) == 4096,
+              "tables begin at a page");
+
+#endif

@@ -1,0 +1,27 @@
+"""How a client is sent away.
+
+Owns what it hears. Must not know why.
+"""
+
+import contextlib
+import socket
+
+_MOST_UNREAD = 64 * 1024
+_PART = 4096
+
+
+def send_away(connection: socket.socket, text: bytes) -> None:
+    """Close a connection, after as much of a text as has room: it takes no time."""
+    with connection, contextlib.suppress(OSError):
+        if text:
+            connection.setblocking(False)
+            _read_what_is_there(connection)
+            connection.send(text, socket.MSG_NOSIGNAL)
+
+
+def _read_what_is_there(connection: socket.socket) -> None:
+    """Read: a socket that is closed with something unread is reset, and the text may be lost."""
+    taken = 0
+    with contextlib.suppress(BlockingIOError):
+        while taken < _MOST_UNREAD and (part := connection.recv(_PART)):
+            taken += len(part)

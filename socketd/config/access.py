@@ -1,0 +1,64 @@
+"""From values to who may come in to a service, and the table of that.
+
+Owns what the other settings of a service mean for rules about clients. Must not know how rules are
+weighed, nor when they come into force.
+"""
+
+from socketd.admission.rules import gather
+from socketd.admission.table import RuleSet, compile_table
+from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass, replace
+from socketd.errors import UsageError
+from socketd.programs.environment import CONNECTION_VARIABLES
+from socketd.settings.admission import Admission
+from socketd.settings.readiness import ReadyLevel
+from socketd.settings.values import Problem, Values
+
+_BEFORE_MAIN = (ReadyLevel.FORK, ReadyLevel.LOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Rules about clients, and the table that is made of them."""
+
+    rules: RuleSet
+    table: bytes
+
+
+def admission_in(values: Values, settings: ServiceSettings, problems: list[Problem]) -> Admission:
+    """Return who may come in to a service that is otherwise set up; add what is wrong with it."""
+    admission = Admission(
+        allow=values.names("allow") or (),
+        deny=values.names("deny") or (),
+        allow_file=values.text("allow_file"),
+        deny_file=values.text("deny_file"),
+        has_list=values.has("allow") or values.has("allow_file"),
+        refusal=values.text("refusal_text") or "",
+    )
+    if admission.refusal and admission.is_open:
+        problems.append(Problem("refusal_text", "needs {allow} or {deny}: everybody may come in"))
+    try:
+        access_to(replace(settings, admission=admission))
+    except UsageError as error:
+        reason = str(error)
+        files = {"allow_file": admission.allow_file, "deny_file": admission.deny_file}
+        of_files = [key for key, path in files.items() if path and reason.startswith(path)]
+        key = next(iter(of_files), "allow" if admission.allow else "deny")
+        problems.append(Problem(key, reason))
+    return admission
+
+
+def access_to(settings: ServiceSettings) -> Access:
+    """Return who may come in. Raises UsageError for rules that cannot be used."""
+    taken = {*settings.environment, *CONNECTION_VARIABLES}
+    rules = gather(settings.admission, _why_no_variables(settings), taken)
+    return Access(rules, compile_table(rules))
+
+
+def _why_no_variables(settings: ServiceSettings) -> str:
+    if settings.front is not None:
+        return "a CGI program has all of its variables from its request"
+    level = settings.readiness.level
+    if level not in _BEFORE_MAIN:
+        return f"a program that is started ahead as far as {level.value} may have read them before"
+    return ""

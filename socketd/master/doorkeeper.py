@@ -1,0 +1,123 @@
+"""Who may come in to one listener: rules come into force, and who was sent away is told.
+
+Owns the files of rules, when they are read again, and the log of refusals. Must not know how rules
+are weighed, nor who looks at them.
+
+Workers send clients away without a word to the master but one ring, until it has looked. So a flood
+costs it a look a second, and the log a few lines.
+"""
+
+import time
+from collections.abc import Callable
+
+from socketd.config.services import ServiceSettings
+from socketd.errors import SocketdError
+from socketd.loop.filewatch import OwnWatches, Watch
+from socketd.loop.wheel import Timer, Timers
+from socketd.operations import log
+from socketd.workers.gate import Gate
+
+_REST_SECONDS = 1.0
+_SETTLE_SECONDS = 0.1  # an editor writes a file in several steps
+_MOST_LINES = 10
+
+
+class Doorkeeper:
+    """The rules of one listener, in force on its gate."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        wheel: Timers,
+        watches: OwnWatches | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gate = gate
+        self._wheel = wheel
+        self._watches = watches
+        self._clock = clock
+        self._settings: ServiceSettings | None = None
+        self._watch: Watch | None = None
+        self._rest: Timer | None = None
+        self._settling: Timer | None = None
+        self._counts = dict.fromkeys(gate.take().by_reason, 0)
+
+    def admit(self, settings: ServiceSettings) -> None:
+        """Have these rules in force from now on."""
+        self._settings = settings
+        self._forget_files()
+        if self._watches is not None and settings.admission.files:
+            self._watch = self._watches.add(settings.admission.files, self._on_change)
+        if self._gate.is_there or not settings.admission.is_open:
+            self._put_in_force()
+
+    def look(self) -> None:
+        """Say who was sent away, if a worker has rung for that and it is not too soon."""
+        if self._rest is None and self._gate.has_news:
+            self._tell()
+            self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
+
+    def close(self) -> None:
+        """Do nothing any more."""
+        self._forget_files()
+        if self._rest is not None:
+            self._wheel.cancel(self._rest)
+            self._rest = None
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        self._gate.listen()  # first: who comes after the look rings
+        if self._tell():
+            self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
+
+    def _tell(self) -> bool:
+        """Say who was sent away since the last time; tell whether there was somebody."""
+        assert self._settings is not None
+        service = self._settings.name
+        taken = self._gate.take()
+        new = {
+            reason: count - self._counts[reason]
+            for reason, count in taken.by_reason.items()
+            if count > self._counts[reason]
+        }
+        self._counts = taken.by_reason
+        named = taken.last[-_MOST_LINES:]
+        for peer, reason in named:
+            log.emit("connection_refused", service=service, peer=peer, reason=reason)
+            new[reason] = new.get(reason, 0) - 1
+        for reason, count in new.items():
+            if count > 0:
+                log.emit("connections_refused", service=service, count=count, reason=reason)
+        return bool(named)
+
+    def _put_in_force(self) -> None:
+        from socketd.config.access import access_to  # which most servers never need
+
+        settings = self._settings
+        assert settings is not None
+        try:
+            access = access_to(settings)
+        except SocketdError as error:
+            log.emit("rules_unusable", service=settings.name, reason=str(error))
+            return
+        self._gate.put_in_force(access.table)
+        allow, deny = len(access.rules.allow), len(access.rules.deny)
+        log.emit("rules_in_force", service=settings.name, allow=allow, deny=deny)
+
+    def _on_change(self) -> None:
+        """Read the files again in a moment, and watch what is there then: it may be a new one."""
+        if self._settling is None:
+            self._settling = self._wheel.add(self._clock() + _SETTLE_SECONDS, self._read_again)
+
+    def _read_again(self) -> None:
+        self._settling = None
+        if self._settings is not None:
+            self.admit(self._settings)
+
+    def _forget_files(self) -> None:
+        if self._settling is not None:
+            self._wheel.cancel(self._settling)
+            self._settling = None
+        if self._watch is not None and self._watches is not None:
+            self._watches.remove(self._watch)
+        self._watch = None

@@ -1,0 +1,36 @@
+"""Who may come in, as an operator has set it.
+
+Owns the value. Must not know what a rule means, nor where it is looked at.
+"""
+
+from socketd.dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The rules about clients of a service, and the files with more of them.
+
+    A rule is a text: whom it names is looked up when it comes into force.
+    `has_list` says that some rule allows, or a file may: who matches none may not come in then.
+    `refusal` is sent to who may not.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    allow_file: str | None = None
+    deny_file: str | None = None
+    has_list: bool = False
+    refusal: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the files that are read again when they change."""
+        return tuple(path for path in (self.allow_file, self.deny_file) if path is not None)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether everybody may come in."""
+        return not (self.has_list or self.deny or self.files)
+
+
+OPEN = Admission()

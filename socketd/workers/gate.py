@@ -1,0 +1,123 @@
+"""The gate of a listener: who may come in, on the board behind the remarks.
+
+Owns the layout, which native/gate.h has too (a test holds the two against each other), and how a
+table comes into force. Must not know what a table is made from, nor what becomes of a client.
+
+Every process of the service's user may write here. What the master reads is for the log and for
+counting, and nothing else follows from it.
+
+A table goes into the half that is not in force, then its number into `in_force`. A worker that
+finds another number there than before may have read a mixture, and reads again.
+"""
+
+import struct
+from mmap import mmap
+
+from socketd.admission.table import HALF_SIZE, Verdict, decide
+from socketd.dataclass import dataclass
+from socketd.programs.peer import Peer
+from socketd.workers.layout import NOBODY, PEER_SIZE, read_peer, write_peer
+
+GATE_RING = 64
+REASONS = ("denied",)
+_MOST_REASONS = 8
+_HEADER = struct.Struct("=III4x8Q")
+_REFUSAL = struct.Struct(f"={PEER_SIZE}sB11x")
+# Native, so that a word is written at once: nobody may read one half of it.
+_WORD = struct.Struct("@I")
+_COUNT = struct.Struct("@Q")
+_IN_FORCE_OFFSET = 0
+_IS_TOLD_OFFSET = 4
+_REFUSALS_OFFSET = 8
+_BY_REASON_OFFSET = 16
+_RING_OFFSET = 256
+_HALVES_OFFSET = 4096
+_HIGHEST = 2**32
+_MOST_TRIES = 64
+GATE_SIZE = _HALVES_OFFSET + 2 * HALF_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How many clients were sent away since the gate was made, and the last of them, with why."""
+
+    by_reason: dict[str, int]
+    last: list[tuple[Peer, str]]
+
+
+class Gate:
+    """The gate at an offset of a board's memory."""
+
+    def __init__(self, memory: mmap, offset: int) -> None:
+        self._memory = memory
+        self.offset = offset
+        self._told = 0
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether any table is in force."""
+        return self._read(_IN_FORCE_OFFSET) != 0
+
+    @property
+    def has_news(self) -> bool:
+        """Tell whether a worker has rung because it has sent somebody away."""
+        return self._read(_IS_TOLD_OFFSET) != 0
+
+    def put_in_force(self, table: bytes) -> None:
+        """Have workers look at this table from now on."""
+        number = (self._read(_IN_FORCE_OFFSET) + 1) % _HIGHEST or 2
+        start = self.offset + _HALVES_OFFSET + (number & 1) * HALF_SIZE
+        self._memory[start : start + len(table)] = table
+        self._write(_IN_FORCE_OFFSET, number)
+
+    def listen(self) -> None:
+        """Have the next worker ring that sends somebody away."""
+        self._write(_IS_TOLD_OFFSET, 0)
+
+    def take(self) -> Refusals:
+        """Return what has happened, with the clients that were sent away since the last time."""
+        _, _, count, *numbers = _HEADER.unpack_from(self._memory, self.offset)
+        new = min((count - self._told) % _HIGHEST, GATE_RING)
+        self._told = count
+        last = [self._refusal((count - place) % GATE_RING) for place in range(new, 0, -1)]
+        return Refusals(dict(zip(REASONS, numbers, strict=False)), last)
+
+    def decide(self, client: Peer) -> Verdict:
+        """Tell a worker whether a client may come in."""
+        for _ in range(_MOST_TRIES):
+            number = self._read(_IN_FORCE_OFFSET)
+            if number == 0:
+                return Verdict(is_granted=True, variables={})
+            start = self.offset + _HALVES_OFFSET + (number & 1) * HALF_SIZE
+            with memoryview(self._memory) as whole, whole[start : start + HALF_SIZE] as half:
+                verdict = decide(half, client)
+            if self._read(_IN_FORCE_OFFSET) == number:
+                return verdict
+        return Verdict(is_granted=False, variables={})
+
+    def write_down(self, client: Peer, reason: str) -> bool:
+        """Count a client that a worker has sent away; tell whether the master is to be rung.
+
+        Unlike the native one this may lose a count to a worker that counts at the same moment.
+        """
+        place = REASONS.index(reason)
+        offset = self.offset + _BY_REASON_OFFSET + place * _COUNT.size
+        _COUNT.pack_into(self._memory, offset, _COUNT.unpack_from(self._memory, offset)[0] + 1)
+        count = self._read(_REFUSALS_OFFSET)
+        self._write(_REFUSALS_OFFSET, (count + 1) % _HIGHEST)
+        start = self.offset + _RING_OFFSET + count % GATE_RING * _REFUSAL.size
+        _REFUSAL.pack_into(self._memory, start, write_peer(client), place)
+        was_told = self.has_news
+        self._write(_IS_TOLD_OFFSET, 1)
+        return not was_told
+
+    def _refusal(self, place: int) -> tuple[Peer, str]:
+        start = self.offset + _RING_OFFSET + place * _REFUSAL.size
+        content, reason = _REFUSAL.unpack_from(self._memory, start)
+        return read_peer(content) or NOBODY, REASONS[reason] if reason < len(REASONS) else "unknown"
+
+    def _read(self, offset: int) -> int:
+        return int(_WORD.unpack_from(self._memory, self.offset + offset)[0])
+
+    def _write(self, offset: int, value: int) -> None:
+        _WORD.pack_into(self._memory, self.offset + offset, value)
