@@ -2,20 +2,32 @@
 
 import os
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.clients import exchange
 from harness.servers import Server
+from harness.supervisors import Supervisor
 from harness.waiting import wait_for
+from socketd.system.products import is_built
 
 from .conftest import Compile, Start
 
 pytestmark = pytest.mark.slow
 
+PAIR = """
+[service.busy]
+listen = ["tcp:127.0.0.1:0"]
+program = "{folder}/script"
+ready = "load!"
+
+[service.witness]
+listen = ["tcp:127.0.0.1:0"]
+program = "{folder}/witness"
+ready = "load!"
+"""
 USER = """
 #include <stdio.h>
 const char *version(void);
@@ -126,24 +138,49 @@ def test_program_that_is_away_for_a_while_is_loaded_when_it_is_back(
     wait_for(lambda: exchange(server.place) == b"here\n", "it answers")
 
 
-def test_busy_folder_renews_nothing(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Although it is watched for a file that the first line of a script may mean."""
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    """Lend two services of one master, whose program lies in the folder in which it was started."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
     monkeypatch.chdir(tmp_path)
-    script = tmp_path / "script"
-    put(script, "#!/usr/bin/env cat\n")
-    script.chmod(0o755)
-    server = start("load!", str(script))
-    assert exchange(server.place) == b"#!/usr/bin/env cat\n"
-    count = len(server.events("template_started"))
+    put(tmp_path / "script", "#!/usr/bin/env cat\n")
+    (tmp_path / "script").chmod(0o755)
+    install(tmp_path / "witness", str(shutil.which("cat")))
+    file = tmp_path / "services.toml"
+    file.write_text(PAIR.format(folder=tmp_path))
+    supervisor = Supervisor(file, level="debug")
+    yield supervisor
+    supervisor.server.close()
+
+
+def count_started(pair: Supervisor, service: str) -> int:
+    """Return how many templates of a service have been ready."""
+    lines = pair.server.events("template_started")
+    return sum(line["service"] == service for line in lines)
+
+
+def wait_started(pair: Supervisor, service: str, known: int) -> None:
+    """Wait for one template of a service more than are known."""
+    wait_for(lambda: count_started(pair, service) > known, f"another template of {service}")
+
+
+def test_busy_folder_renews_nothing(pair: Supervisor, tmp_path: Path) -> None:
+    """Although it is watched for a file that the first line of a script may mean."""
+    assert exchange(pair.place("busy")) == b"#!/usr/bin/env cat\n"
+    count = count_started(pair, "busy")
 
     for name in ("cat.new", "ca"):
         put(tmp_path / name, "")
-        exchange(server.place)
-    time.sleep(1)  # three times as long as after a change
-    assert len(server.events("template_started")) == count
+        exchange(pair.place("busy"))
+    # What changes later is noticed later. The second begins when the first is over, and whatever
+    # has begun before that.
+    for _ in range(2):
+        known = count_started(pair, "witness")
+        install(tmp_path / "witness", str(shutil.which("cat")))
+        wait_started(pair, "witness", known)
+    assert count_started(pair, "busy") == count
 
     put(tmp_path / "cat", "")
 
-    wait_renewed(server, count)
+    wait_started(pair, "busy", count)
