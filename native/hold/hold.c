@@ -28,8 +28,8 @@
 #include "bind.h"
 #include "call.h"
 #include "canary.h"
+#include "closing.h"
 #include "copy.h"
-#include "departure.h"
 #include "dispositions.h"
 #include "fastcgi_worker.h"
 #include "files.h"
@@ -462,7 +462,7 @@ static __attribute__((constructor)) void begin(void)
     shortcuts_choose();
     if (shortcuts_are_taken()) {
         bind_functions();
-        departure_prepare();
+        closing_prepare();
     }
     python_find();
     if (call.first.has_front && (!front_prepare(environ) || !requests_prepare(environ)))

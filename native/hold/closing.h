@@ -3,10 +3,10 @@
  *
  * Owns the last thing that exit() does. Must not know what the program is, nor why it ends.
  */
-#ifndef SOCKETD_DEPARTURE_H
-#define SOCKETD_DEPARTURE_H
+#ifndef SOCKETD_CLOSING_H
+#define SOCKETD_CLOSING_H
 
 /* Have exit() close the connection when nothing of the program runs any more. To be called before main(). */
-void departure_prepare(void);
+void closing_prepare(void);
 
 #endif

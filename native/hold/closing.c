@@ -10,7 +10,7 @@
  * locked for ever; then all is left to the kernel. So it is with a program that ends by _exit(), or by
  * a signal.
  */
-#include "departure.h"
+#include "closing.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -30,14 +30,14 @@ static void close_connection(void *unused)
         close(fd);
 }
 
-void departure_prepare(void)
+void closing_prepare(void)
 {
     __cxa_atexit(close_connection, NULL, NULL); /* of no object: not when ours is unloaded */
 }
 
 #else
 
-void departure_prepare(void)
+void closing_prepare(void)
 {
 }
 
