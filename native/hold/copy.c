@@ -15,10 +15,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { GREETING_SIZE = 1 << 20 };
+
+bool copy_take_greeting(struct original *original, int other_end)
+{
+    ssize_t count;
+
+    original->greeting = mmap(NULL, GREETING_SIZE, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (original->greeting == MAP_FAILED)
+        return false;
+    original->greeting_size = 0;
+    while (original->greeting_size < GREETING_SIZE &&
+           (count = recv(other_end, original->greeting + original->greeting_size,
+                         GREETING_SIZE - original->greeting_size, MSG_DONTWAIT)) > 0)
+        original->greeting_size += (size_t)count;
+    if (original->greeting_size == 0)
+        munmap(original->greeting, GREETING_SIZE);
+    close(other_end);
+    return true;
+}
 
 static void greet(const struct original *original, int output)
 {

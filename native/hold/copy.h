@@ -8,16 +8,10 @@
 #define SOCKETD_COPY_H
 
 #include "front/keeper.h"
+#include "wired.h"
 #include "worker.h"
 
-enum { MOST_WIRED = 16, NAME_SIZE = 16 };
-
-/* Descriptors of the program that are one and the same. */
-struct twins {
-    int fds[MOST_WIRED];
-    int flags[MOST_WIRED]; /* FD_CLOEXEC or 0 */
-    int count;
-};
+enum { NAME_SIZE = 16 };
 
 /* What every copy inherits from its template. */
 struct original {
@@ -35,6 +29,10 @@ struct streams {
     int output; /* all else that stood for that */
     int errors; /* descriptor 2, if that is open; -1 leaves it */
 };
+
+/* Keep what the program has written so far, which waits in its socket's other end; that is closed. Returns
+ * false if there is no memory for it. To be called in the template. */
+bool copy_take_greeting(struct original *original, int other_end);
 
 /* Put the streams into the program and remove ourselves from it. With a keeper, which has its carriage,
  * that stays behind the program, and this returns in a child. To be called with all signals blocked and every disposition

@@ -31,11 +31,9 @@
 #include "closing.h"
 #include "copy.h"
 #include "dispositions.h"
-#include "fastcgi_worker.h"
 #include "files.h"
 #include "front/farewell.h"
 #include "front/front.h"
-#include "front/names.h"
 #include "handover.h"
 #include "hooks.h"
 #include "locales.h"
@@ -43,47 +41,36 @@
 #include "options.h"
 #include "numbers.h"
 #include "place.h"
-#include "plan.h"
 #include "python.h"
-#include "remark.h"
 #include "requests.h"
 #include "seed.h"
 #include "share.h"
 #include "shortcuts.h"
 #include "template.h"
+#include "terms.h"
 #include "thread.h"
 #include "timers.h"
 #include "trial.h"
 #include "variables.h"
 #include "wakeups.h"
+#include "wired.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #define VISIBLE __attribute__((visibility("default")))
-
-enum { HIGHEST_WIRED = 1023, GREETING_SIZE = 1 << 20 };
 
 extern char **environ;
 
 static char *connection_entries[ENVIRONMENT_MOST + 1];
 static struct environment connection_variables = {.entries = connection_entries};
 static struct original original;
-static struct front front;     /* of the plan, as the next three */
-static struct service service; /* without a name where no FastCGI is spoken */
-static struct farewell linger; /* all zero: no keeper stays behind a copy that needs none */
-static enum carry_watch watch; /* what becomes of a copy whose client has gone */
+static struct terms terms;
 static struct keeper keeper;
-static struct rlimit cpu_limit;
 static int received[HANDED];
 static const char *obstacle; /* why this program cannot be held, found before it could be reported */
 
@@ -112,68 +99,15 @@ static void refuse_what_copies_would_share(void)
         handover_give_up(reason);
 }
 
-static void find_twins(struct twins *twins, const struct stat *one)
-{
-    struct stat file;
-
-    twins->count = 0;
-    for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
-        if (fstat(fd, &file) < 0 || file.st_ino != one->st_ino || file.st_dev != one->st_dev)
-            continue;
-        if (twins->count == MOST_WIRED) {
-            obstacle = "too many of its descriptors are the connection or its log";
-            return;
-        }
-        twins->fds[twins->count] = fd;
-        twins->flags[twins->count++] = fcntl(fd, F_GETFD) & FD_CLOEXEC;
-    }
-}
-
-/* Everything that still is the socket which stands for the connection, copies included, and what is
- * the one that leads to the log. Before there are descriptors of ours, which would be taken for it
- * if the program has closed its own. */
-static void find_wired(void)
-{
-    struct stat pair, log;
-
-    if (fstat(STDIN_FILENO, &pair) < 0) {
-        obstacle = "its standard input is closed";
-        return;
-    }
-    find_twins(&original.wired, &pair);
-    for (int fd = 0; call.first.log_inode && fd <= HIGHEST_WIRED; fd++)
-        if (fstat(fd, &log) == 0 && S_ISSOCK(log.st_mode) && log.st_ino == call.first.log_inode) {
-            find_twins(&original.logging, &log);
-            return;
-        }
-}
-
-/* What else the program has open, while nothing of ours is. */
+/* What the program has open, while nothing of ours is. */
 static void find_open(void)
 {
+    if (!obstacle)
+        obstacle = wired_find(&original.wired, &original.logging, call.first.log_inode);
     if (!obstacle)
         obstacle = wakeups_find(call.first.log_inode);
     if (!obstacle)
         obstacle = files_find();
-}
-
-/* What the program has written so far waits in its socket's other end. */
-static void take_greeting(void)
-{
-    ssize_t count;
-
-    original.greeting = mmap(NULL, GREETING_SIZE, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (original.greeting == MAP_FAILED)
-        handover_give_up("cannot keep what it has written");
-    original.greeting_size = 0;
-    while (original.greeting_size < GREETING_SIZE &&
-           (count = recv(received[CAPTURE], original.greeting + original.greeting_size,
-                         GREETING_SIZE - original.greeting_size, MSG_DONTWAIT)) > 0)
-        original.greeting_size += (size_t)count;
-    if (original.greeting_size == 0)
-        munmap(original.greeting, GREETING_SIZE);
-    close(received[CAPTURE]);
 }
 
 /* A program that runs as another user than the master may run beside others of that user. They must
@@ -186,39 +120,6 @@ static void forbid_tracing(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* Keep what copies have to know. Nothing else of the plan stays in the program. */
-static void take_plan(struct worker *worker)
-{
-    static char names[NAMES_LIST_SIZE], path[PATH_MAX];
-    const char *wrong, *request_variables;
-    const struct plan *plan = plan_read(received[PLAN], &wrong);
-
-    if (!plan || plan->master != call.first.master || plan->level != call.first.level ||
-        (plan->head_limit_ms != 0) != (call.first.has_front != 0))
-        handover_give_up(plan ? "the plan is for another program" : wrong);
-    close(received[PLAN]);
-    request_variables = plan_text(plan, plan->request_variables);
-    if (request_variables)
-        strcpy(names, request_variables); /* a list of names, which is not longer */
-    front.head_limit_ms = plan->head_limit_ms;
-    front.body_limit = plan->body_limit;
-    front.allowed_names = request_variables ? names : NULL;
-    if (plan->protocol == PROTOCOL_FASTCGI) {
-        fastcgi_worker_plan(&service, plan);
-        service.allowed_names = front.allowed_names;
-        if (plan->path.count > sizeof path)
-            handover_give_up("its path is too long");
-        strcpy(path, plan_text(plan, plan->path));
-        service.means = path;
-    }
-    front.note = remark_write;
-    linger.limit_ms = linger.silence_ms = plan->linger_ms;
-    watch = plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END;
-    keeper.kill_ms = plan->kill_ms;
-    worker->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
-    plan_forget(plan);
-}
-
 /* Wait for a connection and for what the program has to know of it, and say who is to stay behind
  * the program then; NULL for nobody. */
 static struct keeper *wait_connection(struct worker *worker, char ***entries,
@@ -228,7 +129,7 @@ static struct keeper *wait_connection(struct worker *worker, char ***entries,
     struct carry_ends ends;
     int connection;
 
-    if (front.head_limit_ms == 0) {
+    if (terms.front.head_limit_ms == 0) {
         *entries = connection_entries;
         connection = worker_wait(worker, &connection_variables);
         *streams = (struct streams){connection, connection, -1};
@@ -236,19 +137,19 @@ static struct keeper *wait_connection(struct worker *worker, char ***entries,
     } else {
         connection = worker_wait(worker, NULL);
         worker_leave(worker);
-        front.keeper_of_notes = worker;
-        request = front_take(&front, connection, connection);
+        terms.front.keeper_of_notes = worker;
+        request = front_take(&terms.front, connection, connection);
         *entries = request.own_entries;
         if (!carry_begin(&keeper.carriage, connection, connection, request.body_length,
-                         watch == CARRY_TO_FINISH, &ends))
+                         terms.watch == CARRY_TO_FINISH, &ends))
             worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-        keeper.carriage.watch = watch;
+        keeper.carriage.watch = terms.watch;
         *streams = (struct streams){ends.input, ends.output, -1};
         if (ends.output != connection && ends.input != connection && !keeper.carriage.is_carried)
             close(connection);
     }
-    keeper.carriage.farewell = linger.limit_ms ? linger : farewell_answered;
-    return linger.limit_ms || keeper.carriage.is_carried ? &keeper : NULL;
+    keeper.carriage.farewell = terms.linger.limit_ms ? terms.linger : farewell_answered;
+    return terms.linger.limit_ms || keeper.carriage.is_carried ? &keeper : NULL;
 }
 
 /* What a clone needs to be a process of its own. */
@@ -303,16 +204,15 @@ static void live(struct worker *worker, pid_t *thread_id)
     struct keeper *behind;
     char **entries;
 
-    if (!service.name) {
+    if (!terms.service.name) {
         become_copy(worker);
         behind = wait_connection(worker, &entries, &streams);
         go_on(worker, &streams, entries, behind);
         return;
     }
-    service.cpu_limit = worker->cpu_limit;
-    requests_serve(worker, &service, thread_id);
+    requests_serve(worker, &terms.service, thread_id);
     become_copy(worker);
-    entries = requests_take(&streams, service.cpu_limit);
+    entries = requests_take(&streams, terms.service.cpu_limit);
     go_on(worker, &streams, entries, NULL);
     requests_follow();
 }
@@ -326,7 +226,7 @@ static bool is_run_on_trial(void)
 /* Without a keeper: a body that is not there yet is read from the connection. */
 static char **take_trial_request(int connection, struct streams *streams)
 {
-    struct front_request request = front_take(&front, connection, connection);
+    struct front_request request = front_take(&terms.front, connection, connection);
     struct carriage carriage;
     struct carry_ends ends;
 
@@ -352,7 +252,7 @@ static void be_tried(struct worker *worker)
     streams = (struct streams){connection, connection, -1};
     if (!has_request)
         original.logging.count = 0;
-    front.keeper_of_notes = worker;
+    terms.front.keeper_of_notes = worker;
     if (call.first.has_front)
         entries = take_trial_request(connection, &streams);
     else
@@ -371,12 +271,11 @@ static void hold(void)
     const struct survey_look *const looks[SURVEY_LOOKS] = {canary_begin(),
                                                            is_at_start ? NULL : locks_begin()};
     const char *shared_canary = canary_settle(survey_memory(looks));
-    const char *timers_obstacle = is_at_start ? NULL : timers_stop();
+    const char *wrong, *timers_obstacle = is_at_start ? NULL : timers_stop();
 
     call.is_open = false; /* nothing of the program runs before this process is a copy */
     prctl(PR_GET_NAME, original.name);
     forbid_tracing();
-    find_wired();
     find_open();
     handover_receive(received);
     if (received[REQUEST] >= 0 && !call.first.is_run_on_trial)
@@ -392,8 +291,13 @@ static void hold(void)
     if (!share_map(&template.board, received[BOARD]))
         handover_give_up("cannot map the board");
     close(received[BOARD]);
-    take_plan(&worker);
-    take_greeting();
+    wrong = terms_take(&terms, received[PLAN]);
+    if (wrong)
+        handover_give_up(wrong);
+    worker.cpu_limit = terms.cpu_limit;
+    keeper.kill_ms = terms.kill_ms;
+    if (!copy_take_greeting(&original, received[CAPTURE]))
+        handover_give_up("cannot keep what it has written");
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
     worker.board = template.board;

@@ -1,0 +1,68 @@
+#include "terms.h"
+
+#include "call.h"
+#include "fastcgi_worker.h"
+#include "front/names.h"
+#include "plan.h"
+#include "remark.h"
+
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+static char names[NAMES_LIST_SIZE], path[PATH_MAX];
+
+static bool is_ours(const struct plan *plan)
+{
+    return plan->master == call.first.master && plan->level == call.first.level &&
+           (plan->head_limit_ms != 0) == (call.first.has_front != 0);
+}
+
+static const char *take_service(struct terms *terms, const struct plan *plan)
+{
+    const char *program = plan_text(plan, plan->path);
+
+    fastcgi_worker_plan(&terms->service, plan);
+    terms->service.allowed_names = terms->front.allowed_names;
+    terms->service.cpu_limit = terms->cpu_limit;
+    if (!program || strlen(program) >= sizeof path)
+        return "its path is missing or too long";
+    strcpy(path, program);
+    terms->service.means = path;
+    return NULL;
+}
+
+static const char *take(struct terms *terms, const struct plan *plan)
+{
+    static struct rlimit cpu_limit;
+    const char *request_variables = plan_text(plan, plan->request_variables);
+
+    if (!is_ours(plan))
+        return "the plan is for another program";
+    if (request_variables)
+        strcpy(names, request_variables); /* a list of names, which is not longer */
+    terms->front = (struct front){
+        .head_limit_ms = plan->head_limit_ms,
+        .body_limit = plan->body_limit,
+        .allowed_names = request_variables ? names : NULL,
+        .note = remark_write,
+    };
+    terms->linger = (struct farewell){.limit_ms = plan->linger_ms, .silence_ms = plan->linger_ms};
+    terms->watch = plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END;
+    terms->kill_ms = plan->kill_ms;
+    terms->cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
+    return plan->protocol == PROTOCOL_FASTCGI ? take_service(terms, plan) : NULL;
+}
+
+const char *terms_take(struct terms *terms, int plan_fd)
+{
+    const char *wrong;
+    const struct plan *plan = plan_read(plan_fd, &wrong);
+
+    close(plan_fd);
+    if (!plan)
+        return wrong;
+    wrong = take(terms, plan);
+    plan_forget(plan);
+    return wrong;
+}
