@@ -6,7 +6,7 @@
  * LD_BIND_NOW would have the loader do it, but for good: a plug-in that a program loads later, with
  * functions that are missing until the next one is loaded, would then be refused. So this does what
  * the loader would do at the first call, for the objects that are there before main(), and leaves
- * to it what is not found. A a function is looked for in the global scope alone, where nothing
+ * to it what is not found. A function is looked for in the global scope alone, where nothing
  * that is loaded later comes first, so the answer is the one that the first call would have had.
  *
  * The tables are those of the System V ABI and of the GNU symbol versions; see elf(5).

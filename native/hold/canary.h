@@ -16,7 +16,7 @@ const struct survey_look *canary_begin(void);
  * canary. */
 const char *canary_settle(const char *survey_trouble);
 
-/* Put a new one into each of these places. To be called in a copy, from the same function. */
+/* Put a new one into each of these places, in a copy. */
 void canary_renew(void);
 
 #endif

@@ -35,8 +35,8 @@ struct streams {
 bool copy_take_greeting(struct original *original, int other_end);
 
 /* Put the streams into the program and remove ourselves from it. With a keeper, which has its carriage,
- * that stays behind the program, and this returns in a child. To be called with all signals blocked and every disposition
- * at its default, and returns with signals blocked. */
+ * that stays behind the program, and this returns in a child. To be called with all signals blocked and
+ * every disposition at its default, and returns with signals blocked. */
 void copy_release(const struct original *original, struct worker *worker,
                   const struct streams *streams, struct keeper *keeper);
 

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_FILES = 32, HIGHEST = 1023, NO_TWIN = -1 };
+enum { MOST_FILES = 32, NO_TWIN = -1 };
 
 struct file {
     int fd;
@@ -83,7 +83,7 @@ static bool can_reopen(const struct file *file)
 const char *files_find(void)
 {
     file_count = 0;
-    for (int fd = 0; fd <= HIGHEST; fd++) {
+    for (int fd = 0; fd <= DESCRIPTOR_HIGHEST; fd++) {
         int flags = fcntl(fd, F_GETFL);
         struct stat status;
 

@@ -11,15 +11,15 @@
  * Why the handler may do what it does. It goes on only where a system call would return: at a read
  * that is about to be restarted or a poll that is about to fail with EINTR, which is checked in the
  * saved registers (place.c), or at the SIGSTOP that the program has sent to itself. There is one
- * thread, so no lock is held but what the program itself holds across that call. The template takes
- * none and allocates nothing: it makes system calls on memory of our own. Dynamic symbols were
- * looked up before main(). More than that is called in these places only: CPython (python.c) and what
- * the program has registered for a fork (atfork.c), once in the template and in each copy; in each copy
- * what seeds its random numbers (numbers.c); in one behind which a keeper is to stay fork()
- * (front/keeper.c); and in a copy that has its connection the setenv() of a program that keeps its
- * environment elsewhere (variables.c), and the function that it wants to be called (hooks.c). All are
- * what the program could call there itself. At any other place the handler returns at once and the
- * master tries again.
+ * thread, so no lock is held but what the program itself holds across that call (locks.c). The
+ * template takes none and allocates nothing: it makes system calls on memory of our own. More than
+ * that is called in these places only: once in the template the loader, for functions of what was
+ * loaded since main() (hooks.c, numbers.c); CPython (python.c) and what the program has registered for
+ * a fork (atfork.c), once in the template and in each copy; in each copy what seeds its random numbers
+ * (numbers.c); in one behind which a keeper is to stay fork() (front/keeper.c); and in a copy that has
+ * its connection the setenv() of a program that keeps its environment elsewhere (variables.c), and the
+ * function that it wants to be called (hooks.c). All are what the program could call there itself. At
+ * any other place the handler returns at once and the master tries again.
  *
  * Until then the program has no descriptor of ours, so nothing that it starts before can keep the
  * listener or the board (handover.c).
@@ -299,7 +299,7 @@ static void hold(void)
     if (!copy_take_greeting(&original, received[CAPTURE]))
         handover_give_up("cannot keep what it has written");
     prctl(PR_SET_NAME, "socketd-held");
-    dispositions_put_aside(call.first.level == LEVEL_LOAD ? 0 : call.first.signal);
+    dispositions_put_aside(is_at_start ? 0 : call.first.signal);
     worker.board = template.board;
     worker.doorbell = template.doorbell;
     worker.listener_fd = received[LISTENER];

@@ -30,7 +30,7 @@
 #define MQUEUE_MAGIC 0x19800202
 #endif
 
-enum { HIGHEST = 1023, MOST_WAKEUPS = 16, MOST_ENDS = 64, MOST_COUNTED = 4096 };
+enum { MOST_WAKEUPS = 16, MOST_ENDS = 64, MOST_COUNTED = 4096 };
 
 /* Those of a pipe come as two, at the places READER and WRITER. */
 enum end { READER, WRITER, ENDS };
@@ -230,7 +230,7 @@ const char *wakeups_find(uint64_t log_inode)
 
     if (fstat(STDIN_FILENO, &input) < 0)
         return NULL; /* which is an obstacle of its own */
-    for (int fd = 0; fd <= HIGHEST && !obstacle; fd++)
+    for (int fd = 0; fd <= DESCRIPTOR_HIGHEST && !obstacle; fd++)
         obstacle = look(fd, &input, log_inode);
     for (int i = 0; i < wakeup_count && !obstacle; i++) {
         if (wakeups[i].is_event)

@@ -3,19 +3,19 @@
  */
 #include "wired.h"
 
+#include "descriptor.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { HIGHEST_WIRED = 1023 };
 
 /* Returns false if they are too many. */
 static bool find_twins(struct twins *twins, const struct stat *one)
 {
     struct stat file;
 
-    for (int fd = 0; fd <= HIGHEST_WIRED; fd++) {
+    for (int fd = 0; fd <= DESCRIPTOR_HIGHEST; fd++) {
         if (fstat(fd, &file) < 0 || file.st_ino != one->st_ino || file.st_dev != one->st_dev)
             continue;
         if (twins->count == MOST_WIRED)
@@ -28,7 +28,7 @@ static bool find_twins(struct twins *twins, const struct stat *one)
 
 static bool find_log(struct stat *log, uint64_t inode)
 {
-    for (int fd = 0; inode && fd <= HIGHEST_WIRED; fd++)
+    for (int fd = 0; inode && fd <= DESCRIPTOR_HIGHEST; fd++)
         if (fstat(fd, log) == 0 && S_ISSOCK(log->st_mode) && log->st_ino == inode)
             return true;
     return false;
