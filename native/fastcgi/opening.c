@@ -2,6 +2,8 @@
 
 #include "front/clock.h"
 
+#include <string.h>
+
 enum {
     WAIT_MS = 1000,
     /* What a page holds beside the frames of two records. */
@@ -11,7 +13,14 @@ enum {
 void opening_begin(struct opening *opening)
 {
     opening->is_open = opening->is_over = opening->is_line_begun = false;
+    opening->head_begin = REDIRECTION_STATUS_SIZE;
     opening->head_size = opening->log_begin = opening->log_end = 0;
+}
+
+/* Where the next of the head goes. */
+static size_t head_end(const struct opening *opening)
+{
+    return opening->head_begin + opening->head_size;
 }
 
 static size_t waiting(const struct opening *opening)
@@ -22,30 +31,44 @@ static size_t waiting(const struct opening *opening)
 unsigned char *opening_room(struct opening *opening, enum record_type type, size_t *room)
 {
     if (type == RECORD_STDOUT) {
-        *room = sizeof opening->head - opening->head_size;
-        return opening->head + opening->head_size;
+        *room = sizeof opening->head - head_end(opening);
+        return opening->head + head_end(opening);
     }
     *room = sizeof opening->log - opening->log_end;
     return opening->log + opening->log_end;
 }
 
+/* The head is there. */
+static void complete_head(struct opening *opening)
+{
+    unsigned char *head = opening->head + opening->head_begin;
+
+    opening->is_open = true;
+    if (!redirection_lacks_status(head, opening->head_size))
+        return;
+    memcpy(head - REDIRECTION_STATUS_SIZE, REDIRECTION_STATUS, REDIRECTION_STATUS_SIZE);
+    opening->head_begin -= REDIRECTION_STATUS_SIZE;
+    opening->head_size += REDIRECTION_STATUS_SIZE;
+}
+
 /* A head ends with an empty line. */
 static void look_for_end(struct opening *opening, size_t from)
 {
-    for (size_t i = from; i < opening->head_size && !opening->is_open; i++) {
+    for (size_t i = from; i < head_end(opening) && !opening->is_open; i++) {
         if (opening->head[i] == '\r')
             continue;
-        opening->is_open = opening->head[i] == '\n' && !opening->is_line_begun;
+        if (opening->head[i] == '\n' && !opening->is_line_begun)
+            complete_head(opening);
         opening->is_line_begun = opening->head[i] != '\n';
     }
-    opening->is_open = opening->is_open || opening->head_size == sizeof opening->head;
+    opening->is_open = opening->is_open || head_end(opening) == sizeof opening->head;
 }
 
 void opening_take(struct opening *opening, enum record_type type, size_t length, uint64_t now_ms)
 {
     if (type == RECORD_STDOUT) {
         opening->head_size += length;
-        look_for_end(opening, opening->head_size - length);
+        look_for_end(opening, head_end(opening) - length);
         return;
     }
     if (!waiting(opening))
@@ -70,7 +93,8 @@ static bool take_log(struct opening *opening, size_t length, struct opening_piec
 
 static bool take_head(struct opening *opening, struct opening_piece *piece)
 {
-    *piece = (struct opening_piece){RECORD_STDOUT, opening->head, opening->head_size};
+    *piece = (struct opening_piece){
+        RECORD_STDOUT, opening->head + opening->head_begin, opening->head_size};
     opening->head_size = 0;
     return true;
 }

@@ -11,11 +11,14 @@
  * in one record. What the program has complained of goes before it where there is surely room for
  * both, else behind it; if it becomes too much to wait, or waits for too long, it goes before the head
  * in records that fill pages.
+ *
+ * A whole head that lacks its status gets it here (redirection.h).
  */
 #ifndef SOCKETD_FCGI_OPENING_H
 #define SOCKETD_FCGI_OPENING_H
 
 #include "record.h"
+#include "redirection.h"
 
 #include <stdbool.h>
 
@@ -24,18 +27,20 @@ enum {
     OPENING_HEAD_SIZE = 2 * OPENING_PAGE,
     OPENING_LOG_SIZE = 4 * OPENING_PAGE - RECORD_HEAD_SIZE,
     /* What all that waits takes when it is sent. */
-    OPENING_MOST = OPENING_HEAD_SIZE + OPENING_LOG_SIZE + 3 * (RECORD_HEAD_SIZE + RECORD_ALIGNMENT),
+    OPENING_MOST = REDIRECTION_STATUS_SIZE + OPENING_HEAD_SIZE + OPENING_LOG_SIZE +
+                   3 * (RECORD_HEAD_SIZE + RECORD_ALIGNMENT),
 };
 
 struct opening {
     bool is_open; /* the head is complete, or no more of it comes */
     bool is_over; /* and nothing waits any more: what comes goes as it is */
     bool is_line_begun;
+    size_t head_begin;
     size_t head_size;
     size_t log_begin;
     size_t log_end;
     uint64_t log_due_ms; /* when what waits has waited for long enough */
-    unsigned char head[OPENING_HEAD_SIZE];
+    unsigned char head[REDIRECTION_STATUS_SIZE + OPENING_HEAD_SIZE]; /* the program's is behind */
     unsigned char log[OPENING_LOG_SIZE];
 };
 

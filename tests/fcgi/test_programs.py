@@ -105,6 +105,39 @@ def test_a_program_without_an_answer_is_a_bad_gateway(
     assert answer.stderr == f"fcgi2cgi: {program} {how}, without an answer\n".encode()
 
 
+@pytest.mark.parametrize("end", ["\\n", "\\r\\n"])
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_location_without_a_status_is_302(
+    start: Start, script: Script, end: str, piece: int
+) -> None:
+    """Web servers differ there (RFC 3875, section 6.2.3), however the head is written."""
+    head = f"Content-Type: a/b{end}LOCATION: /x{end}{end}"
+    answer = start(script(f"printf '{head}more' | dd bs={piece} 2>/dev/null")).ask()
+
+    written = head.encode().decode("unicode_escape").encode()
+    assert answer.stdout == b"Status: 302 Found\r\n" + written + b"more"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        r"Location: /x\nStatus: 201 Created\n\n",
+        r"status: 201 Created\r\nLocation: /x\r\n\r\n",
+        r"HTTP/1.1 200 OK\nLocation: /x\n\n",
+        r"Content-Location: /x\nX-Location: /y\n\n",
+        r"Content-Type: a/b\n\nLocation: /x\n\n",
+        r"Location: /x\n",
+        r"Location: /%09000d\n\n",
+    ],
+    ids=["status", "before", "http", "other names", "body", "no end", "long"],
+)
+def test_other_heads_are_passed_on_as_they_are(start: Start, script: Script, head: str) -> None:
+    """With a Status, without a Location, or if it is no head that can be seen whole."""
+    program = script(f"printf '{head}'")
+
+    assert start(program).ask().stdout == subprocess.check_output([program])
+
+
 def test_stderr_has_a_stream_of_its_own(start: Start, script: Script) -> None:
     """What a program complains of is not in its answer, however much it is."""
     program = script(f"{HEAD}; head -c 300000 /dev/zero >&2; echo done; echo last >&2")

@@ -26,6 +26,15 @@ AT_ONCE = 4
 PROGRAM = f"""#!/bin/sh
 # Its body first: nginx stops sending once an answer has begun.
 body=$(sha256sum)
+what=${{QUERY_STRING#*=}}
+case $QUERY_STRING in
+    away=*)
+        printf 'Content-Type: text/plain\\nLocation: %s\\n\\nover there' "$what"
+        exit ;;
+    status=*)
+        printf 'Location: http://localhost/x\\r\\nStatus: %s\\r\\n\\r\\n' "$what"
+        exit ;;
+esac
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
 case $QUERY_STRING in
     sum) echo "$body" ;;
@@ -181,6 +190,23 @@ def test_answer_arrives_whole(web: Web) -> None:
     answer = ask(web.server.place, "/x?large")
 
     assert answer.body == (b"0123456789abcde\n" * LARGE_BYTES)[:LARGE_BYTES]
+
+
+@pytest.mark.parametrize("target", ["http://localhost/x?y", "/else/where"])
+def test_client_is_sent_elsewhere(web: Web, target: str) -> None:
+    """A Location without a Status is 302, with a host or without, and its body arrives."""
+    answer = ask(web.server.place, f"/x?away={target}")
+
+    assert (answer.status, answer.header("Location")) == (302, target)
+    assert answer.body == b"over there"
+
+
+@pytest.mark.parametrize("status", [201, 200, 307])
+def test_status_beside_a_location_is_the_program_s(web: Web, status: int) -> None:
+    """A Location with a Status is what the program says."""
+    answer = ask(web.server.place, f"/x?status={status}")
+
+    assert (answer.status, answer.header("Location")) == (status, "http://localhost/x")
 
 
 def test_connections_are_kept_or_not_as_the_client_wants(web: Web) -> None:
