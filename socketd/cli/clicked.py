@@ -5,6 +5,7 @@ setting is for.
 """
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from socketd.cli.given import option_of, problem_with
 from socketd.cli.options import help_of
-from socketd.settings.kinds import BadValueError, Path
+from socketd.settings.kinds import BadValueError, FileNames, Path, Paths
 from socketd.settings.setting import Setting
 from socketd.settings.table import offered
 from socketd.settings.values import Values
@@ -51,10 +52,29 @@ class _KindType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
         incomplete: str,
     ) -> list[CompletionItem]:
         """Return the values that begin so, for a kind with a few; files where it is a path."""
-        if isinstance(self._setting.kind, Path):
+        kind = self._setting.kind
+        is_list = isinstance(kind, Paths) and not isinstance(kind, FileNames)
+        if is_list and "," in incomplete:
+            return [CompletionItem(word) for word in _lists_of_files(incomplete)]
+        if is_list or isinstance(kind, Path):
             return [CompletionItem(incomplete, type="file")]
-        choices = self._setting.kind.choices
-        return [CompletionItem(word) for word in choices if word.startswith(incomplete)]
+        return [CompletionItem(word) for word in kind.choices if word.startswith(incomplete)]
+
+
+def _lists_of_files(incomplete: str) -> list[str]:
+    """Return a list of paths whose last one is completed: a shell does that for a word only."""
+    first, comma, last = incomplete.rpartition(",")
+    folder, slash, begin = last.rpartition("/")
+    try:
+        with os.scandir(folder + slash or ".") as entries:
+            found = [entry.name + "/" * entry.is_dir() for entry in entries]
+    except OSError:
+        return []
+    return [
+        first + comma + folder + slash + name
+        for name in sorted(found)
+        if name.startswith(begin) and (begin or not name.startswith("."))
+    ]
 
 
 def with_settings(place: str) -> Callable[[_Decorated], _Decorated]:

@@ -7,6 +7,7 @@ from socketd.cli.options import Option, all_options
 from socketd.errors import UsageError
 
 _FILE_METAVARS = ("PATH", "FILE", "FOLDER")
+_FILES_METAVARS = ("PATH[,PATH]",)
 _COMMAND_METAVARS = ("COMMAND",)
 
 
@@ -33,6 +34,8 @@ def _bash() -> str:
             action = f'COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$current"))'
         elif option.metavar in _FILE_METAVARS:
             action = 'COMPREPLY=($(compgen -f -- "$current"))'
+        elif option.metavar in _FILES_METAVARS:
+            action = 'COMPREPLY=($(compgen -P "${current%"$last"}" -f -- "$last"))'
         elif option.metavar in _COMMAND_METAVARS:
             action = 'COMPREPLY=($(compgen -c -- "$current"))'
         else:
@@ -48,6 +51,7 @@ def _bash() -> str:
             "    # bash has split --name=value at the sign",
             '    if [[ $current == "=" ]]; then current=""; fi',
             '    if [[ $previous == "=" ]]; then previous="${COMP_WORDS[COMP_CWORD-2]}"; fi',
+            '    local last="${current##*,}"',
             '    case "$previous" in',
             *cases,
             "    esac",
@@ -79,6 +83,8 @@ def _zsh() -> str:
             value = f":{option.metavar}:({' '.join(option.choices)})"
         elif option.metavar in _FILE_METAVARS:
             value = f":{option.metavar}:_files"
+        elif option.metavar in _FILES_METAVARS:
+            value = ":PATH:_sequence _files"
         elif option.metavar in _COMMAND_METAVARS:
             value = f":{option.metavar}:_cmdstring"
         elif option.metavar:
@@ -106,7 +112,7 @@ def _fish() -> str:
         words.append(f"-l {option.name}")
         if option.choices:
             words.append(f"-x -a '{' '.join(option.choices)}'")
-        elif option.metavar in _FILE_METAVARS:
+        elif option.metavar in (*_FILE_METAVARS, *_FILES_METAVARS):
             words.append("-r -F")
         elif option.metavar in _COMMAND_METAVARS:
             words.append("-x -a '(__fish_complete_command)'")

@@ -50,6 +50,8 @@ def test_every_option_is_offered(shell: str) -> None:
         (["--w"], {"--wait", "--warm-up", "--worker", "--workers", "--write-only"}),
         (["--warm-up", "/etc/hostn"], {"/etc/hostname"}),
         (["--root", "/et"], {"/etc"}),
+        (["--scripts", "/et"], {"/etc"}),
+        (["--scripts", "/usr/bin,/etc/hostn"], {"/usr/bin,/etc/hostname"}),
     ],
 )
 def test_bash_offers_what_fits(words: list[str], offered: set[str]) -> None:

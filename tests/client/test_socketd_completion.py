@@ -55,6 +55,25 @@ def test_argument_of_a_command_is_a_file() -> None:
     """The shell completes the names of files itself, those of options, too."""
     assert _answer(["cgi", "--warm-up", "x"], os.environ["PATH"]) == ["file,x"]
     assert _answer(["explain", "cat", "x"], os.environ["PATH"]) == ["file,x"]
+    assert _answer(["cgi", "--scripts", "x"], os.environ["PATH"]) == ["file,x"]
+
+
+def test_each_path_of_a_list_is_completed(tmp_path: Path) -> None:
+    """What stands before the last comma stays; a hidden file is offered if it is asked for."""
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "other", ".hidden"):
+        (tmp_path / name).write_text("")
+
+    def offered(word: str) -> set[str]:
+        return set(_answer(["cgi", "--scripts", word], os.environ["PATH"]))
+
+    assert offered(f"/a,{tmp_path}/f") == {
+        f"plain,/a,{tmp_path}/file",
+        f"plain,/a,{tmp_path}/folder/",
+    }
+    assert offered(f"/a,/b,{tmp_path}/.") == {f"plain,/a,/b,{tmp_path}/.hidden"}
+    assert len(offered(f"/a,{tmp_path}/")) == 3
+    assert offered(f"/a,{tmp_path}/missing/") == set()
 
 
 @pytest.mark.parametrize("asked", ["bash", "bash_complete", "ksh_complete", "bash_nonsense"])
