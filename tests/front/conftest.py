@@ -1,11 +1,13 @@
 """Fixtures of the tests of fronts: the wrapper, servers, programs."""
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from harness import scgi
 from harness.native import build_variant
 from harness.servers import Server
 from socketd.system.products import is_built
@@ -21,6 +23,18 @@ echo "body $(head -c "$CONTENT_LENGTH")"
 HERE = ("-B", "127.0.0.1", "-s", "0")
 Start = Callable[..., Server]
 Script = Callable[..., str]
+
+
+def answered(*command: str, **variables: str) -> str:
+    """Return the answer of a wrapper to a request with these variables."""
+    done = subprocess.run(
+        command,
+        input=scgi.request(**variables),
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    return done.stdout.decode()
 
 
 @pytest.fixture(scope="session")

@@ -87,13 +87,19 @@ def test_program_with_a_client_is_left_alone(start: Start, script: Script, tmp_p
         assert all(map(is_alive, pids))
 
 
-def test_program_that_is_to_finish_is_not_told(
-    start: Start, script: Script, tmp_path: Path
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [("", ["--client-gone", "finish"]), ("exec < /dev/null > /dev/null 2>&1; ", [])],
+    ids=["to finish", "another output"],
+)
+def test_program_that_does_not_work_for_its_client_is_not_told(
+    start: Start, script: Script, tmp_path: Path, first: str, more: list[str]
 ) -> None:
-    """`client_gone = "finish"`: nobody looks at its client."""
+    """`client_gone = "finish"`, or it has given the connection up: another is told meanwhile."""
     note, watched = tmp_path / "note", tmp_path / "watched"
     watched.mkdir()
-    server = serve(start, script, note, "load!", "--client-gone", "finish")
+    text = SILENT.format(note=note, stop=first)
+    server = start("--ready", "load!", "-p", script(text), *more)
     other = serve(start, script, watched / "note", "load!")
 
     pids = ask_and_leave(server.place, note)
@@ -104,22 +110,3 @@ def test_program_that_is_to_finish_is_not_told(
     os.kill(pids[1], 15)
     wait_for(lambda: note.read_text() == "over\n", "the program goes on to its end")
     server.wait_event("connection_closed")
-
-
-def test_program_with_another_output_is_left_alone(
-    start: Start, script: Script, tmp_path: Path
-) -> None:
-    """Who has given the connection up and works on does not work for its client."""
-    note, watched = tmp_path / "note", tmp_path / "watched"
-    watched.mkdir()
-    text = SILENT.format(note=note, stop="exec < /dev/null > /dev/null 2>&1; ")
-    server = start("--ready", "load!", "-p", script(text))
-    other = serve(start, script, watched / "note", "load!")
-
-    pids = ask_and_leave(server.place, note)
-    gone = ask_and_leave(other.place, watched / "note")
-
-    wait_for(lambda: not any(map(is_alive, gone)), "the other service's processes have ended")
-    assert all(map(is_alive, pids))
-    os.kill(pids[1], 15)
-    wait_for(lambda: note.read_text() == "over\n", "the program goes on to its end")

@@ -1,13 +1,10 @@
 """A folder of programs: the path of a request names one, and nothing outside."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import scgi
-
-from .conftest import Script
+from .conftest import Script, answered
 
 SHOW = """#!/bin/sh
 printf '\\r\\n%s|%s|%s|' "$SCRIPT_NAME" "$PATH_INFO" "$(pwd)"
@@ -16,14 +13,7 @@ printf '\\r\\n%s|%s|%s|' "$SCRIPT_NAME" "$PATH_INFO" "$(pwd)"
 
 def answer(scgi2cgi: str, root: Path, *more: str, **variables: str) -> str:
     """Return the answer to a request with these variables."""
-    done = subprocess.run(
-        [scgi2cgi, "--root", str(root), *more],
-        input=scgi.request(**variables),
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
-    return done.stdout.decode()
+    return answered(scgi2cgi, "--root", str(root), *more, **variables)
 
 
 @pytest.fixture

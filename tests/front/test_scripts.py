@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import scgi
-
-from .conftest import Script
+from .conftest import Script, answered
 
 SHOW = """#!/bin/sh
 printf '\\r\\n%s|%s|%s|%s' "$SCRIPT_NAME" "$PATH_INFO" "${SCRIPT_FILENAME##*/}" "$(pwd)"
@@ -17,14 +15,7 @@ printf '\\r\\n%s|%s|%s|%s' "$SCRIPT_NAME" "$PATH_INFO" "${SCRIPT_FILENAME##*/}" 
 
 def answer(scgi2cgi: str, allowed: str, *more: str, **variables: str) -> str:
     """Return the answer to a request with these variables."""
-    done = subprocess.run(
-        [scgi2cgi, "--scripts", allowed, *more],
-        input=scgi.request(**variables),
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
-    return done.stdout.decode()
+    return answered(scgi2cgi, "--scripts", allowed, *more, **variables)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.clients import exchange
 from harness.sanitized import ADDRESSES, IS_WANTED, Sanitized
 from harness.servers import Server
 from socketd.system.products import is_built
@@ -103,3 +104,11 @@ def ready(server: Server) -> str:
 def reason(server: Server) -> str:
     """Return why a server had to take a lesser level."""
     return str(server.wait_event("template_fell_back")["reason"])
+
+
+def reason_at_load(server: Server) -> str:
+    """Return why a server had to take `load`, where its program repeats a line at its end."""
+    assert exchange(server.place, b"a\n").endswith(b"a\n")
+    why = reason(server)
+    assert ready(server) == "load"
+    return why

@@ -10,7 +10,7 @@ import pytest
 from harness.clients import exchange
 from harness.sanitized import IS_WANTED
 
-from .conftest import Compile, Start, ready, reason
+from .conftest import Compile, Start, reason, reason_at_load
 from .sources import program
 
 pytestmark = pytest.mark.slow
@@ -64,9 +64,7 @@ def test_program_that_waits_elsewhere_is_told_from_one_that_does_not_read(
         pytest.skip("the address sanitizer has to be the first library of Node")
     server = start("read", shlex.join(command), "--hold-timeout", "1h", is_quiet=False)
 
-    assert exchange(server.place, b"a\n") == b"a\n"
-    assert why in reason(server)
-    assert ready(server) == "load"
+    assert why in reason_at_load(server)
 
 
 def test_java_reads_in_a_thread_that_is_not_the_main_one(start: Start, tmp_path: Path) -> None:

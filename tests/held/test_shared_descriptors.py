@@ -12,7 +12,7 @@ import pytest
 
 from harness.clients import connect, exchange, exchange_at_once
 
-from .conftest import Compile, Start, ready, reason
+from .conftest import Compile, Start, ready, reason, reason_at_load
 from .sources import program
 
 pytestmark = pytest.mark.slow
@@ -153,12 +153,7 @@ def test_program_with_what_copies_would_share_is_not_held_there(
         port = str(listener.getsockname()[1])
         known = {one: str(tmp_path / one) for one in ("FIFO", "FILE")}
         command = shlex.join(known.get(word, word).replace("PORT", port) for word in words)
-        server = start("read", command, is_quiet=False)
-
-        assert exchange(server.place, b"a\n").endswith(b"a\n")
-
-    assert why in reason(server)
-    assert ready(server) == "load"
+        assert why in reason_at_load(start("read", command, is_quiet=False))
 
 
 def test_memory_may_be_shared_by_who_allows_it(start: Start) -> None:

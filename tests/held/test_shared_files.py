@@ -9,7 +9,7 @@ import pytest
 
 from harness.clients import exchange
 
-from .conftest import Start, ready, reason
+from .conftest import Start, ready, reason, reason_at_load
 
 pytestmark = pytest.mark.slow
 
@@ -43,12 +43,9 @@ def test_program_with_a_file_open_for_writing_or_a_lock_is_not_held_there(
     path = tmp_path / "file"
     path.write_text("")
     command = shlex.join(str(path) if word == "FILE" else word for word in words)
-    server = start("read", command, is_quiet=False)
-
-    assert exchange(server.place, b"a\n") == b"a\n"
-    assert why in reason(server)
-    assert f"{path} " in reason(server)
-    assert ready(server) == "load"
+    told = reason_at_load(start("read", command, is_quiet=False))
+    assert why in told
+    assert f"{path} " in told
 
     allowed = start("read!", command, "--shared-files", "allow")
 
