@@ -22,7 +22,7 @@ from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
 from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
-from socketd.master.reports import report_pool, report_ready
+from socketd.master.reports import report_pool, report_ready, report_stopping
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
@@ -42,6 +42,7 @@ from socketd.pool.messages import (
     RefuseConnections,
     ReportBackOff,
     ReportFailure,
+    ReportRecovery,
     ReportResize,
     RetireWorkers,
     ShortageEased,
@@ -347,7 +348,7 @@ class Endpoint:
                     if not self.is_ready and self._is_listening and self.failure is None:
                         self.failure = reason
                     report_pool(self.name, command)
-                case ReportResize() | ReportBackOff():
+                case ReportResize() | ReportBackOff() | ReportRecovery():
                     report_pool(self.name, command)
                 case _:
                     self._tend(command)
@@ -377,14 +378,7 @@ class Endpoint:
     def _refuse_connections(self) -> None:
         self.listener.refuse_new()
         self._is_draining = True
-        size = self._pool.size
-        log.emit(
-            "stopping",
-            service=self.name,
-            signal=self._stop_reason,
-            idle=size.idle,
-            busy=size.busy,
-        )
+        report_stopping(self.name, self._stop_reason, self._pool.size)
 
     def _close_listener(self) -> None:
         self._is_listening = self._is_draining = False

@@ -6,7 +6,8 @@ Owns which event is told, with which keys. Must not know what has led to it.
 from socketd.config.services import ServiceSettings
 from socketd.loop.listeners import Listener
 from socketd.operations import log
-from socketd.pool.messages import ReportBackOff, ReportFailure, ReportResize
+from socketd.pool.messages import ReportBackOff, ReportFailure, ReportRecovery, ReportResize
+from socketd.pool.strategies import Size
 from socketd.settings.readiness import ReadyLevel
 
 
@@ -24,7 +25,14 @@ def report_ready(settings: ServiceSettings, listener: Listener, level: ReadyLeve
     )
 
 
-def report_pool(service: str, said: ReportResize | ReportFailure | ReportBackOff) -> None:
+def report_stopping(service: str, reason: str, size: Size) -> None:
+    """Tell that a stop begins, at a size of the pool."""
+    log.emit("stopping", service=service, signal=reason, idle=size.idle, busy=size.busy)
+
+
+def report_pool(
+    service: str, said: ReportResize | ReportFailure | ReportBackOff | ReportRecovery
+) -> None:
     """Tell what the pool wants to be told."""
     match said:
         case ReportResize(idle, busy, target):
@@ -34,3 +42,5 @@ def report_pool(service: str, said: ReportResize | ReportFailure | ReportBackOff
         case ReportBackOff(delay_seconds, step, reason):
             delay = round(delay_seconds, 3)
             log.emit("backing_off", service=service, delay_s=delay, step=step, reason=reason)
+        case ReportRecovery(reason):
+            log.emit("recovered", service=service, reason=reason)

@@ -102,6 +102,7 @@ EVENTS: Mapping[str, EventKind] = {
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
     "command_not_run": _kind(LogLevel.WARNING, "service status"),
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
+    "recovered": _kind(LogLevel.INFO, "service reason"),
     "service_crashed": _kind(LogLevel.ERROR, "service listener reason delay_s step traceback"),
     "restart_failed": _kind(LogLevel.WARNING, "service listener reason delay_s step"),
     "put_away_failed": _kind(LogLevel.ERROR, "service reason traceback"),

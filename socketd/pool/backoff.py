@@ -11,6 +11,8 @@ logged each time a process ends.
 
 import random
 
+from socketd.pool.messages import ReportRecovery
+
 _FIRST_SECONDS = 0.1
 _CAP_SECONDS = 10.0
 _FORGET_SECONDS = 60.0
@@ -52,17 +54,32 @@ class Restraint:
         self.back_off = BackOff(seed)
         self.is_pending = False
         self.is_short = False
+        self._failure: tuple[float, str] | None = None
 
-    def fail(self, now: float, *, is_shortage: bool) -> float | None:
+    def fail(self, now: float, reason: str, *, is_shortage: bool) -> float | None:
         """Record a failure; return the seconds until the retry, unless one is already pending.
 
         It is no shortage any more if something failed for another reason meanwhile.
         """
         self.is_short = is_shortage and (self.is_short or not self.is_pending)
+        self._failure = (now, reason)
         if self.is_pending:
             return None
         self.is_pending = True
         return self.back_off.fail(now)
+
+    def succeed(self, begun_seconds: float) -> list[ReportRecovery]:
+        """Record a success that begun at a time; report if it is the first since a failure."""
+        self.back_off.succeed(begun_seconds)
+        if self._failure is None or begun_seconds <= self._failure[0]:
+            return []
+        (_, reason), self._failure = self._failure, None
+        return [ReportRecovery(reason)]
+
+    def begin_anew(self, seed: int) -> None:
+        """Allow all starts again, with the first of the delays; what has failed is remembered."""
+        self.back_off = BackOff(seed)
+        self.lift()
 
     def lift(self) -> None:
         """Allow all starts again: the retry is due, or a reload has begun."""

@@ -194,6 +194,13 @@ class ReportBackOff:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportRecovery:
+    """Log that the last failure, which had this reason, is over."""
+
+    reason: str
+
+
 Command = (
     SpawnWorkers
     | RetireWorkers
@@ -209,4 +216,5 @@ Command = (
     | ReportResize
     | ReportFailure
     | ReportBackOff
+    | ReportRecovery
 )

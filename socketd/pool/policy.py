@@ -158,7 +158,7 @@ class Pool:
     def _take(self, settings: PoolSettings) -> list[Command]:
         self._settings = settings
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
-        self._restraint = Restraint(self._seed)
+        self._restraint.begin_anew(self._seed)
         self._window.is_open = False
         self._peak = max(settings.minimum, self.size.total)
         return [DisarmTimer(PoolTimer.RETRY), DisarmTimer(PoolTimer.SHRINK)]
@@ -248,8 +248,8 @@ class Pool:
             return self._fail(worker, reason, now, is_shortage=event.is_shortage)
         if entry.state is not WorkerState.BUSY:
             return self._settle(now)
-        self._restraint.back_off.succeed(entry.born_seconds)
-        return self._settle(now, self._rule.growth_on_completion(self.size))
+        over = self._restraint.succeed(entry.born_seconds)
+        return [*over, *self._settle(now, self._rule.growth_on_completion(self.size))]
 
     def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
         """Handle a failed fork; it does not matter for a worker that was to exit anyway."""
@@ -263,7 +263,7 @@ class Pool:
     def _fail(self, worker: int, reason: str, now: float, *, is_shortage: bool) -> list[Command]:
         commands: list[Command] = [ReportFailure(worker, reason)]
         if self._phase <= Phase.DRAINING:
-            delay = self._restraint.fail(now, is_shortage=is_shortage)
+            delay = self._restraint.fail(now, reason, is_shortage=is_shortage)
             if delay is not None:
                 step = self._restraint.back_off.step
                 commands.append(ReportBackOff(delay, step, reason))

@@ -145,6 +145,7 @@ class TemplateLife:
         self._renewal_seconds = math.inf  # the time that the timer is set to
         self._changed_seconds = -math.inf  # of the last renewal for changed files
         self._is_changed = False
+        self._failure = ""  # the reason of the last one, if no template has been ready since
         self._least_seconds = 0.0  # no crash renews the serving template before that time
 
     @property
@@ -231,10 +232,11 @@ class TemplateLife:
         self.serving = _Template(new.pid, new.level, now)
         reasons = tuple(dict.fromkeys(self._reasons))
         is_news = self._memory.is_news(new.level, reasons)
+        over, self._failure = self._failure or self._regained(reasons), ""
         commands: list[TemplateCommand] = [
             *_STOP_LOOKING,
             Adopt(new.pid),
-            ReportServing(new.pid, new.level, reasons, is_news),
+            ReportServing(new.pid, new.level, reasons, is_news, over),
         ]
         if self._readiness.level.is_held:
             jitter = self._random.uniform(1 - _RENEWAL_JITTER, 1 + _RENEWAL_JITTER)
@@ -247,6 +249,10 @@ class TemplateLife:
             return [*commands, AskAgain()]
         self.leaving |= {old.pid}
         return [*commands, Dismiss(old.pid)]
+
+    def _regained(self, reasons: tuple[str, ...]) -> str:
+        """Return why it was at a lower level before, if one was asked for and is reached now."""
+        return "" if self._readiness.is_auto else self._memory.regained(reasons)
 
     def _on_refused(self, reason: str, now: float) -> list[TemplateCommand]:
         self._memory.note(self._level, reason)
@@ -272,6 +278,7 @@ class TemplateLife:
     def _retry_later(self, reason: str, now: float) -> list[TemplateCommand]:
         delay = self._back_off.fail(now)
         self._is_retry_set = True
+        self._failure = reason
         return [
             Arm(TemplateTimer.RETRY, now + delay),
             ReportFailed(reason, delay, self._back_off.step),

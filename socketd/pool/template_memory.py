@@ -16,6 +16,7 @@ class TemplateMemory:
     def __init__(self) -> None:
         self._files: object = None
         self._reasons: dict[ReadyLevel, str] = {}
+        self._lesser = ""
         self._told: set[tuple[ReadyLevel, tuple[str, ...]]] = set()
 
     def meet(self, files: object) -> None:
@@ -41,3 +42,11 @@ class TemplateMemory:
         is_new = (level, reasons) not in self._told
         self._told.add((level, reasons))
         return is_new
+
+    def regained(self, reasons: tuple[str, ...]) -> str:
+        """Return why a lower level than wanted has served, if now that is over; else "".
+
+        It is not forgotten with the files: what ends it is most often another file.
+        """
+        former, self._lesser = self._lesser, "; ".join(reasons)
+        return "" if reasons else former

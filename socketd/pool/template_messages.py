@@ -215,13 +215,15 @@ class Abandon:
 class ReportServing:
     """A template serves, at a lower level than wanted if there are reasons.
 
-    `is_news` tells whether these have not been told before.
+    `is_news` tells whether these have not been told before. `recovered_from` is the reason of a
+    failure that is over, or for which it had been at a lower level; "" if there is none.
     """
 
     pid: int
     level: ReadyLevel
     reasons: tuple[str, ...]
     is_news: bool
+    recovered_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)

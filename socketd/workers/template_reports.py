@@ -15,6 +15,8 @@ def report_serving(settings: ServiceSettings, template: Template, said: ReportSe
     That is worth a warning only if the level was asked for.
     """
     reason, wanted = "; ".join(said.reasons), settings.readiness
+    if said.recovered_from:
+        log.emit("recovered", service=settings.name, reason=said.recovered_from)
     if said.is_news and wanted.is_auto:
         log.emit("ready_chosen", service=settings.name, ready=said.level.value, reason=reason)
     elif said.is_news:

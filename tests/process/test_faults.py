@@ -165,8 +165,11 @@ def test_program_that_cannot_be_run_backs_off_and_keeps_trying(
         return any(line["step"] == 2 for line in server.events("backing_off"))
 
     wait_for(has_failed_after_a_delay, "a failure after the first delay")
+    assert server.events("recovered") == []
     (tmp_path / "away").rename(program)
     assert exchange(place, b"there again") == b"there again"
+    over = server.wait_event("recovered")
+    assert over["reason"] == server.events("backing_off")[-1]["reason"]
     server.wait_settled(idle=2)
 
 

@@ -13,6 +13,7 @@ from socketd.pool.messages import (
     QueueDrained,
     ReportBackOff,
     ReportFailure,
+    ReportRecovery,
     ShortageEased,
     SpawnFailed,
     SpawnWorkers,
@@ -376,3 +377,27 @@ def test_client_that_comes_alone_after_a_shortage_does_not_wait() -> None:
         waits.append(pool.waited_seconds)
 
     assert max(waits) == 0.0
+
+
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_recovery_is_told_once_by_a_worker_of_after_the_failure(*, is_reloaded: bool) -> None:
+    """One that was there before proves nothing; a reload in between is none."""
+    pool = fixed_pool(2)
+    pool.handle(WorkerAccepted(0), 1.0)
+    pool.handle(WorkerAccepted(1), 1.0)
+    pool.handle(WorkerExited(0, 127, "exec: no such file"), 2.0)
+    reason = "its program could not be run (exit status 127): exec: no such file"
+
+    before = pool.handle(WorkerExited(1, 0), 3.0)
+    if is_reloaded:
+        pool.reload(PoolSettings(2, 2, Strategy.FIXED), 4.0)
+    else:
+        pool.handle(RETRY_DUE, 4.0)
+    told = []
+    for worker in (0, 1):
+        pool.handle(WorkerAccepted(worker), 5.0)
+        told.append(pool.handle(WorkerExited(worker, 1), 6.0)[0])
+
+    assert ReportRecovery(reason) not in before
+    assert told[0] == ReportRecovery(reason)
+    assert not isinstance(told[1], ReportRecovery)

@@ -101,6 +101,7 @@ def test_list_of_events_is_closed() -> None:
         "put_away_failed": ("error", "reason service traceback"),
         "master_fault": ("error", "attempt reason traceback"),
         "backing_off": ("warning", "delay_s reason service step"),
+        "recovered": ("info", "reason service"),
         "notification_failed": ("warning", "reason"),
         "reload_unavailable": ("info", "reason"),
         "reloaded": ("info", "added changed removed services"),

@@ -22,6 +22,7 @@ from socketd.pool.messages import (
     RefuseConnections,
     ReportBackOff,
     ReportFailure,
+    ReportRecovery,
     ReportResize,
     RetireWorkers,
     ShortageEased,
@@ -88,6 +89,7 @@ class PoolWorld(RuleBasedStateMachine):
         self.finishes = 0
         self.room = 0
         self.peak = minimum
+        self.has_failed = False
         for command in self.pool.start(self.now):
             self.obey(command)
 
@@ -127,14 +129,14 @@ class PoolWorld(RuleBasedStateMachine):
                 self.timers.pop(timer, None)
             case LookAtClients():
                 raise AssertionError("the pool knows no client")
-            case ReportResize() | ReportBackOff() | ReportFailure():
+            case ReportResize() | ReportBackOff() | ReportFailure() | ReportRecovery():
                 self.read(command)
             case RefuseConnections() | CloseListener() | Finish():
                 self.end(command)
             case _:
                 assert_never(command)
 
-    def read(self, report: ReportResize | ReportBackOff | ReportFailure) -> None:
+    def read(self, report: ReportResize | ReportBackOff | ReportFailure | ReportRecovery) -> None:
         """Check that a report is true and news."""
         match report:
             case ReportResize(idle, busy, target):
@@ -144,8 +146,12 @@ class PoolWorld(RuleBasedStateMachine):
                 self.peak = target
             case ReportBackOff():
                 assert PoolTimer.RETRY not in self.timers
+                self.has_failed = True
             case ReportFailure(worker):
                 assert worker not in self.living
+            case ReportRecovery():
+                assert self.has_failed
+                self.has_failed = False
             case _:
                 assert_never(report)
 

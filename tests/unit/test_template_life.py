@@ -162,6 +162,44 @@ def test_reason_is_news_again_after_the_program_was_held() -> None:
     assert told == [True, False, False, True, True]
 
 
+def test_end_of_a_failure_is_told_once() -> None:
+    """By the first template that is ready after it."""
+    life = TemplateLife(Readiness(ReadyLevel.FORK))
+    life.handle(Begun(), 0.0)
+    life.handle(NotLaunched("cannot start: no memory", is_final=True), 0.0)
+    told = []
+    for pid in (1, 2):
+        life.handle(TimerDue(TemplateTimer.RETRY) if pid == 1 else RenewalWanted(), pid)
+        told += [
+            one.recovered_from
+            for one in life.handle(Launched(pid), pid)
+            if isinstance(one, ReportServing)
+        ]
+
+    assert told == ["cannot start: no memory", ""]
+
+
+@pytest.mark.parametrize("is_auto", [False, True])
+def test_wanted_level_that_is_reached_again_is_told(*, is_auto: bool) -> None:
+    """Also by another version of the program; but a level that nobody asked for is no failure."""
+    memory = TemplateMemory()
+    memory.meet("files")
+    life = TemplateLife(Readiness(ReadyLevel.STOP, is_auto=is_auto), memory=memory)
+    life.handle(Begun(), 0.0)
+    life.handle(Launched(1), 0.0)
+    life.handle(TemplateEnded(1, 1, "it has ended"), 0.0)
+    load(life, 7)
+    life.handle(Launched(2), 0.0)
+    life.handle(Held(), 0.0)
+    memory.meet("other files")
+    life.handle(RenewalWanted(), 1.0)
+    life.handle(Launched(3), 1.0)
+
+    (told,) = (one for one in life.handle(Held(), 2.0) if isinstance(one, ReportServing))
+
+    assert told == ReportServing(3, ReadyLevel.STOP, (), False, "" if is_auto else "it has ended")
+
+
 def test_renewal_leaves_the_old_template_only_for_one_that_is_held() -> None:
     """It serves as long as the new one is on its way, and goes on where that fails."""
     life = serving()
