@@ -167,9 +167,13 @@ def test_program_that_cannot_be_run_backs_off_and_keeps_trying(
     wait_for(has_failed_after_a_delay, "a failure after the first delay")
     assert server.events("recovered") == []
     (tmp_path / "away").rename(program)
-    assert exchange(place, b"there again") == b"there again"
-    over = server.wait_event("recovered")
-    assert over["reason"] == server.events("backing_off")[-1]["reason"]
+
+    def has_recovered() -> bool:  # once a worker of after the last failure has served
+        assert exchange(place, b"there again") == b"there again"
+        return bool(server.events("recovered"))
+
+    wait_for(has_recovered, "it is said that the failure is over")
+    assert server.events("recovered")[0]["reason"] == server.events("backing_off")[-1]["reason"]
     server.wait_settled(idle=2)
 
 

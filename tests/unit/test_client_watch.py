@@ -75,11 +75,12 @@ def test_a_connection_without_a_client_need_not_wait_for_its_time_limit() -> Non
     assert limit.end((1,), 2.0) == [TerminateWorkers((1,)), ArmTimer(PoolTimer.LIMIT, 7.0)]
 
 
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
 def test_other_side_of_a_socket_is_seen_to_go(family: socket.AddressFamily, tmp_path: Path) -> None:
-    """In another process, by the number of its descriptor; the socket is left as it was."""
+    """In another process; who only sends no more is there, and the socket is left as it was."""
     with socket.socket(family) as listener:
-        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "s"))
+        places = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}
+        listener.bind(places.get(family, str(tmp_path / "s")))
         listener.listen()
         client = socket.socket(family)
         client.connect(listener.getsockname())
@@ -93,9 +94,8 @@ def test_other_side_of_a_socket_is_seen_to_go(family: socket.AddressFamily, tmp_
         assert not has_client_gone(child.pid, 1)
         assert not has_client_gone(child.pid, 0)
         assert not has_client_gone(child.pid, 77)
-        if family == socket.AF_UNIX:
-            client.shutdown(socket.SHUT_WR)
-            assert not has_client_gone(child.pid, 1)
+        client.shutdown(socket.SHUT_WR)
+        assert not has_client_gone(child.pid, 1)
         client.close()
         assert has_client_gone(child.pid, 1)
     finally:
