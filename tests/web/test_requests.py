@@ -105,14 +105,6 @@ def test_redirection_of_the_program_arrives(web: Web) -> None:
     assert (answer.status, answer.header("Location")) == (303, "http://localhost/x")
 
 
-def test_location_alone_is_a_redirection(web: Web) -> None:
-    """Without a status it is 302 (RFC 3875, section 6.2.3); Apache as a proxy takes it for 200."""
-    answer = ask(web.place, "/cgi-bin/elsewhere")
-
-    status = 200 if web.kind == "apache" else 302
-    assert (answer.status, answer.header("Location")) == (status, "http://localhost/x")
-
-
 def test_head_has_the_headers_and_no_body(web: Web) -> None:
     """A program is told that the method is HEAD; what it writes behind its headers is not sent."""
     answer = ask(web.place, "/cgi-bin/emit-env", method="HEAD")
