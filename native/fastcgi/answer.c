@@ -33,12 +33,14 @@ void answer_reject(struct connection *connection, uint16_t request_id, enum prot
     put_end(connection, request_id, 0, status);
 }
 
-void answer_begin(struct answer *answer, uint16_t request_id)
+void answer_begin(struct answer *answer, uint16_t request_id, const struct request *request)
 {
+    const char *method = request_find(request, "REQUEST_METHOD");
+
     answer->request_id = request_id;
     answer->has_begun = false;
     answer->early.is_held = false;
-    opening_begin(&answer->opening);
+    opening_begin(&answer->opening, method && strcmp(method, "HEAD") == 0);
 }
 
 void answer_hold(struct answer *answer)
@@ -75,6 +77,8 @@ unsigned char *answer_room(struct answer *answer, enum record_type type, size_t 
 void answer_take(struct answer *answer, enum record_type type, size_t length)
 {
     answer->has_begun = answer->has_begun || type == RECORD_STDOUT;
+    if (answer->opening.is_over && answer->opening.is_head_only && type == RECORD_STDOUT)
+        return;
     if (answer->opening.is_over) {
         connection_seal(answer->connection, type, answer->request_id, length);
         return;
@@ -101,8 +105,11 @@ void answer_end_head(struct answer *answer)
 void answer_put_refusal(struct answer *answer, const struct refusal *refused, const char *about)
 {
     char text[REFUSAL_ANSWER_SIZE];
+    const size_t size = refusal_write(refused, about, text);
+    const char *body = memmem(text, size, "\r\n\r\n", 4);
 
-    put(answer, RECORD_STDOUT, text, refusal_write(refused, about, text));
+    put(answer, RECORD_STDOUT, text,
+        body && answer->opening.is_head_only ? (size_t)(body + 4 - text) : size);
 }
 
 void answer_say(struct answer *answer, const char *format, ...)

@@ -30,7 +30,7 @@ struct answer {
     struct opening opening;
 };
 
-void answer_begin(struct answer *answer, uint16_t request_id);
+void answer_begin(struct answer *answer, uint16_t request_id, const struct request *request);
 
 /* Have it wait for the end of the request's body, as early.h says. */
 void answer_hold(struct answer *answer);

@@ -120,9 +120,9 @@ static bool is_said(const struct conversation *conversation)
            (conversation->has_body_ended || conversation->exchange.phase == EXCHANGE_ENDING);
 }
 
-/* Returns false if the record cannot be: then nor can what comes after it. A request with the id of
- * the one before, which is not answered yet, can be: it waits with all that is behind it, unread
- * but for what has been received. */
+/* Returns false if the record cannot be: then nor can what comes after it. A request behind one that
+ * has been said whole and is not answered yet waits with all that comes after it, unread but for what
+ * has been received: HAProxy sends one, having had the head that it has asked for with HEAD. */
 static bool begin_record(struct conversation *conversation)
 {
     const struct record *record = &conversation->record;
@@ -139,7 +139,7 @@ static bool begin_record(struct conversation *conversation)
     case RECORD_BEGIN_REQUEST:
         conversation->begin_size = 0;
         conversation->is_wanted = true;
-        conversation->is_put_off = is_current && is_said(conversation);
+        conversation->is_put_off = is_said(conversation);
         return record->length == CONVERSATION_BEGIN_SIZE && (!is_current || conversation->is_put_off);
     case RECORD_ABORT_REQUEST:
         conversation->is_wanted = is_current;

@@ -55,7 +55,7 @@ static void refuse(struct exchange *exchange, const struct refusal *refused,
 void exchange_refuse(struct exchange *exchange, uint16_t request_id,
                      const struct refusal *refused, const struct request *request)
 {
-    answer_begin(&exchange->answer, request_id);
+    answer_begin(&exchange->answer, request_id, request);
     refuse(exchange, refused, request);
 }
 
@@ -84,7 +84,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
 {
     const struct refusal *refused;
 
-    answer_begin(&exchange->answer, request_id);
+    answer_begin(&exchange->answer, request_id, request);
     exchange->phase = EXCHANGE_RUNNING;
     exchange->deadline_ms = after(exchange->service->request_limit_ms);
     exchange->answer_deadline_ms = after(exchange->service->answer_limit_ms);

@@ -10,8 +10,9 @@ enum {
     SURE_SIZE = OPENING_PAGE - 2 * (RECORD_HEAD_SIZE + RECORD_ALIGNMENT),
 };
 
-void opening_begin(struct opening *opening)
+void opening_begin(struct opening *opening, bool is_head_only)
 {
+    opening->is_head_only = is_head_only;
     opening->is_open = opening->is_over = opening->is_line_begun = false;
     opening->head_begin = REDIRECTION_STATUS_SIZE;
     opening->head_size = opening->log_begin = opening->log_end = 0;
@@ -38,12 +39,14 @@ unsigned char *opening_room(struct opening *opening, enum record_type type, size
     return opening->log + opening->log_end;
 }
 
-/* The head is there. */
-static void complete_head(struct opening *opening)
+/* The head is there, and ends here. */
+static void complete_head(struct opening *opening, size_t end)
 {
     unsigned char *head = opening->head + opening->head_begin;
 
     opening->is_open = true;
+    if (opening->is_head_only)
+        opening->head_size = end - opening->head_begin;
     if (!redirection_lacks_status(head, opening->head_size))
         return;
     memcpy(head - REDIRECTION_STATUS_SIZE, REDIRECTION_STATUS, REDIRECTION_STATUS_SIZE);
@@ -58,7 +61,7 @@ static void look_for_end(struct opening *opening, size_t from)
         if (opening->head[i] == '\r')
             continue;
         if (opening->head[i] == '\n' && !opening->is_line_begun)
-            complete_head(opening);
+            complete_head(opening, i + 1);
         opening->is_line_begun = opening->head[i] != '\n';
     }
     opening->is_open = opening->is_open || head_end(opening) == sizeof opening->head;
@@ -66,6 +69,8 @@ static void look_for_end(struct opening *opening, size_t from)
 
 void opening_take(struct opening *opening, enum record_type type, size_t length, uint64_t now_ms)
 {
+    if (type == RECORD_STDOUT && opening->is_open && opening->is_head_only)
+        return;
     if (type == RECORD_STDOUT) {
         opening->head_size += length;
         look_for_end(opening, head_end(opening) - length);

@@ -35,6 +35,7 @@ struct opening {
     bool is_open; /* the head is complete, or no more of it comes */
     bool is_over; /* and nothing waits any more: what comes goes as it is */
     bool is_line_begun;
+    bool is_head_only; /* the body is nobody's (RFC 3875, section 4.3.3): HAProxy takes it for an error */
     size_t head_begin;
     size_t head_size;
     size_t log_begin;
@@ -51,7 +52,7 @@ struct opening_piece {
     size_t length;
 };
 
-void opening_begin(struct opening *opening);
+void opening_begin(struct opening *opening, bool is_head_only);
 
 /* Return where what comes of a stream, stdout or stderr, may be put, and how much. That is never
  * nothing if all pieces have been sent. */

@@ -138,6 +138,25 @@ def test_other_heads_are_passed_on_as_they_are(start: Start, script: Script, hea
     assert start(program).ask().stdout == subprocess.check_output([program])
 
 
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_head_is_answered_without_a_body(start: Start, script: Script, piece: int) -> None:
+    """The server drops what a program writes all the same (RFC 3875, section 4.3.3)."""
+    program = script(f"({HEAD}; head -c 100000 /dev/zero) | dd bs={piece} 2>/dev/null; echo >&2 x")
+    wrapper = start(program)
+
+    answer = wrapper.ask({"REQUEST_METHOD": "HEAD"})
+    assert (answer.stdout, answer.stderr) == (b"Content-Type: text/plain\r\n\r\n", b"x\n")
+    assert len(wrapper.ask({"REQUEST_METHOD": "GET"}).body) == 100_000
+
+
+def test_head_for_what_cannot_be_run_has_no_body_either(start: Start) -> None:
+    """The refusal is a head then."""
+    answer = start("/nowhere/at/all").ask({"REQUEST_METHOD": "HEAD"})
+
+    assert answer.status.startswith("404 ")
+    assert answer.stdout.endswith(b"\r\n\r\n")
+
+
 def test_stderr_has_a_stream_of_its_own(start: Start, script: Script) -> None:
     """What a program complains of is not in its answer, however much it is."""
     program = script(f"{HEAD}; head -c 300000 /dev/zero >&2; echo done; echo last >&2")

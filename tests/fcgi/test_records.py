@@ -191,6 +191,16 @@ def test_records_of_no_request_are_ignored(start: Start, script: Script) -> None
         assert wrapper.peer.read_answer().body == b"n\nbody"
 
 
+def test_a_request_behind_one_that_is_said_whole_waits(start: Start, script: Script) -> None:
+    """HAProxy sends one behind a HEAD whose head it has had; each gets its answer."""
+    wrapper = start(script(f"{HEAD}; echo $NAME; read line && echo $line || sleep 0.1; echo end"))
+    first, second = ({"NAME": name} for name in "nm")
+    wrapper.peer.send([*request(first, keep=True), *request(second, b"two\n", 2, keep=True)])
+
+    assert wrapper.peer.read_answer(1).body == b"n\nend\n"
+    assert wrapper.peer.read_answer(2).body == b"m\ntwo\nend\n"
+
+
 def test_a_second_request_beside_the_first_is_refused(start: Start, script: Script) -> None:
     """It cannot be multiplexed, is told so at once, and the first one is not disturbed."""
     wrapper = start(script(ECHO))
