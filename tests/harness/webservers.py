@@ -186,7 +186,14 @@ KINDS = {
 }
 
 
-SHIPPED = ("nginx", "apache", "lighttpd")  # those that we ship files for
+# Those that we ship files for, and the protocols.
+SHIPPED = {
+    "apache": ("fastcgi", "scgi"),
+    "caddy": ("fastcgi",),
+    "haproxy": ("fastcgi",),
+    "lighttpd": ("fastcgi", "scgi"),
+    "nginx": ("fastcgi", "scgi"),
+}
 
 
 def find_command(kind: str) -> str | None:
@@ -197,7 +204,7 @@ def find_command(kind: str) -> str | None:
 
 def fitted(text: str, backend: Place, place: Place, patience_seconds: int) -> str:
     """Put addresses into a file that we ship; for TCP, take the line that is a comment in it."""
-    text = re.sub(r"(timeout[\"=> ]+)60(?!\d)", rf"\g<1>{patience_seconds}", text)
+    text = re.sub(r"(timeout(?: server)?[\"=> ]+)60(?!\d)", rf"\g<1>{patience_seconds}", text)
     lines = []
     for line in text.splitlines():
         fitted = line
@@ -208,8 +215,14 @@ def fitted(text: str, backend: Place, place: Place, patience_seconds: int) -> st
         elif "/run/socketd/" in line and not line.startswith("#"):
             continue
         lines.append(fitted)
-    where = f"unix:{place}" if isinstance(place, str) else f"{HOST}:{place[1]}"
-    return "\n".join(lines).replace("listen 80;", f"listen {where};") + "\n"
+    path, port = (place, 80) if isinstance(place, str) else ("", place[1])
+    for usual, own in (
+        ("listen 80;", f"listen {f'unix:{path}' if path else f'{HOST}:{port}'};"),
+        ("bind :80", f"bind {f'unix@{path}' if path else f'{HOST}:{port}'}"),
+        ("http://:80 {", f"http://:{port} {{\nbind {HOST}"),
+    ):
+        lines = [line.replace(usual, own) for line in lines]
+    return "\n".join(lines) + "\n"
 
 
 class WebServer:

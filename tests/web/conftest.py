@@ -107,6 +107,10 @@ COMBINATIONS = (
     Combination("lighttpd", "scgi", "unix", "front"),
     Combination("lighttpd", "fastcgi", "tcp", "wrapper"),
     Combination("lighttpd", "fastcgi", "unix", "command"),
+    Combination("caddy", "fastcgi", "tcp", "front"),
+    Combination("caddy", "fastcgi", "unix", "wrapper"),
+    Combination("haproxy", "fastcgi", "tcp", "wrapper"),
+    Combination("haproxy", "fastcgi", "unix", "front"),
 )
 ONE_OF_EACH = tuple({(one.kind, one.protocol): one for one in COMBINATIONS}.values())
 

@@ -34,6 +34,8 @@ _STATUS_LINE = {
     ("apache", "fastcgi"): 500,
     ("lighttpd", "scgi"): 418,
     ("lighttpd", "fastcgi"): 418,
+    ("caddy", "fastcgi"): 502,
+    ("haproxy", "fastcgi"): 502,
 }
 
 
@@ -82,7 +84,7 @@ def test_program_that_parses_no_headers_is_a_program_like_others(web: Web) -> No
     answer = ask(web.place, "/cgi-bin/nph-answer")
 
     assert answer.status == _STATUS_LINE[web.kind, web.way.protocol]
-    assert answer.status == 500 or answer.body == b"tea"
+    assert answer.status >= 500 or answer.body == b"tea"
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])

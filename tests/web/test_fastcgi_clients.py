@@ -38,6 +38,7 @@ esac
 printf 'Content-Type: text/plain\\r\\n\\r\\n'
 case $QUERY_STRING in
     sum) echo "$body" ;;
+    slow) sleep 0.2; echo late ;;
     large) yes 0123456789abcde | head -c {LARGE_BYTES} ;;
     *) echo "$REQUEST_METHOD $QUERY_STRING $HTTP_X_THING"; echo oops >&2 ;;
 esac
@@ -207,6 +208,13 @@ def test_status_beside_a_location_is_the_program_s(web: Web, status: int) -> Non
     answer = ask(web.server.place, f"/x?status={status}")
 
     assert (answer.status, answer.header("Location")) == (status, "http://localhost/x")
+
+
+def test_head_is_answered_and_what_comes_next(web: Web) -> None:
+    """HAProxy does not wait for the end of a HEAD before it sends the next request."""
+    for _ in range(4):
+        assert ask(web.server.place, "/x?slow", method="HEAD").status == 200
+        assert ask(web.server.place, "/x?ann").body == b"GET ann \n"
 
 
 def test_connections_are_kept_or_not_as_the_client_wants(web: Web) -> None:

@@ -31,6 +31,6 @@ def test_there_is_a_file_for_each_server_and_protocol() -> None:
     """Nobody is left out."""
     assert [f"{path.parent.name}/{path.name}" for path in FILES] == [
         f"{kind}/socketd-{protocol}.conf"
-        for kind in sorted(SHIPPED)
-        for protocol in ("fastcgi", "scgi")
+        for kind, protocols in SHIPPED.items()
+        for protocol in protocols
     ]

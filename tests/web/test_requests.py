@@ -45,9 +45,10 @@ def test_program_sees_the_request_that_was_made(web: Web) -> None:
     }
     assert {name: found.get(name) for name in expected} == expected
     assert found["SERVER_SOFTWARE"].lower().startswith(web.kind)
-    assert {"REMOTE_ADDR", "REMOTE_PORT", "SERVER_ADDR", "SERVER_PORT", "DOCUMENT_ROOT"} <= set(
-        found
-    )
+    needed = {"REMOTE_ADDR", "REMOTE_PORT", "SERVER_ADDR", "SERVER_PORT", "DOCUMENT_ROOT"}
+    if web.kind == "haproxy":  # here its clients come by a UNIX socket, which has no address
+        needed -= {"SERVER_ADDR"}
+    assert needed <= set(found)
     assert found.get("CONTENT_LENGTH", "0") in ("", "0")
     assert [name for name in found if name.startswith(("SOCKETD", "TCP"))] == []
 
@@ -102,7 +103,9 @@ def test_redirection_of_the_program_arrives(web: Web) -> None:
     """A client is sent to where the program says."""
     answer = ask(web.place, "/cgi-bin/away")
 
-    assert (answer.status, answer.header("Location")) == (303, "http://localhost/x")
+    # HAProxy 2.6 takes a Location behind a Status for another 302.
+    status = 302 if web.kind == "haproxy" else 303
+    assert (answer.status, answer.header("Location")) == (status, "http://localhost/x")
 
 
 def test_head_has_the_headers_and_no_body(web: Web) -> None:
@@ -123,7 +126,15 @@ def test_body_arrives_whole(web: Web) -> None:
 
 
 def test_chunked_body_gets_a_length(web: Web) -> None:
-    """A body without a length is collected by the server; Apache asks for one instead, by SCGI."""
+    """A body without a length is collected by the server; some ask for one instead."""
+    if web.kind in ("caddy", "haproxy"):
+        with connect(web.place) as connection:
+            connection.sendall(
+                b"POST /cgi-bin/sum HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+            )
+            assert connection.makefile("rb").readline().split()[1] == b"411"
+        return
     parts = [b"one " * 5000, b"two " * 100, b"three"]
 
     answer = ask(web.place, "/cgi-bin/sum", method="POST", body=iter(parts))
