@@ -44,6 +44,11 @@ _LATE = frozenset({"as", "data"})
 _OF_COPIES = frozenset({"cpu"})
 
 
+# So many descriptors a worker may need before its program runs: its own, the connection, and the
+# pipes of a request. With fewer a service would come up, and each of its connections would fail.
+LEAST_DESCRIPTORS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A user as the kernel sees one; `name` is for error lines."""
@@ -320,6 +325,10 @@ def _check_limit(limit: ResourceLimit) -> None:
         )
     if limit.hard is not None and (limit.soft is None or limit.soft > limit.hard):
         raise SystemFailureError(f"limit {limit.name!r}: the soft limit is above the hard one")
+    if limit.name == "nofile" and limit.soft is not None and limit.soft < LEAST_DESCRIPTORS:
+        raise SystemFailureError(
+            f"limit 'nofile': {limit.soft} is too low, a worker itself needs {LEAST_DESCRIPTORS}"
+        )
 
 
 def _attempt_of(limit: ResourceLimit) -> str:

@@ -109,7 +109,7 @@ def said_as_nobody(attempt: Callable[[], object]) -> str:
         ),
         (Confinement(user="nobody"), ""),
         (Confinement(nice=5, umask=0o77, no_new_privs=True, directory="/"), ""),
-        (Confinement(limits=(ResourceLimit("nofile", 16, 16),)), ""),
+        (Confinement(limits=(ResourceLimit("nofile", 20, 20),)), ""),
     ],
 )
 def test_an_ordinary_user_is_told_what_needs_root(confinement: Confinement, said: str) -> None:

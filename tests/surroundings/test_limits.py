@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.clients import exchange
+from harness import scgi
+from harness.clients import connect, exchange, read_all
 from harness.commands import StartCommand
+from harness.fastcgi import Peer, request
 from harness.servers import SOCKET, Server
 from harness.supervisors import SOCKETD
+from socketd.programs.privileges import LEAST_DESCRIPTORS
 from socketd.system.products import is_built
 from surroundings.conftest import attempt, is_one_line
 
@@ -55,6 +58,57 @@ def test_too_few_descriptors_refuse_the_start(
     assert last.startswith(f"{command[0]}: ")
     assert "Too many open files" in last
     assert not (services.parent / "echo.sock").exists()
+
+
+@pytest.mark.parametrize("worker", ["native", "python"])
+def test_program_s_limit_that_a_worker_cannot_do_with_is_refused(worker: str) -> None:
+    """Not a service that comes up and then fails each connection."""
+    limit = f"nofile={LEAST_DESCRIPTORS - 1}"
+    pool = ("--worker", worker, "-p", "cat", "-W", "2", "-s", "0")
+    outcome = attempt("socket", *pool, "--limit", limit)
+
+    assert outcome.status == 71
+    assert is_one_line(outcome.stderr, "socket")
+    assert f"{LEAST_DESCRIPTORS - 1} is too low" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--ready", "fork"),
+        ("--worker", "python"),
+        ("--ready", "relay"),
+        ("--front", "scgi", "--ready", "fork", "--client-gone", "finish"),
+        ("--front", "scgi", "--ready", "load!", "--client-gone", "finish"),
+        ("--front", "fcgi", "--ready", "fork"),
+        ("--front", "fcgi", "--ready", "load!"),
+    ],
+    ids=" ".join,
+)
+def test_program_s_least_limit_is_enough_for_every_worker(
+    serve: Serve, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """With a request whose body has to be carried, too."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho; echo $(wc -c)\n")
+    program.chmod(0o755)
+    limit = ("--limit", f"nofile={LEAST_DESCRIPTORS}")
+    server = serve(*options, *limit, "-p", str(program), "-W", "2", "-s", "0")
+    body = b"x" * 200_000
+    with connect(server.place) as connection:
+        if "fcgi" in options:
+            peer = Peer(connection)
+            peer.send(request({"CONTENT_LENGTH": str(len(body))}, body))
+            answer = peer.read_answer().stdout
+        else:
+            asked = scgi.request(body, REQUEST_METHOD="POST") if "scgi" in options else body
+            connection.sendall(asked)
+            connection.shutdown(socket.SHUT_WR)
+            answer = read_all(connection)
+
+    assert answer == b"\n200000\n"
 
 
 @pytest.mark.parametrize("count", [5, 8, 14, 1024])
