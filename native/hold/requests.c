@@ -72,11 +72,15 @@ static void close_pipes(int pipes[PIPES][ENDS], int end)
             close(pipes[i][end]);
 }
 
-static bool open_pipes(int pipes[PIPES][ENDS])
+/* Without a pipe of its own for what it complains of, a child has the template's stderr, which is what
+ * the service has asked for. */
+static bool open_pipes(const struct service *service, int pipes[PIPES][ENDS])
 {
     for (int i = 0; i < PIPES; i++) {
         int ends[2];
 
+        if (i == ERRORS && service->stderr_mode != STDERR_TO_CLIENT)
+            continue;
         if (pipe2(ends, O_CLOEXEC) < 0)
             return false;
         pipes[i][OURS] = ends[i == INPUT];
@@ -107,7 +111,8 @@ static bool is_there(void)
 static void forget_child(void)
 {
     for (int i = 0; child.pid && i < PIPES; i++)
-        close(child.fds[i]);
+        if (child.fds[i] >= 0)
+            close(child.fds[i]);
     child.pid = 0;
 }
 
@@ -125,13 +130,12 @@ static bool divide(const struct service *service)
     int pipes[PIPES][ENDS] = {{-1, -1}, {-1, -1}, {-1, -1}};
     pid_t pid = -1;
 
-    (void)service;
     if (is_there())
         return false;
     forget_child();
     parent = getpid();
     wipe_stack();
-    if (open_pipes(pipes))
+    if (open_pipes(service, pipes))
         pid = (pid_t)template_clone(SIGCHLD, NULL, thread_id);
     if (pid == 0) {
         begin(pipes);

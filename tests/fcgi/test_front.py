@@ -103,6 +103,25 @@ def test_requests_of_a_kept_connection_are_answered(
     assert server.wait_event("service_ready")["ready"] == ready.strip("!")
 
 
+@pytest.mark.parametrize("ready", [*LEVELS, "stop!"])
+@pytest.mark.parametrize("where", ["null", "inherit"])
+def test_stderr_goes_where_the_service_says(
+    begin: Begin, script: Script, ready: str, where: str
+) -> None:
+    """At every level: not to the web server then."""
+    stop = "kill -STOP $$; " if ready == "stop!" else ""
+    program = script(f"{stop}{HEAD}; echo oops >&2; echo done")
+    server = begin("--ready", ready, "-p", program, "--stderr", where, is_quiet=False)
+    with connected(server) as peer:
+        for _ in range(2):
+            peer.send(request({}, keep=True))
+            answer = peer.read_answer()
+            assert (answer.body, answer.stderr) == (b"done\n", b"")
+    server.stop()
+
+    assert server.noise == ["oops"] * (2 if where == "inherit" else 0)
+
+
 @pytest.mark.parametrize("ready", LEVELS)
 def test_request_without_the_flag_ends_the_connection(
     begin: Begin, script: Script, ready: str
