@@ -47,7 +47,10 @@ def test_every_option_is_offered(shell: str) -> None:
         (["--strategy", "su"], {"surge"}),
         (["--strategy", "=", "in"], {"incremental"}),
         (["--shell", ""], {"auto", "always", "never"}),
-        (["--w"], {"--wait", "--warm-up", "--worker", "--workers", "--write-only"}),
+        (
+            ["--w"],
+            {"--wait", "--warm-up", "--worker", "--workers", "--write-only", "--write-paths"},
+        ),
         (["--warm-up", "/etc/hostn"], {"/etc/hostname"}),
         (["--root", "/et"], {"/etc"}),
         (["--scripts", "/et"], {"/etc"}),
