@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 5U
+#define PLAN_VERSION 6U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
@@ -39,7 +39,8 @@ enum {
     PLAN_HAS_NICE = 4,
     PLAN_HAS_NO_NEW_PRIVS = 8,
     PLAN_HAS_RULESET = 16, /* of Landlock; the zygote is given it beside the plan */
-    PLAN_HAS_ALL = 31,
+    PLAN_HAS_GROUPS = 32,  /* of control; the template is given the one that has those of slots */
+    PLAN_HAS_ALL = 63,
 };
 
 /* Where something is, in bytes from the beginning of the plan, and how many of it there are. */

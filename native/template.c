@@ -10,6 +10,7 @@
 #include "template.h"
 
 #include "exits.h"
+#include "group.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BATCH_NUMBERS = 1024 };
+enum { BATCH_NUMBERS = 1024, SLOT_MASK = (1 << 15) - 1 };
 
 static _Noreturn void fail(int status, const char *line)
 {
@@ -47,16 +48,28 @@ long template_clone(unsigned long flags, pid_t *pid, pid_t *thread_id)
 #endif
 }
 
-/* True in the child only. */
-static bool bear(const struct template *template, uint32_t number)
+/* Of an order: the number of the slot. Where workers have control groups the turn of that slot's group
+ * stands above it, and the order as a whole is the name of the group; see socketd/workers/groups.py. */
+static uint32_t slot_of(const struct template *template, uint32_t order)
 {
+    return template->groups_fd < 0 ? order : order & SLOT_MASK;
+}
+
+/* True in the child only. */
+static bool bear(const struct template *template, uint32_t order)
+{
+    const unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID;
     const struct board *board = &template->board;
+    const uint32_t number = slot_of(template, order);
     long pid;
 
     if (number >= board->capacity)
         fail(EXIT_WRONG_CALL, "socketd: slot number beyond the board\n");
-    pid = template_clone(CLONE_PARENT | CLONE_PARENT_SETTID, &board->records[number].pid,
-                         template->thread_id);
+    if (template->groups_fd >= 0)
+        pid = group_clone(template->groups_fd, order, flags, &board->records[number].pid,
+                          template->thread_id);
+    else
+        pid = template_clone(flags, &board->records[number].pid, template->thread_id);
     if (pid == 0)
         return true;
     if (pid < 0) {
@@ -111,7 +124,7 @@ uint32_t template_run(const struct template *template)
             if (bear(template, batch.numbers[i])) {
                 /* The master learns from EPIPE that its template is gone: hold no end open. */
                 close(template->slots_fd);
-                return batch.numbers[i];
+                return slot_of(template, batch.numbers[i]);
             }
         }
         sigprocmask(SIG_SETMASK, &before, NULL);

@@ -17,7 +17,8 @@
 struct template {
     struct board board;
     struct doorbell doorbell;
-    int slots_fd;     /* native uint32_t slot numbers; end of file ends the template */
+    int slots_fd;     /* orders: native uint32_t slot numbers; end of file ends the template */
+    int groups_fd;    /* of the control groups that children are born in; -1: in that of the template */
     pid_t *thread_id; /* where libc keeps it, for a child that goes on in a program; or NULL */
 };
 

@@ -26,6 +26,8 @@
 #define INVITATION "socketd@"
 /* And this, of an answer. */
 #define HELD "held"
+/* What the byte says that comes with the descriptors: which there are beside those that always are. */
+enum { HAS_GROUPS = 1, HAS_REQUEST = 2 };
 enum { NAME_DIGITS = 5, MOST_WAITING = 4096, MOST_ANSWER_BYTES = 512 };
 
 static int answer_fd = -1;
@@ -98,6 +100,7 @@ void handover_receive(int descriptors[HANDED])
         .msg_control = &control,
         .msg_controllen = sizeof control,
     };
+    int taken[HANDED], number = HANDED_ALWAYS;
     size_t size;
     ssize_t count;
 
@@ -109,10 +112,14 @@ void handover_receive(int descriptors[HANDED])
         message.msg_controllen < sizeof control.head || control.head.cmsg_type != SCM_RIGHTS)
         fail();
     size = control.head.cmsg_len - CMSG_LEN(0);
-    if (size != HANDED_ALWAYS * sizeof *descriptors && size != HANDED * sizeof *descriptors)
+    if (size > sizeof taken)
         fail();
-    descriptors[REQUEST] = -1;
-    memcpy(descriptors, CMSG_DATA(&control.head), size);
+    memcpy(taken, CMSG_DATA(&control.head), size);
+    memcpy(descriptors, taken, HANDED_ALWAYS * sizeof *taken);
+    descriptors[GROUPS] = byte & HAS_GROUPS ? taken[number++] : -1;
+    descriptors[REQUEST] = byte & HAS_REQUEST ? taken[number++] : -1;
+    if (size != (size_t)number * sizeof *taken)
+        fail();
     close(channel);
     answer_fd = descriptors[ANSWER];
 }

@@ -18,7 +18,8 @@ enum handed {
     ANSWER,
     PLAN,
     HANDED_ALWAYS,
-    REQUEST = HANDED_ALWAYS, /* for a copy on trial; -1: there is none */
+    GROUPS = HANDED_ALWAYS, /* of control; -1: there is none, as with the next */
+    REQUEST,                /* for a copy on trial */
     HANDED
 };
 

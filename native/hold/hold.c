@@ -285,6 +285,7 @@ static void hold(void)
     refuse_what_copies_would_share();
     template.doorbell = (struct doorbell){.master = call.first.master, .fd = received[DOORBELL]};
     template.slots_fd = received[SLOTS];
+    template.groups_fd = received[GROUPS];
     template.thread_id = thread_find_id();
     if (!template.thread_id)
         handover_give_up("it is not known where libc keeps the thread id");
@@ -307,6 +308,8 @@ static void hold(void)
     atfork_prepare(); /* from here on in the order of fork() */
     if (trial_is_copy(template.thread_id, is_run_on_trial(), received[REQUEST], &outcome)) {
         close(template.slots_fd);
+        if (template.groups_fd >= 0)
+            close(template.groups_fd);
         be_tried(&worker);
         return;
     }

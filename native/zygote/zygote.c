@@ -49,7 +49,9 @@ enum {
     SLOTS_FD = 5,
     DOORBELL_FD = 6,
     PLAN_FD = 7,
-    RULESET_FD = 8, /* where the plan has one */
+    RULESET_FD = 8, /* where the plan has one, as the next */
+    GROUPS_FD = 9,
+    FIRST_FOREIGN_FD = 10,
 };
 
 enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is not larger */
@@ -104,14 +106,20 @@ static void check_descriptors(void)
 }
 
 /* The program gets 0 to 2 and nothing else, also of what the master was given by its own parent. */
-static void close_descriptors_on_exec(int last)
+static void close_descriptors_on_exec(uint32_t present)
 {
     for (int fd = LISTENER_FD; fd <= DOORBELL_FD; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             fail("set close-on-exec");
+    if (!(present & PLAN_HAS_RULESET))
+        close(RULESET_FD);
+    if (!(present & PLAN_HAS_GROUPS))
+        close(GROUPS_FD);
+    else if (fcntl(GROUPS_FD, F_SETFD, FD_CLOEXEC) < 0)
+        fail("set close-on-exec");
 #ifdef SYS_close_range
     /* Before Linux 5.9 what the master holds inheritable goes on to the program. */
-    if (syscall(SYS_close_range, (unsigned)last + 1, ~0U, 0U) < 0 && errno != ENOSYS)
+    if (syscall(SYS_close_range, (unsigned)FIRST_FOREIGN_FD, ~0U, 0U) < 0 && errno != ENOSYS)
         fail("close inherited descriptors");
 #endif
 }
@@ -274,7 +282,7 @@ int main(int count, char **words)
     check_descriptors();
     shortcuts_choose();
     plan = take_plan();
-    close_descriptors_on_exec(plan->present & PLAN_HAS_RULESET ? RULESET_FD : PLAN_FD);
+    close_descriptors_on_exec(plan->present);
     reset_signals();
     refused = privileges_apply(plan, RULESET_FD);
     if (refused)
@@ -285,6 +293,7 @@ int main(int count, char **words)
     map_board(&template.board);
     template.doorbell = (struct doorbell){.master = plan->master, .fd = DOORBELL_FD};
     template.slots_fd = SLOTS_FD;
+    template.groups_fd = plan->present & PLAN_HAS_GROUPS ? GROUPS_FD : -1;
     template.thread_id = NULL;
     program.executable = read_program(plan);
     program.stderr_target = plan->stderr_target;

@@ -9,7 +9,7 @@ import os
 from socketd.config.services import WorkerKind
 from socketd.programs.cgi import Folders, FrontKind
 from socketd.programs.command import Program
-from socketd.settings.confinement import Boundary, Confinement, ResourceLimit
+from socketd.settings.confinement import Boundary, Confinement, GroupLimits, ResourceLimit
 from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Problem, Values
 from socketd.system.accounts import parse_user
@@ -50,6 +50,7 @@ def confinement_in(values: Values, problems: list[Problem]) -> Confinement:
         values.is_on("no_new_privs"),
         values.text("chroot"),
         _boundary(values),
+        _group(values),
     )
 
 
@@ -58,6 +59,17 @@ def _boundary(values: Values) -> Boundary | None:
     assert ports is None or isinstance(ports, tuple)
     boundary = Boundary(values.names("read_paths"), values.names("write_paths"), ports)
     return None if boundary == Boundary() else boundary
+
+
+def _group(values: Values) -> GroupLimits | None:
+    path = values.text("cgroup")
+    limits = GroupLimits(
+        None if path == "auto" else path,
+        values.number("memory_max"),
+        values.number("cpu_max"),
+        values.number("pids_max"),
+    )
+    return None if path is None and limits == GroupLimits() else limits
 
 
 def programs_of(chosen: Program | Folders) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class Endpoint:
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
-        self._endings = Endings(settings.name, self._board, self._claims.connection_log)
+        self._endings = Endings(settings.name, processes, self._claims.connection_log)
 
     @property
     def name(self) -> str:

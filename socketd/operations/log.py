@@ -89,7 +89,7 @@ EVENTS: Mapping[str, EventKind] = {
     "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
     "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
     "connection_closed": _kind(
-        LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib"
+        LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib memory_peak_kib"
     ),
     "connection_refused": _kind(LogLevel.INFO, "service peer reason"),
     "connections_refused": _kind(LogLevel.INFO, "service count reason"),

@@ -23,6 +23,7 @@ from typing import NoReturn
 from socketd.dataclass import dataclass
 from socketd.errors import WORKER_FAILED_STATUS
 from socketd.programs.privileges import CannotApplyError, Privileges, apply_to_template
+from socketd.system import cgroup
 from socketd.system.descriptors import copy_above
 from socketd.system.scheduling import policy_of_children, take
 
@@ -61,11 +62,16 @@ def execute(execution: Execution) -> int:
 
 
 def execute_confined(
-    execution: Execution, privileges: Privileges, soft_nofile: int | None, needed: str
+    execution: Execution,
+    privileges: Privileges,
+    soft_nofile: int | None,
+    needed: str,
+    group: str | None = None,
 ) -> int:
     """Do the same with privileges dropped before; `needed` is a file that it must be able to read.
 
-    Raises OSError, as CannotApplyError.
+    `group` is the control group that it has to be in, if it is not to be in ours. Raises
+    OSError, as CannotApplyError.
     """
     reading, low = os.pipe2(os.O_CLOEXEC)
     with open(reading, "rb") as answer:
@@ -79,7 +85,7 @@ def execute_confined(
             pid = os.fork()
             if pid == 0:
                 take(policy)
-                _become(execution, privileges, soft_nofile, needed, writing)
+                _become(execution, privileges, soft_nofile, needed, group, writing)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(writing)
@@ -96,6 +102,7 @@ def _become(
     privileges: Privileges,
     soft_nofile: int | None,
     needed: str,
+    group: str | None,
     writing: int,
 ) -> NoReturn:
     """Exec the program, or report why not; all signals are blocked since the fork."""
@@ -111,6 +118,10 @@ def _become(
         if soft_nofile is not None:
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft_nofile, hard))
+        if group is not None:
+            attempt = f"enter the group {group!r}"
+            cgroup.enter(group)
+            attempt = f"run {execution.path!r}"
         apply_to_template(privileges, lambda: _check_readable(needed))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(execution.path, execution.arguments, execution.environment)

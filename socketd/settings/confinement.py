@@ -50,6 +50,20 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """The limits of a control group for each connection; None means that there is none.
+
+    `path` is the group in which such groups are made, None for the server's own. Memory is in
+    bytes, processor time in percent of one processor.
+    """
+
+    path: str | None = None
+    memory_max: int | None = None
+    cpu_max: int | None = None
+    pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Confinement:
     """How a worker's process differs from the master's; None means unchanged.
 
@@ -66,6 +80,7 @@ class Confinement:
     no_new_privs: bool = False
     chroot: str | None = None
     boundary: Boundary | None = None
+    group: GroupLimits | None = None
 
 
 UNCONFINED = Confinement()

@@ -1,11 +1,14 @@
-"""The rows of the table of settings that are about what the program may reach.
+"""The rows of the table of settings that are about what the program may reach, and use.
 
 Owns names, kinds and meanings of those settings. Must not know what a setting does.
 """
 
 from socketd.settings.compound import Ports
-from socketd.settings.kinds import Path, Paths
+from socketd.settings.kinds import Count, Group, Path, Paths, Size
 from socketd.settings.setting import ALL, OF_A_PROGRAM, Setting
+
+MOST_PERCENT = 100_000
+MOST_PIDS = 4_194_304  # what the kernel allows for kernel.pid_max
 
 CONFINEMENT_SETTINGS = (
     Setting(
@@ -40,5 +43,37 @@ CONFINEMENT_SETTINGS = (
         metavar="PORT[,PORT]",
         usual="all",
         offers=OF_A_PROGRAM,
+    ),
+    Setting(
+        "cgroup",
+        Group(),
+        "control group (version 2) in which each connection has one of its own; auto: the server's",
+        metavar="GROUP",
+        usual="none, or auto with one of the limits below",
+        offers=ALL,  # `explain` runs no connections of others, here and below
+    ),
+    Setting(
+        "memory_max",
+        Size(),
+        "most memory of all processes of a connection together; with more they are killed",
+        metavar="BYTES",
+        usual="no limit",
+        offers=ALL,
+    ),
+    Setting(
+        "cpu_max",
+        Count(1, MOST_PERCENT),
+        "most processor time of all processes of a connection, in percent of one processor",
+        metavar="PERCENT",
+        usual="no limit",
+        offers=ALL,
+    ),
+    Setting(
+        "pids_max",
+        Count(1, MOST_PIDS),
+        "most processes and threads of a connection",
+        metavar="N",
+        usual="no limit",
+        offers=ALL,
     ),
 )

@@ -141,6 +141,23 @@ class Path(Text):
         return found
 
 
+class Group(Path):
+    """The path of a control group, or "auto"."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("auto, or the absolute path of a directory")
+
+    def read(self, word: str) -> object:
+        """Return the word, or an absolute path."""
+        return word if word == "auto" else super().read(word)
+
+    def take(self, found: object) -> object:
+        """Return the word or the path, which has to be absolute."""
+        return found if found == "auto" else super().take(found)
+
+
 class Choice(Kind):
     """One of a few words."""
 

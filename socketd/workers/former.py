@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from socketd.loop.reaper import DeadChild
 from socketd.settings.readiness import ReadyLevel
 from socketd.workers import kin
+from socketd.workers.groups import SlotGroups
 from socketd.workers.launch import Template
 from socketd.workers.spawner import ServingTemplate
 
@@ -25,9 +26,14 @@ class FormerSpawner:
     Its process counts among those that another version has left, so it is none of its own.
     """
 
-    def __init__(self, passed: ServingTemplate) -> None:
+    def __init__(self, passed: ServingTemplate, groups: SlotGroups | None = None) -> None:
         os.set_inheritable(passed.pipe_fd, False)
-        self._template = Template(passed.pid, passed.pipe_fd, passed.level)
+        self._template = Template(
+            passed.pid,
+            passed.pipe_fd,
+            passed.level,
+            groups=groups if passed.has_groups else None,
+        )
         self._is_alive = True
 
     @property
@@ -41,7 +47,8 @@ class FormerSpawner:
         template = self._template
         if not self.is_serving:
             return None
-        return ServingTemplate(template.pid, template.pipe_fd, template.level)
+        has_groups = template.groups is not None
+        return ServingTemplate(template.pid, template.pipe_fd, template.level, has_groups)
 
     @property
     def is_caught_up(self) -> bool:

@@ -31,9 +31,11 @@ from socketd.programs.reach import make_ruleset
 from socketd.programs.trial_request import UnusableRequestError, open_request
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
+from socketd.system import cgroup
 from socketd.system.descriptors import copy_above
 from socketd.system.products import HOLD_OBJECT, as_first_used, is_as_first_used
 from socketd.workers.board import Board
+from socketd.workers.groups import SlotGroups
 from socketd.workers.plan import encode, encode_first_call, seal
 from socketd.workers.spawner import WorkerPlan
 
@@ -45,7 +47,11 @@ _SMALLEST_PIPE = 65536
 _MOST_MS = 2**31 - 1
 # The descriptors of the zygote, in this order: native/zygote/zygote.c counts on them.
 _FIRST_FD = 3
+_RULESET_FD = 8
+_GROUPS_FD = 9
 _ABOVE_FIXED_FDS = 16
+# As in native/hold/handover.c.
+_HAS_NOTHING_MORE, _HAS_GROUPS, _HAS_REQUEST = 0, 1, 2
 ABOVE_STANDARD_FDS = 3
 
 
@@ -58,10 +64,11 @@ class Template:
     """A process that workers are forked from, or will be; `pipe_fd` takes their numbers.
 
     As long as a program is on its way, `handover` is what it will be given, of which `passed` is
-    then no longer ours, and `answer_fd` is where it says that it is held, or why not. `stand_in` is
-    its input then, which we keep to see what the program does to it. `canary` tells whether each
-    worker has a stack canary of its own, or why it has that of its template. `warm_up` is what a
-    copy has made of a request, if there was one: its exit code, and the bytes of its answer.
+    then no longer ours, and `more` says what is among it that need not be; `answer_fd` is where it
+    says that it is held, or why not. `stand_in` is its input then, which we keep to see what the
+    program does to it. `canary` tells whether each worker has a stack canary of its own, or why it
+    has that of its template. `warm_up` is what a copy has made of a request, if there was one: its
+    exit code, and the bytes of its answer. `groups` are those that its workers are born in.
     """
 
     pid: int
@@ -70,6 +77,8 @@ class Template:
     answer_fd: int = -1
     handover: list[int] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
+    more: int = _HAS_NOTHING_MORE
+    groups: SlotGroups | None = None
     descriptors: str = ""
     canary: str = "own"
     warm_up: tuple[int, int] | None = None
@@ -77,7 +86,8 @@ class Template:
 
     def ask_for(self, numbers: Sequence[int]) -> bool:
         """Write numbers into the pipe; tell whether they had room, as they have if it reads."""
-        content = array.array(NUMBER, numbers).tobytes()
+        orders = numbers if self.groups is None else map(self.groups.order, numbers)
+        content = array.array(NUMBER, orders).tobytes()
         try:
             return os.write(self.pipe_fd, content) == len(content)
         except BlockingIOError:
@@ -97,7 +107,7 @@ class Template:
 
     def hand_over(self, channel: socket.socket) -> None:
         """Give the program what a template needs; it has it from then on, and we no longer."""
-        socket.send_fds(channel, [b"\0"], self.handover)
+        socket.send_fds(channel, [bytes((self.more,))], self.handover)
         self._let_go()
 
     def settle(self) -> None:
@@ -158,14 +168,22 @@ def launch_zygote(
             copies.callback(os.close, bell_fd)
             plan_fd = seal(encode(plan, privileges, level))
             copies.callback(os.close, plan_fd)
-            sources = [board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd]
+            sources = dict(
+                enumerate((board.fd, plan.listener.fileno(), reading, bell_fd, plan_fd), _FIRST_FD)
+            )
             if privileges.boundary is not None:
-                sources.append(make_ruleset(privileges.boundary, privileges.chroot))
-                copies.callback(os.close, sources[-1])
-            descriptors = [_copy_above(fd, _ABOVE_FIXED_FDS, copies) for fd in sources]
-            targets = {_FIRST_FD + place: fd for place, fd in enumerate(descriptors)}
+                sources[_RULESET_FD] = make_ruleset(privileges.boundary, privileges.chroot)
+                copies.callback(os.close, sources[_RULESET_FD])
+            if plan.groups is not None:
+                sources[_GROUPS_FD] = os.open(plan.groups.path, os.O_PATH | os.O_CLOEXEC)
+                copies.callback(os.close, sources[_GROUPS_FD])
+            targets = {
+                target: _copy_above(fd, _ABOVE_FIXED_FDS, copies) for target, fd in sources.items()
+            }
             path = as_first_used(executable)
             pid = execute(Execution(path, arguments, plan.settings.environment, targets))
+            if plan.groups is not None:
+                _put_into(plan.groups.template, pid)
     except OSError:
         os.close(writing)
         raise
@@ -176,7 +194,18 @@ def launch_zygote(
         # Before any number is in the pipe: all workers are born with it.
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has become another
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
-    return Template(pid, writing, level)
+    return Template(pid, writing, level, groups=plan.groups)
+
+
+def _put_into(group: str, pid: int) -> None:
+    """Put a template into a group that has not been asked for any worker yet. Raises OSError."""
+    try:
+        cgroup.enter(group, pid)
+    except ProcessLookupError:
+        return  # it has ended, which is reported
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def launch_held(
@@ -235,8 +264,16 @@ def _launch_held(
         undo.callback(os.close, bell_fd)
         plan_fd = seal(encode(plan, privileges, level))
         undo.callback(os.close, plan_fd)
+        more = _HAS_NOTHING_MORE
+        passed = [reading, bell_fd, -1, answering, plan_fd]
+        if plan.groups is not None:
+            passed.append(os.open(plan.groups.path, os.O_PATH | os.O_CLOEXEC))
+            undo.callback(os.close, passed[-1])
+            more |= _HAS_GROUPS
         if (request_fd := _open_request(plan, level)) >= 0:
+            passed.append(request_fd)
             undo.callback(os.close, request_fd)
+            more |= _HAS_REQUEST
         connection = _copy_above(stand_in.fileno(), ABOVE_STANDARD_FDS, copies)
         targets = {0: connection, 1: connection}
         if plan.settings.stderr is StderrTarget.SOCKET:
@@ -250,11 +287,11 @@ def _launch_held(
         pid = start_preloaded(plan, privileges, {"SOCKETD_HOLD": first_call}, targets)
         undo.pop_all()
     # In the order of native/hold/handover.h; the first two stay ours.
-    passed = [reading, bell_fd, capture.detach(), answering, plan_fd]
-    if request_fd >= 0:
-        passed.append(request_fd)
+    passed[2] = capture.detach()
     handover = [board.fd, plan.listener.fileno(), *passed]
-    return Template(pid, writing, level, answer_fd, handover, passed, stand_in=stand_in)
+    return Template(
+        pid, writing, level, answer_fd, handover, passed, more, plan.groups, stand_in=stand_in
+    )
 
 
 def _open_request(plan: WorkerPlan, level: ReadyLevel) -> int:
@@ -301,6 +338,7 @@ def _log_inode(fd: int) -> int:
 
 def _start(execution: Execution, plan: WorkerPlan, privileges: Privileges) -> int:
     """Start foreign code, which must not run with more than it may have, not even for a moment."""
-    if privileges == Privileges() and plan.settings.soft_nofile is None:
+    if privileges == Privileges() and plan.settings.soft_nofile is None and plan.groups is None:
         return execute(execution)
-    return execute_confined(execution, privileges, plan.settings.soft_nofile, HOLD_OBJECT)
+    group = None if plan.groups is None else plan.groups.template
+    return execute_confined(execution, privileges, plan.settings.soft_nofile, HOLD_OBJECT, group)

@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 5
+VERSION = 6
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -103,6 +103,7 @@ HAS_UMASK = 2
 HAS_NICE = 4
 HAS_NO_NEW_PRIVS = 8
 HAS_RULESET = 16
+HAS_GROUPS = 32
 
 UNLIMITED = 2**64 - 1
 _MOST_MS = 2**31 - 1
@@ -149,7 +150,7 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "master": plan.master_pid,
         "level": LEVELS[level],
         "stderr_target": STDERR_TARGETS[settings.stderr],
-        "present": _present(privileges),
+        "present": _present(privileges) | HAS_GROUPS * (plan.groups is not None),
         "head_limit_ms": 0 if front is None else _milliseconds(front.head_seconds),
         "linger_ms": _milliseconds(settings.linger_seconds),
         **_requests(front),

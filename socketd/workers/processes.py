@@ -30,6 +30,7 @@ from socketd.workers.board import Board
 from socketd.workers.children import Family
 from socketd.workers.contract import RETIRE_SIGNAL
 from socketd.workers.former import FormerSpawner
+from socketd.workers.groups import FormerGroup, GroupsOfGenerations
 from socketd.workers.ledger import Ledger, Slot
 from socketd.workers.python_worker import PythonSpawner
 from socketd.workers.spawner import ServingTemplate, Spawner, WorkerPlan
@@ -45,7 +46,8 @@ class ProcessesState:
     `templates` are the process ids of spawners, of this generation or older. `serving` is the one
     of them, if there is one, that makes workers for the successor until that has its own; the
     others end when they have made what they had been asked for. `sessions` are those of all
-    templates and of those before, `uids` the users of the service.
+    templates and of those before, `uids` the users of the service. `group` is the control group of
+    its own, if it has one.
     """
 
     generation: int
@@ -58,6 +60,7 @@ class ProcessesState:
     uids: tuple[int, ...] = ()
     slots: dict[int, Slot] = field(default_factory=dict)
     serving: ServingTemplate | None = None
+    group: FormerGroup | None = None
 
     @property
     def fds(self) -> list[int]:
@@ -100,6 +103,7 @@ class Processes:
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
         self.board.watch(most)
         self.ledger = Ledger(self.board, family)
+        self.groups = GroupsOfGenerations(None if state is None else state.group)
         if state is not None:
             self.board.watch(max(most, state.watched))
             family.restore(state.pids, state.templates, state.sessions)
@@ -110,7 +114,7 @@ class Processes:
             self._former = set(state.templates)
             self._former_generation = self._generation = state.generation
             if state.serving is not None:
-                self._spawners = [FormerSpawner(state.serving)]
+                self._spawners = [FormerSpawner(state.serving, self.groups.present)]
 
     @property
     def is_gone(self) -> bool:
@@ -140,7 +144,10 @@ class Processes:
         self, settings: ServiceSettings, listener: Listener, generation: int
     ) -> Spawner:
         """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
-        plan = WorkerPlan(settings, listener.socket, self._doorbell_fd, os.getpid(), generation)
+        groups = self.groups.begin(generation, settings.confinement)
+        plan = WorkerPlan(
+            settings, listener.socket, self._doorbell_fd, os.getpid(), generation, groups
+        )
         most = max(self.board.watched, settings.pool.maximum)
         self.board.watch(most)
         if settings.worker is WorkerKind.PYTHON:
@@ -220,6 +227,7 @@ class Processes:
         """Take slots for workers that are to be asked for."""
         for number in workers:
             self.ledger.claim(number, generation)
+            self.groups.prepare(number, generation)
             self._unborn.append(number)
 
     def ask_for_unborn(self) -> None:
@@ -238,6 +246,8 @@ class Processes:
         if number is None:
             self.ledger.name_all()
             number = self.family.slot_of(pid)
+        if number is not None:
+            self.groups.end(number)
         if number in self._terminated:
             self._terminated.discard(number)
             kin.end(pid)
@@ -303,6 +313,7 @@ class Processes:
         """Forget the service, and kill its unknown children."""
         self._end_unknown_children()
         self.family.disband()
+        self.groups.close()
         self.board.close()
 
     def retire(self, workers: Iterable[int]) -> None:
@@ -338,8 +349,11 @@ class Processes:
         self._signal(workers, signal.SIGTERM)
 
     def kill(self, workers: Iterable[int]) -> None:
-        """Send SIGKILL to the process groups of workers."""
-        self._signal(workers, signal.SIGKILL)
+        """Send SIGKILL to the process groups of workers, and to all in their control groups."""
+        killed = tuple(workers)
+        self._signal(killed, signal.SIGKILL)
+        for number in killed:
+            self.groups.end(number)
 
     def state(self) -> ProcessesState:
         """Return all that the next version needs to go on with these processes."""
@@ -357,6 +371,7 @@ class Processes:
             tuple(self.family.uids),
             self.ledger.state(),
             self._spawners[-1].passed_on if self._spawners else None,
+            self.groups.passed_on,
         )
 
     def _abandon_unborn_of_former(self) -> None:

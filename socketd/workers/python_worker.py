@@ -41,6 +41,7 @@ from socketd.programs.privileges import Privileges, apply, apply_late, grant, us
 from socketd.relay.relay import Relay, RelaySettings
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
+from socketd.system import cgroup
 from socketd.system.scheduling import policy_of_children, take
 from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
@@ -153,6 +154,8 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
     try:
         gc.disable()  # a collection would run finalizers of the master's objects
         board.set_pid(number, os.getpid())
+        if plan.groups is not None:
+            cgroup.enter(plan.groups.slot(number))
         listener, doorbell_fd = _prepare(plan, privileges)
         board.set_state(number, SlotState.IDLE)
         if board.is_ringing_when_idle():

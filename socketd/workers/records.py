@@ -9,9 +9,9 @@ import time
 from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.operations import log
-from socketd.workers.board import Board
 from socketd.workers.connection_log import ConnectionLog
 from socketd.workers.layout import Record, RemarkKind, Step
+from socketd.workers.processes import Processes
 from socketd.workers.remarks import Remarks
 
 _NS_PER_SECOND = 1_000_000_000
@@ -40,9 +40,10 @@ class Endings:
     for each generation.
     """
 
-    def __init__(self, service: str, board: Board, connection_log: ConnectionLog) -> None:
+    def __init__(self, service: str, processes: Processes, connection_log: ConnectionLog) -> None:
         self._service = service
-        self._board = board
+        self._board = processes.board
+        self._groups = processes.groups
         self._connection_log = connection_log
         self._remarks = Remarks(service, connection_log)
         self._told_generation = -1
@@ -67,6 +68,7 @@ class Endings:
                 duration_s=round(duration, 6),
                 cpu_s=round(child.cpu_seconds, 6),
                 max_rss_kib=child.max_rss_kib,
+                memory_peak_kib=self._groups.peak_kib(number),
             )
         was_executed = record.step is Step.NONE
         if was_executed and child.status in _NOT_RUN and generation != self._told_generation:

@@ -11,6 +11,7 @@ from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.loop.reaper import DeadChild
 from socketd.settings.readiness import ReadyLevel
+from socketd.workers.groups import SlotGroups
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class WorkerPlan:
 
     With a relay in the settings a worker does not become the program but starts it, and relays.
     With a front it first reads the head of a request. All workers of a spawner belong to one
-    generation.
+    generation. `groups` are the control groups that they are born in, None for that of the master.
     """
 
     settings: ServiceSettings
@@ -27,6 +28,7 @@ class WorkerPlan:
     doorbell_fd: int
     master_pid: int
     generation: int = 0
+    groups: SlotGroups | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class ServingTemplate:
     pid: int
     pipe_fd: int
     level: ReadyLevel
+    has_groups: bool = False
 
 
 class Spawner(Protocol):

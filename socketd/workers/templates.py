@@ -135,7 +135,8 @@ class NativeSpawner:
         pipe_fd = -1 if serving is None else self._templates[serving.pid].pipe_fd
         if serving is None or pipe_fd < 0:
             return None
-        return ServingTemplate(serving.pid, pipe_fd, serving.level)
+        has_groups = self._templates[serving.pid].groups is not None
+        return ServingTemplate(serving.pid, pipe_fd, serving.level, has_groups)
 
     @property
     def is_caught_up(self) -> bool:

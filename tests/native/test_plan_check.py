@@ -126,7 +126,7 @@ WRONG = [
     (changed("master", -1), "names no master"),
     (changed("level", 5), "names no level"),
     (changed("stderr_target", 4), "names no standard error"),
-    (changed("present", 32), "has what is not known"),
+    (changed("present", 64), "has what is not known"),
     (changed("head_limit_ms", -1), "front"),
     (changed("head_limit_ms", 0), "front"),
     (changed("head_limit_ms", 0, changed("root", (0, 0))), "front"),

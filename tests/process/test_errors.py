@@ -192,6 +192,10 @@ NONSENSE = {
     "port beyond all": (
         ["--tcp-connect", "443,65536", *CAT], "socket: --tcp-connect: '443,65536' is not numbers f",
     ),
+    "group": (["--cgroup", "", *CAT], "socket: --cgroup: the value is empty"),
+    "memory": (["--memory-max", "much", *CAT], "socket: --memory-max: 'much' is not a number of"),
+    "processor": (["--cpu-max", "0", *CAT], "socket: --cpu-max: '0' is not a whole number from 1"),
+    "processes": (["--pids-max", "0", *CAT], "socket: --pids-max: '0' is not a whole number from"),
     "variable": (["--env", "x", *CAT], "socket: --env: 'x' is not NAME=VALUE"),
     "variable without a name": (["--env", "=x", *CAT], "socket: --env: '' is not names without ="),
     "limit": (["--limit", "nofile", *CAT], "socket: --limit: 'nofile' is not NAME=LIMIT or NAME=S"),

@@ -14,7 +14,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import ClientGone, Folders, Front
 from socketd.programs.command import Program
 from socketd.settings.address import TcpAddress, UnixAddress
-from socketd.settings.confinement import Boundary, Confinement, ResourceLimit
+from socketd.settings.confinement import Boundary, Confinement, GroupLimits, ResourceLimit
 from socketd.settings.stderr import StderrTarget
 
 AROUND = Surroundings({"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": "/x"})
@@ -92,6 +92,10 @@ def test_every_key_is_understood(tmp_path: Path) -> None:
         read_paths = ["/usr", "/etc"]
         write_paths = ["/tmp"]
         tcp_connect = [443]
+        cgroup = "/sys/fs/cgroup/x"
+        memory_max = "1M"
+        cpu_max = 150
+        pids_max = 9
         environment = { A = "b" }
         limits = { nofile = 9, core = "unlimited", nproc = [1, "unlimited"] }
         [service.full.workers]
@@ -129,6 +133,7 @@ def test_every_key_is_understood(tmp_path: Path) -> None:
             no_new_privs=True,
             chroot="/",
             boundary=Boundary(("/usr", "/etc"), ("/tmp",), (443,), (one.program.path,)),
+            group=GroupLimits("/sys/fs/cgroup/x", 1 << 20, 150, 9),
         )
 
 
@@ -183,6 +188,9 @@ def test_all_mistakes_are_told_in_one_go(tmp_path: Path) -> None:
         ('chroot = "jail"', "chroot", "'jail'"),
         ('read_paths = ["usr"]', "read_paths", "['usr']"),
         ("write_paths = []", "write_paths", "[]"),
+        ('cgroup = "own"', "cgroup", "'own'"),
+        ("cpu_max = 0", "cpu_max", "0"),
+        ('pids_max = "9"', "pids_max", "'9'"),
         ("tcp_connect = 443", "tcp_connect", "443"),
         ("tcp_connect = [0]", "tcp_connect", "[0]"),
         ('tcp_connect = ["443"]', "tcp_connect", "['443']"),

@@ -28,7 +28,7 @@ from socketd.operations.log_targets import (
 _LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z socket: (\w+): (\w+)(.*)")
 _CLOSED = {
     "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
-    "cpu_s": 0.01, "max_rss_kib": 900,
+    "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None,
 }  # fmt: skip
 
 
@@ -282,7 +282,10 @@ def test_journal_gets_fields_with_their_values(journal: Journal) -> None:
         "PRIORITY": "6",
         "SYSLOG_IDENTIFIER": "socket",
         "SOCKETD_EVENT": "connection_closed",
-        **{f"SOCKETD_{key.upper()}": str(value) for key, value in _CLOSED.items()},
+        **{
+            f"SOCKETD_{key.upper()}": "" if value is None else str(value)
+            for key, value in _CLOSED.items()
+        },
     }
 
 

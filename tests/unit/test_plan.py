@@ -7,6 +7,7 @@ import resource
 import socket
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from socketd.settings.confinement import RESOURCES, Boundary, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.workers import plan as module
+from socketd.workers.groups import SlotGroups
 from socketd.workers.plan import encode, encode_first_call, seal
 from socketd.workers.spawner import WorkerPlan
 
@@ -283,3 +285,12 @@ def test_first_call_says_all_that_was_set() -> None:
         module.FIRST_CALL_MAGIC, 2, BASE.master_pid, 61, 1, 0, 2**40,
     )  # fmt: skip
     assert encode_first_call(worker_plan(), ReadyLevel.READ, 61, 2**40) != text
+
+
+def test_plan_says_whether_workers_have_groups() -> None:
+    """The template is given a descriptor beside it then."""
+    groups = cast("SlotGroups", object())  # the bytes say nothing else of them
+
+    present = decode(encoded(dataclasses.replace(BASE, groups=groups)))["present"]
+
+    assert present == 32
