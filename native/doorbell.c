@@ -4,6 +4,7 @@
  */
 #include "doorbell.h"
 
+#include "direct.h"
 #include "pool_signals.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static void write_byte(const struct doorbell *doorbell)
 void doorbell_ring(const struct doorbell *doorbell)
 {
     /* All callers are children of the master. Once it is dead its pid may be reused. */
-    if (getppid() != doorbell->master)
+    if (direct_getppid() != doorbell->master)
         return;
     /* A worker that has given up root may not signal a master that has not. */
     if (kill(doorbell->master, RING_SIGNAL) == 0 || errno != EPERM)

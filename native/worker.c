@@ -16,6 +16,7 @@
 
 #include "address.h"
 #include "admission.h"
+#include "direct.h"
 #include "pool_signals.h"
 
 #include <errno.h>
@@ -25,11 +26,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t retire_fd;
+static volatile sig_atomic_t retire_fd = -1; /* not 0: among what is written to in any case */
 
 static void retire(int signal_number)
 {
@@ -59,7 +58,7 @@ static void prepare(const struct worker *worker)
     /* No SA_RESTART: accept4() has to return. */
     struct sigaction action = {.sa_handler = retire};
 
-    setpgid(0, 0);
+    direct_lead_group();
     prctl(PR_SET_NAME, "socketd-worker");
     retire_fd = worker->listener_fd;
     if (sigaction(RETIRE_SIGNAL, &action, NULL) < 0 ||
@@ -67,7 +66,7 @@ static void prepare(const struct worker *worker)
         prctl(PR_SET_PDEATHSIG, RETIRE_SIGNAL) < 0)
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
     /* A master that died before the line above sends nothing. */
-    if (getppid() != worker->doorbell.master)
+    if (direct_getppid() != worker->doorbell.master)
         end_idle(worker);
 }
 
@@ -137,10 +136,8 @@ static int accept_connection(const struct worker *worker, struct name *name)
 static void announce(const struct worker *worker, const struct peer *client)
 {
     struct board_record *record = &worker->board.records[worker->number];
-    struct timespec now;
+    const struct timespec now = direct_now();
 
-    /* Not by way of the vDSO: its two pages would have to be faulted in first. */
-    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
     admission_write_peer(&record->client, client);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
@@ -163,9 +160,9 @@ static int admit(const struct worker *worker, struct admission *admission, struc
     for (;;) {
         int connection;
 
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        direct_set_mask(&none, NULL);
         connection = accept_connection(worker, &name);
-        sigprocmask(SIG_SETMASK, &all, NULL);
+        direct_set_mask(&all, NULL);
         peer_identify(client, connection, &name.address, name.size);
         if (atomic_load(&gate->in_force) == 0)
             return connection;

@@ -9,12 +9,17 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline uint64_t clock_in_ms(struct timespec time)
+{
+    return (uint64_t)time.tv_sec * 1000U + (uint64_t)time.tv_nsec / 1000000U;
+}
+
 static inline uint64_t clock_ms(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000U + (uint64_t)now.tv_nsec / 1000000U;
+    return clock_in_ms(now);
 }
 
 /* Return how long it is until a moment, 0 once that is over. */

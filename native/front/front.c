@@ -3,6 +3,7 @@
  */
 #include "front.h"
 
+#include "direct.h"
 #include "exits.h"
 #include "farewell.h"
 #include "scgi.h"
@@ -97,7 +98,7 @@ struct front_request front_take(const struct front *front, int in, int out)
 
     request.allowed_names = rule_names(&front->rule, front->allowed_names);
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, &before);
+    direct_set_mask(&none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);
     if (!refused)
         refused = request_check_body(&request, front->body_limit);
@@ -111,7 +112,7 @@ struct front_request front_take(const struct front *front, int in, int out)
     if (refused)
         front_refuse(front, out, refused);
     tell_of_left_out(front);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    direct_set_mask(&before, NULL);
     taken.own_entries = request.entries + request.own_count;
     taken.body_length = scgi_body_length(&request);
     return taken;

@@ -6,7 +6,6 @@
 #include "names.h"
 
 #include <string.h>
-#include <strings.h>
 
 struct table {
     const char *const *entries;
@@ -54,25 +53,35 @@ static const char *const needed_names[] = {
 
 #define TABLE(names) ((struct table){names, sizeof names / sizeof *(names)})
 
-static size_t stem_of(const char *entry)
+/* Compare a name with what an entry has before its asterisk, as strcmp() would. A name has hundreds of
+ * these, most of one character; by way of libc each function would be a page or two to be faulted in. */
+static int compare(const char *name, size_t length, const char *entry)
 {
-    return strcspn(entry, "*");
+    for (size_t i = 0; i < length; i++) {
+        if (entry[i] == '\0' || entry[i] == '*')
+            return 1;
+        if (name[i] != entry[i])
+            return (unsigned char)name[i] < (unsigned char)entry[i] ? -1 : 1;
+    }
+    return entry[length] == '\0' || entry[length] == '*' ? 0 : -1;
 }
 
-/* Compare a name with what an entry has before its asterisk, as strcmp() would. */
-static int compare(const char *name, size_t length, const char *entry, size_t stem)
+static bool begins(const char *name, size_t length, const char *beginning, size_t size)
 {
-    int order = memcmp(name, entry, length < stem ? length : stem);
-
-    return order ? order : (length > stem) - (length < stem);
+    if (length < size)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (name[i] != beginning[i])
+            return false;
+    return true;
 }
 
 /* Is the name that of the entry, or does it begin so? */
 static bool is_meant(const char *name, size_t length, const char *entry, size_t entry_length)
 {
     if (entry_length > 0 && entry[entry_length - 1] == '*')
-        return length >= entry_length - 1 && memcmp(name, entry, entry_length - 1) == 0;
-    return length == entry_length && memcmp(name, entry, length) == 0;
+        return begins(name, length, entry, entry_length - 1);
+    return length == entry_length && begins(name, length, entry, entry_length);
 }
 
 static bool is_in(struct table table, const char *name, size_t length)
@@ -83,7 +92,7 @@ static bool is_in(struct table table, const char *name, size_t length)
         size_t middle = low + (high - low) / 2;
         const char *entry = table.entries[middle];
 
-        if (compare(name, length, entry, stem_of(entry)) >= 0)
+        if (compare(name, length, entry) >= 0)
             low = middle + 1;
         else
             high = middle;
@@ -98,8 +107,15 @@ static bool is_proxy(const char *name, size_t length)
     static const char ending[] = "_PROXY";
     const size_t size = sizeof ending - 1;
 
-    return length > size && strncasecmp(name + length - size, ending, size) == 0 &&
-           !(strncmp(name, "HTTP_", strlen("HTTP_")) == 0 && length > strlen("HTTP_PROXY"));
+    if (length <= size)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        const char c = name[length - size + i];
+
+        if (c != ending[i] && (c < 'a' || c > 'z' || c - ('a' - 'A') != ending[i]))
+            return false;
+    }
+    return !(begins(name, length, "HTTP_", strlen("HTTP_")) && length > strlen("HTTP_PROXY"));
 }
 
 bool names_is_forbidden(const char *name, size_t length)

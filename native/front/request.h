@@ -24,13 +24,14 @@ struct request_name {
 };
 
 struct request {
-    char *entries[REQUEST_ENTRIES + 1]; /* NAME=VALUE, then NULL */
     size_t count;
     size_t own_count; /* the first of them, which are the service's */
     const char *allowed_names; /* which of the others may come: a list of names.h, or NULL */
     struct request_name left_out; /* the first that the operator is to be told of */
     size_t left_out_count;
     struct request_name culprit; /* what a refusal is about; its length is 0 if that is no variable */
+    /* NAME=VALUE, then NULL. Last, so that what each request uses lies close together. */
+    char *entries[REQUEST_ENTRIES + 1];
 };
 
 /* Begin with the variables that the service sets: a name that it sets is its own, and what the

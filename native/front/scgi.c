@@ -7,11 +7,13 @@
 
 #include "carry.h"
 #include "clock.h"
+#include "direct.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const char first_name[] = "CONTENT_LENGTH";
@@ -47,23 +49,40 @@ static const struct refusal other_length = {
 
 struct source {
     int fd;
-    uint64_t deadline_ms;
+    int limit_ms;
+    uint64_t deadline_ms; /* 0 as long as nothing had to be waited for: most often all is there */
     size_t taken;
 };
+
+/* Wait until there is something to read. */
+static const struct refusal *wait_for_more(struct source *source)
+{
+    struct pollfd readable = {.fd = source->fd, .events = POLLIN};
+
+    for (;;) {
+        uint64_t now = clock_in_ms(direct_now());
+
+        if (!source->deadline_ms)
+            source->deadline_ms = now + (uint64_t)source->limit_ms;
+        if (now >= source->deadline_ms)
+            return &late;
+        if (poll(&readable, 1, (int)(source->deadline_ms - now)) > 0)
+            return NULL;
+    }
+}
 
 /* Read at least one byte, and no more than `size`. */
 static const struct refusal *take(struct source *source, char *to, size_t size, size_t *count)
 {
     for (;;) {
-        struct pollfd readable = {.fd = source->fd, .events = POLLIN};
-        uint64_t now = clock_ms();
-        ssize_t got;
+        ssize_t got = recv(source->fd, to, size, MSG_DONTWAIT);
+        const struct refusal *refused = NULL;
 
-        if (now >= source->deadline_ms)
-            return &late;
-        if (poll(&readable, 1, (int)(source->deadline_ms - now)) <= 0)
-            continue;
-        got = read(source->fd, to, size);
+        if (got < 0 && errno == ENOTSOCK) {
+            refused = wait_for_more(source);
+            if (!refused)
+                got = read(source->fd, to, size);
+        }
         if (got > 0) {
             *count = (size_t)got;
             source->taken += (size_t)got;
@@ -71,8 +90,12 @@ static const struct refusal *take(struct source *source, char *to, size_t size, 
         }
         if (got == 0)
             return source->taken ? &cut : &nobody;
-        if (errno != EINTR && errno != EAGAIN)
-            return &nobody; /* reset: the client has gone */
+        if (!refused && errno == EAGAIN)
+            refused = wait_for_more(source);
+        else if (!refused && errno != EINTR)
+            refused = &nobody; /* reset: the client has gone */
+        if (refused)
+            return refused;
     }
 }
 
@@ -112,8 +135,10 @@ static const struct refusal *read_length(const char *start, size_t count, size_t
 
 static bool is_number(const char *text)
 {
-    size_t digits = strspn(text, "0123456789");
+    size_t digits = 0;
 
+    while (text[digits] >= '0' && text[digits] <= '9')
+        digits++;
     return digits > 0 && digits <= MOST_LENGTH_DIGITS && text[digits] == '\0';
 }
 
@@ -179,7 +204,7 @@ uint64_t scgi_body_length(struct request *request)
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],
                                 struct request *request)
 {
-    struct source source = {.fd = fd, .deadline_ms = clock_ms() + (uint64_t)limit_ms};
+    struct source source = {.fd = fd, .limit_ms = limit_ms};
     char start[LEAST_HEAD];
     const struct refusal *refused;
     size_t length, colon, count, present;

@@ -30,6 +30,7 @@
 #include "canary.h"
 #include "closing.h"
 #include "copy.h"
+#include "direct.h"
 #include "dispositions.h"
 #include "files.h"
 #include "front/farewell.h"
@@ -382,7 +383,7 @@ static __attribute__((constructor)) void begin(void)
     if (shortcuts_are_taken())
         locales_read();
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
+    direct_set_mask(&all, &before);
     hold();
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    direct_set_mask(&before, NULL);
 }

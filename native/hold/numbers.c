@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -143,11 +144,19 @@ static void renew_perl(void)
     perl_free(perl, text);
 }
 
+/* Tell whether there is anything to be renewed: in most programs there is not. */
+static bool is_any_found(void)
+{
+    return bash_seed || ruby_reset || php_seed || sqlite_randomness || nss_update || perl_run;
+}
+
 void numbers_renew(void)
 {
     unsigned char seed[SEED_BYTES];
     uint32_t number;
 
+    if (!is_any_found())
+        return;
     /* It blocks only while the machine has just been started. */
     if (getrandom(seed, sizeof seed, 0) != sizeof seed)
         return;
