@@ -12,8 +12,8 @@ from harness.native import BUILDS, NATIVE, BuildError
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = sorted(path.stem for path in (NATIVE / "fuzz").glob("*.c"))
 RUNS = by_extent(4_000, 20_000)
-# A run of these starts programs.
-FEWER_RUNS = {"fcgi-stream": by_extent(200, 1_000)}
+# A run of these starts programs, or moves many bytes.
+FEWER_RUNS = {"carry": by_extent(1_000, 5_000), "fcgi-stream": by_extent(200, 1_000)}
 MOST_CORPUS_BYTES = 200 * 1024
 
 
