@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
-from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
+from socketd.config.build import Builder, Surroundings
+from socketd.config.listening import USUAL_MODE, completed, misplaced
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, UsageError
@@ -20,7 +21,7 @@ from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, locate
 from socketd.settings.address import Address, parse_listen
 from socketd.settings.readiness import ReadyLevel
-from socketd.settings.values import Values
+from socketd.settings.values import Problem, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def _check(options: CgiOptions) -> None:
     has_folders = [options.values.has(name) for name in ("root", "scripts")]
     if sum([bool(options.words), *has_folders]) != 1:
         raise UsageError("give either a PROGRAM, --root FOLDER or --scripts PATH")
+    _check_listeners(options)
 
 
 def _start(options: CgiOptions) -> tuple[Program | None, Values]:
@@ -122,7 +124,23 @@ def _at(address: Address, settings: ServiceSettings) -> ServiceSettings:
 
 
 def _address(text: str, options: CgiOptions) -> Address:
-    """Read `HOST:PORT`, `PORT` or `/PATH`, or any form of a configuration file."""
+    return completed(_parsed(text), options.values, USUAL_MODE)
+
+
+def _parsed(text: str) -> Address:
+    """Read `HOST:PORT`, `PORT`, `/PATH` or `@NAME`, or any form of a configuration file."""
     is_whole = text.startswith(("tcp:", "unix:", "fd:"))
-    scheme = "" if is_whole else "unix:" if text.startswith("/") else "tcp:"
-    return with_rights(parse_listen(scheme + text), options.values, USUAL_MODE)
+    scheme = "" if is_whole else "unix:" if text.startswith(("/", "@")) else "tcp:"
+    return parse_listen(scheme + text)
+
+
+def _check_listeners(options: CgiOptions) -> None:
+    """Refuse a setting that goes with none of the addresses. Raises UsageError."""
+    first, *others = (
+        misplaced(_parsed(text), options.values) for text in (*options.scgi, *options.fcgi)
+    )
+    refuse(one for one in first if all(_has(problems, one.key) for problems in others))
+
+
+def _has(problems: list[Problem], key: str) -> bool:
+    return any(problem.key == key for problem in problems)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from socketd.config.build import USUAL_MODE, Builder, Surroundings
+from socketd.config.build import Builder, Surroundings
 from socketd.config.confined import is_folder
 from socketd.config.file import (
     Findings,
@@ -21,14 +21,15 @@ from socketd.config.file import (
     parse,
     settings_in,
 )
+from socketd.config.listening import USUAL_MODE
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
-from socketd.loop.listeners import check_unix, resolve_tcp
+from socketd.loop.listeners import check_abstract, check_unix, resolve_tcp
 from socketd.loop.socketfile import find_owner
 from socketd.master.agreement import check_version
 from socketd.programs.privileges import look_up
-from socketd.settings.address import TcpAddress, UnixAddress
+from socketd.settings.address import AbstractAddress, TcpAddress, UnixAddress
 from socketd.settings.setting import Setting
 from socketd.settings.values import Values
 from socketd.system.accounts import find_group, find_user
@@ -60,6 +61,8 @@ def _try(settings: ServiceSettings) -> Iterator[SocketdError | str]:
     address = settings.address
     if isinstance(address, TcpAddress):
         yield from _failure(resolve_tcp, address)
+    elif isinstance(address, AbstractAddress):
+        yield from _failure(check_abstract, address)
     elif isinstance(address, UnixAddress):
         yield from _failure(check_unix, address)
         yield from _failure(find_owner, replace(address, group=None))
@@ -132,15 +135,16 @@ def _settings(settings: list[Setting], values: Values) -> Iterator[str]:
 
 
 def _listen(listening: Listening) -> object:
-    """Return the text of a listener, or a table where it has rights."""
-    if not listening.address.startswith("unix:"):
+    """Return the text of a listener, or a table where more is set, as the mode of a path is."""
+    given = dict(listening.values.given)
+    if listening.address.startswith("unix:/"):
+        given = {"listen.mode": USUAL_MODE, **given}
+    if not given:
         return listening.address
-    values = Values({"listen.mode": USUAL_MODE, **listening.values.given})
-    shown = {one.name: (one, values.get(one.key)) for one in settings_in("listen")}
-    rights = {
-        name: one.kind.show(value) for name, (one, value) in shown.items() if value is not None
+    shown = {
+        one.name: one.kind.show(given[one.key]) for one in settings_in("listen") if one.key in given
     }
-    return {"address": listening.address, **rights}
+    return {"address": listening.address, **shown}
 
 
 def _toml(value: object) -> str:

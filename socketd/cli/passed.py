@@ -10,6 +10,7 @@ from socketd.cli.options import CommandLine
 from socketd.errors import ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt
 from socketd.operations.systemd import take_passed_sockets
+from socketd.settings.address import InheritedAddress
 
 
 def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -> list[Listener]:
@@ -30,4 +31,6 @@ def passed_listeners(line: CommandLine, environment: MutableMapping[str, str]) -
             f"this one ({os.getpid()}); give a port, or have the manager exec socket directly"
         )
     # Several may have the same name, or none: their position identifies them.
-    return [adopt(one.fd, one.name, position) for position, one in enumerate(passed)]
+    return [
+        adopt(one.fd, InheritedAddress(one.name, position)) for position, one in enumerate(passed)
+    ]

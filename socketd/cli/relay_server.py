@@ -13,6 +13,7 @@ from socketd.cli import console
 from socketd.cli.background import detach
 from socketd.cli.client import be_quiet, carry_own_streams
 from socketd.cli.given import given
+from socketd.cli.operand import listening_address
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
 from socketd.config.services import DEFAULT_BACKLOG
@@ -28,7 +29,7 @@ from socketd.loop.listeners import Listener, listen
 from socketd.loop.transience import TRANSIENT_ERRORS
 from socketd.operations.pidfile import PidFile
 from socketd.programs.peer import identify
-from socketd.settings.address import Address, UnixAddress, parse_operand
+from socketd.settings.address import InheritedAddress
 from socketd.system.directory import absolute
 
 
@@ -42,9 +43,11 @@ def serve_own_streams(line: CommandLine) -> int:
         pid_path = absolute(pid_path)
     values = given(line)
     backlog = values.number("backlog") or DEFAULT_BACKLOG
-    address = None if passed else _address(line)
+    address = listening_address(line, values)
+    if isinstance(address, InheritedAddress):
+        passed[0].set_options(address.options)
     announce = detach(console.speak_to, relays=True) if line.has("background") else None
-    listener = passed[0] if address is None else listen(address, backlog)
+    listener = passed[0] if passed else listen(address, backlog)
     with contextlib.ExitStack() as undoing:
         undoing.callback(listener.close)
         if pid_path is not None:
@@ -55,13 +58,6 @@ def serve_own_streams(line: CommandLine) -> int:
         if announce is not None:
             announce()
         return _serve(listener, line)
-
-
-def _address(line: CommandLine) -> Address:
-    address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which changes the directory
-        address = UnixAddress(absolute(address.path))
-    return address
 
 
 def _serve(listener: Listener, line: CommandLine) -> int:

@@ -157,7 +157,7 @@ def _open(settings: ServiceSettings, passed: list[PassedSocket]) -> Listener:
         raise ListenError(f"no socket named {address.name!r} was passed")
     # A copy: the original is kept for a service that a later reload may add.
     copy = fcntl.fcntl(fds[address.position], fcntl.F_DUPFD_CLOEXEC, 3)
-    return adopt(copy, address.name, address.position)
+    return adopt(copy, address)
 
 
 def _take_ready_fd(fd: int) -> int:

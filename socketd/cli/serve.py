@@ -11,9 +11,10 @@ from socketd.cli.background import detach
 from socketd.cli.choices import choice
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.given import given, refuse
+from socketd.cli.operand import listening_address
 from socketd.cli.options import CommandLine
 from socketd.cli.passed import passed_listeners
-from socketd.config.build import Builder, Surroundings, with_rights
+from socketd.config.build import Builder, Surroundings
 from socketd.config.fronts import behind, why_no_front
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import replace
@@ -24,7 +25,7 @@ from socketd.operations.systemd import find_manager
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import Folders, FrontKind, put_behind, unwrap
 from socketd.programs.command import Program
-from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
+from socketd.settings.address import InheritedAddress
 from socketd.settings.readiness import AT_FORK, ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.settings.values import Values
@@ -38,6 +39,9 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
     console.stay_running()
     passed = passed_listeners(line, environment)
     settings = settings_of(line, environment)
+    if isinstance(settings.address, InheritedAddress):
+        for listener in passed:
+            listener.set_options(settings.address.options)
     _configure_log(line)
     manager = find_manager(environment, os.getpid())
     pid_path = line.values.get("pidfile")
@@ -116,7 +120,7 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
             settings = replace(settings, stderr=StderrTarget.SYSLOG)
     if not (line.has("fork") and line.has("loop")):
         settings = replace(settings, pool=_one_at_a_time(line, settings.pool))
-    return replace(settings, address=with_rights(_address(line), values, None))
+    return replace(settings, address=listening_address(line, values))
 
 
 def _unwrap(
@@ -144,15 +148,6 @@ def _one_at_a_time(line: CommandLine, pool: PoolSettings) -> PoolSettings:
 def _settings_at(settings: ServiceSettings, listener: Listener) -> ServiceSettings:
     """Return the settings of the pool that serves one of the sockets that were passed."""
     return replace(settings, address=listener.address)
-
-
-def _address(line: CommandLine) -> Address:
-    if not line.operands:
-        return InheritedAddress("")
-    address = parse_operand(line.operands[0], line.values.get("bind"))
-    if isinstance(address, UnixAddress) and line.has("background"):  # which changes the directory
-        address = UnixAddress(absolute(address.path))
-    return address
 
 
 def _configure_log(line: CommandLine) -> None:

@@ -73,8 +73,8 @@ def _check(line: CommandLine) -> None:
             if flag != "fork":
                 raise ClassicUsageError(text)
             console.say(text)
-    is_path = len(line.operands) == 1 and "/" in line.operands[0]
-    wanted = 1 if line.has("server") or is_path else 2
+    is_unix = len(line.operands) == 1 and ("/" in line.operands[0] or line.operands[0][:1] == "@")
+    wanted = 1 if line.has("server") or is_unix else 2
     # A service manager that passes a socket sets LISTEN_PID.
     is_passed = line.has("server") and not line.operands and bool(os.environ.get("LISTEN_PID"))
     if len(line.operands) != wanted and not is_passed:

@@ -32,7 +32,7 @@ from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.programs.environment import base_environment
 from socketd.programs.trial_request import UnusableRequestError, check_request
 from socketd.relay.relay import RelaySettings
-from socketd.settings.address import Address, InheritedAddress, UnixAddress
+from socketd.settings.address import InheritedAddress
 from socketd.settings.admission_table import ADMISSION_SETTINGS
 from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import AUTO, AUTO_LEVEL, Readiness, ReadyLevel
@@ -42,7 +42,6 @@ from socketd.system.accounts import login_variables
 from socketd.system.products import NOT_BUILT, is_built
 
 DEFAULT_MAXIMUM = 256
-USUAL_MODE = 0o660  # of a UNIX socket's path, unless the front end uses the umask
 _NOWHERE = Program("/", ())
 _ABOUT_CLIENTS = [setting.key for setting in ADMISSION_SETTINGS]
 
@@ -353,16 +352,3 @@ class Builder:
 
 def _code_of(reason: str) -> int:
     return ExitCode.SYSTEM if reason is NOT_BUILT else ExitCode.USAGE
-
-
-def with_rights(address: Address, values: Values, usual_mode: int | None) -> Address:
-    """Return an address whose UNIX path has the rights that were set."""
-    if not isinstance(address, UnixAddress):
-        return address
-    mode = values.number("listen.mode")
-    return replace(
-        address,
-        mode=usual_mode if mode is None else mode,
-        owner=values.text("listen.owner"),
-        group=values.text("listen.group"),
-    )

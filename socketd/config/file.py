@@ -10,9 +10,10 @@ import stat
 import tomllib
 from collections.abc import Sequence
 
-from socketd.config.build import USUAL_MODE, Builder, Surroundings, with_rights
+from socketd.config.build import Builder, Surroundings
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
+from socketd.config.listening import USUAL_MODE, completed, misplaced
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, UsageError, describe_errno
@@ -20,7 +21,6 @@ from socketd.settings.address import (
     LISTEN_FORMS,
     Address,
     InheritedAddress,
-    UnixAddress,
     parse_listen,
 )
 from socketd.settings.kinds import BadValueError
@@ -38,7 +38,7 @@ _BYTE_ORDER_MARK = "\ufeff"  # some editors of other systems put it first
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _NAME = "a name of up to 64 letters, digits and _ . @ -"
 LISTEN_ALLOWED = (
-    f"a list of at least one of {LISTEN_FORMS}; or tables with address, mode, owner, group"
+    f"a list of at least one of {LISTEN_FORMS}; or tables with address and the keys of a listener"
 )
 LISTEN_MEANING = "where to listen"
 
@@ -225,8 +225,9 @@ def _read_listener(place: str, found: object, findings: Findings) -> Listening |
     except UsageError:
         findings.add_value(place, text, LISTEN_FORMS)
         return None
-    if rest and not isinstance(address, UnixAddress):
-        findings.add_value(place, text, "mode, owner and group with unix:/PATH only")
+    for problem in misplaced(address, values):
+        name = problem.key.removeprefix(f"{LISTEN}.")
+        findings.add(f"{place}.{name}", problem.in_file())
     return Listening(place, text, values)
 
 
@@ -238,7 +239,7 @@ def _settings_of(
     for problem in builder.problems:
         findings.add(f"{table.place}.{problem.key}", problem.in_file())
     return [
-        replace(settings, address=with_rights(address, listening.values, USUAL_MODE))
+        replace(settings, address=completed(address, listening.values, USUAL_MODE))
         for listening in table.listeners
         for address in _addresses_of(listening, around, findings)
     ]

@@ -13,7 +13,8 @@ An inherited socket belongs to its owner, who passes it to the next process too:
 filtered, drained or unlinked. A stop just accepts no more, and the queue waits.
 
 Some kernels allow such filters only with CAP_NET_ADMIN. Without it the backlog is set to 0: a SYN
-is then dropped while one connection waits, which bounds the queue but does not close it.
+is then dropped while one connection waits, which bounds the queue but does not close it. So it is
+with an abstract name: it lasts as long as the socket, and nobody can take it off.
 """
 
 import contextlib
@@ -23,10 +24,17 @@ import select
 import socket
 import struct
 
-from socketd.dataclass import dataclass
+from socketd.dataclass import dataclass, replace
 from socketd.errors import ListenError, UnknownHostError, UnknownServiceError, describe_errno
-from socketd.loop import socketfile
-from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
+from socketd.loop import socketfile, tcp_options
+from socketd.settings.address import (
+    AbstractAddress,
+    Address,
+    InheritedAddress,
+    TcpAddress,
+    UnixAddress,
+)
+from socketd.settings.tcp_options import USUAL_OPTIONS, TcpOptions
 from socketd.system.linklocal import ADVICE, is_without_interface
 from socketd.system.ownfile import Inode, inode_at, remove
 
@@ -73,8 +81,8 @@ class Listener:
         self.host: str
         self.port: int | None
         self._inode = inode
-        if isinstance(address, UnixAddress):
-            self.host, self.port = address.path, None
+        if isinstance(address, UnixAddress | AbstractAddress):
+            self.host, self.port = str(address), None
         elif listening.family == socket.AF_UNIX:
             self.host, self.port = _unix_name(listening.getsockname()), None
         else:
@@ -118,6 +126,9 @@ class Listener:
         if isinstance(self.address, UnixAddress):
             self._unlink()
             return
+        if isinstance(self.address, AbstractAddress):
+            self.socket.listen(0)
+            return
         import ctypes  # which only the end of a server needs
 
         program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
@@ -145,7 +156,21 @@ class Listener:
                 socketfile.set_rights(address, self._inode)
             except OSError as error:
                 raise _refused(error, address) from error
+        self.set_options(_options_of(address))
         self.address = address
+
+    def set_options(self, options: TcpOptions) -> None:
+        """Make these the options for connections to come. Raises ListenError."""
+        former = _options_of(self.address)
+        if isinstance(self.address, UnixAddress | AbstractAddress) or options == former:
+            return
+        try:
+            if self.socket.family == socket.AF_UNIX:
+                raise tcp_options.OptionError("it is a UNIX socket, which has no options of TCP")
+            tcp_options.change(self.socket, options, former)
+        except tcp_options.OptionError as error:
+            raise ListenError(f"server socket: {self.address}: {error}") from error
+        self.address = replace(self.address, options=options)
 
     def state(self) -> ListenerState:
         """Return all that `resume` wants to know."""
@@ -171,12 +196,23 @@ def listen(address: Address, backlog: int) -> Listener:
     assert not isinstance(address, InheritedAddress), "adopt() takes what was handed over"
     if isinstance(address, UnixAddress):
         return _listen_unix(address, backlog)
+    if isinstance(address, AbstractAddress):
+        return _listen_abstract(address, backlog)
     return _listen_tcp(address, backlog)
 
 
-def adopt(fd: int, name: str, position: int = 0) -> Listener:
-    """Use a listening socket that was passed to this process; its owner keeps it too."""
-    return Listener(socket.socket(fileno=fd), InheritedAddress(name, position))
+def adopt(fd: int, address: InheritedAddress) -> Listener:
+    """Use a listening socket that was passed to this process; its owner keeps it too.
+
+    Its options are set for its owner as well. Raises ListenError for one that it cannot have.
+    """
+    listener = Listener(socket.socket(fileno=fd), replace(address, options=USUAL_OPTIONS))
+    try:
+        listener.set_options(address.options)
+    except ListenError:
+        listener.socket.close()
+        raise
+    return listener
 
 
 def resume(state: ListenerState, address: Address) -> Listener:
@@ -208,11 +244,17 @@ def _listen_tcp(address: TcpAddress, backlog: int) -> Listener:
         if family == socket.AF_INET6:
             only = address.host is not None
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        tcp_options.set_before_bind(listening, address.options)
         listening.bind(place)
+        # Before listen(): a connection takes over what is set when it begins.
+        tcp_options.set_after_bind(listening, address.options)
         listening.listen(backlog)
     except OSError as error:
         listening.close()
         raise _refused(error, address) from error
+    except tcp_options.OptionError as error:
+        listening.close()
+        raise ListenError(f"server socket: {address}: {error}") from error
     return Listener(listening, address)
 
 
@@ -265,6 +307,22 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     return listener
 
 
+def _listen_abstract(address: AbstractAddress, backlog: int) -> Listener:
+    check_abstract(address)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(b"\0" + os.fsencode(address.name))
+        listening.listen(backlog)
+    except OSError as error:
+        listening.close()
+        raise _refused(error, address) from error
+    return Listener(listening, address)
+
+
+def _options_of(address: Address) -> TcpOptions:
+    return USUAL_OPTIONS if isinstance(address, UnixAddress | AbstractAddress) else address.options
+
+
 def resolve_tcp(address: TcpAddress) -> None:
     """Only look up port and host. Raises the errors of `listen`."""
     _resolve(address.host, _port_number(address.port))
@@ -272,11 +330,20 @@ def resolve_tcp(address: TcpAddress) -> None:
 
 def check_unix(address: UnixAddress) -> None:
     """Only check the length of a path. Raises ListenError."""
-    size = len(os.fsencode(address.path))
+    _check_length(address.path, "path")
+
+
+def check_abstract(address: AbstractAddress) -> None:
+    """Only check the length of a name. Raises ListenError."""
+    _check_length(address.name, "name")
+
+
+def _check_length(text: str, kind: str) -> None:
+    size = len(os.fsencode(text))
     if size > _LONGEST_PATH:
         raise ListenError(
-            f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {address.path!r} has {size} "
-            f"bytes, a UNIX path at most {_LONGEST_PATH}"
+            f"server socket: {describe_errno(errno.ENAMETOOLONG)}: {text!r} has {size} bytes, a "
+            f"UNIX {kind} at most {_LONGEST_PATH}"
         )
 
 

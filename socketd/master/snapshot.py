@@ -21,14 +21,20 @@ from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
-from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
+from socketd.settings.address import (
+    AbstractAddress,
+    Address,
+    InheritedAddress,
+    TcpAddress,
+    UnixAddress,
+)
 
 _LAST_STANDARD_FD = 2
 _DESCRIPTOR = re.compile(r"[0-9]{1,9}")
 
 
 _PLACES: dict[str, type[Address]] = {
-    kind.__name__: kind for kind in (TcpAddress, UnixAddress, InheritedAddress)
+    kind.__name__: kind for kind in (TcpAddress, UnixAddress, AbstractAddress, InheritedAddress)
 }
 # Everything of a service's settings but its address, which is one of several types, and the relay,
 # which only services have that are not passed on.

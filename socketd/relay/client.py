@@ -76,7 +76,8 @@ def connect_tcp(
 
 
 def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
-    """Connect to a path. Raises ConnectError with the system's reason."""
+    """Connect to a path, or to an abstract name: @ and no slash. Raises ConnectError."""
+    name = path.replace("@", "\0", 1) if path.startswith("@") and "/" not in path else path
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if limit_seconds is not None:
@@ -85,7 +86,7 @@ def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
             # With a full queue a non-blocking connect fails at once, and a blocking one waits.
             limit = struct.pack("@ll", int(limit_seconds), int(limit_seconds % 1 * 1e6) or 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        connection.connect(path)
+        connection.connect(name)
     except BlockingIOError:
         connection.close()
         raise ConnectError(errno.ETIMEDOUT) from None

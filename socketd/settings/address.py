@@ -5,12 +5,15 @@ Owns the text forms. Must not know sockets: names are resolved elsewhere.
 
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
+from socketd.settings.tcp_options import USUAL_OPTIONS, TcpOptions
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 9  # int() refuses thousands
 _SERVICE = r"[A-Za-z][A-Za-z0-9-]*"
 _TCP = r"(?:(?:\[(?P<v6>[^\[\]\s\0]+)\]|(?P<host>[^\[\]:\s\0]+)):)?(?P<port>[^:]+)"
-LISTEN_FORMS = "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH or fd:NAME"
+LISTEN_FORMS = (
+    "tcp:HOST:PORT, tcp:[IPV6]:PORT, tcp:PORT for all addresses, unix:/PATH, unix:@NAME or fd:NAME"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class TcpAddress:
 
     host: str | None
     port: str
+    options: TcpOptions = USUAL_OPTIONS
 
     def __str__(self) -> str:
         """Return the form for error lines: `127.0.0.1 port 7000`."""
@@ -40,6 +44,20 @@ class UnixAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class AbstractAddress:
+    """A name of a UNIX socket that is in no file system: neither owner nor mode keep anybody away.
+
+    It is gone with its last socket. See unix(7), "Abstract sockets".
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return the name as people write it: `@name`."""
+        return f"@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class InheritedAddress:
     """A socket that a service manager bound, by the name of its descriptor.
 
@@ -48,25 +66,33 @@ class InheritedAddress:
 
     name: str
     position: int = 0
+    options: TcpOptions = USUAL_OPTIONS
 
     def __str__(self) -> str:
         """Return the form for error lines: `passed socket 'web'`."""
         return f"passed socket {self.name!r}"
 
 
-Address = TcpAddress | UnixAddress | InheritedAddress
+Address = TcpAddress | UnixAddress | AbstractAddress | InheritedAddress
 
 
 def parse_operand(text: str, host: str | None) -> Address:
-    """Read the last operand of the classic command line: a port, or a path if it has a slash.
+    """Read the last operand of the classic command line.
 
-    Raises UsageError for an empty text, a port number beyond 65535, and a host together with a
-    path.
+    It is a port, or a path if it has a slash, or else an abstract name if it begins with @. Raises
+    UsageError for an empty text or name, a port number beyond 65535, and a host together with a
+    path or name.
     """
     if "/" in text:
         if host is not None:
             raise UsageError(f"-B {host!r} does not apply to the UNIX path {text!r}")
         return UnixAddress(text)
+    if text.startswith("@"):
+        if host is not None:
+            raise UsageError(f"-B {host!r} does not apply to the abstract name {text!r}")
+        if text == "@":
+            raise UsageError("the abstract name '@' is empty: put a name behind the @")
+        return AbstractAddress(text.removeprefix("@"))
     if not text:
         raise UsageError("the port is empty: give a number, a service name or a path")
     if _is_digits(text.lstrip("-")) and not _is_port(text):
@@ -77,7 +103,8 @@ def parse_operand(text: str, host: str | None) -> Address:
 def parse_listen(text: str) -> Address:
     """Read an address of a configuration file; `place_of` is the way back.
 
-    Raises UsageError for anything but `tcp:HOST:PORT`, `tcp:PORT`, `unix:/PATH` and `fd:NAME`.
+    Raises UsageError for anything but `tcp:HOST:PORT`, `tcp:PORT`, `unix:/PATH`, `unix:@NAME` and
+    `fd:NAME`.
     """
     import re  # which a command line needs nothing of
 
@@ -88,6 +115,8 @@ def parse_listen(text: str) -> Address:
             return TcpAddress(found["v6"] or found["host"], port)
     if scheme == "unix" and rest.startswith("/") and "\0" not in rest:
         return UnixAddress(rest)
+    if scheme == "unix" and rest.startswith("@") and rest != "@" and "\0" not in rest:
+        return AbstractAddress(rest.removeprefix("@"))
     if scheme == "fd" and rest and ":" not in rest:  # which separates names
         return InheritedAddress(rest)
     raise UsageError(f"{text!r} is not {LISTEN_FORMS}")
@@ -95,8 +124,8 @@ def parse_listen(text: str) -> Address:
 
 def place_of(address: Address) -> str:
     """Return the text of an address, the same text exactly for the same place."""
-    if isinstance(address, UnixAddress):
-        return f"unix:{address.path}"
+    if isinstance(address, UnixAddress | AbstractAddress):
+        return f"unix:{address}"
     if isinstance(address, InheritedAddress):
         return f"fd:{address.name}" + (f":{address.position}" if address.position else "")
     if address.host is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,9 @@ Place = tuple[str, int] | str
 
 
 def connect(place: Place) -> socket.socket:
-    """Connect to (host, port) or to a path."""
+    """Connect to (host, port), to a path, or to an abstract name, which begins with @."""
     if isinstance(place, str):
+        place = place.replace("@", "\0", 1) if place.startswith("@") else place
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(TIMEOUT_SECONDS)
         try:
@@ -23,6 +25,11 @@ def connect(place: Place) -> socket.socket:
             raise
         return connection
     return socket.create_connection(place, timeout=TIMEOUT_SECONDS)
+
+
+def abstract_name() -> str:
+    """Return the abstract name of a UNIX socket that nobody else has."""
+    return f"@socketd-test-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def read_all(connection: socket.socket) -> bytes:

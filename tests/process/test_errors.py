@@ -178,6 +178,17 @@ NONSENSE = {
     "kill time-out": (
         ["--kill-timeout", "soon", *CAT], "socket: --kill-timeout: 'soon' is not a duration",
     ),
+    "interface": (
+        ["--interface", "a/b", *CAT], "socket: --interface: 'a/b' is not the name of a network in",
+    ),
+    "defer accept": (
+        ["--defer-accept", "soon", *CAT], "socket: --defer-accept: 'soon' is not a duration",
+    ),
+    "keepalive": (["--keepalive", "1s,2s,0", *CAT], "socket: --keepalive: '1s,2s,0' is not up to"),
+    "keepalive a day": (["--keepalive", "1d", *CAT], "socket: --keepalive: '1d' is not up to thr"),
+    "user time-out": (
+        ["--user-timeout", "soon", *CAT], "socket: --user-timeout: 'soon' is not a duration",
+    ),
     "mode": (["--mode", "8", *CAT], "socket: --mode: '8' is not an octal number from 0 to 777"),
     "nice": (["--nice", "20", *CAT], "socket: --nice: '20' is not a whole number from -20 to 19"),
     "groups": (["--groups", "a,,b", *CAT], "socket: --groups: the name is empty"),

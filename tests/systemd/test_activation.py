@@ -18,6 +18,7 @@ from harness.waiting import wait_for
 from socketd.errors import ListenError
 from socketd.loop.listeners import Listener, adopt
 from socketd.operations.systemd import take_passed_sockets
+from socketd.settings.address import InheritedAddress
 
 _PID = 4711
 
@@ -233,7 +234,7 @@ def test_program_sees_nothing_of_the_activation(worker: str) -> None:
 
 def test_name_and_descriptor_are_those_of_the_owner(bound: socket.socket) -> None:
     """An adopted listener shows the address in use and is never filtered, emptied or unlinked."""
-    listener = adopt(os.dup(bound.fileno()), "web")
+    listener = adopt(os.dup(bound.fileno()), InheritedAddress("web"))
     place = place_of(bound)
     try:
         with connect(place):
@@ -266,3 +267,40 @@ def test_own_streams_serve_a_passed_socket() -> None:
             assert read_all(client) == b""
         assert server.wait() == 0
         server.close()
+
+
+def start_with_options(*options: str, to: socket.socket) -> Server:
+    """Start a server that is passed a socket, with settings of a listener."""
+    return Server(["-p", "cat", "-W", "1", *options, "-s"], **passing(to))
+
+
+def test_passed_socket_can_have_options_of_tcp() -> None:
+    """They are set on the socket of its owner, and connections have them."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp:
+        server = start_with_options("--nodelay", "--keepalive", "9s", to=tcp)
+        try:
+            assert exchange(place_of(tcp), b"x") == b"x"
+            assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 9
+        finally:
+            server.close()
+
+
+def test_passed_socket_is_bound_already() -> None:
+    """What it should have been bound with cannot be had."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp:
+        status, lines = outcome_of(start_with_options("--freebind", to=tcp))
+
+    reason = "is decided when a socket is bound: set it where passed socket '' is"
+    assert (status, lines[0]) == (15, f"socket: --freebind: {reason}")
+
+
+def test_passed_unix_socket_has_no_options_of_tcp(tmp_path: Path) -> None:
+    """Which only the socket itself tells."""
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(f"{tmp_path}/s")
+        unix.listen()
+        status, lines = outcome_of(start_with_options("--nodelay", to=unix))
+
+    reason = "it is a UNIX socket, which has no options of TCP"
+    assert (status, lines) == (1, [f"socket: server socket: passed socket '': {reason}"])

@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socketd.errors import ExitCode, UsageError
-from socketd.settings.address import TcpAddress, UnixAddress, parse_operand
+from socketd.settings.address import (
+    AbstractAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_operand,
+)
 
 
 @pytest.mark.parametrize("text", ["/run/s", "./s", "a/b", "s/", "/"])
@@ -18,6 +23,13 @@ def test_operand_with_a_slash_is_a_path(text: str) -> None:
 def test_other_operand_is_a_port_or_a_service_name(text: str) -> None:
     """Without a slash it is a port of all addresses, a name being looked up elsewhere."""
     assert parse_operand(text, None) == TcpAddress(None, text)
+
+
+@pytest.mark.parametrize("text", ["@a", "@@", "@7000", "@ "])
+def test_operand_that_begins_with_an_at_sign_is_an_abstract_name(text: str) -> None:
+    """No port and no service begins so; with a slash it is a path, as it always was."""
+    assert parse_operand(text, None) == AbstractAddress(text[1:])
+    assert parse_operand(f"{text}/b", None) == UnixAddress(f"{text}/b")
 
 
 def test_local_address_goes_with_a_port() -> None:
@@ -67,4 +79,4 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     except UsageError:
         return
 
-    assert address in (UnixAddress(text), TcpAddress(None, text))
+    assert address in (UnixAddress(text), TcpAddress(None, text), AbstractAddress(text[1:]))

@@ -264,7 +264,10 @@ def test_rights_are_for_paths_only(tmp_path: Path) -> None:
     """A mode beside a port is a mistake."""
     text = ECHO.replace('"tcp:127.0.0.1:7000"', '{address = "tcp:7000", mode = "0600"}')
 
-    assert "mode, owner and group with unix:/PATH only" in mistakes(tmp_path, text)[0]
+    assert (
+        "listen[0].mode: is for the path of a UNIX socket, which port 7000 is not"
+        in mistakes(tmp_path, text)[0]
+    )
 
 
 def test_one_address_has_one_service(tmp_path: Path) -> None:

@@ -23,9 +23,16 @@ from socketd.pool.policy import Pool
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.pool.timelimit import Deadline
 from socketd.programs.command import Program
-from socketd.settings.address import Address, InheritedAddress, TcpAddress, UnixAddress
+from socketd.settings.address import (
+    AbstractAddress,
+    Address,
+    InheritedAddress,
+    TcpAddress,
+    UnixAddress,
+)
 from socketd.settings.confinement import Confinement, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
+from socketd.settings.tcp_options import Keepalive, TcpOptions
 from socketd.workers.ledger import Slot
 from socketd.workers.processes import ProcessesState
 from socketd.workers.spawner import ServingTemplate
@@ -59,7 +66,8 @@ def test_snapshot_is_read_as_it_was_written() -> None:
     """Every address, every state, every timer; and the descriptor is closed."""
     addresses: list[Address] = [
         TcpAddress(None, "80"),
-        TcpAddress("::1", "0"),
+        TcpAddress("::1", "0", TcpOptions(interface="lo", keepalive=Keepalive(60, 7))),
+        AbstractAddress("a"),
         UnixAddress("/x", 0o660, "o", "g"),
         InheritedAddress("web", 2),
     ]
