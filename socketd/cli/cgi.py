@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import Builder, Surroundings
-from socketd.config.listening import USUAL_MODE, completed, misplaced
+from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, UsageError
@@ -57,7 +57,7 @@ def _settings(options: CgiOptions, around: Surroundings) -> list[ServiceSettings
     found, values = _start(options)
     kinds = (
         (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout", "answer_timeout")),
-        (FrontKind.FCGI, options.fcgi, values),
+        (FrontKind.FCGI, options.fcgi, _without(values, "timeouts.idle")),
     )
     return [
         _at(_address(text, options), _make(around, found, own, kind))
@@ -86,6 +86,8 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
     if options.values.has("answer_timeout") and not options.fcgi:
         raise UsageError("--answer-timeout needs --fcgi: no other answer is seen")
+    if options.values.has("timeouts.idle") and not options.scgi:
+        raise UsageError("--idle-limit needs --scgi: see --keep-timeout and --answer-timeout")
     has_folders = [options.values.has(name) for name in ("root", "scripts")]
     if sum([bool(options.words), *has_folders]) != 1:
         raise UsageError("give either a PROGRAM, --root FOLDER or --scripts PATH")
@@ -136,9 +138,9 @@ def _parsed(text: str) -> Address:
 
 def _check_listeners(options: CgiOptions) -> None:
     """Refuse a setting that goes with none of the addresses. Raises UsageError."""
-    first, *others = (
-        misplaced(_parsed(text), options.values) for text in (*options.scgi, *options.fcgi)
-    )
+    addresses = [_parsed(text) for text in (*options.scgi, *options.fcgi)]
+    first, *others = (misplaced(address, options.values) for address in addresses)
+    refuse(untimed(addresses, options.values))
     refuse(one for one in first if all(_has(problems, one.key) for problems in others))
 
 

@@ -5,7 +5,7 @@ Owns which address they are together. Must not know how somebody listens there.
 
 from socketd.cli.given import refuse
 from socketd.cli.options import CommandLine
-from socketd.config.listening import completed, misplaced
+from socketd.config.listening import completed, misplaced, untimed
 from socketd.settings.address import Address, InheritedAddress, UnixAddress, parse_operand
 from socketd.settings.values import Values
 from socketd.system.directory import absolute
@@ -17,7 +17,7 @@ def listening_address(line: CommandLine, values: Values) -> Address:
     Raises UsageError.
     """
     address = _address(line)
-    refuse(misplaced(address, values))
+    refuse([*misplaced(address, values), *untimed([address], values)])
     return completed(address, values, None)
 
 

@@ -218,6 +218,7 @@ class Builder:
                 if values.has(key):
                     self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
             return False
+        self._check_silence(kind)
         has_root = self._is_chosen_by_request()
         reason = why_no_front(kind, level, worker, has_root=has_root)
         if self.around.relay is not None:
@@ -231,6 +232,14 @@ class Builder:
                 self._break_rule("ready", reason, values.text("ready") or "")
         is_known = not values.wrong & {"program", "root", "scripts"}
         return reason is None and is_known and not self.problems
+
+    def _check_silence(self, kind: FrontKind) -> None:
+        """Record limits that a front has under other names."""
+        if self.values.has("timeouts.first_byte"):
+            self._break_rule("timeouts.first_byte", "is for no {front}: see {head_timeout}")
+        if kind is FrontKind.FCGI and self.values.has("timeouts.idle"):
+            why = "is not for {front} fcgi: see {keep_timeout}, {answer_timeout} and "
+            self._break_rule("timeouts.idle", why + "{timeouts.connection}")
 
     def worker(self) -> WorkerKind:
         """Return what workers are made by."""
@@ -320,6 +329,8 @@ class Builder:
             values.seconds("timeouts.drain"),
             kill_seconds=values.seconds("timeouts.kill"),
             limit_seconds=values.limit_seconds("timeouts.connection"),
+            silence_seconds=values.limit_seconds("timeouts.idle"),
+            first_byte_seconds=values.limit_seconds("timeouts.first_byte"),
         )
 
     def _size(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from socketd.config.build import Builder, Surroundings
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
-from socketd.config.listening import USUAL_MODE, completed, misplaced
+from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ConfigurationError, UsageError, describe_errno
@@ -236,7 +236,8 @@ def _settings_of(
 ) -> list[ServiceSettings]:
     builder = Builder(table.values, around)
     settings = builder.service(table.name)
-    for problem in builder.problems:
+    addresses = [parse_listen(listening.address) for listening in table.listeners]
+    for problem in (*builder.problems, *untimed(addresses, table.values)):
         findings.add(f"{table.place}.{problem.key}", problem.in_file())
     return [
         replace(settings, address=completed(address, listening.values, USUAL_MODE))

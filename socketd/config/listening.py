@@ -4,6 +4,8 @@ Owns which of them go with which kind of address. Must not know how a setting is
 sockets.
 """
 
+from collections.abc import Sequence
+
 from socketd.dataclass import replace
 from socketd.settings.address import AbstractAddress, Address, InheritedAddress, UnixAddress
 from socketd.settings.tcp_options import Keepalive, TcpOptions
@@ -14,6 +16,7 @@ _OF_A_PATH = ("listen.mode", "listen.owner", "listen.group")
 _OF_BINDING = ("listen.freebind", "listen.reuseport", "listen.interface")
 _OF_TCP = (*_OF_BINDING, "listen.defer_accept", "listen.keepalive", "listen.user_timeout",
            "listen.nodelay")  # fmt: skip
+_OF_TRAFFIC = ("timeouts.idle", "timeouts.first_byte")
 
 
 def completed(address: Address, values: Values, usual_mode: int | None) -> Address:
@@ -39,6 +42,15 @@ def misplaced(address: Address, values: Values) -> list[Problem]:
         if why:
             problems.append(Problem(key, why))
     return problems
+
+
+def untimed(addresses: Sequence[Address], values: Values) -> list[Problem]:
+    """Return the limits on what a connection carries that were set where none can be seen."""
+    of_unix = [one for one in addresses if isinstance(one, UnixAddress | AbstractAddress)]
+    if not addresses or len(of_unix) < len(addresses):
+        return []
+    why = f"is for TCP: of a UNIX socket as {addresses[0]} the kernel does not tell what it carries"
+    return [Problem(key, why) for key in _OF_TRAFFIC if values.has(key)]
 
 
 def _why_not(key: str, address: Address) -> str:

@@ -20,13 +20,13 @@ from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
+from socketd.master.connection_limits import ConnectionLimits
 from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
 from socketd.master.reports import report_pool, report_ready, report_stopping
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
-from socketd.pool.clientwatch import ClientWatch
 from socketd.pool.messages import (
     ArmTimer,
     AskToFinish,
@@ -36,7 +36,6 @@ from socketd.pool.messages import (
     Event,
     Finish,
     KillWorkers,
-    LookAtClients,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -50,12 +49,10 @@ from socketd.pool.messages import (
     StopRequested,
     TerminateWorkers,
     TimerExpired,
-    WorkerAccepted,
     WorkerExited,
 )
 from socketd.pool.phase import Phase
 from socketd.pool.policy import Pool
-from socketd.pool.timelimit import TimeLimit
 from socketd.workers.claims import Claims
 from socketd.workers.layout import SlotState
 from socketd.workers.processes import Processes
@@ -93,8 +90,7 @@ class Endpoint:
         processes.on_serving = self._on_serving
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
-        self._limit = TimeLimit(settings.pool)
-        self._watch = ClientWatch(is_wanted=settings.is_watching_clients)
+        self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
         self._doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
         self._doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
@@ -170,8 +166,7 @@ class Endpoint:
         """
         self.work()
         self.settings = settings
-        self._limit.reload(settings.pool)
-        self._watch.reload(is_wanted=settings.is_watching_clients)
+        self._limits.reload(settings)
         self._doorkeeper.admit(settings)
         self.processes.line_up(spawner)
         if self.processes.due is None:
@@ -184,7 +179,7 @@ class Endpoint:
         self.work()
         return EndpointState(
             self._pool.state(),
-            self._limit.state(),
+            self._limits.state(),
             self.processes.state(),
             self._timers.due,
             self.connections,
@@ -199,7 +194,6 @@ class Endpoint:
         self.has_begun = True
         self._claims.connection_log.open()
         self._pool.restore(state.pool)
-        self._limit.restore(state.deadlines)
         if self.processes.is_distrusted:
             self._claims.suspect()
         self.connections = state.connections
@@ -210,8 +204,7 @@ class Endpoint:
         self._has_pool_finished = state.pool.phase is Phase.FINISHED
         for timer, due_seconds in state.timers.items():
             self._timers.arm(timer, due_seconds)
-        for worker in self.processes.ledger.busy():
-            self._carry_out(self._watch.handle(WorkerAccepted(worker), self._clock()))
+        self._carry_out(self._limits.restore(state.deadlines))
 
     def look(self) -> bool:
         """Read the board after a ring; tell whether there are events for the pool."""
@@ -249,7 +242,8 @@ class Endpoint:
         is_wanted = child.status or self._endings.is_wanted(number)
         record = self._claims.last_record(number, child.pid) if is_wanted else None
         if record and self.processes.ledger.is_busy(number):
-            self._endings.tell(child, number, record, self._pool.generation)
+            limit = self._limits.reason_of(number)
+            self._endings.tell(child, number, record, limit, self._pool.generation)
             if child.has_crashed:
                 self.processes.on_crash(number)
         self.processes.ledger.release(number)
@@ -282,7 +276,7 @@ class Endpoint:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
             event, now = self._events.popleft(), self._clock()
-            for room in (self._pool, self._limit, self._watch):
+            for room in (self._pool, self._limits):
                 if commands := room.handle(event, now):
                     self._carry_out(commands)
             if not self._events and self._is_draining and self.listener.is_queue_empty():
@@ -353,27 +347,18 @@ class Endpoint:
                 case _:
                     self._tend(command)
 
-    def _tend(
-        self,
-        command: RetireWorkers | AskToFinish | LookAtClients | TerminateWorkers | KillWorkers,
-    ) -> None:
+    def _tend(self, command: Command) -> None:
         match command:
             case RetireWorkers(workers):
                 self.processes.retire(workers)
             case AskToFinish(workers):
                 self.processes.ask_to_finish(workers)
-            case LookAtClients(workers):
-                self._look_at_clients(workers)
             case TerminateWorkers(workers):
                 self.processes.terminate(workers)
             case KillWorkers(workers):
                 self.processes.kill(workers)
-
-    def _look_at_clients(self, workers: tuple[int, ...]) -> None:
-        gone = self.processes.find_deserted(workers)
-        for pid in gone.values():
-            log.emit("client_gone", service=self.name, pid=pid)
-        self._carry_out(self._limit.end(tuple(gone), self._clock()))
+            case _:  # ConnectionLimits carries out what is left
+                raise AssertionError(command)
 
     def _refuse_connections(self) -> None:
         self.listener.refuse_new()

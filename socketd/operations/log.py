@@ -89,13 +89,15 @@ EVENTS: Mapping[str, EventKind] = {
     "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
     "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
     "connection_closed": _kind(
-        LogLevel.INFO, "service pid peer status duration_s cpu_s max_rss_kib memory_peak_kib"
+        LogLevel.INFO,
+        "service pid peer status duration_s cpu_s max_rss_kib memory_peak_kib limit",
     ),
     "connection_refused": _kind(LogLevel.INFO, "service peer reason"),
     "connections_refused": _kind(LogLevel.INFO, "service count reason"),
     "rules_in_force": _kind(LogLevel.INFO, "service allow deny"),
     "rules_unusable": _kind(LogLevel.ERROR, "service reason"),
     "client_gone": _kind(LogLevel.INFO, "service pid"),
+    "connection_unseen": _kind(LogLevel.WARNING, "service pid"),
     "request_refused": _kind(LogLevel.INFO, "service pid peer status reason variable trace"),
     "variable_left_out": _kind(LogLevel.WARNING, "service variable others"),
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),

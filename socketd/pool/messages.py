@@ -13,7 +13,8 @@ from socketd.dataclass import dataclass
 class PoolTimer(enum.Enum):
     """The timers a pool may have armed, at most one of each.
 
-    LIMIT is that of the time limit, CLIENTS that of the looks at clients.
+    LIMIT is that of the time limit, CLIENTS that of the looks at clients, TRAFFIC that of the looks
+    at what connections carry.
     """
 
     SHRINK = "shrink"
@@ -22,6 +23,7 @@ class PoolTimer(enum.Enum):
     KILL = "kill"
     LIMIT = "limit"
     CLIENTS = "clients"
+    TRAFFIC = "traffic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,13 @@ class LookAtClients:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtTraffic:
+    """Find out what has gone over these workers' connections, and when the last of it."""
+
+    workers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateWorkers:
     """Send SIGTERM to the process groups of workers."""
 
@@ -206,6 +215,7 @@ Command = (
     | RetireWorkers
     | AskToFinish
     | LookAtClients
+    | LookAtTraffic
     | TerminateWorkers
     | KillWorkers
     | ArmTimer

@@ -316,7 +316,7 @@ class Pool:
                 return self._terminate(now)
             case PoolTimer.KILL:
                 return self._kill()
-            case PoolTimer.LIMIT | PoolTimer.CLIENTS:  # see timelimit.py, clientwatch.py
+            case PoolTimer.LIMIT | PoolTimer.CLIENTS | PoolTimer.TRAFFIC:  # of other rooms
                 return []
             case _:
                 assert_never(timer)

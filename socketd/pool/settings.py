@@ -25,7 +25,8 @@ class PoolSettings:
     """The size of a pool and how it changes; already checked.
 
     `connection_limit` ends the service after that many connections, `limit_seconds` a connection
-    after that time; None means never.
+    after that time, `silence_seconds` one on which no byte has gone for that time, and
+    `first_byte_seconds` one whose client has said nothing until then; None means never.
     """
 
     minimum: int
@@ -36,3 +37,5 @@ class PoolSettings:
     connection_limit: int | None = None
     kill_seconds: float = KILL_SECONDS
     limit_seconds: float | None = None
+    silence_seconds: float | None = None
+    first_byte_seconds: float | None = None

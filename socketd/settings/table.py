@@ -306,6 +306,23 @@ SETTINGS = (
         usual="no limit",
     ),
     Setting(
+        "timeouts.idle",
+        Duration(),
+        "end a TCP connection over which no byte has gone either way for this time: SIGTERM",
+        metavar="TIME",
+        option="idle-limit",
+        usual="no limit",
+    ),
+    Setting(
+        "timeouts.first_byte",
+        Duration(),
+        "end a TCP connection whose client has sent no byte in this time: SIGTERM",
+        metavar="TIME",
+        option="first-byte-limit",
+        usual="no limit",
+        offers="file socket",  # of `socketd cgi` the time limit for the head of a request
+    ),
+    Setting(
         "timeouts.drain",
         Duration(),
         "how long a stop waits for connections, then SIGTERM",

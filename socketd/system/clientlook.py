@@ -2,24 +2,18 @@
 
 Owns the look at a descriptor of somebody else. Must not know what the process is, nor what follows.
 
-The descriptor is copied for a moment, asked, and closed. It needs the right to trace the process
-(ptrace(2)), which a parent of the same user has, and a superuser. A program that took more rights
-than we have cannot be looked at.
-
 What is seen means the same as in native/front/departure.c; docs/design.md has the rule, under
 "Fronts".
 
-Source: pidfd_getfd(2), since Linux 5.6; poll(2), POLLRDHUP; sock_diag(7).
+Source: poll(2), POLLRDHUP; sock_diag(7).
 """
 
-import ctypes
-import os
 import select
 import socket
 import struct
 
-_SYS_PIDFD_GETFD = 438  # the same on every architecture
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from socketd.system.borrowed import borrowed
+
 _GONE = select.POLLHUP | select.POLLERR
 
 _NETLINK_SOCK_DIAG = 4
@@ -42,20 +36,9 @@ def has_client_gone(pid: int, fd: int) -> bool:
     that sends no more has gone: nothing tells it from one that has closed the connection.
     """
     try:
-        process = os.pidfd_open(pid)
+        with borrowed(pid, fd) as connection:
+            return connection is not None and _has_gone(connection)
     except OSError:
-        return False
-    try:
-        number = _LIBC.syscall(_SYS_PIDFD_GETFD, process, fd, 0)
-    finally:
-        os.close(process)
-    if number < 0:
-        return False
-    try:
-        with socket.socket(fileno=number) as connection:
-            return _has_gone(connection)
-    except OSError:  # it is no socket
-        os.close(number)
         return False
 
 

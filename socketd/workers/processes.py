@@ -36,8 +36,6 @@ from socketd.workers.python_worker import PythonSpawner
 from socketd.workers.spawner import ServingTemplate, Spawner, WorkerPlan
 from socketd.workers.templates import NativeSpawner
 
-_STDOUT_FD = 1
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessesState:
@@ -328,20 +326,6 @@ class Processes:
         for number in workers:
             with contextlib.suppress(PermissionError):
                 kin.send(self.ledger.pid(number), RETIRE_SIGNAL)
-
-    def find_deserted(self, workers: Iterable[int]) -> dict[int, int]:
-        """Return those of busy workers whose client has gone, with their process ids.
-
-        A program that has another standard output than its connection has none that is known.
-        """
-        from socketd.system.clientlook import has_client_gone  # most servers never need it
-
-        pids = {number: self.ledger.pid(number) for number in workers}
-        return {
-            number: pid
-            for number, pid in pids.items()
-            if pid and self.ledger.is_busy(number) and has_client_gone(pid, _STDOUT_FD)
-        }
 
     def terminate(self, workers: Iterable[int]) -> None:
         """Send SIGTERM to the process groups of workers."""

@@ -52,8 +52,10 @@ class Endings:
         """Tell whether something is to be printed of any connection, or of this one."""
         return log.is_enabled("connection_closed") or self._board.has_remark(number)
 
-    def tell(self, child: DeadChild, number: int, record: Record, generation: int) -> None:
-        """Print how a connection has ended."""
+    def tell(
+        self, child: DeadChild, number: int, record: Record, limit: str | None, generation: int
+    ) -> None:
+        """Print how a connection has ended; `limit` is the one that has ended it."""
         if record.remark_kind is not RemarkKind.NONE:
             remark = self._board.remark(number)
             self._remarks.tell(record.remark_kind, remark, child.pid, record.client, generation)
@@ -69,6 +71,7 @@ class Endings:
                 cpu_s=round(child.cpu_seconds, 6),
                 max_rss_kib=child.max_rss_kib,
                 memory_peak_kib=self._groups.peak_kib(number),
+                limit=limit,
             )
         was_executed = record.step is Step.NONE
         if was_executed and child.status in _NOT_RUN and generation != self._told_generation:

@@ -59,7 +59,11 @@ GOOD: dict[str, list[object]] = {
     "shell": ["auto", "always", "never"],
     "stderr": ["socket", "inherit", "syslog", "null"],
     "tcp_connect": [[], [1, 65535]],
-    "timeouts": [{"connection": "1s", "drain": "1s", "kill": "1s"}],
+    "timeouts": [
+        {"connection": "1s", "drain": "1s", "kill": "1s"},
+        {"idle": "1s"},
+        {"first_byte": "1s"},
+    ],
     "trial": ["run"],
     "umask": ["022"],
     "user": ["root", "nobody", "65534"],

@@ -178,6 +178,12 @@ NONSENSE = {
     "kill time-out": (
         ["--kill-timeout", "soon", *CAT], "socket: --kill-timeout: 'soon' is not a duration",
     ),
+    "idle limit": (
+        ["--idle-limit", "soon", *CAT], "socket: --idle-limit: 'soon' is not a duration",
+    ),
+    "first byte limit": (
+        ["--first-byte-limit", "soon", *CAT], "socket: --first-byte-limit: 'soon' is not a durati",
+    ),
     "interface": (
         ["--interface", "a/b", *CAT], "socket: --interface: 'a/b' is not the name of a network in",
     ),

@@ -22,7 +22,7 @@ from socketd.pool.messages import (
     WorkerExited,
 )
 from socketd.pool.settings import PoolSettings
-from socketd.pool.timelimit import TimeLimit
+from socketd.pool.timelimit import EndReason, TimeLimit
 from socketd.system.clientlook import has_client_gone
 
 EXPIRED = TimerExpired(PoolTimer.CLIENTS)
@@ -62,8 +62,8 @@ def test_a_connection_without_a_client_is_terminated_once_and_then_killed() -> N
     limit.handle(WorkerAccepted(1), 0.0)
 
     kill_timer = ArmTimer(PoolTimer.LIMIT, 7.0)
-    assert limit.end((1,), 2.0) == [TerminateWorkers((1,)), kill_timer]
-    assert limit.end((1,), 4.0) == []
+    assert limit.end((1,), EndReason.CLIENT_GONE, 2.0) == [TerminateWorkers((1,)), kill_timer]
+    assert limit.end((1,), EndReason.CLIENT_GONE, 4.0) == []
     assert limit.handle(TimerExpired(PoolTimer.LIMIT), 7.0) == [KillWorkers((1,))]
 
 
@@ -72,7 +72,8 @@ def test_a_connection_without_a_client_need_not_wait_for_its_time_limit() -> Non
     limit = TimeLimit(PoolSettings(minimum=1, maximum=4, kill_seconds=5.0, limit_seconds=60.0))
     assert limit.handle(WorkerAccepted(1), 0.0) == [ArmTimer(PoolTimer.LIMIT, 60.0)]
 
-    assert limit.end((1,), 2.0) == [TerminateWorkers((1,)), ArmTimer(PoolTimer.LIMIT, 7.0)]
+    kill_timer = ArmTimer(PoolTimer.LIMIT, 7.0)
+    assert limit.end((1,), EndReason.CLIENT_GONE, 2.0) == [TerminateWorkers((1,)), kill_timer]
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])

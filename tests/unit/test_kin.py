@@ -163,7 +163,7 @@ _ALLOWED = {
     "peek.py": "its own child, by a pidfd",
     "piped.py": "its own child, and itself, in a worker",
     "rehearsal.py": "its own child, by a pidfd",
-    "clientlook.py": "nobody: it looks at a descriptor of a child",
+    "borrowed.py": "nobody: it copies a descriptor of a child",
     "python_worker.py": "the master, in a worker",
     "keeper.py": "in a worker",
 }

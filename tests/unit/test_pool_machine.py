@@ -17,6 +17,7 @@ from socketd.pool.messages import (
     Finish,
     KillWorkers,
     LookAtClients,
+    LookAtTraffic,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -127,7 +128,7 @@ class PoolWorld(RuleBasedStateMachine):
                 self.timers[timer] = due_seconds
             case DisarmTimer(timer):
                 self.timers.pop(timer, None)
-            case LookAtClients():
+            case LookAtClients() | LookAtTraffic():
                 raise AssertionError("the pool knows no client")
             case ReportResize() | ReportBackOff() | ReportFailure() | ReportRecovery():
                 self.read(command)

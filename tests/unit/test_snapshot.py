@@ -21,7 +21,7 @@ from socketd.operations.systemd import PassedSocket
 from socketd.pool.messages import PoolTimer
 from socketd.pool.policy import Pool
 from socketd.pool.settings import PoolSettings, Strategy
-from socketd.pool.timelimit import Deadline
+from socketd.pool.timelimit import Deadline, EndReason
 from socketd.programs.command import Program
 from socketd.settings.address import (
     AbstractAddress,
@@ -51,7 +51,7 @@ def endpoint(address: Address) -> EndpointSnapshot:
         ),
         ListenerState(7, (1, 2)),
         EndpointState(
-            first.state(), (Deadline(30.0, 0, is_last=False),),
+            first.state(), (Deadline(30.0, 0, is_last=False, reason=EndReason.IDLE),),
             ProcessesState(
                 1, 8, 4, {17: 0}, (0,), (18,), (16, 18), (0, 65534),
                 {0: Slot(1, 5, 7), 1: Slot(1, 6, is_seen_idle=True)},
@@ -62,16 +62,19 @@ def endpoint(address: Address) -> EndpointSnapshot:
     )  # fmt: skip
 
 
+# One of each kind.
+ADDRESSES: list[Address] = [
+    TcpAddress(None, "80"),
+    TcpAddress("::1", "0", TcpOptions(interface="lo", keepalive=Keepalive(60, 7))),
+    AbstractAddress("a"),
+    UnixAddress("/x", 0o660, "o", "g"),
+    InheritedAddress("web", 2),
+]
+
+
 def test_snapshot_is_read_as_it_was_written() -> None:
     """Every address, every state, every timer; and the descriptor is closed."""
-    addresses: list[Address] = [
-        TcpAddress(None, "80"),
-        TcpAddress("::1", "0", TcpOptions(interface="lo", keepalive=Keepalive(60, 7))),
-        AbstractAddress("a"),
-        UnixAddress("/x", 0o660, "o", "g"),
-        InheritedAddress("web", 2),
-    ]
-    snapshot = Snapshot([endpoint(address) for address in addresses], (3, 4))
+    snapshot = Snapshot([endpoint(address) for address in ADDRESSES], (3, 4))
     passed = [PassedSocket(5, "web")]
     fd = os.memfd_create("snapshot")
     os.write(fd, document.write(snapshot, passed, 256))
