@@ -77,6 +77,7 @@ def translate(words: list[str]) -> list[str]:
     value = dict(options)
     allowed = [path for name, path in options if name == "-p"]
     arguments = ["cgi", "--log-level", "warning", "--directory", os.getcwd()]
+    arguments += ["--keep-children", "yes"]
     arguments += ["--fcgi", _address(value["-s"]) if "-s" in value else _PASSED]
     if value.get("-s", "").startswith("unix:"):
         arguments += ["--mode", f"{0o777 & ~_umask():04o}"]

@@ -118,6 +118,8 @@ def settings_of(line: CommandLine, environment: dict[str, str]) -> ServiceSettin
             settings = replace(settings, readiness=AT_FORK)
         if settings.stderr is StderrTarget.SOCKET:
             settings = replace(settings, stderr=StderrTarget.SYSLOG)
+    if not values.has("keep_children"):  # as in socket 1.1
+        settings = replace(settings, ends_children=False)
     if not (line.has("fork") and line.has("loop")):
         settings = replace(settings, pool=_one_at_a_time(line, settings.pool))
     return replace(settings, address=listening_address(line, values))

@@ -19,7 +19,7 @@ _VERSION_TEXT = f"Socket-{__version__} (socketd {__version__}, successor of sock
 _OF_A_SERVERS_PROGRAM = (
     "user", "groups", "directory", "umask", "nice", "no-new-privs", "env", "limit",
     "chroot", "read-paths", "write-paths", "tcp-connect", "linger",
-    "cgroup", "memory-max", "cpu-max", "pids-max",
+    "cgroup", "memory-max", "cpu-max", "pids-max", "keep-children",
 )  # fmt: skip
 
 

@@ -96,6 +96,7 @@ class Builder:
             soft_nofile=None if "nofile" in values.mapping("limits") else self.around.soft_nofile,
             readiness=readiness,
             linger_seconds=values.limit_seconds("linger") or 0.0,
+            ends_children=not values.get("keep_children"),
         )
         if confinement.chroot is not None and not self.problems:
             no_chroot = why_no_chroot(confinement.chroot, kind, worker, settings.stderr)

@@ -49,6 +49,7 @@ class ServiceSettings:
     front: Front | None = None
     linger_seconds: float = 0.0
     admission: Admission = OPEN
+    ends_children: bool = False
 
     @property
     def is_watching_clients(self) -> bool:

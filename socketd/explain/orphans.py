@@ -4,32 +4,30 @@ Owns the ending of every process that has become a child of ours. Must not know 
 
 A program may go to the background, or start others that outlive it. The kernel gives whoever loses
 its parent to the next ancestor that has asked for that; it is us, as long as the context lasts.
-Source: PR_SET_CHILD_SUBREAPER(2const).
+See socketd/system/subreaper.py.
 """
 
 import contextlib
-import ctypes
 import os
 import time
 from collections.abc import Iterator
 
+from socketd.system.subreaper import adopt_orphans
 from socketd.workers import kin
 
-_PR_SET_CHILD_SUBREAPER = 36
 _LONGEST_END_SECONDS = 2.0
 _PAUSE_SECONDS = 0.005
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
 def adopted() -> Iterator[None]:
     """Be the parent of every descendant that loses its own; end them all at the end."""
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
+    adopt_orphans(wanted=True)
     try:
         yield
     finally:
         end_all()
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(0), 0, 0, 0)
+        adopt_orphans(wanted=False)
 
 
 def end_all() -> None:

@@ -88,6 +88,7 @@ class Endpoint:
         self.failure: str | None = None
         self._board = processes.board
         processes.on_serving = self._on_serving
+        processes.ends_children = settings.ends_children
         self._clock = clock
         self._pool = Pool(settings.pool, seed=os.getpid())
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
@@ -168,6 +169,7 @@ class Endpoint:
         self.settings = settings
         self._limits.reload(settings)
         self._doorkeeper.admit(settings)
+        self.processes.ends_children = settings.ends_children
         self.processes.line_up(spawner)
         if self.processes.due is None:
             self._carry_out(self._pool.adjust(settings.pool, self._clock()))

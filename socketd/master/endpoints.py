@@ -20,8 +20,10 @@ from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.wheel import Wheel
 from socketd.master.guarded import GuardedEndpoint, Shared
+from socketd.master.orphans import Orphans
 from socketd.master.state import EndpointState
 from socketd.operations import log
+from socketd.pool.leftovers import Household
 from socketd.workers.children import Child, Children, Family
 
 OpenListener = Callable[[ServiceSettings], Listener]
@@ -49,6 +51,7 @@ class Endpoints:
         self._by_family: dict[Family, GuardedEndpoint] = {}
         self._shared = Shared(wheel, files, doorbell_fd, self._add_family, self._forget_family)
         self._former_crashes = crashes
+        self.orphans = Orphans(self._children, wheel, self._households, self._household_of)
 
     @property
     def staying(self) -> dict[str, GuardedEndpoint]:
@@ -67,6 +70,7 @@ class Endpoints:
             self.members.append(endpoint)
             endpoint.create()
         spawners = [endpoint.prepare(endpoint.settings) for endpoint in self.members]
+        self._adopt_orphans()
         for endpoint, spawner in zip(self.members, spawners, strict=True):
             endpoint.begin(spawner)
 
@@ -116,12 +120,14 @@ class Endpoints:
             present[key].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
             present[settings.key].reload(settings, spawner)
+        self._adopt_orphans()
         for endpoint, spawner in zip(added, first_spawners, strict=True):
             endpoint.begin(spawner)
         return changes
 
     def stop(self, reason: str) -> None:
         """Stop all services, or with more haste."""
+        self.orphans.stop()
         for endpoint in self.members:
             if not endpoint.is_finished:
                 endpoint.stop(reason)
@@ -169,7 +175,21 @@ class Endpoints:
 
     def forget_child(self, pid: int) -> None:
         """Forget a child that has been collected."""
-        self._children.forget(pid)
+        child = self._children.forget(pid)
+        if child is None:
+            self.orphans.on_exit(pid)
+        elif child.slot is not None and self._by_family[child.family].settings.ends_children:
+            self.orphans.note_end(pid)
+
+    @property
+    def have_finished(self) -> bool:
+        """Tell whether the last worker of the last service is gone."""
+        return all(one.is_finished for one in self.members)
+
+    @property
+    def are_over(self) -> bool:
+        """Tell whether all services have finished, and nothing is left that is to end with them."""
+        return self.have_finished and self.orphans.is_over()
 
     def snapshot(self) -> list[EndpointSnapshot]:
         """Return all that a successor needs to go on."""
@@ -188,12 +208,26 @@ class Endpoints:
             endpoint = GuardedEndpoint(one.settings, listener, self._shared)
             self.members.append(endpoint)
             endpoint.resume(one.state, one.remains)
+        self._adopt_orphans()
         for endpoint in self.members:
             endpoint.renew()
 
     def _abandon(self, endpoint: GuardedEndpoint) -> None:
         endpoint.abandon()
         self._former_crashes += endpoint.crashes
+
+    def _adopt_orphans(self) -> None:
+        ending = [one.settings.pool for one in self.members if one.settings.ends_children]
+        kill_seconds = max((pool.kill_seconds for pool in ending), default=0.0)
+        self.orphans.adopt(wanted=bool(ending), kill_seconds=kill_seconds)
+
+    def _households(self) -> list[Household]:
+        return [one.household(number) for number, one in enumerate(self.members)]
+
+    def _household_of(self, pid: int) -> int | None:
+        family = self._children.family_of(pid)
+        endpoint = None if family is None else self._by_family.get(family)
+        return self.members.index(endpoint) if endpoint in self.members else None
 
     def _add_family(self, endpoint: GuardedEndpoint) -> Family:
         family = self._children.add_family()

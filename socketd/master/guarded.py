@@ -28,7 +28,9 @@ from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.master.wreckage import Wreckage
 from socketd.pool.backoff import BackOff
+from socketd.pool.leftovers import Household
 from socketd.workers.children import Child, Family
+from socketd.workers.households import household_of
 from socketd.workers.processes import Processes
 from socketd.workers.spawner import Spawner
 
@@ -134,6 +136,12 @@ class GuardedEndpoint:
             is_stopping=self.is_stopping,
             crashes=self.crashes,
         )
+
+    def household(self, number: int) -> Household:
+        """Return what may have started a process; the workers of a crash may at any time."""
+        nobody = Household(number, frozenset(), self.settings.ends_children, ())
+        now = self._ask(lambda one: household_of(one.processes, one.settings, number), nobody)
+        return replace(now, since=now.since + (0.0,) * self._wreckage.workers)
 
     def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""

@@ -178,7 +178,7 @@ class Master:
         return min(max(0.0, due - time.monotonic()), LONGEST_WAIT_SECONDS)
 
     def _is_over(self) -> bool:
-        return all(endpoint.is_finished for endpoint in self._endpoints.members)
+        return self._endpoints.are_over
 
     def _tolerate(self, attempt: str, action: Callable[[], None]) -> None:
         """Do something that no service depends on."""
@@ -232,6 +232,8 @@ class Master:
 
     def _begin_batch(self, doorbell: Doorbell) -> bool:
         """Hold back all news of workers for a while, or only their ends; tell whether one began."""
+        if self._endpoints.have_finished:
+            return False
         seconds = self._hold_back()
         self._is_batch_of_ends = seconds <= 0
         if self._is_batch_of_ends:
@@ -269,7 +271,7 @@ class Master:
         if rung:
             self._turn(rung)
             self._follow_orders(rung, doorbell)
-        if not rung or self._is_over() or not self._begin_batch(doorbell):
+        if not rung or not self._begin_batch(doorbell):
             doorbell.let_through()
 
     def _turn(self, rung: set[int]) -> None:

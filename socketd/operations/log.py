@@ -97,6 +97,7 @@ EVENTS: Mapping[str, EventKind] = {
     "rules_in_force": _kind(LogLevel.INFO, "service allow deny"),
     "rules_unusable": _kind(LogLevel.ERROR, "service reason"),
     "client_gone": _kind(LogLevel.INFO, "service pid"),
+    "leftover_ended": _kind(LogLevel.INFO, "pid name signal"),
     "connection_unseen": _kind(LogLevel.WARNING, "service pid"),
     "request_refused": _kind(LogLevel.INFO, "service pid peer status reason variable trace"),
     "variable_left_out": _kind(LogLevel.WARNING, "service variable others"),

@@ -272,6 +272,29 @@ class Switch(Kind):
         return found
 
 
+class Decision(Kind):
+    """True or false, where a command line has to be able to say either."""
+
+    __slots__ = ()
+
+    choices = ("yes", "no")
+
+    def __init__(self) -> None:
+        super().__init__("true or false", "one of yes, no")
+
+    def read(self, word: str) -> object:
+        """Return the truth value."""
+        if word not in self.choices:
+            raise BadValueError
+        return word == "yes"
+
+    def take(self, found: object) -> object:
+        """Return the truth value."""
+        if not isinstance(found, bool):
+            raise BadValueError
+        return found
+
+
 class Accounts(Account):
     """A list of group names, separated by commas on a command line."""
 

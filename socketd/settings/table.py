@@ -19,6 +19,7 @@ from socketd.settings.kinds import (
     Accounts,
     Choice,
     Count,
+    Decision,
     Duration,
     FileNames,
     Octal,
@@ -124,6 +125,14 @@ SETTINGS = (
         "client gets the whole answer",
         metavar="TIME",
         usual="off",
+    ),
+    Setting(
+        "keep_children",
+        Decision(),
+        "what a program has started and left behind outlives it; else it gets SIGTERM when the "
+        "program has ended, and SIGKILL after {timeouts.kill}",
+        metavar="ANSWER",
+        usual="no; with the command socket yes",
     ),
     Setting(
         "shell",

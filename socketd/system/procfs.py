@@ -7,7 +7,7 @@ number of its children, the arguments of its system calls. So every read has a b
 assumed to exist, and whatever makes no sense counts as not known. Nothing here blocks: the memory
 of a process, which can be delayed, is read by a separate process (peek.py).
 
-Source: proc_pid_status(5), proc_pid_syscall(5), proc_tid_children(5).
+Source: proc_pid_status(5), proc_pid_stat(5), proc_pid_syscall(5), proc_tid_children(5).
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from socketd.dataclass import dataclass
 _MOST_STATUS_BYTES = 1 << 20
 _MOST_SYSCALL_BYTES = 1024
 _MOST_NAME_BYTES = 256
+_MOST_STAT_BYTES = 4096
+_STARTED_FIELD = 19  # behind the name
 # Enough for who is read further; the kernel makes no more of the list than is read.
 _MOST_CHILDREN = 64
 _MOST_THREADS = 64
@@ -82,6 +84,14 @@ def status(pid: int) -> Status:
 def name(pid: int) -> str:
     """Return the name of a process for people, empty if it is not known."""
     return legible(os.fsdecode(_read(pid, "comm", _MOST_NAME_BYTES).removesuffix(b"\n")))
+
+
+def started_seconds(pid: int) -> float | None:
+    """Return when a process was started, in seconds since the machine was; None if not known.
+
+    In hundredths of a second, counted while the machine is suspended as well: CLOCK_BOOTTIME.
+    """
+    return parse_started(_read(pid, "stat", _MOST_STAT_BYTES))
 
 
 def executable(pid: int) -> str | None:
@@ -235,6 +245,13 @@ def parse_status(content: bytes) -> Status:
         _decimal(fields.get(b"Seccomp_filters", "")),
         fields.get(b"Seccomp", "0") != "0",
     )
+
+
+def parse_started(content: bytes) -> float | None:
+    """Parse /proc/PID/stat, in which the name of the process may be anything: field 22."""
+    fields = content.rpartition(b")")[2].decode(errors="replace").split()
+    ticks = _decimal(fields[_STARTED_FIELD]) if len(fields) > _STARTED_FIELD else None
+    return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
 
 
 def parse_call(content: bytes) -> Call | None:

@@ -46,6 +46,16 @@ class Children:
         """Return how many are known."""
         return len(self._children)
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Return the process ids of all that are known."""
+        return frozenset(self._children)
+
+    @property
+    def workers(self) -> frozenset[int]:
+        """Return the process ids of the workers that are known."""
+        return frozenset(pid for pid, one in self._children.items() if one.slot is not None)
+
     def add_family(self) -> "Family":
         """Return a new family, without a child yet."""
         return Family(self._children, self._sessions, self.in_shortage)

@@ -70,6 +70,19 @@ def send_to_group(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+def terminate_rest(pid: int) -> None:
+    """Send SIGTERM to what is left of the group of a child that has ended and is not collected.
+
+    As long as it is not, the number of the group is no other's. One that was only stopped is left
+    alone.
+    """
+    try:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            os.killpg(pid, signal.SIGTERM)
+    except (ChildProcessError, ProcessLookupError, PermissionError):
+        return  # nobody is left, or whom we may not signal
+
+
 def end(pid: int) -> None:
     """Kill a child with all of its group, as far as we may."""
     try:

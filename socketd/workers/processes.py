@@ -96,6 +96,7 @@ class Processes:
         self._former_generation = -1
         self._unborn: list[int] = []
         self.is_distrusted = False
+        self.ends_children = False
         # Who was nameless at the last sweep, since when, if they had all been asked for.
         self._missed: dict[int, int] = {}
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
@@ -237,8 +238,7 @@ class Processes:
     def look_at(self, pid: int) -> None:
         """Find out who has ended before it is collected, and end what it leaves behind.
 
-        That is for those who were terminated: their group has no other number as long as they are
-        there, and may be reused afterwards.
+        Their group has no other number as long as they are there, and may be reused afterwards.
         """
         number = self.family.slot_of(pid)
         if number is None:
@@ -249,6 +249,8 @@ class Processes:
         if number in self._terminated:
             self._terminated.discard(number)
             kin.end(pid)
+        elif self.ends_children and number is not None:
+            kin.terminate_rest(pid)
 
     def on_template_exit(self, child: DeadChild) -> bool:
         """Take note of the end of a spawner's process; tell whether it was one."""

@@ -36,6 +36,7 @@ GOOD: dict[str, list[object]] = {
     "index": [["index.cgi"], ["a", "b"]],
     "scripts": [["/"], ["/bin", "/bin/sh"]],
     "shared_files": ["allow"],
+    "keep_children": [True, False],
     "keep_timeout": ["75s"],
     "limits": [{"nofile": 1024}, {"core": [0, "unlimited"]}, {"nofile": "unlimited"}],
     "listen": [

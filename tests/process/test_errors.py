@@ -178,6 +178,9 @@ NONSENSE = {
     "kill time-out": (
         ["--kill-timeout", "soon", *CAT], "socket: --kill-timeout: 'soon' is not a duration",
     ),
+    "keep children": (
+        ["--keep-children", "maybe", *CAT], "socket: --keep-children: 'maybe' is not one of",
+    ),
     "idle limit": (
         ["--idle-limit", "soon", *CAT], "socket: --idle-limit: 'soon' is not a duration",
     ),

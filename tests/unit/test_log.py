@@ -89,6 +89,7 @@ def test_list_of_events_is_closed() -> None:
     "rules_in_force": ("info", "allow deny service"),
     "rules_unusable": ("error", "reason service"),
         "client_gone": ("info", "pid service"),
+        "leftover_ended": ("info", "name pid signal"),
         "connection_unseen": ("warning", "pid service"),
         "pool_resized": ("info", "busy idle service target"),
         "request_refused": ("info", "peer pid reason service status trace variable"),

@@ -29,7 +29,7 @@ from socketd.workers.spawner import WorkerPlan
 # How else the native side gets them, or why it does not need them.
 NOT_IN_PLAN = {
     "name", "address", "environment", "pool", "backlog", "worker", "relay", "confinement",
-    "soft_nofile", "readiness", "admission",
+    "soft_nofile", "readiness", "ends_children", "admission",
 }  # fmt: skip
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
