@@ -146,13 +146,12 @@ static void read_half(struct admission *admission, const uint8_t *half, const st
     *admission = (struct admission){.reason = GATE_DENIED};
     if (!find_parts(&view, half))
         return;
-    verdict = find_verdict(&view, client);
-    if (verdict != 0) {
-        admission->is_granted = take_variables(admission, &view, verdict - 1);
-        return;
-    }
+    /* Who may come in by the rules may still be one too many. */
     admission->refusal_size = view.table.refusal_size;
     memcpy(admission->refusal, view.texts, admission->refusal_size);
+    verdict = find_verdict(&view, client);
+    if (verdict != 0)
+        admission->is_granted = take_variables(admission, &view, verdict - 1);
 }
 
 void admission_decide(struct admission *admission, const struct gate *gate,
@@ -165,7 +164,7 @@ void admission_decide(struct admission *admission, const struct gate *gate,
 
         if (in_force == 0) {
             admission->is_granted = true;
-            admission->count = 0;
+            admission->count = admission->refusal_size = 0;
             return;
         }
         read_half(admission, gate->halves[in_force & 1], client);
@@ -177,6 +176,12 @@ void admission_decide(struct admission *admission, const struct gate *gate,
     }
     /* Nobody who means well changes it as fast as that. */
     *admission = (struct admission){.reason = GATE_DENIED};
+}
+
+void admission_refuse(struct admission *admission, enum gate_reason reason)
+{
+    admission->is_granted = false;
+    admission->reason = reason;
 }
 
 void admission_write_peer(struct board_peer *written, const struct peer *peer)

@@ -21,7 +21,7 @@ struct admission {
     size_t count;                                   /* of variables, if it is */
     const char *variables[ADMISSION_VARIABLES];     /* in `texts` */
     char texts[ADMISSION_TEXTS_SIZE];
-    size_t refusal_size;
+    size_t refusal_size;                            /* of what it hears if it is sent away */
     char refusal[ADMISSION_REFUSAL_SIZE];
 };
 
@@ -29,6 +29,9 @@ struct admission {
  * there are of the service itself. */
 void admission_decide(struct admission *admission, const struct gate *gate,
                       const struct peer *client);
+
+/* Refuse a client that the rules let in. */
+void admission_refuse(struct admission *admission, enum gate_reason reason);
 
 /* Send a client away, as far as that does not take any time, and count it. Closes the connection. All
  * signals are to be blocked. */

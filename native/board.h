@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6405)
+#define BOARD_MAGIC UINT32_C(0x736B6406)
 #define BOARD_ALIGNMENT 64
 #define BOARD_PAGE 4096
 
@@ -57,7 +57,8 @@ struct board_header {
     _Atomic uint8_t ring_when_idle;
     uint8_t unused[3];
     _Atomic int32_t accepts_left; /* until the master is rung for at once */
-    uint8_t reserved[48];
+    _Atomic uint32_t watched;     /* slots beyond these are free */
+    uint8_t reserved[44];
 };
 
 struct board_record {

@@ -22,7 +22,9 @@ enum { GATE_RING = 64, GATE_REASONS = 8 };
 
 /* Why a client was sent away. */
 enum gate_reason {
-    GATE_DENIED = 0, /* by a rule, or for want of one */
+    GATE_DENIED = 0,    /* by a rule, or for want of one */
+    GATE_CROWDED = 1,   /* its source has as many connections as it may have */
+    GATE_UNCOUNTED = 2, /* how many its source has could not be found out */
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -85,11 +87,24 @@ struct gate {
     _Atomic uint32_t refusals; /* how many there have been, which says where the next one goes */
     uint32_t reserved;
     _Atomic uint64_t by_reason[GATE_REASONS];
-    uint8_t more[176];
+    _Atomic uint64_t source_limit; /* see gate_limit_of() */
+    uint8_t more[168];
     struct gate_refusal ring[GATE_RING];
     uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
     uint8_t halves[2][GATE_HALF_SIZE];
 };
+
+/* What `source_limit` says, which is one number so that nobody reads a mixture. */
+struct gate_limit {
+    uint32_t most; /* connections of a source at once; 0: any number */
+    uint8_t ipv4_bits; /* so many bits at the beginning of an address are its source */
+    uint8_t ipv6_bits;
+};
+
+static inline struct gate_limit gate_limit_of(uint64_t number)
+{
+    return (struct gate_limit){(uint32_t)number, (uint8_t)(number >> 32), (uint8_t)(number >> 40)};
+}
 
 static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
 static_assert(sizeof(struct gate_refusal) == 32, "a refusal is half a cache line");

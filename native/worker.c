@@ -6,7 +6,9 @@
  * one with EBADF, and the worker leaves; one that has returned holds a connection and serves it.
  * The closed descriptor is the flag, hence there is no moment between looking and sleeping. Its
  * number is safe to close at any time before signals are blocked again: nothing but accept4()
- * opens a descriptor, and accept4() opens none once the listener is closed.
+ * opens a descriptor, and accept4() opens none once the listener is closed. The handler leaves
+ * another number of the listener, since whoever holds a connection then may have to take a lock
+ * on it. That is closed before the worker does anything else.
  *
  * A signal that arrives before the handler stands stays pending, because all are blocked since
  * birth and the handler is put over the default directly. A worker that was not born when it was
@@ -18,8 +20,10 @@
 #include "admission.h"
 #include "direct.h"
 #include "pool_signals.h"
+#include "sources.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -29,14 +33,26 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t retire_fd = -1; /* not 0: among what is written to in any case */
+static volatile sig_atomic_t spare_fd = -1; /* the listener, after the handler */
 
-static void retire(int signal_number)
+void worker_stop_listening(int signal_number)
 {
     int saved = errno;
+    int spare = fcntl(retire_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
     (void)signal_number;
+    if (spare >= 0)
+        spare_fd = spare;
     close(retire_fd);
     errno = saved;
+}
+
+static void close_spare(void)
+{
+    if (spare_fd < 0)
+        return;
+    close(spare_fd);
+    spare_fd = -1;
 }
 
 _Noreturn void worker_fail(const struct worker *worker, enum step step, int error, int status)
@@ -48,6 +64,7 @@ _Noreturn void worker_fail(const struct worker *worker, enum step step, int erro
 
 static _Noreturn void end_idle(const struct worker *worker)
 {
+    close_spare();
     if (worker->end_idle)
         worker->end_idle(worker);
     _exit(0);
@@ -56,8 +73,9 @@ static _Noreturn void end_idle(const struct worker *worker)
 static void prepare(const struct worker *worker)
 {
     /* No SA_RESTART: accept4() has to return. */
-    struct sigaction action = {.sa_handler = retire};
+    struct sigaction action = {.sa_handler = worker_stop_listening};
 
+    sigfillset(&action.sa_mask);
     direct_lead_group();
     prctl(PR_SET_NAME, "socketd-worker");
     retire_fd = worker->listener_fd;
@@ -133,7 +151,7 @@ static int accept_connection(const struct worker *worker, struct name *name)
     }
 }
 
-static void announce(const struct worker *worker, const struct peer *client)
+static void write_down(const struct worker *worker, const struct peer *client)
 {
     struct board_record *record = &worker->board.records[worker->number];
     const struct timespec now = direct_now();
@@ -141,17 +159,58 @@ static void announce(const struct worker *worker, const struct peer *client)
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
     admission_write_peer(&record->client, client);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
+}
+
+static void tell_master(const struct worker *worker)
+{
     if (board_count_accept(&worker->board))
         doorbell_ring_at_once(&worker->doorbell);
     else
         doorbell_ring(&worker->doorbell);
 }
 
-/* A connection whose client may come in. Others are sent away, and nobody else hears of them but by
- * the gate. Returns with all signals blocked. */
+/* Write a client down, unless its source has too many connections. */
+static bool take_place(const struct worker *worker, struct admission *admission,
+                       const struct peer *client)
+{
+    const struct gate_limit limit = gate_limit_of(atomic_load(&worker->board.gate->source_limit));
+    const int lock_fd = spare_fd >= 0 ? spare_fd : worker->listener_fd;
+
+    if (limit.most == 0) {
+        write_down(worker, client);
+        return true;
+    }
+    if (!sources_lock(lock_fd)) {
+        admission_refuse(admission, GATE_UNCOUNTED);
+        return false;
+    }
+    if (sources_have_room(&worker->board, limit, client))
+        write_down(worker, client);
+    else
+        admission_refuse(admission, GATE_CROWDED);
+    sources_unlock(lock_fd);
+    return admission->is_granted;
+}
+
+/* Write a client down if it may come in. */
+static bool let_in(const struct worker *worker, struct admission *admission,
+                   const struct peer *client)
+{
+    const struct gate *gate = worker->board.gate;
+
+    /* The usual case touches no page of the admission. */
+    if (atomic_load(&gate->in_force) == 0) {
+        write_down(worker, client);
+        return true;
+    }
+    admission_decide(admission, gate, client);
+    return admission->is_granted && take_place(worker, admission, client);
+}
+
+/* A connection whose client may come in, and stands on the board. Others are sent away, and nobody else
+ * hears of them but by the gate. Returns with all signals blocked. */
 static int admit(const struct worker *worker, struct admission *admission, struct peer *client)
 {
-    struct gate *gate = worker->board.gate;
     sigset_t all, none;
     struct name name;
 
@@ -159,18 +218,18 @@ static int admit(const struct worker *worker, struct admission *admission, struc
     sigemptyset(&none);
     for (;;) {
         int connection;
+        bool is_in;
 
         direct_set_mask(&none, NULL);
         connection = accept_connection(worker, &name);
         direct_set_mask(&all, NULL);
         peer_identify(client, connection, &name.address, name.size);
-        if (atomic_load(&gate->in_force) == 0)
-            return connection;
-        admission_decide(admission, gate, client);
-        if (admission->is_granted)
+        is_in = let_in(worker, admission, client);
+        close_spare(); /* as long as it is open, clients can connect */
+        if (is_in)
             return connection;
         /* Whoever retires meanwhile has a closed listener when signals are let through again. */
-        admission_send_away(admission, gate, &worker->doorbell, client, connection);
+        admission_send_away(admission, worker->board.gate, &worker->doorbell, client, connection);
     }
 }
 
@@ -196,7 +255,7 @@ int worker_wait(const struct worker *worker, struct environment *environment)
     prepare(worker);
     become_idle(worker);
     connection = admit(worker, &admission, &client);
-    announce(worker, &client);
+    tell_master(worker);
     if (!environment)
         return connection;
     describe(environment, connection, &client);

@@ -29,10 +29,14 @@ struct worker {
  * Wait for one connection, tell the master, add the connection's variables to the environment
  * unless that is NULL. Returns the connection. To be called with all signals blocked and every
  * disposition at its default, and returns so but for two things that the caller has to undo: the
- * retire signal's handler, and the request to be told of the master's death. Another handler may do
- * what that of the retire signal does; it runs only while the worker waits.
+ * retire signal's handler, and the request to be told of the master's death.
  */
 int worker_wait(const struct worker *worker, struct environment *environment);
+
+/* The handler of the retire signal, for others that are to end the wait as well; each with all signals
+ * blocked. It does nothing but close the listener's number. What a client needs the listener for that
+ * has been accepted by then, another number leads to until that client is written down. */
+void worker_stop_listening(int signal_number);
 
 /* Give back the listener and the retire signal, for a worker that has its connection and does more
  * than become the program: as long as any process has a listening socket, clients can connect. */

@@ -35,8 +35,7 @@ struct instance {
 };
 
 static struct instance current;
-static volatile sig_atomic_t listener_fd; /* for the handler */
-static volatile int exec_error;           /* written by the child of vfork() */
+static volatile int exec_error; /* written by the child of vfork() */
 
 static _Noreturn void become(const struct program *program, const struct rlimit *cpu_limit,
                              pid_t worker, int stdin_fd, int stdout_fd, char **environment)
@@ -86,15 +85,6 @@ static bool has_ended(int *status)
     return waitpid(current.pid, status, WNOHANG) == current.pid;
 }
 
-static void give_up_listening(int signal_number)
-{
-    int saved = errno;
-
-    (void)signal_number;
-    close(listener_fd);
-    errno = saved;
-}
-
 /* There is no connection: the worker was asked to leave, or its instance has ended. */
 static _Noreturn void leave(const struct worker *worker)
 {
@@ -124,9 +114,9 @@ static _Noreturn void leave(const struct worker *worker)
 static void prepare(struct worker *worker)
 {
     /* No SA_RESTART: accept4() has to return. */
-    const struct sigaction action = {.sa_handler = give_up_listening, .sa_flags = SA_NOCLDSTOP};
+    struct sigaction action = {.sa_handler = worker_stop_listening, .sa_flags = SA_NOCLDSTOP};
 
-    listener_fd = worker->listener_fd;
+    sigfillset(&action.sa_mask);
     worker->end_idle = leave;
     if (sigaction(SIGCHLD, &action, NULL) < 0)
         worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);

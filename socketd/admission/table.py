@@ -31,7 +31,10 @@ _NO_VARIABLES = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a client may come in, the variables that its program gets then, or what it hears."""
+    """Whether a client may come in, the variables that its program gets then, or what it hears.
+
+    One that may by the rules may still be one too many.
+    """
 
     is_granted: bool
     variables: dict[str, str]
@@ -174,7 +177,8 @@ def _decide(table: bytes | memoryview, client: Peer) -> Verdict:
         verdict = known.get(client.uid, known_groups.get(client.gid, everybody))
     if verdict == DENIED:
         return Verdict(is_granted=False, variables={}, refusal=texts[:refusal_size])
-    return Verdict(is_granted=True, variables=_variables(texts, verdict - 1))
+    variables = _variables(texts, verdict - 1)
+    return Verdict(is_granted=True, variables=variables, refusal=texts[:refusal_size])
 
 
 def _last_before(form: struct.Struct, entries: bytes | memoryview, key: int | bytes) -> int:

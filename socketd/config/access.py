@@ -34,9 +34,17 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         deny_file=values.text("deny_file"),
         has_list=values.has("allow") or values.has("allow_file"),
         refusal=values.text("refusal_text") or "",
+        source_limit=values.number("source_limit") or 0,
+        ipv4_bits=values.number("source_prefix_ipv4") or 0,
+        ipv6_bits=values.number("source_prefix_ipv6") or 0,
     )
     if admission.refusal and admission.is_open:
-        problems.append(Problem("refusal_text", "needs {allow} or {deny}: everybody may come in"))
+        why = "needs {allow}, {deny} or {source_limit}: everybody may come in"
+        problems.append(Problem("refusal_text", why))
+    if not admission.source_limit:
+        why = "needs {source_limit}: sources are not counted"
+        prefixes = ("source_prefix_ipv4", "source_prefix_ipv6")
+        problems.extend(Problem(key, why) for key in prefixes if values.has(key))
     try:
         access_to(replace(settings, admission=admission))
     except UsageError as error:

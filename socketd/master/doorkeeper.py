@@ -15,7 +15,7 @@ from socketd.errors import SocketdError
 from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
-from socketd.workers.gate import Gate
+from socketd.workers.gate import Gate, SourceLimit
 
 _REST_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1  # an editor writes a file in several steps
@@ -48,6 +48,10 @@ class Doorkeeper:
         self._forget_files()
         if self._watches is not None and settings.admission.files:
             self._watch = self._watches.add(settings.admission.files, self._on_change)
+        admission = settings.admission
+        self._gate.limit_sources(
+            SourceLimit(admission.source_limit, admission.ipv4_bits, admission.ipv6_bits)
+        )
         if self._gate.is_there or not settings.admission.is_open:
             self._put_in_force()
 

@@ -13,6 +13,8 @@ class Admission:
     A rule is a text: whom it names is looked up when it comes into force.
     `has_list` says that some rule allows, or a file may: who matches none may not come in then.
     `refusal` is sent to who may not.
+    `source_limit` is the most connections of a source at once, 0 for any number; a source is all
+    addresses that begin with the same bits, or a user.
     """
 
     allow: tuple[str, ...] = ()
@@ -21,6 +23,9 @@ class Admission:
     deny_file: str | None = None
     has_list: bool = False
     refusal: str = ""
+    source_limit: int = 0
+    ipv4_bits: int = 32
+    ipv6_bits: int = 64
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -30,7 +35,7 @@ class Admission:
     @property
     def is_open(self) -> bool:
         """Tell whether everybody may come in."""
-        return not (self.has_list or self.deny or self.files)
+        return not (self.has_list or self.deny or self.files or self.source_limit)
 
 
 OPEN = Admission()

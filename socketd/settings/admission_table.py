@@ -4,8 +4,10 @@ Owns those rows. Must not know what a setting does. Client mode pays for every i
 """
 
 from socketd.settings.compound import Line, PeerRules
-from socketd.settings.kinds import Path
+from socketd.settings.kinds import Count, Path
 from socketd.settings.setting import Setting
+
+MOST_OF_A_SOURCE = 32768  # workers that there may be
 
 ADMISSION_SETTINGS = (
     Setting(
@@ -34,6 +36,27 @@ ADMISSION_SETTINGS = (
         Path("the absolute path of a file"),
         "file with more rules of {deny}, one a line, that is read again when it changes",
         metavar="FILE",
+    ),
+    Setting(
+        "source_limit",
+        Count(1, MOST_OF_A_SOURCE),
+        "most connections at once for each source of a listener: an address, a prefix, or a user",
+        metavar="N",
+        usual="any number",
+    ),
+    Setting(
+        "source_prefix_ipv4",
+        Count(1, 32),
+        "number of bits at the beginning of an IPv4 address that are a source",
+        metavar="BITS",
+        default=32,
+    ),
+    Setting(
+        "source_prefix_ipv6",
+        Count(1, 128),
+        "number of bits at the beginning of an IPv6 address that are a source",
+        metavar="BITS",
+        default=64,
     ),
     Setting(
         "refusal_text",

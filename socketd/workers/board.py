@@ -19,6 +19,7 @@ nothing after ACCEPTED.
 import fcntl
 import mmap
 import os
+from collections.abc import Iterator
 
 from socketd.programs.peer import Peer
 from socketd.workers.gate import GATE_SIZE, Gate
@@ -44,6 +45,8 @@ from socketd.workers.layout import (
     REMARK_SIZE,
     RETIRE_OFFSET,
     RING_WHEN_IDLE_OFFSET,
+    WATCHED,
+    WATCHED_OFFSET,
     Record,
     Remark,
     SlotState,
@@ -55,6 +58,7 @@ from socketd.workers.layout import (
 )
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_SERVING = (SlotState.ACCEPTED, SlotState.BUSY)
 _STATE_BYTES = tuple(bytes((state,)) for state in SlotState)
 
 
@@ -97,6 +101,8 @@ class Board:
             raise
         self.gate = Gate(self._memory, gate_offset)
         self.write_header()
+        if fd is None:
+            self.watch(capacity)
 
     def write_header(self) -> None:
         """Say what this is, for a template that is about to be started: others write here too."""
@@ -106,6 +112,7 @@ class Board:
         """Search only the first `count` slots from now on: no worker will use the others."""
         self.watched = count
         self._states_end = HEADER_SIZE + count
+        WATCHED.pack_into(self._memory, WATCHED_OFFSET, count)
 
     def close(self) -> None:
         """Unmap the board and close its descriptor."""
@@ -171,6 +178,14 @@ class Board:
         left = self.accepts_left - 1
         self.wait_for_accepts(left)
         return left == 0
+
+    def serving(self) -> Iterator[tuple[int, bytes]]:
+        """Tell a worker of all that serve: the process id, and the bytes of the client, of each."""
+        watched = min(WATCHED.unpack_from(self._memory, WATCHED_OFFSET)[0], self.capacity)
+        states = self._memory[HEADER_SIZE : HEADER_SIZE + watched]
+        for number in (n for n, state in enumerate(states) if state in _SERVING):
+            client = self._records_offset + number * RECORD_SIZE + CLIENT_OFFSET
+            yield self.pid(number), self._memory[client : client + PEER_SIZE]
 
     def claim(self, number: int, generation: int) -> None:
         """Make a slot ready for a worker that is about to be born."""

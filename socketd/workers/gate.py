@@ -19,7 +19,10 @@ from socketd.programs.peer import Peer
 from socketd.workers.layout import NOBODY, PEER_SIZE, read_peer, write_peer
 
 GATE_RING = 64
-REASONS = ("denied",)
+DENIED = "denied"
+CROWDED = "too many from its source"
+UNCOUNTED = "not to be counted"
+REASONS = (DENIED, CROWDED, UNCOUNTED)
 _MOST_REASONS = 8
 _HEADER = struct.Struct("=III4x8Q")
 _REFUSAL = struct.Struct(f"={PEER_SIZE}sB11x")
@@ -30,6 +33,7 @@ _IN_FORCE_OFFSET = 0
 _IS_TOLD_OFFSET = 4
 _REFUSALS_OFFSET = 8
 _BY_REASON_OFFSET = 16
+_SOURCE_LIMIT_OFFSET = 80
 _RING_OFFSET = 256
 _HALVES_OFFSET = 4096
 _HIGHEST = 2**32
@@ -43,6 +47,18 @@ class Refusals:
 
     by_reason: dict[str, int]
     last: list[tuple[Peer, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimit:
+    """The most connections that a source may have at once, 0 for any number.
+
+    A source is all addresses that begin with the same bits, so many of them; or a user.
+    """
+
+    most: int = 0
+    ipv4_bits: int = 32
+    ipv6_bits: int = 64
 
 
 class Gate:
@@ -62,6 +78,17 @@ class Gate:
     def has_news(self) -> bool:
         """Tell whether a worker has rung because it has sent somebody away."""
         return self._read(_IS_TOLD_OFFSET) != 0
+
+    @property
+    def source_limit(self) -> SourceLimit:
+        """Return how many connections a source may have."""
+        number = int(_COUNT.unpack_from(self._memory, self.offset + _SOURCE_LIMIT_OFFSET)[0])
+        return SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
+
+    def limit_sources(self, limit: SourceLimit) -> None:
+        """Have sources limited from now on. One number says it all: nobody reads a mixture."""
+        number = limit.most | limit.ipv4_bits << 32 | limit.ipv6_bits << 40
+        _COUNT.pack_into(self._memory, self.offset + _SOURCE_LIMIT_OFFSET, number)
 
     def put_in_force(self, table: bytes) -> None:
         """Have workers look at this table from now on."""

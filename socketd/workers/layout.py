@@ -11,6 +11,7 @@ machine's byte order: the board never leaves it.
     4        4         capacity, in workers
     8        1         ring_when_idle: workers ring when they become idle, not only when they accept
     12       4         accepts_left: the worker whose accept makes it 0 rings at once
+    16       4         watched: slots beyond these are free
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
     ...      256 each  remarks: what a worker with a front has to say of a request
@@ -25,12 +26,14 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import Peer
 
-MAGIC = 0x736B6405
+MAGIC = 0x736B6406
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
 ACCEPTS_LEFT = struct.Struct("=i")
 ACCEPTS_LEFT_OFFSET = 12
+WATCHED = struct.Struct("=I")
+WATCHED_OFFSET = 16
 ALIGNMENT = 64
 PAGE = 4096
 

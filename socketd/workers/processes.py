@@ -100,11 +100,11 @@ class Processes:
         # Who was nameless at the last sweep, since when, if they had all been asked for.
         self._missed: dict[int, int] = {}
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
-        self.board.watch(most)
+        # Workers of before count those in all of these slots, also at this moment.
+        self.board.watch(most if state is None else max(most, state.watched))
         self.ledger = Ledger(self.board, family)
         self.groups = GroupsOfGenerations(None if state is None else state.group)
         if state is not None:
-            self.board.watch(max(most, state.watched))
             family.restore(state.pids, state.templates, state.sessions)
             family.uids.update(state.uids)
             self.ledger.restore(state.slots)

@@ -22,7 +22,6 @@ import resource
 import select
 import signal
 import socket
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -45,9 +44,10 @@ from socketd.system import cgroup
 from socketd.system.scheduling import policy_of_children, take
 from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
-from socketd.workers.gate import Gate
+from socketd.workers.gate import DENIED
 from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
+from socketd.workers.sources import take_place
 from socketd.workers.spawner import WorkerPlan
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
@@ -156,7 +156,7 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         board.set_pid(number, os.getpid())
         if plan.groups is not None:
             cgroup.enter(plan.groups.slot(number))
-        listener, doorbell_fd = _prepare(plan, privileges)
+        listener, lock_fd, doorbell_fd = _prepare(plan, privileges)
         board.set_state(number, SlotState.IDLE)
         if board.is_ringing_when_idle():
             _ring(plan.master_pid, doorbell_fd)
@@ -165,8 +165,8 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
             os._exit(ExitCode.DONE)
 
         step = Step.ACCEPT
-        connection, peer, variables = _admit(listener, board.gate, plan.master_pid, doorbell_fd)
-        board.write_accepted(number, time.monotonic_ns(), peer)
+        bell = (plan.master_pid, doorbell_fd)
+        connection, peer, variables = _admit(listener, lock_fd, board, number, bell)
         if board.count_accept():
             _ring_by_pipe(doorbell_fd)  # which is never held back
         else:
@@ -198,8 +198,10 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         os._exit(status)
 
 
-def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, int]:
-    """Do everything that can be done before a connection; return listener and doorbell.
+def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, int, int]:
+    """Do everything that can be done before a connection; return what is needed for it.
+
+    That is the listener, another descriptor of it, which retiring does not close, and the doorbell.
 
     All other descriptors are closed at once: a worker must not keep up the sockets of services
     that the master gives up, and a low limit on descriptors counts those of the master too. A
@@ -213,28 +215,31 @@ def _prepare(plan: WorkerPlan, privileges: Privileges) -> tuple[socket.socket, i
     if plan.settings.soft_nofile is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (plan.settings.soft_nofile, hard))
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 1:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= _LISTENER_FD + 2:
         raise OSError(errno.EMFILE, "dup")  # dup2(2) would say EBADF, fcntl(2) EINVAL
     own_fd = open_anew(plan.doorbell_fd)
     doorbell_fd = fcntl.fcntl(own_fd, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
     listener = plan.listener
     os.dup2(listener.fileno(), _LISTENER_FD, inheritable=False)
     waiting = socket.socket(listener.family, listener.type, listener.proto, fileno=_LISTENER_FD)
-    _close_all_but(_LISTENER_FD, doorbell_fd)
+    lock_fd = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, _LISTENER_FD + 1)
+    _close_all_but(_LISTENER_FD, lock_fd, doorbell_fd)
     _LIBC.signal(_LISTENER_FD, ctypes.cast(_LIBC.close, ctypes.c_void_p))
     apply(privileges)
     if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(RETIRE_SIGNAL), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != plan.master_pid:
         os._exit(ExitCode.DONE)  # the master died before the kernel knew whom to tell
-    return waiting, doorbell_fd
+    return waiting, lock_fd, doorbell_fd
 
 
-def _close_all_but(low: int, high: int) -> None:
-    """Close every descriptor above the standard ones but two."""
-    os.closerange(_FIRST_OWN_FD, low)
-    os.closerange(low + 1, high)
-    _close_from(high + 1)
+def _close_all_but(*kept: int) -> None:
+    """Close every descriptor above the standard ones but a few."""
+    first = _FIRST_OWN_FD
+    for fd in sorted(kept):
+        os.closerange(first, fd)
+        first = fd + 1
+    _close_from(first)
 
 
 def _close_from(fd: int) -> None:
@@ -266,9 +271,9 @@ def _ring_by_pipe(doorbell_fd: int) -> None:
 
 
 def _admit(
-    listener: socket.socket, gate: Gate, master_pid: int, doorbell_fd: int
+    listener: socket.socket, lock_fd: int, board: Board, number: int, bell: tuple[int, int]
 ) -> tuple[socket.socket, Peer, dict[str, str]]:
-    """Return a connection whose client may come in, with all signals blocked.
+    """Return a connection whose client may come in, and is written down; all signals are blocked.
 
     Others are sent away, and nobody else hears of them but by the gate: the master does not know of
     a connection yet.
@@ -281,12 +286,14 @@ def _admit(
         connection, name = accepted
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         peer = identify(connection, name)
-        verdict = gate.decide(peer)
+        verdict, reason = board.gate.decide(peer), DENIED
         if verdict.is_granted:
-            return connection, peer, verdict.variables
+            reason = take_place(board, lock_fd, number, peer)
+            if not reason:
+                return connection, peer, verdict.variables
         send_away(connection, verdict.refusal)
-        if gate.write_down(peer, "denied"):
-            _ring(master_pid, doorbell_fd)
+        if board.gate.write_down(peer, reason):
+            _ring(*bell)
 
 
 def _accept(listener: socket.socket) -> tuple[socket.socket, object] | None:
@@ -361,7 +368,7 @@ def _leave_keeper(plan: WorkerPlan, connection: socket.socket) -> None:
     """Go on in a child, if there can be one; this process stays behind it."""
     program = divide()
     if program:
-        _close_all_but(connection.fileno(), connection.fileno())
+        _close_all_but(connection.fileno())
         stay(connection, plan.settings.linger_seconds, program, plan.master_pid)
 
 

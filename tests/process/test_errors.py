@@ -158,6 +158,15 @@ NONSENSE = {
     "deny": (["--deny", "10.0.0.1/8", *CAT], "socket: --deny: '10.0.0.1/8' is not a list of"),
     "allow file": (["--allow-file", "/x", *CAT], "socket: --allow-file: /x: No such file"),
     "deny file": (["--deny-file", "/x", *CAT], "socket: --deny-file: /x: No such file"),
+    "source limit": (["--source-limit", "0", *CAT], "socket: --source-limit: '0' is not a whole"),
+    "source prefix ipv4": (
+        ["--source-prefix-ipv4", "24", *CAT],
+        "socket: --source-prefix-ipv4: needs --source-limit",
+    ),
+    "source prefix ipv6": (
+        ["--source-prefix-ipv6", "129", *CAT],
+        "socket: --source-prefix-ipv6: '129' is not a whole",
+    ),
     "refusal text": (["--refusal-text", "x\\y", *CAT], "socket: --refusal-text: 'x\\\\y' is not"),
     "body limit": (["--body-limit", "x", *CAT], "socket: --body-limit: 'x' is not a number"),
     "answer timeout": (["--answer-timeout", "x", *CAT], "socket: --answer-timeout: 'x' is not a"),

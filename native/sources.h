@@ -1,0 +1,28 @@
+/*
+ * How many connections the source of a client has at this moment.
+ *
+ * Owns what a source is, and the counting. Must not know what becomes of a client.
+ *
+ * Nothing is counted up and down, so nothing can be forgotten: a source has as many connections as the
+ * board has workers that serve a client of it. Who wants to be one more holds a lock from the count
+ * until its own client stands on the board. It is one of the kernel, on the listener, which every
+ * worker of the board has, and nobody else: the kernel takes it back from whoever dies.
+ */
+#ifndef SOCKETD_SOURCES_H
+#define SOCKETD_SOURCES_H
+
+#include "address.h"
+#include "board.h"
+
+#include <stdbool.h>
+
+/* Be the only worker that counts. False if that cannot be; see errno. All signals are to be blocked:
+ * closing any descriptor of the listener would give the lock back. */
+bool sources_lock(int listener_fd);
+
+void sources_unlock(int listener_fd);
+
+/* Tell whether a source may have one more connection. */
+bool sources_have_room(const struct board *board, struct gate_limit limit, const struct peer *client);
+
+#endif
