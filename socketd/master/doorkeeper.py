@@ -56,8 +56,12 @@ class Doorkeeper:
             self._put_in_force()
 
     def look(self) -> None:
-        """Say who was sent away, if a worker has rung for that and it is not too soon."""
-        if self._rest is None and self._gate.has_news:
+        """Say who was sent away, if a worker has rung for that and it is not too soon.
+
+        The same goes for what is in force, if somebody else has written there.
+        """
+        if self._rest is None and (self._gate.has_news or self._gate.is_altered):
+            self._put_right()
             self._tell()
             self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
 
@@ -71,8 +75,18 @@ class Doorkeeper:
     def _end_rest(self) -> None:
         self._rest = None
         self._gate.listen()  # first: who comes after the look rings
-        if self._tell():
+        was_altered = self._put_right()
+        if self._tell() or was_altered:
             self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
+
+    def _put_right(self) -> bool:
+        """Have in force again what ought to be; tell whether that was needed."""
+        if not self._gate.is_altered:
+            return False
+        self._gate.take_back()
+        if self._gate.is_there:
+            self._put_in_force()
+        return True
 
     def _tell(self) -> bool:
         """Say who was sent away since the last time; tell whether there was somebody."""

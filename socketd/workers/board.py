@@ -101,18 +101,20 @@ class Board:
             raise
         self.gate = Gate(self._memory, gate_offset)
         self.write_header()
-        if fd is None:
-            self.watch(capacity)
 
     def write_header(self) -> None:
         """Say what this is, for a template that is about to be started: others write here too."""
         HEADER.pack_into(self._memory, 0, MAGIC, self.capacity)
+        self._write_watched()
+
+    def _write_watched(self) -> None:
+        WATCHED.pack_into(self._memory, WATCHED_OFFSET, self.watched)
 
     def watch(self, count: int) -> None:
         """Search only the first `count` slots from now on: no worker will use the others."""
         self.watched = count
         self._states_end = HEADER_SIZE + count
-        WATCHED.pack_into(self._memory, WATCHED_OFFSET, count)
+        self._write_watched()
 
     def close(self) -> None:
         """Unmap the board and close its descriptor."""

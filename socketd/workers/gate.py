@@ -68,6 +68,9 @@ class Gate:
         self._memory = memory
         self.offset = offset
         self._told = 0
+        # What the master itself has written: others write there, too.
+        self._number = self._read(_IN_FORCE_OFFSET)
+        self._limit = self._read_limit()
 
     @property
     def is_there(self) -> bool:
@@ -82,20 +85,30 @@ class Gate:
     @property
     def source_limit(self) -> SourceLimit:
         """Return how many connections a source may have."""
-        number = int(_COUNT.unpack_from(self._memory, self.offset + _SOURCE_LIMIT_OFFSET)[0])
+        number = self._read_limit()
         return SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
 
     def limit_sources(self, limit: SourceLimit) -> None:
         """Have sources limited from now on. One number says it all: nobody reads a mixture."""
-        number = limit.most | limit.ipv4_bits << 32 | limit.ipv6_bits << 40
-        _COUNT.pack_into(self._memory, self.offset + _SOURCE_LIMIT_OFFSET, number)
+        self._limit = limit.most | limit.ipv4_bits << 32 | limit.ipv6_bits << 40
+        self._write_limit()
 
     def put_in_force(self, table: bytes) -> None:
         """Have workers look at this table from now on."""
-        number = (self._read(_IN_FORCE_OFFSET) + 1) % _HIGHEST or 2
+        number = self._number = (self._number + 1) % _HIGHEST or 2
         start = self.offset + _HALVES_OFFSET + (number & 1) * HALF_SIZE
         self._memory[start : start + len(table)] = table
         self._write(_IN_FORCE_OFFSET, number)
+
+    @property
+    def is_altered(self) -> bool:
+        """Tell whether somebody else has written what is in force."""
+        return self._read(_IN_FORCE_OFFSET) != self._number or self._read_limit() != self._limit
+
+    def take_back(self) -> None:
+        """Write again what is in force. Its table may have been altered, too."""
+        self._write_limit()
+        self._write(_IN_FORCE_OFFSET, self._number)
 
     def listen(self) -> None:
         """Have the next worker ring that sends somebody away."""
@@ -142,6 +155,12 @@ class Gate:
         start = self.offset + _RING_OFFSET + place * _REFUSAL.size
         content, reason = _REFUSAL.unpack_from(self._memory, start)
         return read_peer(content) or NOBODY, REASONS[reason] if reason < len(REASONS) else "unknown"
+
+    def _read_limit(self) -> int:
+        return int(_COUNT.unpack_from(self._memory, self.offset + _SOURCE_LIMIT_OFFSET)[0])
+
+    def _write_limit(self) -> None:
+        _COUNT.pack_into(self._memory, self.offset + _SOURCE_LIMIT_OFFSET, self._limit)
 
     def _read(self, offset: int) -> int:
         return int(_WORD.unpack_from(self._memory, self.offset + offset)[0])
