@@ -188,6 +188,23 @@ static void part(struct carriage *carriage, uint64_t now_ms)
         flow_close(&carriage->connection);
 }
 
+bool carry_answer(struct carriage *carriage, const char *answer, size_t size, uint64_t now_ms)
+{
+    if (!carriage->is_carried || carriage->has_answered || carriage->is_gone || carriage->is_parting ||
+        carriage->connection < 0)
+        return false;
+    end_input(carriage);
+    end_output(carriage);
+    carriage->has_answered = true;
+    carriage->farewell = farewell_refused;
+    /* There is room: nothing has been sent before. */
+    if (send(carriage->connection, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        flow_close(&carriage->connection);
+    else
+        part(carriage, now_ms);
+    return true;
+}
+
 /* Look whether something is over. */
 static void settle(struct carriage *carriage, bool has_ended, uint64_t now_ms)
 {

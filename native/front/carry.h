@@ -57,11 +57,11 @@ struct carry_ends {
 /* The program keeps its connection as it is; somebody stays behind it who says farewell. */
 void carry_leave_alone(struct carriage *carriage, int connection);
 
-/* Begin for a request whose body has `length` bytes, of which none has been read. A program that may
- * finish though its client has gone never has the connection itself. Returns false, with errno, if the
- * system does not have what it takes. */
-bool carry_begin(struct carriage *carriage, int input, int output, uint64_t length,
-                 bool may_finish, struct carry_ends *ends);
+/* Begin for a request whose body has `length` bytes, of which none has been read. With `is_seen` the
+ * program never has the connection itself: it may finish though its client has gone, or has a time to
+ * answer. Returns false, with errno, if the system does not have what it takes. */
+bool carry_begin(struct carriage *carriage, int input, int output, uint64_t length, bool is_seen,
+                 struct carry_ends *ends);
 
 /* In the program: close what is not its own. */
 void carry_leave(const struct carriage *carriage, const struct carry_ends *ends);
@@ -78,6 +78,10 @@ int carry_wait(const struct carriage *carriage, struct pollfd polls[CARRY_POLLS]
 /* Act on what poll() has found; `has_ended` is whether the program has. */
 void carry_advance(struct carriage *carriage, const struct pollfd polls[CARRY_POLLS],
                    bool has_ended, uint64_t now_ms);
+
+/* Answer in place of a program that has not, and part; what it says from now on is lost. Returns false,
+ * and changes nothing, if it has begun to answer, or nobody is there who would be told. */
+bool carry_answer(struct carriage *carriage, const char *answer, size_t size, uint64_t now_ms);
 
 /* The program is to end as well: nothing of it is carried any more. */
 void carry_drop(struct carriage *carriage);

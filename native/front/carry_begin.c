@@ -77,8 +77,8 @@ static bool begin_carrying(struct carriage *carriage, struct carry_ends *ends)
     return true;
 }
 
-bool carry_begin(struct carriage *carriage, int input, int output, uint64_t length,
-                 bool may_finish, struct carry_ends *ends)
+bool carry_begin(struct carriage *carriage, int input, int output, uint64_t length, bool is_seen,
+                 struct carry_ends *ends)
 {
     int pipes[2];
 
@@ -88,7 +88,7 @@ bool carry_begin(struct carriage *carriage, int input, int output, uint64_t leng
         ends->input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (ends->input < 0)
         return false;
-    if ((length == 0 && !may_finish) || !is_connection(input, output))
+    if ((length == 0 && !is_seen) || !is_connection(input, output))
         return true;
     if (length == 0)
         return begin_carrying(carriage, ends);
@@ -102,7 +102,7 @@ bool carry_begin(struct carriage *carriage, int input, int output, uint64_t leng
         carriage->input.source = -1;
         flow_close(&carriage->input.sink);
     }
-    return carriage->body_left || may_finish ? begin_carrying(carriage, ends) : true;
+    return carriage->body_left || is_seen ? begin_carrying(carriage, ends) : true;
 }
 
 int carry_list(const struct carriage *carriage, int fds[CARRY_FDS])

@@ -34,6 +34,13 @@ static void send_whole(int connection, const char *bytes, size_t size)
     }
 }
 
+void front_tell(const struct front *front, const struct refusal *refusal)
+{
+    const struct note note = note_of_refusal(refusal, &request);
+
+    front->note(front->keeper_of_notes, &note);
+}
+
 _Noreturn void front_refuse(const struct front *front, int out, const struct refusal *refusal)
 {
     const struct note note = note_of_refusal(refusal, &request);

@@ -21,6 +21,7 @@ struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
     uint64_t body_limit; /* in bytes; 0: none */
+    int answer_limit_ms; /* for the first byte of an answer; 0: none */
     struct rule rule; /* for requests that choose their program */
     void (*note)(const void *keeper_of_notes, const struct note *note);
     const void *keeper_of_notes;
@@ -44,6 +45,9 @@ struct front_request front_take(const struct front *front, int in, int out);
 
 /* Refuse a request that has been read, and leave. */
 _Noreturn void front_refuse(const struct front *front, int out, const struct refusal *refusal);
+
+/* Leave word of a request that has been answered in place of its program. */
+void front_tell(const struct front *front, const struct refusal *refusal);
 
 /* Why a program that could not be executed is no answer, by the errno of execve(2). */
 const struct refusal *front_why_not_run(int error);

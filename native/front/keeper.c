@@ -66,7 +66,7 @@ static void take_signals(struct keeper *keeper, int signals_fd)
     struct signalfd_siginfo came;
 
     while (read(signals_fd, &came, sizeof came) == sizeof came) {
-        if (keeper->has_ended && is_end((int)came.ssi_signo))
+        if (keeper->has_ended && is_end((int)came.ssi_signo) && (pid_t)came.ssi_pid != getpid())
             carry_drop(&keeper->carriage);
         else if (!keeper->has_ended && is_for_program(keeper, &came))
             kill(keeper->program, (int)came.ssi_signo);
@@ -85,22 +85,29 @@ static void look_for_end(struct keeper *keeper)
     keeper->has_ended = ended > 0;
 }
 
+/* With all that it has started, and this process, which SIGTERM does not end. */
+static void tell_to_end(struct keeper *keeper, uint64_t now_ms)
+{
+    kill(-keeper->group, keeper->is_told ? SIGKILL : SIGTERM);
+    keeper->due_ms = keeper->is_told ? NEVER : now_ms + (uint64_t)keeper->kill_ms;
+    keeper->is_told = true;
+}
+
 /* End a program whose client has gone. One that has answered may be about to end by itself: some web
  * servers close as soon as they have all that they were promised. */
 static void follow_client(struct keeper *keeper, uint64_t now_ms)
 {
     struct carriage *carriage = &keeper->carriage;
 
-    if (!carriage->is_gone || carriage->watch != CARRY_TO_END || keeper->due_ms == NEVER)
+    if (keeper->due_ms == NEVER ||
+        (!keeper->is_told && (!carriage->is_gone || carriage->watch != CARRY_TO_END)))
         return;
     if (!keeper->due_ms)
         keeper->due_ms = now_ms + (carriage->has_answered || !carriage->is_carried ? GRACE_MS : 0);
     if (now_ms < keeper->due_ms)
         return;
-    kill(-keeper->group, keeper->is_told ? SIGKILL : SIGTERM);
     carry_drop(carriage);
-    keeper->due_ms = keeper->is_told ? NEVER : now_ms + (uint64_t)keeper->kill_ms;
-    keeper->is_told = true;
+    tell_to_end(keeper, now_ms);
 }
 
 static int open_signals(void)
@@ -156,6 +163,22 @@ static bool run(struct keeper *keeper, uint64_t deadline_ms)
 bool keeper_run(struct keeper *keeper, int limit_ms)
 {
     return run(keeper, clock_ms() + (uint64_t)limit_ms);
+}
+
+const struct refusal *keeper_wait_for_answer(struct keeper *keeper, int limit_ms)
+{
+    static const struct refusal silent = {
+        "504 Gateway Timeout", "the program has not begun to answer within the time limit"};
+    char answer[REFUSAL_ANSWER_SIZE];
+    const size_t size = refusal_write(&silent, "", answer);
+
+    prctl(PR_SET_NAME, KEEPER_NAME);
+    if (keeper_run(keeper, limit_ms))
+        keeper_end_like(keeper->status);
+    if (!carry_answer(&keeper->carriage, answer, size, clock_ms()))
+        return NULL;
+    tell_to_end(keeper, clock_ms());
+    return &silent;
 }
 
 _Noreturn void keeper_stay(struct keeper *keeper)

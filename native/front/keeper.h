@@ -2,13 +2,14 @@
  * A small parent that stays behind a program: it carries what has to be carried, waits for the program's
  * end, says farewell on the connection, and ends as the program has.
  *
- * Owns its birth, what becomes of signals meanwhile, the end of a program whose client has gone, and its
- * own end. Must not know what the program is, nor how bytes are carried.
+ * Owns its birth, what becomes of signals meanwhile, the end of a program whose client has gone
+ * or that does not answer in time, and its own end. Must not know what the program is, nor how bytes are carried.
  */
 #ifndef SOCKETD_KEEPER_H
 #define SOCKETD_KEEPER_H
 
 #include "carry.h"
+#include "refusal.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -22,7 +23,7 @@ struct keeper {
     pid_t program;
     pid_t group;        /* of its processes */
     pid_t group_sender; /* what this process sends has gone to the program as well; or 0 */
-    int kill_ms;        /* between SIGTERM and SIGKILL, for a program whose client has gone */
+    int kill_ms;        /* between SIGTERM and SIGKILL, for a program that is told to end */
     uint64_t due_ms;    /* when to send the next of the two; 0: neither */
     bool is_told;
     bool has_ended;
@@ -41,6 +42,11 @@ _Noreturn void keeper_stay(struct keeper *keeper);
 
 /* The beginning of that, for so long. Returns whether all is over. */
 bool keeper_run(struct keeper *keeper, int limit_ms);
+
+/* The beginning of that for a program which has a limit to begin its answer: returns once that is over,
+ * unless all is over before. Returns the refusal if nothing has come: the client has been told, and the
+ * program is told to end. */
+const struct refusal *keeper_wait_for_answer(struct keeper *keeper, int limit_ms);
 
 /* For who has done that itself: say farewell after a program has ended, and end as it has. */
 _Noreturn void keeper_part(int connection, const struct farewell *farewell, int status);

@@ -148,8 +148,17 @@ static void write_keeper(const struct keeper *keeper)
     close(ends[1]);
 }
 
+/* Stay with its memory and the board as long as an answer may be late, so that the log has a line. */
+static void wait_for_answer(struct keeper *keeper, const struct front *front)
+{
+    const struct refusal *refused = keeper_wait_for_answer(keeper, front->answer_limit_ms);
+
+    if (refused)
+        front_tell(front, refused);
+}
+
 /* Go on in a child. execve() is called in a process that never gets back into the program. */
-static void leave_keeper(struct keeper *keeper)
+static void leave_keeper(struct keeper *keeper, const struct front *front)
 {
     char *const words[] = {(char *)KEEPER_NAME, NULL};
     char *const environment[] = {NULL};
@@ -162,6 +171,8 @@ static void leave_keeper(struct keeper *keeper)
         return;
     carry_lift(&keeper->carriage);
     close_all_but(kept, carry_list(&keeper->carriage, kept));
+    if (front->answer_limit_ms)
+        wait_for_answer(keeper, front);
     /* An exec costs more than all else of it. Who is done soon is spared that. */
     if (keeper_run(keeper, BRIEF_MS))
         keeper_end_like(keeper->status);
@@ -174,7 +185,7 @@ static void leave_keeper(struct keeper *keeper)
 }
 
 void copy_release(const struct original *original, struct worker *worker,
-                  const struct streams *streams, struct keeper *keeper)
+                  const struct streams *streams, struct keeper *keeper, const struct front *front)
 {
     const struct carry_ends ends = {streams->input, streams->output};
 
@@ -189,14 +200,14 @@ void copy_release(const struct original *original, struct worker *worker,
     /* A busy worker outlives the master. */
     if (prctl(PR_SET_PDEATHSIG, 0) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
+    prctl(PR_SET_NAME, original->name);
+    if (keeper) {
+        leave_keeper(keeper, front); /* which has the board, and is not to be traced so long */
+        carry_leave(&keeper->carriage, &ends);
+    }
     worker_give_back(worker);
     if (original->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
-    prctl(PR_SET_NAME, original->name);
-    if (keeper) {
-        leave_keeper(keeper);
-        carry_leave(&keeper->carriage, &ends);
-    }
     greet(original, streams->output); /* now there is somebody who reads it */
     close_streams(streams);
     dispositions_give_back();

@@ -7,6 +7,7 @@
 #ifndef SOCKETD_COPY_H
 #define SOCKETD_COPY_H
 
+#include "front/front.h"
 #include "front/keeper.h"
 #include "wired.h"
 #include "worker.h"
@@ -35,9 +36,10 @@ struct streams {
 bool copy_take_greeting(struct original *original, int other_end);
 
 /* Put the streams into the program and remove ourselves from it. With a keeper, which has its carriage,
- * that stays behind the program, and this returns in a child. To be called with all signals blocked and
+ * that stays behind the program, and this returns in a child; `front` says for how long it waits for an
+ * answer. To be called with all signals blocked and
  * every disposition at its default, and returns with signals blocked. */
 void copy_release(const struct original *original, struct worker *worker,
-                  const struct streams *streams, struct keeper *keeper);
+                  const struct streams *streams, struct keeper *keeper, const struct front *front);
 
 #endif

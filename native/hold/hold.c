@@ -142,7 +142,7 @@ static struct keeper *wait_connection(struct worker *worker, char ***entries,
         request = front_take(&terms.front, connection, connection);
         *entries = request.own_entries;
         if (!carry_begin(&keeper.carriage, connection, connection, request.body_length,
-                         terms.watch == CARRY_TO_FINISH, &ends))
+                         terms.watch == CARRY_TO_FINISH || terms.front.answer_limit_ms, &ends))
             worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
         keeper.carriage.watch = terms.watch;
         *streams = (struct streams){ends.input, ends.output, -1};
@@ -174,7 +174,7 @@ static void become_copy(const struct worker *worker)
 static void go_on(struct worker *worker, const struct streams *streams, char **entries,
                   struct keeper *behind)
 {
-    copy_release(&original, worker, streams, behind);
+    copy_release(&original, worker, streams, behind, &terms.front);
     variables_add(entries);
     python_add(entries);
     timers_start();

@@ -44,6 +44,7 @@ static const char *take(struct terms *terms, const struct plan *plan)
     terms->front = (struct front){
         .head_limit_ms = plan->head_limit_ms,
         .body_limit = plan->body_limit,
+        .answer_limit_ms = plan->answer_limit_ms,
         .allowed_names = request_variables ? names : NULL,
         .note = remark_write,
     };

@@ -52,7 +52,16 @@ int program_exec_status(int error)
     }
 }
 
-/* Go on in a child. The keeper has nothing of the pool's, nor of the program's. */
+/* The board is still there, so that the log has a line. */
+static void wait_for_answer(struct keeper *keeper, const struct front *front)
+{
+    const struct refusal *refused = keeper_wait_for_answer(keeper, front->answer_limit_ms);
+
+    if (refused)
+        front_tell(front, refused);
+}
+
+/* Go on in a child. The keeper has nothing of the program's, and of the pool's at most the board. */
 static void leave_keeper(const struct program *program, const struct worker *worker,
                          const struct carry_ends *ends)
 {
@@ -73,6 +82,11 @@ static void leave_keeper(const struct program *program, const struct worker *wor
         close(ends->input);
     if (ends->output != keeper.carriage.connection)
         close(ends->output);
+    if (program->front && program->front->answer_limit_ms) {
+        close(parted.doorbell.fd); /* the listener has been given back with the request */
+        wait_for_answer(&keeper, program->front);
+        parted.doorbell.fd = -1;
+    }
     worker_leave_pool(&parted);
     keeper_stay(&keeper);
 }

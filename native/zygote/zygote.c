@@ -187,7 +187,7 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
         program->is_chosen = true;
     }
     if (!carry_begin(&program->carriage, connection, connection, request.body_length,
-                     watch == CARRY_TO_FINISH, &ends))
+                     watch == CARRY_TO_FINISH || front->answer_limit_ms, &ends))
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     program->carriage.watch = watch;
     if (program->carriage.is_carried && !program->farewell)
@@ -256,6 +256,7 @@ static struct front read_front(const struct plan *plan)
     return (struct front){
         .head_limit_ms = plan->head_limit_ms,
         .body_limit = plan->body_limit,
+        .answer_limit_ms = plan->answer_limit_ms,
         .allowed_names = plan_text(plan, plan->request_variables),
         .rule = {.root = plan_text(plan, plan->root),
                  .scripts = plan_text(plan, plan->scripts),

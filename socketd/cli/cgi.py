@@ -56,7 +56,7 @@ def _settings(options: CgiOptions, around: Surroundings) -> list[ServiceSettings
     _check(options)
     found, values = _start(options)
     kinds = (
-        (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout", "answer_timeout")),
+        (FrontKind.SCGI, options.scgi, _without(values, "keep_timeout")),
         (FrontKind.FCGI, options.fcgi, _without(values, "timeouts.idle")),
     )
     return [
@@ -84,8 +84,6 @@ def _check(options: CgiOptions) -> None:
         raise UsageError("no address to listen on: give --scgi ADDRESS or --fcgi ADDRESS")
     if options.values.has("keep_timeout") and not options.fcgi:
         raise UsageError("--keep-timeout needs --fcgi: no other connection is kept")
-    if options.values.has("answer_timeout") and not options.fcgi:
-        raise UsageError("--answer-timeout needs --fcgi: no other answer is seen")
     if options.values.has("timeouts.idle") and not options.scgi:
         raise UsageError("--idle-limit needs --scgi: see --keep-timeout and --answer-timeout")
     has_folders = [options.values.has(name) for name in ("root", "scripts")]

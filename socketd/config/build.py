@@ -43,6 +43,14 @@ from socketd.system.products import NOT_BUILT, is_built
 
 DEFAULT_MAXIMUM = 256
 _NOWHERE = Program("/", ())
+_FOR_CGI = (
+    "root",
+    "scripts",
+    "request_variables",
+    "client_gone",
+    "body_limit",
+    "answer_timeout",
+)
 _ABOUT_CLIENTS = [setting.key for setting in ADMISSION_SETTINGS]
 
 
@@ -209,13 +217,10 @@ class Builder:
     def may_have_front(self, kind: FrontKind, worker: WorkerKind, level: ReadyLevel) -> bool:
         """Tell whether a front reads requests; record a problem if that is not possible."""
         values = self.values
-        if kind is not FrontKind.FCGI:
-            if values.has("keep_timeout"):
-                self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
-            if values.has("answer_timeout"):
-                self._break_rule("answer_timeout", "needs {front} fcgi: no other answer is seen")
+        if kind is not FrontKind.FCGI and values.has("keep_timeout"):
+            self._break_rule("keep_timeout", "needs {front} fcgi: no other connection is kept")
         if kind is FrontKind.NONE:
-            for key in ("root", "scripts", "request_variables", "client_gone", "body_limit"):
+            for key in _FOR_CGI:
                 if values.has(key):
                     self._break_rule(key, "is for CGI programs: it needs {front} scgi or fcgi")
             return False

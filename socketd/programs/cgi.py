@@ -68,12 +68,12 @@ class Front:
     """What a worker does with a connection: it reads the head of a request, or serves FastCGI.
 
     With `folders` the request names its program there. `head_seconds` is the limit for the
-    whole head. `request_variables` are the names that a request may set, None for all but the
+    whole head, `answer_seconds` that for the first byte of an answer, and `body_limit` that of a
+    body in bytes. `request_variables` are the names that a request may set, None for all but the
     refused ones. With `keep_seconds` it is FastCGI, whose connections are kept for so long between
     two requests. Then `limit_seconds` is the limit for a request, and `kill_seconds` for its
     processes to end after SIGTERM; standard error of its program goes to the web server, unless
-    `stderr` says otherwise. `answer_seconds` is the limit for the first byte of its answer, and
-    `body_limit` that of a body in bytes.
+    `stderr` says otherwise.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS

@@ -97,7 +97,7 @@ SETTINGS = (
     Setting(
         "answer_timeout",
         Duration(),
-        "time limit for the first byte of the answer to a FastCGI request, then 504 and SIGTERM",
+        "time limit for the first byte of the answer to a CGI request, then 504 and SIGTERM",
         metavar="TIME",
         usual="no limit",
     ),

@@ -183,10 +183,10 @@ def _requests(front: Front | None) -> dict[str, int]:
         values["protocol"] = PROTOCOL_SCGI
         values["kill_ms"] = _milliseconds(front.kill_seconds)
         values["body_limit"] = front.body_limit or 0
+        values["answer_limit_ms"] = _milliseconds(front.answer_seconds or 0.0)
     if front is not None and front.keep_seconds is not None:
         values["protocol"] = PROTOCOL_FASTCGI
         values["request_stderr"] = REQUEST_STDERR[front.stderr]
-        values["answer_limit_ms"] = _milliseconds(front.answer_seconds or 0.0)
         values["keep_limit_ms"] = max(_milliseconds(front.keep_seconds), 1)
         values["request_limit_ms"] = _milliseconds(front.limit_seconds or 0.0)
     return values

@@ -107,6 +107,7 @@ def test_plan_says_all_that_was_set(
     if front is not None:
         requests |= {"protocol": 1, "kill_ms": milliseconds(front.kill_seconds)}
         requests["body_limit"] = front.body_limit or 0
+        requests["answer_limit_ms"] = milliseconds(front.answer_seconds or 0.0)
     if front is not None and front.keep_seconds is not None:
         requests = {
             "protocol": 2,

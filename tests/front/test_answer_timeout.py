@@ -1,0 +1,81 @@
+"""A program behind SCGI has a time for the first byte of its answer, at every level."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import scgi
+from harness.processes import view
+from harness.waiting import wait_for
+
+from .conftest import Script, Start
+
+LEVELS = pytest.mark.parametrize("level", ["fork", "load!", "stop!"])
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACED = {"HTTP_TRACEPARENT": f"00-{TRACE}-00f067aa0ba902b7-01"}
+SILENT = """#!/bin/bash
+{stop}sleep 99 &
+echo $$ $! > {note}.new; mv {note}.new {note}
+wait
+"""
+LATE = """#!/bin/bash
+{stop}printf 'Content-Type: text/plain\\r\\n\\r\\n'
+sleep 0.5
+cat
+"""
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there."""
+    return view(pid) is not None
+
+
+def stop(level: str) -> str:
+    """Return the beginning of a script that is held at this level."""
+    return "kill -STOP $$; " if level == "stop!" else ""
+
+
+@LEVELS
+@pytest.mark.parametrize("body", [b"", b"unread"])
+def test_program_that_says_nothing_is_given_up(
+    start: Start, script: Script, tmp_path: Path, level: str, body: bytes
+) -> None:
+    """Its client is told, its processes are ended, and the log has a line with the trace."""
+    note = tmp_path / "note"
+    program = script(SILENT.format(note=note, stop=stop(level)))
+    server = start("--ready", level, "--answer-timeout", "1s", "-p", program)
+    answer = scgi.ask(server.place, scgi.request(body, **TRACED))
+
+    assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
+    refused = server.wait_event("request_refused")
+    assert (refused["status"], refused["trace"]) == (504, TRACE)
+    assert server.wait_event("connection_closed")["status"] == -15
+    pids = [int(pid) for pid in note.read_text().split()]
+    wait_for(lambda: not any(map(is_alive, pids)), "its processes have ended")
+
+
+@LEVELS
+def test_program_that_has_begun_may_take_longer(start: Start, script: Script, level: str) -> None:
+    """The limit is for the first byte."""
+    program = script(LATE.format(stop=stop(level)))
+    server = start("--ready", level, "--answer-timeout", "0.3s", "-p", program)
+    answer = scgi.ask(server.place, scgi.request(b"done"))
+
+    assert answer.endswith(b"\r\n\r\ndone")
+    assert server.wait_event("connection_closed")["status"] == 0
+
+
+@pytest.mark.parametrize("level", ["fork", "load!"])
+def test_program_that_ignores_the_signal_is_killed(
+    start: Start, script: Script, level: str
+) -> None:
+    """After the same time as at any other end."""
+    program = script("#!/bin/bash\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    server = start(
+        "--ready", level, "--answer-timeout", "0.3s", "--kill-timeout", "0.2s", "-p", program
+    )
+    answer = scgi.ask(server.place, scgi.request(**TRACED))
+
+    assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
+    assert server.wait_event("request_refused")["status"] == 504
+    assert server.wait_event("connection_closed")["status"] == -9
