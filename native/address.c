@@ -8,19 +8,6 @@
 #include <stddef.h>
 #include <string.h>
 
-static void read_inet6(struct address *address, const struct sockaddr_in6 *from)
-{
-    const unsigned char *bytes = from->sin6_addr.s6_addr;
-
-    address->port = ntohs(from->sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
-        address->family = AF_INET;
-        memcpy(address->bytes, bytes + 12, 4);
-    } else {
-        memcpy(address->bytes, bytes, 16);
-    }
-}
-
 /* A path of full length has no terminator, see unix(7), "Pathname sockets": the size decides. */
 static void read_unix(struct address *address, const struct sockaddr_un *from, socklen_t size)
 {
@@ -40,9 +27,12 @@ void address_read(struct address *address, const struct sockaddr_storage *from, 
         const struct sockaddr_in *inet = (const struct sockaddr_in *)from;
 
         address->port = ntohs(inet->sin_port);
-        memcpy(address->bytes, &inet->sin_addr, 4);
+        address_set_inet(address, (const unsigned char *)&inet->sin_addr);
     } else if (from->ss_family == AF_INET6) {
-        read_inet6(address, (const struct sockaddr_in6 *)from);
+        const struct sockaddr_in6 *inet6 = (const struct sockaddr_in6 *)from;
+
+        address->port = ntohs(inet6->sin6_port);
+        address_set_inet6(address, inet6->sin6_addr.s6_addr);
     } else if (from->ss_family == AF_UNIX) {
         read_unix(address, (const struct sockaddr_un *)from, size);
     }

@@ -46,6 +46,27 @@ class Peer:
         return socket.inet_ntop(self.family, self.address[:size])
 
 
+NOBODY = Peer()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A client, and the proxy by which it has come, NOBODY if by itself."""
+
+    client: Peer
+    proxy: Peer = NOBODY
+
+    def __str__(self) -> str:
+        """Return the client's text, with the proxy behind it."""
+        text = str(self.client)
+        return text if self.proxy == NOBODY else f"{text} via {self.proxy}"
+
+    @property
+    def host(self) -> str:
+        """Return the numeric address of the client, nothing if it has none."""
+        return self.client.host
+
+
 def identify(connection: socket.socket, name: object) -> Peer:
     """Return the peer that accept() named; the connection may be reset already."""
     if connection.family == socket.AF_UNIX:
@@ -63,7 +84,11 @@ def as_path(name: object) -> str:
 
 def unmap(family: int, name: tuple[str, int]) -> Peer:
     """Return an IPv4 address that is mapped into IPv6 as IPv4."""
-    packed = socket.inet_pton(family, name[0].partition("%")[0])
+    return unmap_packed(family, socket.inet_pton(family, name[0].partition("%")[0]), name[1])
+
+
+def unmap_packed(family: int, packed: bytes, port: int) -> Peer:
+    """Return the end of that address, IPv4 if it is mapped into IPv6."""
     if family == socket.AF_INET6 and packed.startswith(_MAPPED_PREFIX):
-        return Peer(socket.AF_INET, packed[len(_MAPPED_PREFIX) :], name[1])
-    return Peer(family, packed, name[1])
+        return Peer(socket.AF_INET, packed[len(_MAPPED_PREFIX) :], port)
+    return Peer(family, packed, port)
