@@ -24,10 +24,12 @@ struct view {
     struct gate_table table;
 };
 
-static bool find_parts(struct view *view, const uint8_t *half)
+static bool find_parts(struct view *view, const uint8_t *half, size_t room)
 {
     size_t at = sizeof view->table;
 
+    if (room < at)
+        return false;
     memcpy(&view->table, half, sizeof view->table);
     view->ipv4 = (const void *)(half + at);
     at += (size_t)view->table.ipv4_count * sizeof *view->ipv4;
@@ -38,7 +40,7 @@ static bool find_parts(struct view *view, const uint8_t *half)
     view->gids = (const void *)(half + at);
     at += (size_t)view->table.gid_count * sizeof *view->gids;
     view->texts = (const char *)half + at;
-    return at + view->table.texts_size <= GATE_HALF_SIZE &&
+    return at + view->table.texts_size <= room &&
            view->table.refusal_size <= view->table.texts_size &&
            view->table.refusal_size <= ADMISSION_REFUSAL_SIZE;
 }
@@ -138,24 +140,41 @@ static bool take_variables(struct admission *admission, const struct view *view,
     return false;
 }
 
-static void read_half(struct admission *admission, const uint8_t *half, const struct peer *client)
+static bool is_proxy(const struct view *view, const uint8_t *half, const struct peer *who)
+{
+    const uint32_t offset = view->table.proxies;
+    struct view proxies;
+
+    return offset % sizeof(uint32_t) == 0 && offset <= GATE_HALF_SIZE &&
+           find_parts(&proxies, half + offset, GATE_HALF_SIZE - offset) &&
+           find_verdict(&proxies, who) != 0;
+}
+
+static void read_half(struct admission *admission, const uint8_t *half, const struct peer *client,
+                      bool is_met)
 {
     struct view view;
     uint32_t verdict;
 
     *admission = (struct admission){.reason = GATE_DENIED};
-    if (!find_parts(&view, half))
+    if (!find_parts(&view, half, GATE_HALF_SIZE))
         return;
-    /* Who may come in by the rules may still be one too many. */
+    /* Whatever becomes of a client: it may be one too many, and a proxy may not say for whom it comes. */
     admission->refusal_size = view.table.refusal_size;
     memcpy(admission->refusal, view.texts, admission->refusal_size);
+    if (is_met && view.table.proxies) {
+        admission->is_granted = is_proxy(&view, half, client);
+        admission->reason = GATE_NO_PROXY;
+        admission->header_limit_ms = view.table.header_limit_ms;
+        return;
+    }
     verdict = find_verdict(&view, client);
     if (verdict != 0)
         admission->is_granted = take_variables(admission, &view, verdict - 1);
 }
 
-void admission_decide(struct admission *admission, const struct gate *gate,
-                      const struct peer *client)
+static void look(struct admission *admission, const struct gate *gate, const struct peer *client,
+                 bool is_met)
 {
     uint32_t in_force = atomic_load(&gate->in_force);
 
@@ -165,9 +184,10 @@ void admission_decide(struct admission *admission, const struct gate *gate,
         if (in_force == 0) {
             admission->is_granted = true;
             admission->count = admission->refusal_size = 0;
+            admission->header_limit_ms = 0;
             return;
         }
-        read_half(admission, gate->halves[in_force & 1], client);
+        read_half(admission, gate->halves[in_force & 1], client, is_met);
         atomic_thread_fence(memory_order_acquire);
         now = atomic_load(&gate->in_force);
         if (now == in_force)
@@ -176,6 +196,17 @@ void admission_decide(struct admission *admission, const struct gate *gate,
     }
     /* Nobody who means well changes it as fast as that. */
     *admission = (struct admission){.reason = GATE_DENIED};
+}
+
+void admission_meet(struct admission *admission, const struct gate *gate, const struct peer *who)
+{
+    look(admission, gate, who, true);
+}
+
+void admission_decide(struct admission *admission, const struct gate *gate,
+                      const struct peer *client)
+{
+    look(admission, gate, client, false);
 }
 
 void admission_refuse(struct admission *admission, enum gate_reason reason)
@@ -198,20 +229,23 @@ void admission_write_peer(struct board_peer *written, const struct peer *peer)
 }
 
 static void write_down(struct gate *gate, const struct doorbell *doorbell,
-                       const struct peer *client, enum gate_reason reason)
+                       const struct peer *client, const struct peer *proxy,
+                       enum gate_reason reason)
 {
     struct gate_refusal *refusal;
 
     atomic_fetch_add(&gate->by_reason[reason], 1);
     refusal = &gate->ring[atomic_fetch_add(&gate->refusals, 1) % GATE_RING];
     admission_write_peer(&refusal->client, client);
+    admission_write_peer(&refusal->proxy, proxy);
     refusal->reason = (uint8_t)reason;
     if (atomic_exchange(&gate->is_told, 1) == 0)
         doorbell_ring(doorbell);
 }
 
 void admission_send_away(const struct admission *admission, struct gate *gate,
-                         const struct doorbell *doorbell, const struct peer *client, int connection)
+                         const struct doorbell *doorbell, const struct peer *client,
+                         const struct peer *proxy, int connection)
 {
     char unread[4096];
     size_t taken = 0;
@@ -226,5 +260,5 @@ void admission_send_away(const struct admission *admission, struct gate *gate,
                     MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     close(connection);
-    write_down(gate, doorbell, client, admission->reason);
+    write_down(gate, doorbell, client, proxy, admission->reason);
 }

@@ -18,12 +18,17 @@ enum { ADMISSION_VARIABLES = 16, ADMISSION_TEXTS_SIZE = 2048, ADMISSION_REFUSAL_
 struct admission {
     bool is_granted;
     enum gate_reason reason;                        /* if it is not */
+    uint32_t header_limit_ms;                       /* it is a proxy, and to say for whom it comes */
     size_t count;                                   /* of variables, if it is */
     const char *variables[ADMISSION_VARIABLES];     /* in `texts` */
     char texts[ADMISSION_TEXTS_SIZE];
     size_t refusal_size;                            /* of what it hears if it is sent away */
     char refusal[ADMISSION_REFUSAL_SIZE];
 };
+
+/* Look what the gate says of who has connected. If that is a proxy, ask again for whom it comes. */
+void admission_meet(struct admission *admission, const struct gate *gate,
+                    const struct peer *who);
 
 /* Look what the gate says of a client. What is wrong in there is read as a refusal: all who may write
  * there are of the service itself. */
@@ -37,7 +42,7 @@ void admission_refuse(struct admission *admission, enum gate_reason reason);
  * signals are to be blocked. */
 void admission_send_away(const struct admission *admission, struct gate *gate,
                          const struct doorbell *doorbell, const struct peer *client,
-                         int connection);
+                         const struct peer *proxy, int connection);
 
 /* Write down a client, for the master. */
 void admission_write_peer(struct board_peer *written, const struct peer *peer);

@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6406)
+#define BOARD_MAGIC UINT32_C(0x736B6407)
 #define BOARD_ALIGNMENT 64
 #define BOARD_PAGE 4096
 
@@ -71,7 +71,7 @@ struct board_record {
     uint8_t remark; /* a remark_kind; what it says stands in board_remark */
     uint8_t reserved;
     struct board_peer client;
-    struct board_peer proxy; /* which has told us of the client; no worker asks one yet */
+    struct board_peer proxy; /* which has told us of the client */
 };
 
 /* Texts end with a NUL unless they fill their room. */

@@ -95,6 +95,8 @@ static const char *const local_addresses[] = {"TCPLOCALIP", "SERVER_ADDR", NULL}
 static const char *const local_ports[] = {"TCPLOCALPORT", "SERVER_PORT", NULL};
 static const char *const peer_addresses[] = {"TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", NULL};
 static const char *const peer_ports[] = {"TCPREMOTEPORT", "REMOTE_PORT", NULL};
+static const char *const proxy_addresses[] = {"PROXYREMOTEIP", NULL};
+static const char *const proxy_ports[] = {"PROXYREMOTEPORT", NULL};
 static const char *const others[] = {
     "PROTO", "IPCREMOTEEUID", "IPCREMOTEEGID", "IPCREMOTEPID", "IPCLOCALPATH", "IPCREMOTEPATH", NULL,
 };
@@ -102,13 +104,16 @@ static const char *const others[] = {
 bool environment_is_of_connection(const char *name)
 {
     static const char *const *const lists[] = {
-        local_addresses, local_ports, peer_addresses, peer_ports, others,
+        local_addresses, local_ports, peer_addresses, peer_ports, proxy_addresses, proxy_ports, others,
     };
 
     for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
         for (size_t i = 0; lists[list][i]; i++)
             if (strcmp(name, lists[list][i]) == 0)
                 return true;
+    for (size_t i = 0; i < PROXY_VARIABLES; i++)
+        if (strcmp(name, proxy_variable_names[i]) == 0)
+            return true;
     return false;
 }
 
@@ -133,6 +138,11 @@ void environment_add_unix(struct environment *environment, const struct address 
         add(environment, "IPCLOCALPATH", local->path);
     if (peer->path[0])
         add(environment, "IPCREMOTEPATH", peer->path);
+}
+
+void environment_add_proxy(struct environment *environment, const struct address *proxy)
+{
+    add_end(environment, proxy, proxy_addresses, proxy_ports);
 }
 
 void environment_add_text(struct environment *environment, const char *text)

@@ -9,15 +9,16 @@
 
 #include "address.h"
 #include "admission.h"
+#include "proxy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
 /* The longest is IPCREMOTEPATH with a path of full length. */
-enum { ENVIRONMENT_VARIABLES = 10, ENVIRONMENT_VARIABLE_SIZE = 128 };
-/* With those that a rule adds, see admission.h. */
-enum { ENVIRONMENT_MOST = ENVIRONMENT_VARIABLES + ADMISSION_VARIABLES };
+enum { ENVIRONMENT_VARIABLES = 12, ENVIRONMENT_VARIABLE_SIZE = 128 };
+/* With those that a rule adds, see admission.h, and a proxy. */
+enum { ENVIRONMENT_MOST = ENVIRONMENT_VARIABLES + ADMISSION_VARIABLES + PROXY_VARIABLES };
 
 struct environment {
     char **entries; /* the base, then the variables of the connection, then NULL */
@@ -40,6 +41,9 @@ void environment_add_tcp(struct environment *environment, const struct address *
 /* Append the variables of a UNIX connection. Allocates nothing. */
 void environment_add_unix(struct environment *environment, const struct address *local,
                           const struct address *peer, const struct ucred *credentials);
+
+/* Append where a proxy has come from that has a client of its own. Allocates nothing. */
+void environment_add_proxy(struct environment *environment, const struct address *proxy);
 
 /* Append a variable of somebody else, which has to stay where it is. */
 void environment_add_text(struct environment *environment, const char *text);

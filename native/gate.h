@@ -17,14 +17,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GATE_RING = 64, GATE_REASONS = 8 };
+enum { GATE_RING = 32, GATE_REASONS = 8 };
 #define GATE_HALF_SIZE ((size_t)4 << 20)
 
 /* Why a client was sent away. */
 enum gate_reason {
-    GATE_DENIED = 0,    /* by a rule, or for want of one */
-    GATE_CROWDED = 1,   /* its source has as many connections as it may have */
-    GATE_UNCOUNTED = 2, /* how many its source has could not be found out */
+    GATE_DENIED = 0,      /* by a rule, or for want of one */
+    GATE_CROWDED = 1,     /* its source has as many connections as it may have */
+    GATE_UNCOUNTED = 2,   /* how many its source has could not be found out */
+    GATE_NO_PROXY = 3,    /* only proxies may connect, and it is none of them */
+    GATE_NO_HEADER = 4,   /* a proxy that has not sent what says whose connection it is */
+    GATE_LATE_HEADER = 5, /* ... in time */
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -44,11 +47,14 @@ struct board_peer {
 /* For the log, which prints the last of them. */
 struct gate_refusal {
     struct board_peer client;
+    struct board_peer proxy;
     uint8_t reason;
-    uint8_t reserved[11];
+    uint8_t reserved[23];
 };
 
-/* What stands in a half; behind it, in this order, are the entries and the texts. */
+/* What stands in a half; behind it, in this order, are the entries and the texts. With `proxies` another
+ * such table begins there, a multiple of four, that says of who has connected whether it is a proxy
+ * which says for whom. */
 struct gate_table {
     uint32_t ipv4_count;
     uint32_t ipv6_count;
@@ -57,6 +63,8 @@ struct gate_table {
     uint32_t unix_verdict; /* for whom neither user nor group is named */
     uint32_t texts_size;
     uint32_t refusal_size; /* of the text for who is sent away, which comes first of all texts */
+    uint32_t proxies;         /* 0: there are none, and who has connected is the client */
+    uint32_t header_limit_ms; /* for what a proxy has to say */
     uint32_t reserved;
 };
 
@@ -107,8 +115,8 @@ static inline struct gate_limit gate_limit_of(uint64_t number)
 }
 
 static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
-static_assert(sizeof(struct gate_refusal) == 32, "a refusal is half a cache line");
-static_assert(sizeof(struct gate_table) == 32, "the entries begin here");
+static_assert(sizeof(struct gate_refusal) == 64, "a refusal is one cache line");
+static_assert(sizeof(struct gate_table) == 40, "the entries begin here");
 static_assert(sizeof(struct gate_ipv4) == 8 && sizeof(struct gate_ipv6) == 20 &&
                   sizeof(struct gate_id) == 8,
               "entries have no gaps");

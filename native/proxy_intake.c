@@ -5,9 +5,10 @@
  */
 #include "proxy_intake.h"
 
+#include "direct.h"
+
 #include <errno.h>
 #include <poll.h>
-#include <time.h>
 
 enum { NS_PER_MS = 1000000, MS_PER_SECOND = 1000 };
 
@@ -56,9 +57,8 @@ enum proxy_verdict proxy_take(struct proxy_intake *intake, struct proxy_header *
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
+    const struct timespec now = direct_now();
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / NS_PER_MS;
 }
 

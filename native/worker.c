@@ -20,6 +20,7 @@
 #include "admission.h"
 #include "direct.h"
 #include "pool_signals.h"
+#include "proxy_intake.h"
 #include "sources.h"
 
 #include <errno.h>
@@ -151,13 +152,37 @@ static int accept_connection(const struct worker *worker, struct name *name)
     }
 }
 
-static void write_down(const struct worker *worker, const struct peer *client)
+/* Who has come, and by which proxy. Without one the family of that is AF_UNSPEC. */
+struct arrival {
+    struct peer client;
+    struct peer proxy;
+    bool is_silent;    /* the proxy has not said yet for whom it comes */
+    bool is_described; /* it has, in the header */
+    bool is_judged;    /* rules are in force, and have let the client in */
+};
+
+/* What most workers never touch; the texts are the program's until it runs. */
+static struct admission admission;
+static struct proxy_header header;
+static struct proxy_intake intake;
+
+static void write_peers(const struct worker *worker, const struct peer *client,
+                        const struct peer *proxy)
+{
+    struct board_record *record = &worker->board.records[worker->number];
+
+    admission_write_peer(&record->client, client);
+    admission_write_peer(&record->proxy, proxy);
+}
+
+static void write_down(const struct worker *worker, const struct peer *client,
+                       const struct peer *proxy)
 {
     struct board_record *record = &worker->board.records[worker->number];
     const struct timespec now = direct_now();
 
     record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-    admission_write_peer(&record->client, client);
+    write_peers(worker, client, proxy);
     board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
 }
 
@@ -169,47 +194,92 @@ static void tell_master(const struct worker *worker)
         doorbell_ring(&worker->doorbell);
 }
 
-/* Write a client down, unless its source has too many connections. */
-static bool take_place(const struct worker *worker, struct admission *admission,
-                       const struct peer *client)
+/* Who was silent stands on the board already, as somebody of whom nothing is known. */
+static void write_client(const struct worker *worker, const struct arrival *arrival)
 {
-    const struct gate_limit limit = gate_limit_of(atomic_load(&worker->board.gate->source_limit));
+    if (arrival->is_silent)
+        write_peers(worker, &arrival->client, &arrival->proxy);
+    else
+        write_down(worker, &arrival->client, &arrival->proxy);
+}
+
+static struct gate_limit source_limit(const struct worker *worker)
+{
+    return gate_limit_of(atomic_load(&worker->board.gate->source_limit));
+}
+
+/* Write a client down, unless its source has too many connections. */
+static bool take_place(const struct worker *worker, const struct arrival *arrival)
+{
+    const struct gate_limit limit = source_limit(worker);
     const int lock_fd = spare_fd >= 0 ? spare_fd : worker->listener_fd;
 
     if (limit.most == 0) {
-        write_down(worker, client);
+        write_client(worker, arrival);
         return true;
     }
     if (!sources_lock(lock_fd)) {
-        admission_refuse(admission, GATE_UNCOUNTED);
+        admission_refuse(&admission, GATE_UNCOUNTED);
         return false;
     }
-    if (sources_have_room(&worker->board, limit, client))
-        write_down(worker, client);
+    if (sources_have_room(&worker->board, limit, &arrival->client))
+        write_client(worker, arrival);
     else
-        admission_refuse(admission, GATE_CROWDED);
+        admission_refuse(&admission, GATE_CROWDED);
     sources_unlock(lock_fd);
-    return admission->is_granted;
+    return admission.is_granted;
 }
 
-/* Write a client down if it may come in. */
-static bool let_in(const struct worker *worker, struct admission *admission,
-                   const struct peer *client)
+/* Decide, as far as a header can say for whom a proxy comes. False if there is none. */
+static bool hear_proxy(const struct worker *worker, struct arrival *arrival,
+                       enum proxy_verdict heard)
+{
+    if (heard != PROXY_WHOLE) {
+        admission_refuse(&admission, heard == PROXY_MORE ? GATE_LATE_HEADER : GATE_NO_HEADER);
+        return false;
+    }
+    arrival->is_described = true;
+    if (header.has_ends) {
+        arrival->proxy = arrival->client;
+        arrival->client = (struct peer){.address = header.source};
+    }
+    admission_decide(&admission, worker->board.gate, &arrival->client);
+    return admission.is_granted && take_place(worker, arrival);
+}
+
+/* Write a client down if it may come in, or a proxy that has not said yet for whom it comes. */
+static bool let_in(const struct worker *worker, struct arrival *arrival, int connection)
 {
     const struct gate *gate = worker->board.gate;
+    enum proxy_verdict heard;
 
     /* The usual case touches no page of the admission. */
     if (atomic_load(&gate->in_force) == 0) {
-        write_down(worker, client);
+        write_down(worker, &arrival->client, &arrival->proxy);
         return true;
     }
-    admission_decide(admission, gate, client);
-    return admission->is_granted && take_place(worker, admission, client);
+    arrival->is_judged = true;
+    admission_meet(&admission, gate, &arrival->client);
+    if (!admission.is_granted || !admission.header_limit_ms)
+        return admission.is_granted && take_place(worker, arrival);
+    intake.count = 0;
+    heard = proxy_take(&intake, &header, connection);
+    if (heard != PROXY_MORE)
+        return hear_proxy(worker, arrival, heard);
+    arrival->is_silent = true;
+    write_down(worker, &arrival->proxy, &arrival->client);
+    return true;
+}
+
+static void send_away(const struct worker *worker, const struct arrival *arrival, int connection)
+{
+    admission_send_away(&admission, worker->board.gate, &worker->doorbell, &arrival->client,
+                        &arrival->proxy, connection);
 }
 
 /* A connection whose client may come in, and stands on the board. Others are sent away, and nobody else
  * hears of them but by the gate. Returns with all signals blocked. */
-static int admit(const struct worker *worker, struct admission *admission, struct peer *client)
+static int admit(const struct worker *worker, struct arrival *arrival)
 {
     sigset_t all, none;
     struct name name;
@@ -223,44 +293,81 @@ static int admit(const struct worker *worker, struct admission *admission, struc
         direct_set_mask(&none, NULL);
         connection = accept_connection(worker, &name);
         direct_set_mask(&all, NULL);
-        peer_identify(client, connection, &name.address, name.size);
-        is_in = let_in(worker, admission, client);
-        close_spare(); /* as long as it is open, clients can connect */
+        peer_identify(&arrival->client, connection, &name.address, name.size);
+        arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
+        arrival->is_silent = arrival->is_described = arrival->is_judged = false;
+        is_in = let_in(worker, arrival, connection);
+        if (!arrival->is_silent)
+            close_spare(); /* as long as it is open, clients can connect */
         if (is_in)
             return connection;
         /* Whoever retires meanwhile has a closed listener when signals are let through again. */
-        admission_send_away(admission, worker->board.gate, &worker->doorbell, client, connection);
+        send_away(worker, arrival, connection);
     }
 }
 
-static void describe(struct environment *environment, int connection, const struct peer *client)
+/* Wait for what a slow proxy has to say, as a worker that others do not wait for: the master knows of
+ * the connection. The retire signal is kept for whoever comes next, since its handler would close a
+ * descriptor that is no listener any more. The listener is kept only where a lock on it is needed. */
+static void wait_for_header(struct worker *worker, struct arrival *arrival, int connection)
 {
+    sigset_t all, retirement;
+    enum proxy_verdict heard;
+
+    if (source_limit(worker).most == 0) {
+        close_spare();
+        close(worker->listener_fd);
+        worker->listener_fd = -1;
+    }
+    sigemptyset(&retirement);
+    sigaddset(&retirement, RETIRE_SIGNAL);
+    sigfillset(&all);
+    direct_set_mask(&retirement, NULL);
+    heard = proxy_take_within(&intake, &header, connection, admission.header_limit_ms);
+    direct_set_mask(&all, NULL);
+    if (!hear_proxy(worker, arrival, heard)) {
+        send_away(worker, arrival, connection);
+        end_idle(worker);
+    }
+    close_spare();
+}
+
+static void describe(struct environment *environment, int connection, const struct arrival *arrival)
+{
+    const struct address *client = &arrival->client.address, *proxy = &arrival->proxy.address;
     struct name name = {.address.ss_family = AF_UNSPEC, .size = sizeof name.address};
     struct address local;
 
     getsockname(connection, (struct sockaddr *)&name.address, &name.size);
     address_read(&local, &name.address, name.size);
-    if (client->address.family == AF_UNIX)
-        environment_add_unix(environment, &local, &client->address, &client->credentials);
-    else if (client->address.family == AF_INET || client->address.family == AF_INET6)
-        environment_add_tcp(environment, &local, &client->address);
+    if (proxy->family != AF_UNSPEC)
+        local = header.destination;
+    if (client->family == AF_UNIX)
+        environment_add_unix(environment, &local, client, &arrival->client.credentials);
+    else if (client->family == AF_INET || client->family == AF_INET6)
+        environment_add_tcp(environment, &local, client);
+    if (proxy->family == AF_INET || proxy->family == AF_INET6)
+        environment_add_proxy(environment, proxy);
+    for (size_t i = 0; arrival->is_described && i < PROXY_VARIABLES; i++)
+        if (*header.variables[i])
+            environment_add_text(environment, header.variables[i]);
+    for (size_t i = 0; arrival->is_judged && i < admission.count; i++)
+        environment_add_text(environment, admission.variables[i]);
 }
 
-int worker_wait(const struct worker *worker, struct environment *environment)
+int worker_wait(struct worker *worker, struct environment *environment)
 {
-    static struct admission admission; /* its texts are the program's until it runs */
-    struct peer client;
+    struct arrival arrival;
     int connection;
 
     prepare(worker);
     become_idle(worker);
-    connection = admit(worker, &admission, &client);
+    connection = admit(worker, &arrival);
     tell_master(worker);
-    if (!environment)
-        return connection;
-    describe(environment, connection, &client);
-    for (size_t i = 0; i < admission.count; i++)
-        environment_add_text(environment, admission.variables[i]);
+    if (arrival.is_silent)
+        wait_for_header(worker, &arrival, connection);
+    if (environment)
+        describe(environment, connection, &arrival);
     return connection;
 }
 
@@ -271,7 +378,8 @@ void worker_leave(struct worker *worker)
     /* The handler first: it closes whatever has the listener's number. */
     if (sigaction(RETIRE_SIGNAL, &usual, NULL) < 0)
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-    close(worker->listener_fd);
+    if (worker->listener_fd >= 0)
+        close(worker->listener_fd);
     worker->listener_fd = -1;
 }
 

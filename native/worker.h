@@ -30,8 +30,10 @@ struct worker {
  * unless that is NULL. Returns the connection. To be called with all signals blocked and every
  * disposition at its default, and returns so but for two things that the caller has to undo: the
  * retire signal's handler, and the request to be told of the master's death.
+ *
+ * Where proxies say whose connection it is, and one takes its time, the listener is given back by then.
  */
-int worker_wait(const struct worker *worker, struct environment *environment);
+int worker_wait(struct worker *worker, struct environment *environment);
 
 /* The handler of the retire signal, for others that are to end the wait as well; each with all signals
  * blocked. It does nothing but close the listener's number. What a client needs the listener for that

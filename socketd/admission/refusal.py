@@ -1,11 +1,18 @@
 """How a client is sent away.
 
-Owns what it hears. Must not know why.
+Owns what it hears, and the words for why. Must not know when that is so.
 """
 
 import contextlib
 import socket
 
+DENIED = "denied"
+CROWDED = "too many from its source"
+UNCOUNTED = "not to be counted"
+NO_PROXY = "no proxy"
+NO_HEADER = "no header"
+LATE_HEADER = "late header"
+REASONS = (DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER)  # as in native/gate.h
 _MOST_UNREAD = 64 * 1024
 _PART = 4096
 

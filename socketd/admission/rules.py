@@ -5,6 +5,7 @@ Owns the form of a file, and what no rule may set. Must not know how rules are w
 A file has a rule a line, in the form of a setting. A word that begins with `#` begins a comment.
 """
 
+import math
 import os
 import stat
 from collections.abc import Collection
@@ -12,9 +13,10 @@ from collections.abc import Collection
 from socketd.admission.table import RuleSet
 from socketd.errors import UsageError, describe_errno
 from socketd.settings.admission import Admission
-from socketd.settings.peerrule import PeerRule, parse_rule
+from socketd.settings.peerrule import PeerRule, parse_proxy, parse_rule
 
 MOST_BYTES = 16 << 20
+_MOST_MS = 2**31 - 1
 
 
 def gather(admission: Admission, obstacle: str, taken: Collection[str]) -> RuleSet:
@@ -29,7 +31,15 @@ def gather(admission: Admission, obstacle: str, taken: Collection[str]) -> RuleS
     if admission.deny_file is not None:
         deny += read_rules(admission.deny_file)
     refusal = admission.refusal.encode(errors="surrogateescape")
-    rules = RuleSet(allow, deny, is_closed=admission.has_list, refusal=refusal)
+    proxies = None if admission.proxies is None else tuple(map(parse_proxy, admission.proxies))
+    rules = RuleSet(
+        allow,
+        deny,
+        is_closed=admission.has_list,
+        refusal=refusal,
+        proxies=proxies,
+        header_ms=min(math.ceil(admission.header_seconds * 1000), _MOST_MS),
+    )
     if rules.variables and obstacle:
         raise UsageError(f"a rule sets variables, and {obstacle}")
     if twice := sorted(rules.variables & set(taken)):

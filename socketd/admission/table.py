@@ -12,16 +12,26 @@ Addresses become ranges that do not overlap, in order: a range ends where the ne
 
 import socket
 import struct
+from itertools import pairwise
 
+from socketd.admission.refusal import NO_PROXY, REASONS
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 from socketd.programs.peer import Peer
-from socketd.settings.peerrule import AddressRange, Everybody, GroupId, PeerRule, UserId
+from socketd.settings.peerrule import (
+    AddressRange,
+    Everybody,
+    GroupId,
+    PeerRule,
+    UnixClients,
+    UserId,
+)
 
 HALF_SIZE = 4 << 20
 MOST_REFUSAL_BYTES = 512
 DENIED = 0
-HEADER = struct.Struct("=IIIIIII4x")
+_ALIGNMENT = 4
+HEADER = struct.Struct("=IIIIIIIII4x")
 IPV4 = struct.Struct("=II")
 IPV6 = struct.Struct("=16sI")
 IDS = struct.Struct("=II")
@@ -34,11 +44,14 @@ class Verdict:
     """Whether a client may come in, the variables that its program gets then, or what it hears.
 
     One that may by the rules may still be one too many.
+    With `header_ms` it is a proxy, which is to say for whom it comes within this time.
     """
 
     is_granted: bool
     variables: dict[str, str]
     refusal: bytes = b""
+    reason: str = REASONS[0]
+    header_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +59,15 @@ class RuleSet:
     """All rules of a service.
 
     `is_closed` says that who matches none may not come in. `refusal` is sent to who may not.
+    With `proxies` who has connected has to be one, which says for whom within `header_ms`.
     """
 
     allow: tuple[PeerRule, ...] = ()
     deny: tuple[PeerRule, ...] = ()
     is_closed: bool = False
     refusal: bytes = b""
+    proxies: tuple[PeerRule, ...] | None = None
+    header_ms: int = 0
 
     @property
     def variables(self) -> set[str]:
@@ -79,16 +95,32 @@ class _Texts:
 
 def compile_table(rules: RuleSet) -> bytes:
     """Return the table. Raises UsageError if it would be too large."""
+    table = _compile(rules)
+    if rules.proxies is not None:
+        offset = -(-len(table) // _ALIGNMENT) * _ALIGNMENT
+        proxies = _compile(RuleSet(rules.proxies, is_closed=True))
+        table = _compile(rules, offset).ljust(offset, b"\0") + proxies
+    if len(table) > HALF_SIZE:
+        raise UsageError(
+            f"the rules about clients take {len(table)} bytes, and there is room for {HALF_SIZE}; "
+            "join prefixes that are next to each other"
+        )
+    return table
+
+
+def _compile(rules: RuleSet, proxies: int = 0) -> bytes:
     texts = _Texts(rules.refusal)
     wanted = _verdicts(rules, texts)
     everybody = wanted.pop(Everybody(), DENIED if rules.is_closed else texts.verdict(None))
     ranges = {family: _ranges(wanted, family, everybody) for family in _BITS}
+    everybody = wanted.pop(UnixClients(), everybody)
     users = _by_number(wanted, UserId)
     groups = _by_number(wanted, GroupId)
     counts = (*map(len, (*ranges.values(), users, groups)), everybody)
-    table = b"".join(
+    sizes = (len(texts.content), len(rules.refusal))
+    return b"".join(
         (
-            HEADER.pack(*counts, len(texts.content), len(rules.refusal)),
+            HEADER.pack(*counts, *sizes, proxies, rules.header_ms if proxies else 0),
             *(IPV4.pack(*one) for one in ranges[socket.AF_INET]),
             *(
                 IPV6.pack(first.to_bytes(16, "big"), verdict)
@@ -98,12 +130,6 @@ def compile_table(rules: RuleSet) -> bytes:
             texts.content,
         )
     )
-    if len(table) > HALF_SIZE:
-        raise UsageError(
-            f"the rules about clients take {len(table)} bytes, and there is room for {HALF_SIZE}; "
-            "join prefixes that are next to each other"
-        )
-    return table
 
 
 def _verdicts(rules: RuleSet, texts: _Texts) -> dict[object, int]:
@@ -148,37 +174,94 @@ def _ranges(wanted: dict[object, int], family: int, everybody: int) -> list[tupl
     return found
 
 
-def decide(table: bytes | memoryview, client: Peer) -> Verdict:
-    """Return what a table says of a client. Whatever is wrong in it is a refusal."""
-    try:
-        return _decide(table, client)
-    except (struct.error, IndexError, ValueError):
-        return Verdict(is_granted=False, variables={})
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Where everything is in a table, with sizes that have been checked."""
+
+    ipv4: bytes | memoryview
+    ipv6: bytes | memoryview
+    users: bytes | memoryview
+    groups: bytes | memoryview
+    texts: bytes
+    everybody: int
+    refusal: bytes
+    proxies: int
+    header_ms: int
 
 
-def _decide(table: bytes | memoryview, client: Peer) -> Verdict:
-    ipv4, ipv6, users, groups, everybody, texts_size, refusal_size = HEADER.unpack_from(table)
+def _parts(table: bytes | memoryview) -> _Parts:
+    """Return the parts of a table. Raises struct.error or IndexError if it is none."""
+    header = HEADER.unpack_from(table)
+    ipv4, ipv6, users, groups, everybody, texts_size, refusal_size, proxies, header_ms = header
     sizes = (ipv4 * IPV4.size, ipv6 * IPV6.size, users * IDS.size, groups * IDS.size, texts_size)
     begins = [HEADER.size]
     for size in sizes:
         begins.append(begins[-1] + size)
     if begins[-1] > len(table) or refusal_size > min(texts_size, MOST_REFUSAL_BYTES):
         raise IndexError
-    texts = bytes(table[begins[4] : begins[5]])
-    verdict = DENIED
-    if client.family == socket.AF_INET:
-        address = int.from_bytes(client.address[:4], "big")
-        verdict = _last_before(IPV4, table[begins[0] : begins[1]], address)
-    elif client.family == socket.AF_INET6:
-        verdict = _last_before(IPV6, table[begins[1] : begins[2]], client.address[:16])
-    elif client.family == socket.AF_UNIX:
-        known_groups = dict(IDS.iter_unpack(table[begins[3] : begins[4]]))
-        known = dict(IDS.iter_unpack(table[begins[2] : begins[3]]))
-        verdict = known.get(client.uid, known_groups.get(client.gid, everybody))
+    in_ipv4, in_ipv6, of_users, of_groups, texts = (
+        table[begin:end] for begin, end in pairwise(begins)
+    )
+    return _Parts(
+        in_ipv4,
+        in_ipv6,
+        of_users,
+        of_groups,
+        bytes(texts),
+        everybody,
+        bytes(texts[:refusal_size]),
+        proxies,
+        header_ms,
+    )
+
+
+def meet(table: bytes | memoryview, who: Peer) -> Verdict:
+    """Return what a table says of who has connected: a client, or a proxy that is to say more."""
+    try:
+        parts = _parts(table)
+        if not parts.proxies:
+            return _decide(parts, who)
+        is_proxy = _is_proxy(table, parts.proxies, who)
+    except (struct.error, IndexError, ValueError):
+        return Verdict(is_granted=False, variables={})
+    return Verdict(is_proxy, {}, parts.refusal, NO_PROXY, parts.header_ms)
+
+
+def decide(table: bytes | memoryview, client: Peer) -> Verdict:
+    """Return what a table says of a client. Whatever is wrong in it is a refusal."""
+    try:
+        return _decide(_parts(table), client)
+    except (struct.error, IndexError, ValueError):
+        return Verdict(is_granted=False, variables={})
+
+
+def _is_proxy(table: bytes | memoryview, offset: int, who: Peer) -> bool:
+    if offset % _ALIGNMENT or offset > len(table):
+        return False
+    try:
+        return _find(_parts(table[offset:]), who) != DENIED
+    except (struct.error, IndexError):
+        return False
+
+
+def _decide(parts: _Parts, client: Peer) -> Verdict:
+    verdict = _find(parts, client)
     if verdict == DENIED:
-        return Verdict(is_granted=False, variables={}, refusal=texts[:refusal_size])
-    variables = _variables(texts, verdict - 1)
-    return Verdict(is_granted=True, variables=variables, refusal=texts[:refusal_size])
+        return Verdict(is_granted=False, variables={}, refusal=parts.refusal)
+    variables = _variables(parts.texts, verdict - 1)
+    return Verdict(is_granted=True, variables=variables, refusal=parts.refusal)
+
+
+def _find(parts: _Parts, client: Peer) -> int:
+    if client.family == socket.AF_INET:
+        return _last_before(IPV4, parts.ipv4, int.from_bytes(client.address[:4], "big"))
+    if client.family == socket.AF_INET6:
+        return _last_before(IPV6, parts.ipv6, client.address[:16])
+    if client.family == socket.AF_UNIX:
+        groups: dict[int, int] = dict(IDS.iter_unpack(parts.groups))
+        users: dict[int, int] = dict(IDS.iter_unpack(parts.users))
+        return users.get(client.uid, groups.get(client.gid, parts.everybody))
+    return DENIED
 
 
 def _last_before(form: struct.Struct, entries: bytes | memoryview, key: int | bytes) -> int:

@@ -37,9 +37,11 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         source_limit=values.number("source_limit") or 0,
         ipv4_bits=values.number("source_prefix_ipv4") or 0,
         ipv6_bits=values.number("source_prefix_ipv6") or 0,
+        proxies=values.names("proxy_protocol"),
+        header_seconds=values.seconds("head_timeout"),
     )
     if admission.refusal and admission.is_open:
-        why = "needs {allow}, {deny} or {source_limit}: everybody may come in"
+        why = "needs {allow}, {deny}, {source_limit} or {proxy_protocol}: everybody may come in"
         problems.append(Problem("refusal_text", why))
     if not admission.source_limit:
         why = "needs {source_limit}: sources are not counted"
@@ -51,9 +53,16 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         reason = str(error)
         files = {"allow_file": admission.allow_file, "deny_file": admission.deny_file}
         of_files = [key for key, path in files.items() if path and reason.startswith(path)]
-        key = next(iter(of_files), "allow" if admission.allow else "deny")
+        key = next(iter(of_files), _key_of_rules(admission))
         problems.append(Problem(key, reason))
     return admission
+
+
+def _key_of_rules(admission: Admission) -> str:
+    """Return the setting that is named with what is wrong with all rules together."""
+    if admission.proxies and not (admission.allow or admission.deny):
+        return "proxy_protocol"
+    return "allow" if admission.allow else "deny"
 
 
 def access_to(settings: ServiceSettings) -> Access:

@@ -15,6 +15,7 @@ from socketd.errors import SocketdError
 from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
+from socketd.programs.peer import Route
 from socketd.workers.gate import Gate, SourceLimit
 
 _REST_SECONDS = 1.0
@@ -100,8 +101,8 @@ class Doorkeeper:
         }
         self._counts = taken.by_reason
         named = taken.last[-_MOST_LINES:]
-        for peer, reason in named:
-            log.emit("connection_refused", service=service, peer=peer, reason=reason)
+        for peer, proxy, reason in named:
+            log.emit("connection_refused", service=service, peer=Route(peer, proxy), reason=reason)
             new[reason] = new.get(reason, 0) - 1
         for reason, count in new.items():
             if count > 0:

@@ -3,22 +3,28 @@
 Owns the names of the variables. Must not know how a worker waits or what the pool wants. The
 native worker sets the same names (native/environment.c); a test holds the two against each other.
 
-UCSPI (tcpserver, s6): PROTO, TCP*, IPC*. CGI and systemd: REMOTE_ADDR, REMOTE_PORT, SERVER_ADDR,
-SERVER_PORT. xinetd: REMOTE_HOST, which holds the address. There is no DNS look-up.
+UCSPI (tcpserver, s6): PROTO, TCP*, IPC*, SSL_*. CGI and systemd: REMOTE_ADDR, REMOTE_PORT,
+SERVER_ADDR, SERVER_PORT. xinetd: REMOTE_HOST, which holds the address. There is no DNS look-up.
 """
 
 import socket
 
-from socketd.programs.peer import Peer, as_path, unmap
+from socketd.programs.peer import NOBODY, Peer, as_path, unmap
 
 CONNECTION_VARIABLES = frozenset(
     {
         "PROTO",
+        "PROXYREMOTEIP",
+        "PROXYREMOTEPORT",
         "REMOTE_ADDR",
         "REMOTE_HOST",
         "REMOTE_PORT",
         "SERVER_ADDR",
         "SERVER_PORT",
+        "SSL_CIPHER",
+        "SSL_PEER_CERT_CN",
+        "SSL_PROTOCOL",
+        "SSL_TLS_SNI_SERVERNAME",
         "TCPLOCALHOST",
         "TCPLOCALIP",
         "TCPLOCALPORT",
@@ -31,6 +37,7 @@ CONNECTION_VARIABLES = frozenset(
         "IPCREMOTEEUID",
         "IPCREMOTEPATH",
         "IPCREMOTEPID",
+        "UNIQUE_ID",
     }
 )
 _OURS = frozenset(
@@ -53,8 +60,13 @@ def base_environment(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in hidden}
 
 
-def connection_variables(connection: socket.socket, peer: Peer) -> dict[str, str]:
-    """Return the variables that tell a program about its connection."""
+def connection_variables(
+    connection: socket.socket, peer: Peer, proxy: Peer = NOBODY, behind: Peer | None = None
+) -> dict[str, str]:
+    """Return the variables that tell a program about its connection.
+
+    `behind` is the end that the client has connected to, if that is the proxy's.
+    """
     if peer.family == socket.AF_UNIX:
         variables = {
             "PROTO": "IPC",
@@ -65,10 +77,11 @@ def connection_variables(connection: socket.socket, peer: Peer) -> dict[str, str
             "IPCREMOTEPATH": peer.path,
         }
         return {name: value for name, value in variables.items() if value}
-    local = unmap(connection.family, connection.getsockname())
+    local = behind or unmap(connection.family, connection.getsockname())
     local_host, local_port = local.host, str(local.port)
     remote_host, remote_port = peer.host, str(peer.port)
-    return {
+    way = {"PROXYREMOTEIP": proxy.host, "PROXYREMOTEPORT": str(proxy.port)} if proxy.host else {}
+    return way | {
         "PROTO": "TCP",
         "TCPLOCALIP": local_host,
         "TCPLOCALPORT": local_port,

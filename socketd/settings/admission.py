@@ -15,6 +15,7 @@ class Admission:
     `refusal` is sent to who may not.
     `source_limit` is the most connections of a source at once, 0 for any number; a source is all
     addresses that begin with the same bits, or a user.
+    With `proxies` nobody else may connect, and each says for whom within `header_seconds`.
     """
 
     allow: tuple[str, ...] = ()
@@ -26,6 +27,8 @@ class Admission:
     source_limit: int = 0
     ipv4_bits: int = 32
     ipv6_bits: int = 64
+    proxies: tuple[str, ...] | None = None
+    header_seconds: float = 0.0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -35,7 +38,8 @@ class Admission:
     @property
     def is_open(self) -> bool:
         """Tell whether everybody may come in."""
-        return not (self.has_list or self.deny or self.files or self.source_limit)
+        is_limited = self.source_limit or self.proxies is not None
+        return not (self.has_list or self.deny or self.files or is_limited)
 
 
 OPEN = Admission()

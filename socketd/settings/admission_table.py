@@ -3,7 +3,7 @@
 Owns those rows. Must not know what a setting does. Client mode pays for every import; see kinds.py.
 """
 
-from socketd.settings.compound import Line, PeerRules
+from socketd.settings.compound import Line, PeerRules, Proxies
 from socketd.settings.kinds import Count, Path
 from socketd.settings.setting import Setting
 
@@ -57,6 +57,14 @@ ADMISSION_SETTINGS = (
         "number of bits at the beginning of an IPv6 address that are a source",
         metavar="BITS",
         default=64,
+    ),
+    Setting(
+        "proxy_protocol",
+        Proxies(),
+        "proxies that may connect, and nobody else; each says by the PROXY protocol, version 1 or "
+        "2, for which client",
+        metavar="PROXY[,PROXY]",
+        usual="off",
     ),
     Setting(
         "refusal_text",

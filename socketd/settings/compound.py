@@ -49,9 +49,10 @@ class PeerRules(Kind):
 
     repeats = True
 
-    def __init__(self) -> None:
+    def __init__(self, last: str = "all") -> None:
         super().__init__(
-            "a list of addresses, prefixes as in '192.0.2.0/24', 'uid:USER', 'gid:GROUP' and 'all'"
+            "a list of addresses, prefixes as in '192.0.2.0/24', 'uid:USER', 'gid:GROUP' and "
+            f"'{last}'"
         )
 
     def read(self, word: str) -> object:
@@ -61,7 +62,6 @@ class PeerRules(Kind):
     def take(self, found: object) -> object:
         """Return the rules as they stand there."""
         from socketd.errors import UsageError
-        from socketd.settings.peerrule import parse_rule
 
         if not isinstance(found, list):
             raise BadValueError
@@ -69,7 +69,7 @@ class PeerRules(Kind):
             if not isinstance(rule, str):
                 raise BadValueError
             try:
-                parse_rule(rule)
+                self._check(rule)
             except UsageError as error:
                 raise BadValueError(str(error)) from None
         return tuple(found)
@@ -84,6 +84,25 @@ class PeerRules(Kind):
         assert isinstance(present, tuple)
         assert isinstance(more, tuple)
         return present + more
+
+    def _check(self, rule: str) -> None:
+        from socketd.settings.peerrule import parse_rule
+
+        parse_rule(rule)
+
+
+class Proxies(PeerRules):
+    """Proxies, in the form of rules."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("unix")
+
+    def _check(self, rule: str) -> None:
+        from socketd.settings.peerrule import parse_proxy
+
+        parse_proxy(rule)
 
 
 class Line(Kind):

@@ -8,6 +8,8 @@ Owns the form of a rule. Must not know whether it allows or denies, nor what fol
     all                     everybody
     192.0.2.7 TENANT=a      variables stand behind it, without blanks in them
 
+A proxy is named in the same way, without variables; `unix` is whoever comes by a UNIX socket.
+
 An IPv4 address that is mapped into IPv6 is the IPv4 address, and `::/0` has no IPv4 address in it.
 """
 
@@ -24,6 +26,7 @@ _BITS: dict[int, int] = {socket.AF_INET: 32, socket.AF_INET6: 128}
 _MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 _MAPPED_BITS = 96
 _FORMS = "an address, PREFIX/LENGTH, uid:USER, gid:GROUP or all"
+_PROXY_FORMS = "an address, PREFIX/LENGTH, uid:USER, gid:GROUP or unix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,16 @@ class GroupId:
 
 
 @dataclass(frozen=True, slots=True)
+class UnixClients:
+    """Whoever comes by a UNIX socket, and is neither of a user nor of a group with a rule."""
+
+
+@dataclass(frozen=True, slots=True)
 class Everybody:
     """Whoever no other rule is for."""
 
 
-Whom = AddressRange | UserId | GroupId | Everybody
+Whom = AddressRange | UserId | GroupId | UnixClients | Everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +95,32 @@ def parse_rule(text: str) -> PeerRule:
     return PeerRule(_parse_whom(words[0]), tuple(words[1:]))
 
 
+def parse_proxy(text: str) -> PeerRule:
+    """Return the rule that lets a proxy in. Raises UsageError."""
+    return PeerRule(UnixClients() if text == "unix" else _parse_one(text, _PROXY_FORMS))
+
+
 def _parse_whom(word: str) -> Whom:
-    if word == "all":
-        return Everybody()
+    return Everybody() if word == "all" else _parse_one(word, _FORMS)
+
+
+def _parse_one(word: str, forms: str) -> Whom:
     kind, sign, name = word.partition(":")
     if sign and kind == "uid":
         return UserId(_number(lambda: find_user(name)[0]))
     if sign and kind == "gid":
         return GroupId(_number(lambda: find_group(name)))
-    return parse_range(word)
+    return parse_range(word, forms)
 
 
-def parse_range(word: str) -> AddressRange:
+def parse_range(word: str, forms: str = _FORMS) -> AddressRange:
     """Return the addresses that a text names. Raises UsageError."""
     host, slash, digits = word.partition("/")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         packed = socket.inet_pton(family, host)
     except (OSError, ValueError):
-        raise UsageError(f"{word!r} is not {_FORMS}") from None
+        raise UsageError(f"{word!r} is not {forms}") from None
     bits = _BITS[family]
     if slash and not (digits.isascii() and digits.isdecimal() and len(digits) <= len("128")):
         raise UsageError(f"{word!r} has no length behind its slash; give 0 to {bits}")

@@ -76,7 +76,7 @@ SETTINGS = (
     Setting(
         "head_timeout",
         Duration(),
-        "time limit for the head of a request",
+        "time limit for the head of a request, and for what a proxy says of its client",
         metavar="TIME",
         default=30.0,
     ),

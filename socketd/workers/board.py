@@ -21,7 +21,7 @@ import mmap
 import os
 from collections.abc import Iterator
 
-from socketd.programs.peer import Peer
+from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.gate import GATE_SIZE, Gate
 from socketd.workers.layout import (
     ACCEPTED_NS,
@@ -35,7 +35,6 @@ from socketd.workers.layout import (
     HEADER,
     HEADER_SIZE,
     MAGIC,
-    NOBODY,
     PAGE,
     PEER_SIZE,
     PID,
@@ -229,10 +228,13 @@ class Board:
         """Record a connection; the state byte goes last."""
         offset = self._records_offset + number * RECORD_SIZE
         ACCEPTED_NS.pack_into(self._memory, offset + ACCEPTED_NS_OFFSET, accepted_ns)
-        peers = write_peer(client) + write_peer(proxy)
-        start = offset + CLIENT_OFFSET
-        self._memory[start : start + 2 * PEER_SIZE] = peers
+        self.write_peers(number, client, proxy)
         self.set_state(number, SlotState.ACCEPTED)
+
+    def write_peers(self, number: int, client: Peer, proxy: Peer) -> None:
+        """Record who has come, and by which proxy."""
+        start = self._records_offset + number * RECORD_SIZE + CLIENT_OFFSET
+        self._memory[start : start + 2 * PEER_SIZE] = write_peer(client) + write_peer(proxy)
 
     def write_failure(self, number: int, step: Step, error_number: int) -> None:
         """Record at which step a worker failed, and the errno."""

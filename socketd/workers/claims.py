@@ -86,7 +86,7 @@ class Claims:
                 service=self._service,
                 listener=self._listener,
                 pid=pid,
-                peer=record.client,
+                peer=record.route,
             )
         self._events.append(WorkerAccepted(number))
         return True

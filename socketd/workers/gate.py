@@ -11,21 +11,19 @@ finds another number there than before may have read a mixture, and reads again.
 """
 
 import struct
+from collections.abc import Callable
 from mmap import mmap
 
-from socketd.admission.table import HALF_SIZE, Verdict, decide
+from socketd.admission.refusal import REASONS
+from socketd.admission.table import HALF_SIZE, Verdict, decide, meet
 from socketd.dataclass import dataclass
-from socketd.programs.peer import Peer
-from socketd.workers.layout import NOBODY, PEER_SIZE, read_peer, write_peer
+from socketd.programs.peer import NOBODY, Peer
+from socketd.workers.layout import PEER_SIZE, read_peer, write_peer
 
-GATE_RING = 64
-DENIED = "denied"
-CROWDED = "too many from its source"
-UNCOUNTED = "not to be counted"
-REASONS = (DENIED, CROWDED, UNCOUNTED)
+GATE_RING = 32
 _MOST_REASONS = 8
 _HEADER = struct.Struct("=III4x8Q")
-_REFUSAL = struct.Struct(f"={PEER_SIZE}sB11x")
+_REFUSAL = struct.Struct(f"={PEER_SIZE}s{PEER_SIZE}sB23x")
 # Native, so that a word is written at once: nobody may read one half of it.
 _WORD = struct.Struct("@I")
 _COUNT = struct.Struct("@Q")
@@ -43,10 +41,13 @@ GATE_SIZE = _HALVES_OFFSET + 2 * HALF_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How many clients were sent away since the gate was made, and the last of them, with why."""
+    """How many clients were sent away since the gate was made, and the last of them, with why.
+
+    Each stands with the proxy by which it has come, which is NOBODY if it has come by itself.
+    """
 
     by_reason: dict[str, int]
-    last: list[tuple[Peer, str]]
+    last: list[tuple[Peer, Peer, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +123,27 @@ class Gate:
         last = [self._refusal((count - place) % GATE_RING) for place in range(new, 0, -1)]
         return Refusals(dict(zip(REASONS, numbers, strict=False)), last)
 
+    def meet(self, who: Peer) -> Verdict:
+        """Tell a worker whether who has connected may come in, or say for whom it comes."""
+        return self._look(meet, who)
+
     def decide(self, client: Peer) -> Verdict:
         """Tell a worker whether a client may come in."""
+        return self._look(decide, client)
+
+    def _look(self, judge: Callable[[memoryview, Peer], Verdict], who: Peer) -> Verdict:
         for _ in range(_MOST_TRIES):
             number = self._read(_IN_FORCE_OFFSET)
             if number == 0:
                 return Verdict(is_granted=True, variables={})
             start = self.offset + _HALVES_OFFSET + (number & 1) * HALF_SIZE
             with memoryview(self._memory) as whole, whole[start : start + HALF_SIZE] as half:
-                verdict = decide(half, client)
+                verdict = judge(half, who)
             if self._read(_IN_FORCE_OFFSET) == number:
                 return verdict
         return Verdict(is_granted=False, variables={})
 
-    def write_down(self, client: Peer, reason: str) -> bool:
+    def write_down(self, client: Peer, proxy: Peer, reason: str) -> bool:
         """Count a client that a worker has sent away; tell whether the master is to be rung.
 
         Unlike the native one this may lose a count to a worker that counts at the same moment.
@@ -146,15 +154,16 @@ class Gate:
         count = self._read(_REFUSALS_OFFSET)
         self._write(_REFUSALS_OFFSET, (count + 1) % _HIGHEST)
         start = self.offset + _RING_OFFSET + count % GATE_RING * _REFUSAL.size
-        _REFUSAL.pack_into(self._memory, start, write_peer(client), place)
+        _REFUSAL.pack_into(self._memory, start, write_peer(client), write_peer(proxy), place)
         was_told = self.has_news
         self._write(_IS_TOLD_OFFSET, 1)
         return not was_told
 
-    def _refusal(self, place: int) -> tuple[Peer, str]:
+    def _refusal(self, place: int) -> tuple[Peer, Peer, str]:
         start = self.offset + _RING_OFFSET + place * _REFUSAL.size
-        content, reason = _REFUSAL.unpack_from(self._memory, start)
-        return read_peer(content) or NOBODY, REASONS[reason] if reason < len(REASONS) else "unknown"
+        *ends, reason = _REFUSAL.unpack_from(self._memory, start)
+        client, proxy = (read_peer(content) or NOBODY for content in ends)
+        return client, proxy, REASONS[reason] if reason < len(REASONS) else "unknown"
 
     def _read_limit(self) -> int:
         return int(_COUNT.unpack_from(self._memory, self.offset + _SOURCE_LIMIT_OFFSET)[0])

@@ -24,9 +24,9 @@ import socket
 import struct
 
 from socketd.dataclass import dataclass
-from socketd.programs.peer import Peer
+from socketd.programs.peer import NOBODY, Peer, Route
 
-MAGIC = 0x736B6406
+MAGIC = 0x736B6407
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8
@@ -100,7 +100,6 @@ _STEPS = frozenset(Step)
 _REMARK_KINDS = frozenset(RemarkKind)
 _ERRORS = range(4096)
 _STATUSES = range(-signal.SIGRTMAX, 256)
-NOBODY = Peer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,11 @@ class Record:
     proxy: Peer = NOBODY
     is_sound: bool = True
     remark_kind: RemarkKind = RemarkKind.NONE
+
+    @property
+    def route(self) -> Route:
+        """Return who has come, and how, as the log has it."""
+        return Route(self.client, self.proxy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,13 @@ import socket
 from collections.abc import Sequence
 from typing import NoReturn
 
-from socketd.admission.refusal import send_away
 from socketd.errors import WORKER_FAILED_STATUS, ExitCode, RelayError
 from socketd.loop.doorbell import open_anew
 from socketd.loop.reaper import DeadChild
 from socketd.loop.transience import TRANSIENT_ERRORS
 from socketd.programs.command import Program
-from socketd.programs.environment import connection_variables
 from socketd.programs.exec_rules import start_by, status_of
 from socketd.programs.keeper import divide, part, stay
-from socketd.programs.peer import Peer, identify
 from socketd.programs.piped import PipedProgram, exit_like
 from socketd.programs.privileges import Privileges, apply, apply_late, grant, user_of
 from socketd.relay.relay import Relay, RelaySettings
@@ -42,12 +39,12 @@ from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system import cgroup
 from socketd.system.scheduling import policy_of_children, take
+from socketd.workers.arrival import Arrival
 from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
-from socketd.workers.gate import DENIED
 from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
-from socketd.workers.sources import take_place
+from socketd.workers.sources import Place
 from socketd.workers.spawner import WorkerPlan
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
@@ -166,15 +163,17 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
 
         step = Step.ACCEPT
         bell = (plan.master_pid, doorbell_fd)
-        connection, peer, variables = _admit(listener, lock_fd, board, number, bell)
+        place = Place(board, number, lock_fd)
+        connection, arrival = _admit(listener, place, bell)
         if board.count_accept():
             _ring_by_pipe(doorbell_fd)  # which is never held back
         else:
             _ring(plan.master_pid, doorbell_fd)
+        if arrival.is_silent:
+            _hear(listener, place, arrival, bell)
 
         step = Step.WIRE
-        environment = plan.settings.environment | connection_variables(connection, peer)
-        environment |= variables
+        environment = plan.settings.environment | arrival.variables()
         if plan.settings.relay is not None:
             connection = _leave_pool(connection)
             apply_late(privileges)
@@ -271,8 +270,8 @@ def _ring_by_pipe(doorbell_fd: int) -> None:
 
 
 def _admit(
-    listener: socket.socket, lock_fd: int, board: Board, number: int, bell: tuple[int, int]
-) -> tuple[socket.socket, Peer, dict[str, str]]:
+    listener: socket.socket, place: Place, bell: tuple[int, int]
+) -> tuple[socket.socket, Arrival]:
     """Return a connection whose client may come in, and is written down; all signals are blocked.
 
     Others are sent away, and nobody else hears of them but by the gate: the master does not know of
@@ -285,15 +284,29 @@ def _admit(
             os._exit(ExitCode.DONE)
         connection, name = accepted
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        peer = identify(connection, name)
-        verdict, reason = board.gate.decide(peer), DENIED
-        if verdict.is_granted:
-            reason = take_place(board, lock_fd, number, peer)
-            if not reason:
-                return connection, peer, verdict.variables
-        send_away(connection, verdict.refusal)
-        if board.gate.write_down(peer, reason):
+        arrival = Arrival(place, connection, name)
+        if arrival.may_come_in:
+            return connection, arrival
+        if arrival.send_away():
             _ring(*bell)
+
+
+def _hear(listener: socket.socket, place: Place, arrival: Arrival, bell: tuple[int, int]) -> None:
+    """Wait for what a slow proxy has to say; end if its client may not come in.
+
+    The master knows of the connection, so nobody waits for this worker. The retire signal stays
+    blocked: its handler closes what stands at the listener's number.
+    """
+    listener.close()
+    place.leave_listener()
+    signal.pthread_sigmask(signal.SIG_SETMASK, {RETIRE_SIGNAL})
+    arrival.hear()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    arrival.settle()
+    if not arrival.may_come_in:
+        if arrival.send_away():
+            _ring(*bell)
+        os._exit(ExitCode.DONE)
 
 
 def _accept(listener: socket.socket) -> tuple[socket.socket, object] | None:

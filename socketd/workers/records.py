@@ -58,14 +58,14 @@ class Endings:
         """Print how a connection has ended; `limit` is the one that has ended it."""
         if record.remark_kind is not RemarkKind.NONE:
             remark = self._board.remark(number)
-            self._remarks.tell(record.remark_kind, remark, child.pid, record.client, generation)
+            self._remarks.tell(record.remark_kind, remark, child.pid, record.route, generation)
         if log.is_enabled("connection_closed"):
             duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
             self._connection_log.emit(
                 "connection_closed",
                 service=self._service,
                 pid=child.pid,
-                peer=record.client,
+                peer=record.route,
                 status=child.status,
                 duration_s=round(duration, 6),
                 cpu_s=round(child.cpu_seconds, 6),

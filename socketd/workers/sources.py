@@ -21,9 +21,10 @@ import socket
 import time
 from collections.abc import Iterable
 
-from socketd.programs.peer import Peer
+from socketd.admission.refusal import CROWDED, UNCOUNTED
+from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.board import Board
-from socketd.workers.gate import CROWDED, UNCOUNTED, SourceLimit
+from socketd.workers.gate import SourceLimit
 from socketd.workers.layout import read_peer, write_peer
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -36,26 +37,54 @@ class _Part(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-def take_place(board: Board, listener_fd: int, number: int, client: Peer) -> str:
-    """Write a worker's client down, unless its source has too many; return why not, or nothing.
+class Place:
+    """The place of a worker on the board, which a client takes if its source may have one more.
 
     All signals are to be blocked: closing any descriptor of the listener would give the lock back.
     """
-    limit = board.gate.source_limit
-    if limit.most == 0:
-        board.write_accepted(number, time.monotonic_ns(), client)
-        return ""
-    try:
-        fcntl.lockf(listener_fd, fcntl.LOCK_EX)
-    except OSError:
-        return UNCOUNTED
-    try:
-        if not has_room(board.serving(), limit, client):
-            return CROWDED
-        board.write_accepted(number, time.monotonic_ns(), client)
-        return ""
-    finally:
-        fcntl.lockf(listener_fd, fcntl.LOCK_UN)
+
+    def __init__(self, board: Board, number: int, listener_fd: int) -> None:
+        self._board = board
+        self._number = number
+        self._listener_fd = listener_fd
+        self.gate = board.gate
+
+    def take(self, client: Peer, proxy: Peer, *, is_announced: bool) -> str:
+        """Write a client down, unless its source has too many; return why not, or nothing.
+
+        A connection that is announced is on the board, and only its client is not yet.
+        """
+        limit = self.gate.source_limit
+        if limit.most == 0:
+            self._write(client, proxy, is_announced=is_announced)
+            return ""
+        try:
+            fcntl.lockf(self._listener_fd, fcntl.LOCK_EX)
+        except (OSError, ValueError):
+            return UNCOUNTED
+        try:
+            if not has_room(self._board.serving(), limit, client):
+                return CROWDED
+            self._write(client, proxy, is_announced=is_announced)
+            return ""
+        finally:
+            fcntl.lockf(self._listener_fd, fcntl.LOCK_UN)
+
+    def announce(self, proxy: Peer) -> None:
+        """Write down a proxy that has not said yet for whom it comes. It is of no source."""
+        self._write(NOBODY, proxy, is_announced=False)
+
+    def leave_listener(self) -> None:
+        """Give the listener back, unless it is needed for a lock."""
+        if self.gate.source_limit.most == 0:
+            os.close(self._listener_fd)
+            self._listener_fd = -1
+
+    def _write(self, client: Peer, proxy: Peer, *, is_announced: bool) -> None:
+        if is_announced:
+            self._board.write_peers(self._number, client, proxy)
+        else:
+            self._board.write_accepted(self._number, time.monotonic_ns(), client, proxy)
 
 
 def has_room(serving: Iterable[tuple[int, bytes]], limit: SourceLimit, client: Peer) -> bool:

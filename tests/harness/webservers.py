@@ -65,6 +65,24 @@ http {{
 """
 
 
+NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+# It carries bytes of any protocol.
+def _nginx_stream(site: Site) -> str:
+    return f"""
+load_module {NGINX_STREAM};
+daemon off;
+worker_processes 1;
+pid {site.folder}/pid;
+error_log {site.log} info;
+events {{ worker_connections 512; }}
+stream {{
+    include {site.snippet};
+}}
+"""
+
+
 # What Debian's package enables that our files need, and what they name.
 _APACHE_MODULES = (
     "mpm_event",
@@ -157,6 +175,12 @@ KINDS = {
         "nginx",
         lambda site, file: ["-e", str(site.log), "-c", str(file)],
         _nginx,
+        has_unix=True,
+    ),
+    "nginx-stream": Kind(
+        "nginx",
+        lambda site, file: ["-e", str(site.log), "-c", str(file)],
+        _nginx_stream,
         has_unix=True,
     ),
     "apache": Kind(

@@ -13,9 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.native import NATIVE
-from socketd.admission.table import HALF_SIZE, RuleSet, compile_table, decide
+from socketd.admission.refusal import REASONS
+from socketd.admission.table import (
+    HALF_SIZE,
+    HEADER,
+    RuleSet,
+    compile_table,
+    decide,
+    meet,
+)
 from socketd.programs.peer import Peer
-from socketd.settings.peerrule import AddressRange, Everybody, GroupId, PeerRule, UserId
+from socketd.settings.peerrule import (
+    AddressRange,
+    Everybody,
+    GroupId,
+    PeerRule,
+    UnixClients,
+    UserId,
+)
 from socketd.workers import gate as gates
 from socketd.workers.board import Board
 
@@ -26,6 +41,20 @@ _SHIM = """
 #include "admission.h"
 #include <string.h>
 int ask(struct gate *, int, const unsigned char *, unsigned, unsigned, char *, int *);
+int meet(struct gate *, int, const unsigned char *, unsigned, unsigned, unsigned *);
+/* Whether who has connected may, and within which time a proxy is to say for whom. */
+int meet(struct gate *gate, int family, const unsigned char *bytes, unsigned uid, unsigned gid,
+         unsigned *limit_ms)
+{
+    static struct admission admission;
+    struct peer peer = {.address.family = (sa_family_t)family};
+    memcpy(peer.address.bytes, bytes, 16);
+    peer.credentials.uid = uid;
+    peer.credentials.gid = gid;
+    admission_meet(&admission, gate, &peer);
+    *limit_ms = admission.header_limit_ms;
+    return admission.is_granted ? -1 : (int)admission.reason;
+}
 /* Whether a client may come in; `out` gets its variables, each with its NUL, or what it hears. */
 int ask(struct gate *gate, int family, const unsigned char *bytes, unsigned uid, unsigned gid,
         char *out, int *size)
@@ -51,21 +80,46 @@ int ask(struct gate *gate, int family, const unsigned char *bytes, unsigned uid,
 """
 
 Ask = Callable[[mmap.mmap, int, Peer], tuple[bool, bytes]]
+Meet = Callable[[mmap.mmap, Peer], tuple[bool, str, int]]
 
 
 @pytest.fixture(scope="module")
-def ask(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Return what asks the code in C."""
+def library(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Return the code in C."""
     folder = tmp_path_factory.mktemp("admission")
-    source, library = folder / "shim.c", folder / "shim.so"
+    source, product = folder / "shim.c", folder / "shim.so"
     source.write_text(_SHIM)
     checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     inputs = [str(NATIVE / name) for name in ("admission.c", "doorbell.c")]
     flags = [f"@{NATIVE / 'flags'}", "-Werror", "-iquote", str(NATIVE), "-fPIC", "-shared"]
     subprocess.run(
-        [compiler, *flags, *checks, "-o", str(library), str(source), *inputs], check=True
+        [compiler, *flags, *checks, "-o", str(product), str(source), *inputs], check=True
     )
-    function = ctypes.CDLL(str(library)).ask
+    return ctypes.CDLL(str(product))
+
+
+@pytest.fixture(scope="module")
+def meet_in_c(library: ctypes.CDLL) -> Meet:
+    """Return what asks the code in C about who has connected."""
+
+    def call(memory: mmap.mmap, who: Peer) -> tuple[bool, str, int]:
+        whole = (ctypes.c_char * len(memory)).from_buffer(memory)
+        limit_ms = ctypes.c_uint()
+        address = who.address.ljust(16, b"\0")
+        numbers = ctypes.c_uint(who.uid), ctypes.c_uint(who.gid)
+        reason = library.meet(
+            ctypes.byref(whole), who.family, address, *numbers, ctypes.byref(limit_ms)
+        )
+        del whole
+        return reason < 0, "" if reason < 0 else REASONS[reason], limit_ms.value
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def ask(library: ctypes.CDLL) -> Ask:
+    """Return what asks the code in C about a client."""
+    function = library.ask
 
     def call(memory: mmap.mmap, offset: int, client: Peer) -> tuple[bool, bytes]:
         whole = (ctypes.c_char * len(memory)).from_buffer(memory)
@@ -120,7 +174,11 @@ def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
         "sizeof(struct gate)": gates.GATE_SIZE,
         "GATE_HALF_SIZE": HALF_SIZE,
         "GATE_RING": gates.GATE_RING,
-        "GATE_DENIED": gates.REASONS.index("denied"),
+        "GATE_DENIED": REASONS.index("denied"),
+        "GATE_NO_PROXY": REASONS.index("no proxy"),
+        "GATE_NO_HEADER": REASONS.index("no header"),
+        "GATE_LATE_HEADER": REASONS.index("late header"),
+        "sizeof(struct gate_table)": HEADER.size,
     }
 
     assert evaluate(compiler, tmp_path, "gate.h", list(fields)) == list(fields.values())
@@ -185,11 +243,11 @@ def test_both_sides_give_the_same_answer(
 
 
 @given(
-    st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 40), min_size=8, max_size=8),
+    st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 40), min_size=10, max_size=10),
     st.binary(max_size=300),
 )
 def test_whatever_stands_in_a_table_is_a_verdict(
-    ask: Ask, place: Place, counts: list[int], content: bytes
+    ask: Ask, meet_in_c: Meet, place: Place, counts: list[int], content: bytes
 ) -> None:
     """Nothing is read outside the half, which the checks would tell: others write here too."""
     table = b"".join(count.to_bytes(4, "little") for count in counts) + content
@@ -197,12 +255,39 @@ def test_whatever_stands_in_a_table_is_a_verdict(
 
     for client in (*_clients(RuleSet()), Peer(socket.AF_INET6, b"\xff" * 16)):
         ask(place.memory, 0, client)
+        meet_in_c(place.memory, client)
+
+
+@given(_rules(), _rules(), st.booleans(), st.booleans())
+def test_both_sides_say_the_same_of_who_has_connected(
+    meet_in_c: Meet,
+    place: Place,
+    allow: tuple[PeerRule, ...],
+    listed: tuple[PeerRule, ...],
+    has_unix: bool,
+    has_proxies: bool,
+) -> None:
+    """A proxy is asked for whom it comes, and with proxies nobody else may connect."""
+    proxies = tuple(PeerRule(rule.whom) for rule in listed if rule.whom != Everybody())
+    proxies += (PeerRule(UnixClients()),) * has_unix
+    rules = RuleSet(allow, proxies=proxies if has_proxies else None, header_ms=700)
+    table = compile_table(rules)
+    place.gate.put_in_force(table)
+
+    for who in (*_clients(rules), *_clients(RuleSet(proxies))):
+        expected = meet(table, who)
+        reason = "" if expected.is_granted else expected.reason
+        assert meet_in_c(place.memory, who) == (expected.is_granted, reason, expected.header_ms)
+        assert place.gate.meet(who) == expected
+        if has_proxies and who.family == socket.AF_UNIX:
+            named = {UserId(who.uid), GroupId(who.gid)} & {rule.whom for rule in proxies}
+            assert expected.is_granted == (has_unix or bool(named))
 
 
 def test_half_that_is_full_to_the_last_byte_is_read(ask: Ask, place: Place) -> None:
     """The last entry of the largest table there may be."""
-    count = (HALF_SIZE - 32 - 2) // 8
-    header = (count, 0, 0, 0, 0, HALF_SIZE - 32 - count * 8, 0, 0)
+    count = (HALF_SIZE - HEADER.size - 2) // 8
+    header = (count, 0, 0, 0, 0, HALF_SIZE - HEADER.size - count * 8, 0, 0, 0, 0)
     entries = b"".join(number.to_bytes(4, "little") + b"\1\0\0\0" for number in range(count))
     table = b"".join(one.to_bytes(4, "little") for one in header) + entries
     place.gate.put_in_force(table.ljust(HALF_SIZE, b"\0"))

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.native import NATIVE
+from socketd.admission.refusal import REASONS
 from socketd.programs.peer import Peer
 from socketd.workers import layout
 from socketd.workers.board import Board
-from socketd.workers.gate import REASONS, SourceLimit
+from socketd.workers.gate import SourceLimit
 from socketd.workers.layout import SlotState
 from socketd.workers.sources import has_room
 

@@ -167,6 +167,7 @@ NONSENSE = {
         ["--source-prefix-ipv6", "129", *CAT],
         "socket: --source-prefix-ipv6: '129' is not a whole",
     ),
+    "proxies": (["--proxy-protocol", "all", *CAT], "socket: --proxy-protocol: 'all' is not a list"),
     "refusal text": (["--refusal-text", "x\\y", *CAT], "socket: --refusal-text: 'x\\\\y' is not"),
     "body limit": (["--body-limit", "x", *CAT], "socket: --body-limit: 'x' is not a number"),
     "answer timeout": (["--answer-timeout", "x", *CAT], "socket: --answer-timeout: 'x' is not a"),
