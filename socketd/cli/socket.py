@@ -20,6 +20,7 @@ _OF_A_SERVERS_PROGRAM = (
     "user", "groups", "directory", "umask", "nice", "no-new-privs", "env", "limit",
     "chroot", "read-paths", "write-paths", "tcp-connect", "linger",
     "cgroup", "memory-max", "cpu-max", "pids-max", "keep-children",
+    "allow", "deny", "allow-file", "deny-file", "refusal-text", "proxy-protocol",
 )  # fmt: skip
 
 
@@ -101,8 +102,8 @@ def _check_front(line: CommandLine) -> None:
             raise UsageError(f"--{name} needs -s: it is for a server")
     if line.has("front") and not line.has_program:
         raise UsageError("--front needs -p COMMAND or --root FOLDER: the programs to run")
-    if line.has("head-timeout") and not line.has("front"):
-        raise UsageError("--head-timeout needs --front scgi or fcgi")
+    if line.has("head-timeout") and not (line.has("front") or line.has("proxy-protocol")):
+        raise UsageError("--head-timeout needs --front scgi or fcgi, or --proxy-protocol")
 
 
 def _start(line: CommandLine) -> int:

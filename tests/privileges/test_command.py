@@ -101,7 +101,7 @@ def test_what_cannot_be_applied_refuses_the_start(
     assert outcome.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--user", "--directory", "--umask"])
+@pytest.mark.parametrize("option", ["--user", "--directory", "--umask", "--allow"])
 def test_only_a_program_of_a_server_can_be_confined(option: str) -> None:
     """A client, or a server of its own streams, has nobody to confine."""
     outcome = run_socket(option, "0", "-s", "0")
