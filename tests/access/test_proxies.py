@@ -185,19 +185,20 @@ def test_rules_are_about_the_client(supervise: Supervise, early: str) -> None:
 
 def test_source_is_that_of_the_client(supervise: Supervise, kind: str) -> None:
     """Whether it has come at once or late; the proxy has as many as there are."""
-    text = service(kind, TRUSTED, "source_limit = 1", program=ECHO)
-    supervisor = supervise(text)
+    supervisor = supervise(service(kind, TRUSTED, "source_limit = 1", program="cat"))
     place = supervisor.place("s")
     other = LINE.replace(b"192.0.2.1", b"192.0.2.2")
 
-    one, two = Proxy(place).say(LINE), Proxy(place).say(other[:20])
+    one, two = Proxy(place).say(LINE + b"1"), Proxy(place).say(other[:20])
     supervisor.wait_events("connection_accepted", 2)
-    two.say(other[20:])
-    wait_for(lambda: ask(place, LINE) == b"", "the first client is on the board")
-    supervisor.wait_events("connection_refused", 1, reason="too many from its source")
-    assert ask(place, other[:20], other[20:] + b"hello\n") == b""
-    assert one.say(b"hello\n").hear() == b"hello\n"
-    assert two.say(b"hello\n").hear() == b"hello\n"
+    two.say(other[20:] + b"2")
+    assert [proxy.connection.recv(1) for proxy in (one, two)] == [b"1", b"2"]
+    for content in (LINE, other):
+        assert ask(place, content, b"x") == b""
+        slow = Proxy(place).say(content[:9])
+        assert slow.say(content[9:], b"x").hear() == b""
+    supervisor.wait_events("connection_refused", 4, reason="too many from its source")
+    assert [proxy.hear() for proxy in (one, two)] == [b"", b""]
 
 
 def test_proxy_on_a_unix_socket_is_named_by_the_socket_or_its_user(
