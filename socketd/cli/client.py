@@ -76,9 +76,20 @@ def _connect(line: CommandLine) -> socket.socket:
         connection = wait_for_server(connect, tell)
     else:
         connection = connect()
+    if line.has("send-proxy"):
+        _introduce(connection, line.values["send-proxy"])
     if is_verbose:
         console.say(_connected_line(connection, line))
     return connection
+
+
+def _introduce(connection: socket.socket, version: str) -> None:
+    from socketd.relay.introduction import introduction
+
+    try:
+        connection.sendall(introduction(connection, version))
+    except OSError as error:
+        raise ConnectError(error.errno or 0) from error
 
 
 def _connected_line(connection: socket.socket, line: CommandLine) -> str:

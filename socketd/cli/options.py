@@ -50,6 +50,13 @@ _OWN = (
     Option("v", "verbose", "", "report connections on stderr"),
     Option("", "connect-timeout", "TIME", "give up connecting after this time"),
     Option("", "wait", "", "try again until the server is there"),
+    Option(
+        "",
+        "send-proxy",
+        "VERSION",
+        "say the ends of the connection by the PROXY protocol, version 1 or 2",
+        "1 2",
+    ),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
     Option(
         "",

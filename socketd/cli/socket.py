@@ -91,6 +91,11 @@ def _check(line: CommandLine) -> None:
         if line.has(name) and not (line.has("server") and line.has_program):
             raise UsageError(f"--{name} needs -s and -p: it is for the program of a server")
     _check_front(line)
+    version = line.values.get("send-proxy", "1")
+    if version not in ("1", "2"):
+        raise UsageError(f"--send-proxy: {version!r} is not one of 1, 2")
+    if line.has("send-proxy") and line.has("server"):
+        raise UsageError("--send-proxy is for a client: -s waits for connections")
 
 
 def _check_front(line: CommandLine) -> None:
