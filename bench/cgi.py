@@ -199,7 +199,8 @@ def _launch_line(wrapper: str) -> Commands:
 def _pool(launch: CgiLaunch, program: list[str], *options: str, where: list[str]) -> list[str]:
     limits = ["-W", str(AT_ONCE), "--max-workers", str(LIMIT), "--backlog", str(BACKLOG)]
     given = [f"--env={name}={value}" for name, value in launch.environment.items()]
-    return [launch.tools.socket, "-p", shlex.join(program), *limits, *options, *given, "-s", *where]
+    what = ["-p", shlex.join(program)] if program else []
+    return [launch.tools.socket, *what, *limits, *options, *given, "-s", *where]
 
 
 def _front(ready: str, protocol: str = "scgi") -> Commands:
@@ -219,6 +220,14 @@ def _relayed(ready: str) -> Commands:
             _pool(launch, _held(launch, ready), *options, where=[launch.path]),
             _pool(launch, relay, where=["-B", HOST, str(launch.port)]),
         ]
+
+    return commands
+
+
+def _found(protocol: str) -> Commands:
+    def commands(launch: CgiLaunch) -> list[list[str]]:
+        options = ["--front", protocol, "--scripts", os.path.dirname(launch.program)]
+        return [_pool(launch, [], *options, where=["-B", HOST, str(launch.port)])]
 
     return commands
 
@@ -338,6 +347,29 @@ BACKENDS = (
         programs=_LONG,
         is_kept=True,
         note=_KEPT,
+    ),
+    Backend(
+        "scripts-scgi",
+        "`--front scgi --scripts`, found by SCRIPT_FILENAME",
+        "scgi",
+        _found("scgi"),
+        programs=_SHORT,
+    ),
+    Backend(
+        "scripts-fcgi",
+        "`--front fcgi --scripts`, found by SCRIPT_FILENAME",
+        "fastcgi",
+        _found("fcgi"),
+        programs=_SHORT,
+        is_kept=True,
+        note=_KEPT,
+    ),
+    Backend(
+        "scripts-fcgi-anew",
+        "`--front fcgi --scripts`, a connection for each request",
+        "fastcgi",
+        _found("fcgi"),
+        programs=_SHORT,
     ),
     Backend(
         "relayed-load",

@@ -7,11 +7,13 @@
 #include "fastcgi_worker.h"
 
 #include "exits.h"
+#include "fastcgi/foresight.h"
 #include "fastcgi/responder.h"
 #include "fastcgi/signals.h"
 #include "front/keeper.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,14 +35,31 @@ void fastcgi_worker_plan(struct service *service, const struct plan *plan)
     service->kill_ms = plan->kill_ms - plan->kill_ms / 10;
 }
 
-static struct conversation *begin_conversation(void)
+enum { FIRST_MS = 10 }; /* whoever connects has something to say */
+
+static struct conversation *conversation;
+
+static struct conversation *begin_conversation(const struct service *service)
 {
-    struct conversation *conversation =
+    conversation =
         mmap(NULL, sizeof *conversation, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (conversation == MAP_FAILED || madvise(conversation, sizeof *conversation, MADV_DONTFORK) < 0)
         return NULL;
+    conversation->service = service;
     return conversation;
+}
+
+/* For a service whose requests name programs. */
+static int take_or_hand_on(const struct worker *worker, int accepted)
+{
+    struct pollfd readable = {.fd = accepted, .events = POLLIN};
+
+    (void)worker;
+    if (poll(&readable, 1, FIRST_MS) <= 0 || !foresight_hand_on(conversation, accepted))
+        return accepted;
+    close(accepted);
+    return -1;
 }
 
 static _Noreturn void fail(void)
@@ -51,18 +70,21 @@ static _Noreturn void fail(void)
 
 void fastcgi_worker_serve(struct worker *worker, const struct service *service)
 {
-    struct conversation *conversation;
     int connection, ended_by;
 
     worker->cpu_limit = NULL; /* it is the programs' */
+    if (service->favourites.token && !worker->take) {
+        worker->take = take_or_hand_on;
+        if (!begin_conversation(service))
+            worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
+    }
     connection = worker_wait(worker, NULL);
     signals_note();
     worker_give_back(worker);
     /* A busy worker outlives the master. */
     prctl(PR_SET_PDEATHSIG, 0);
     prctl(PR_SET_NAME, "socketd-fastcgi");
-    conversation = begin_conversation();
-    if (!conversation)
+    if (!conversation && !begin_conversation(service))
         fail();
     ended_by = responder_run(conversation, service, connection, connection);
     if (ended_by == RESPONDER_FAILED)
@@ -70,6 +92,8 @@ void fastcgi_worker_serve(struct worker *worker, const struct service *service)
     close(connection);
     if (ended_by == RESPONDER_DIVIDED)
         return;
+    if (ended_by == RESPONDER_HANDED_ON)
+        ended_by = 0;
     if (service->end)
         service->end(service);
     if (conversation->exchange.has_crashed)

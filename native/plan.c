@@ -6,6 +6,7 @@
  */
 #include "plan.h"
 
+#include "front/favourites.h"
 #include "front/names.h"
 #include "front/rule.h"
 
@@ -75,11 +76,22 @@ static bool are_limits(const struct plan *plan)
     return true;
 }
 
+static bool are_favourites(const struct plan *plan)
+{
+    if (plan->is_favourite > 1 || (plan->is_favourite && plan->level != LEVEL_LOAD))
+        return false;
+    if (!plan->token.count)
+        return !plan->is_favourite;
+    return (plan->root.count || plan->scripts.count) && is_text(plan, plan->token) &&
+           plan->token.count == FAVOURITES_TOKEN_SIZE &&
+           strspn(plan_text(plan, plan->token), "0123456789abcdef") == FAVOURITES_TOKEN_SIZE - 1;
+}
+
 static bool is_front(const struct plan *plan)
 {
     const char *variables, *scripts, *indexes;
 
-    if (plan->client_gone > CLIENT_GONE_FINISH || plan->reserved)
+    if (plan->client_gone > CLIENT_GONE_FINISH || !are_favourites(plan))
         return false;
     if (!is_text_or_none(plan, plan->root) || !is_text_or_none(plan, plan->scripts) ||
         !is_text_or_none(plan, plan->indexes) || !is_text_or_none(plan, plan->request_variables))

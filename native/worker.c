@@ -138,7 +138,8 @@ static int accept_connection(const struct worker *worker, struct name *name)
                              SOCK_CLOEXEC);
         if (connection >= 0)
             return connection;
-        if (errno == EBADF)
+        /* The master shuts down a listener of its own making when nobody is to come any more. */
+        if (errno == EBADF || (errno == EINVAL && worker->take))
             end_idle(worker);
         if (errno == EAGAIN) {
             /* A listener that was handed to us may be non-blocking, and the flag is not ours
@@ -230,6 +231,29 @@ static bool take_place(const struct worker *worker, const struct arrival *arriva
     return admission.is_granted;
 }
 
+/* By the rules alone. */
+static bool is_welcome(const struct worker *worker, const struct peer *client)
+{
+    if (atomic_load(&worker->board.gate->in_force) == 0)
+        return true;
+    admission_decide(&admission, worker->board.gate, client);
+    return admission.is_granted;
+}
+
+/* Make of a connection what the worker wants. Returns -1 if there is none any more. Where a worker wants
+ * something there is neither a proxy nor a limit of sources: who takes over would know of neither. */
+static int take(const struct worker *worker, int accepted, struct peer *client)
+{
+    const int connection = worker->take(worker, accepted);
+    struct name name = {.address.ss_family = AF_UNSPEC, .size = sizeof name.address};
+
+    if (connection >= 0 && connection != accepted) {
+        getpeername(connection, (struct sockaddr *)&name.address, &name.size);
+        peer_identify(client, connection, &name.address, name.size);
+    }
+    return connection;
+}
+
 /* Decide, as far as a header can say for whom a proxy comes. False if there is none. */
 static bool hear_proxy(const struct worker *worker, struct arrival *arrival,
                        enum proxy_verdict heard)
@@ -294,6 +318,9 @@ static int admit(const struct worker *worker, struct arrival *arrival)
         connection = accept_connection(worker, &name);
         direct_set_mask(&all, NULL);
         peer_identify(&arrival->client, connection, &name.address, name.size);
+        if (worker->take && is_welcome(worker, &arrival->client) &&
+            (connection = take(worker, connection, &arrival->client)) < 0)
+            continue;
         arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
         arrival->is_silent = arrival->is_described = arrival->is_judged = false;
         is_in = let_in(worker, arrival, connection);

@@ -23,6 +23,9 @@ struct worker {
     const struct rlimit *cpu_limit; /* NULL leaves it */
     /* What to do in place of exit status 0 when no connection is to come; NULL for nothing. */
     void (*end_idle)(const struct worker *worker);
+    /* What to make of what was accepted: the connection to serve, or -1 if there is none any more, and
+     * the worker waits on; NULL takes it as it is. All signals are blocked meanwhile. */
+    int (*take)(const struct worker *worker, int accepted);
 };
 
 /*

@@ -9,6 +9,7 @@
 
 #include "connection.h"
 #include "exchange.h"
+#include "front/choice.h"
 #include "params.h"
 #include "patience.h"
 #include "service.h"
@@ -40,11 +41,13 @@ struct conversation {
     bool has_piece;  /* of the body, that could not be taken yet */
     bool is_prepared; /* what the next request is carried out by */
     bool is_used;    /* a request has begun */
+    bool is_handed_on; /* the connection, to another process */
     bool is_closing; /* no further request is read */
     bool is_given_up; /* and what is said last need not be waited for */
     int failure;      /* an error number: nothing can be waited for */
     struct patience patience;
     struct params params;
+    struct choice choice; /* of the request that comes next; see foresight.h */
     struct exchange exchange;
 };
 

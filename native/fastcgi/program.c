@@ -7,7 +7,6 @@
 #include "program.h"
 
 #include "front/front.h"
-#include "front/choice.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,16 +134,22 @@ const struct refusal *program_start(const struct service *service, struct reques
                    : spawn(service, service->means, request->entries, has_body, backend);
 }
 
+const struct refusal *program_start_at(const struct service *service, const struct choice *choice,
+                                       struct request *request, bool has_body,
+                                       struct backend *backend)
+{
+    char *words[3] = {NULL};
+    const struct executable program = {choice->path, choice->folder, choice->path, words};
+    const struct refusal *refused = request_say_dialect(request);
+
+    return refused ? refused : spawn(service, &program, request->entries, has_body, backend);
+}
+
 const struct refusal *program_start_chosen(const struct service *service, struct request *request,
                                            bool has_body, struct backend *backend)
 {
     static struct choice choice;
-    char *words[3] = {NULL};
-    struct executable program = {choice.path, NULL, choice.path, words};
     const struct refusal *refused = choice_make(service->means, request, &choice);
 
-    program.folder = choice.folder;
-    if (!refused)
-        refused = request_say_dialect(request);
-    return refused ? refused : spawn(service, &program, request->entries, has_body, backend);
+    return refused ? refused : program_start_at(service, &choice, request, has_body, backend);
 }

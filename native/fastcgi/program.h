@@ -7,6 +7,7 @@
 #ifndef SOCKETD_FCGI_PROGRAM_H
 #define SOCKETD_FCGI_PROGRAM_H
 
+#include "front/choice.h"
 #include "front/executable.h"
 #include "service.h"
 
@@ -15,5 +16,10 @@ starter program_start;
 
 /* Start the program that the request names; the means are a struct rule. */
 starter program_start_chosen;
+
+/* Start one that has been chosen for the request. */
+const struct refusal *program_start_at(const struct service *service, const struct choice *choice,
+                                       struct request *request, bool has_body,
+                                       struct backend *backend);
 
 #endif

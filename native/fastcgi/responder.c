@@ -3,6 +3,7 @@
  */
 #include "responder.h"
 
+#include "foresight.h"
 #include "front/clock.h"
 #include "front/farewell.h"
 #include "signals.h"
@@ -58,6 +59,19 @@ static int leaving_ms(const struct conversation *conversation)
     return conversation->is_used ? 0 : FIRST_REQUEST_MS;
 }
 
+/* Another process serves the connection from the request on that is about to be received, unless there is
+ * something left of those before. */
+static bool is_handed_on(struct conversation *conversation, const struct pollfd *input)
+{
+    const struct connection *connection = &conversation->connection;
+
+    return input->fd >= 0 && input->revents == POLLIN && conversation->phase == PHASE_IDLE &&
+           conversation->decoder.place == RECORD_IN_HEAD && conversation->decoder.head_size == 0 &&
+           !conversation->is_closing && !conversation->exchange.has_left_some &&
+           connection->is_socket && connection->unread.next == connection->unread.end &&
+           connection->output_end == 0 && foresight_hand_on(conversation, connection->input_fd);
+}
+
 static void wait_for_something(struct conversation *conversation)
 {
     struct pollfd polls[2 + EXCHANGE_POLLS];
@@ -80,6 +94,10 @@ static void wait_for_something(struct conversation *conversation)
             conversation->failure = errno;
         for (int i = 0; i < 2 + EXCHANGE_POLLS; i++)
             polls[i] = (struct pollfd){.fd = -1}; /* nothing is known of any */
+    }
+    if (is_handed_on(conversation, &polls[0])) {
+        conversation->is_handed_on = true;
+        return;
     }
     connection_receive(&conversation->connection, polls);
     exchange_advance(&conversation->exchange, polls + 2);
@@ -166,6 +184,8 @@ int responder_run(struct conversation *conversation, const struct service *servi
         if (is_over(conversation))
             break;
         wait_for_something(conversation);
+        if (conversation->is_handed_on)
+            return RESPONDER_HANDED_ON;
         if (conversation->failure) {
             if (conversation->phase == PHASE_CARRIED_OUT)
                 exchange_terminate(&conversation->exchange);

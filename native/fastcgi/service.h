@@ -5,8 +5,10 @@
 #define SOCKETD_SERVICE_H
 
 #include "backend.h"
+#include "front/favourites.h"
 #include "front/refusal.h"
 #include "front/request.h"
+#include "front/rule.h"
 
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -40,6 +42,9 @@ struct service {
      * trying out what they have in common, so that this connection is the last one's, too. */
     bool has_copies;
     const void *means;             /* what that works with: it knows of which kind */
+    const struct rule *rule;       /* for requests that choose their program; or NULL */
+    struct favourites favourites;  /* among those programs: their copies serve connections, too */
+    const char *own_path;          /* of the one whose copy this process is; NULL: it is of none */
     char *const *variables;        /* NAME=VALUE, of the service, then NULL */
     const char *allowed_names;     /* that a request may set: a list of front/names.h; or NULL */
     const struct rlimit *cpu_limit; /* of each program; NULL leaves it */

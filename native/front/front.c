@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { FORESIGHT_MS = 10 }; /* whoever connects has something to say */
+
 static struct request request;
 static struct choice choice;
 static char text[REQUEST_TEXT_SIZE];
@@ -95,6 +97,20 @@ static void tell_of_left_out(const struct front *front)
         return;
     note = note_of_left_out(&request);
     front->note(front->keeper_of_notes, &note);
+}
+
+bool front_hand_on(const struct front *front, int connection)
+{
+    bool is_handed_on;
+
+    request.allowed_names = rule_names(&front->rule, front->allowed_names);
+    is_handed_on = scgi_foresee(connection, FORESIGHT_MS, text, &request) &&
+                   !choice_make(&front->rule, &request, &choice) &&
+                   favourites_hand_on(&front->favourites, choice.path, connection);
+    request_begin_again(&request);
+    if (is_handed_on)
+        close(connection);
+    return is_handed_on;
 }
 
 struct front_request front_take(const struct front *front, int in, int out)

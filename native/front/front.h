@@ -10,6 +10,7 @@
 #define SOCKETD_FRONT_H
 
 #include "choice.h"
+#include "favourites.h"
 #include "note.h"
 #include "refusal.h"
 #include "request.h"
@@ -23,6 +24,7 @@ struct front {
     uint64_t body_limit; /* in bytes; 0: none */
     int answer_limit_ms; /* for the first byte of an answer; 0: none */
     struct rule rule; /* for requests that choose their program */
+    struct favourites favourites; /* among those programs */
     void (*note)(const void *keeper_of_notes, const struct note *note);
     const void *keeper_of_notes;
 };
@@ -42,6 +44,11 @@ bool front_prepare(char *const service_entries[]);
 /* Read a request from `in`. Returns only if it is to be carried out: the answer to any other has
  * been sent to `out`, and the process has left. Signals are not blocked meanwhile. */
 struct front_request front_take(const struct front *front, int in, int out);
+
+/* Hand a connection to a copy of the program that its request names, if the head of that comes at once
+ * and the program is a favourite. Nothing is read of it. Returns whether that was done: the connection
+ * is closed then. Waits for some milliseconds at most. */
+bool front_hand_on(const struct front *front, int connection);
 
 /* Refuse a request that has been read, and leave. */
 _Noreturn void front_refuse(const struct front *front, int out, const struct refusal *refusal);

@@ -70,6 +70,14 @@ const struct refusal *request_begin(struct request *request, char *const service
     return refused;
 }
 
+void request_begin_again(struct request *request)
+{
+    request->count = request->own_count;
+    request->entries[request->count] = NULL;
+    request->left_out_count = 0;
+    request->culprit = (struct request_name){NULL, 0};
+}
+
 /* Put a value behind that of an entry which is there, as one more of a list. */
 static const struct refusal *join(char **present, const char *entry, size_t name_length,
                                   struct request_room *room)

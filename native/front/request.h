@@ -40,6 +40,9 @@ struct request {
 const struct refusal *request_begin(struct request *request, char *const service_entries[],
                                     const char *allowed_names);
 
+/* Begin another one with the same variables of the service, and the same names that may come. */
+void request_begin_again(struct request *request);
+
 /* Room behind the texts of a request, for those that are made of them. */
 struct request_room {
     char *next;

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "direct.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@ static const char mark_name[] = "SCGI";
 /* With the NUL of each: CONTENT_LENGTH, one digit, SCGI, "1". */
 enum { LEAST_CONTENT = sizeof first_name + 2 + sizeof mark_name + 2 };
 enum { LEAST_HEAD = sizeof "24:" - 1 + LEAST_CONTENT + 1 };
+static_assert((int)SCGI_FORESEEN_SIZE < (int)REQUEST_TEXT_SIZE, "there is a NUL behind it");
 enum { MOST_LENGTH_DIGITS = 18 }; /* of CONTENT_LENGTH: fits in 64 bits */
 
 static const struct refusal nobody = {"", "the connection was closed without a request"};
@@ -224,4 +226,20 @@ const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZ
     if (refused)
         return refused;
     return text[length] == ',' ? scgi_parse(text, length, request) : &no_netstring;
+}
+
+bool scgi_foresee(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE], struct request *request)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    size_t length, colon;
+    ssize_t count;
+
+    if (poll(&readable, 1, limit_ms) <= 0)
+        return false;
+    count = recv(fd, text, SCGI_FORESEEN_SIZE, MSG_PEEK | MSG_DONTWAIT);
+    if (count < LEAST_HEAD || read_length(text, LEAST_HEAD, &length, &colon) ||
+        colon + 1 + length >= (size_t)count || text[colon + 1 + length] != ',')
+        return false;
+    memmove(text, text + colon + 1, length);
+    return !scgi_parse(text, length, request);
 }

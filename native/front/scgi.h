@@ -10,6 +10,7 @@
 
 #include "request.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -20,6 +21,12 @@
  */
 const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE],
                                 struct request *request);
+
+enum { SCGI_FORESEEN_SIZE = 16 * 1024 };
+
+/* Do the same without taking anything off a socket, within `limit_ms`. Returns whether the head is
+ * there, whole and right, and not larger than SCGI_FORESEEN_SIZE. */
+bool scgi_foresee(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE], struct request *request);
 
 /* A CONTENT_LENGTH that no body has: who passes a request on whose body has no length says so, and ends
  * the body by ending its sending. The program gets an empty CONTENT_LENGTH, as from a web server. */

@@ -34,6 +34,7 @@
 #include "dispositions.h"
 #include "files.h"
 #include "front/farewell.h"
+#include "front/favourites.h"
 #include "front/front.h"
 #include "handover.h"
 #include "hooks.h"
@@ -121,6 +122,26 @@ static void forbid_tracing(void)
         prctl(PR_SET_DUMPABLE, 0);
 }
 
+static int receive(const struct worker *worker, int accepted)
+{
+    (void)worker;
+    return favourites_receive(accepted);
+}
+
+/* What is done before the exec of a program that a request names. */
+static void go_where_chosen(const struct front_request *request, int connection)
+{
+    static const struct refusal other = {
+        "503 Service Unavailable", "the request came to a copy of another program"};
+
+    if (!terms.own_path)
+        return;
+    if (strcmp(request->path, terms.own_path) != 0)
+        front_refuse(&terms.front, connection, &other); /* the way to it has changed in between */
+    if (request->folder && chdir(request->folder) < 0)
+        front_refuse(&terms.front, connection, front_why_not_run(errno));
+}
+
 /* Wait for a connection and for what the program has to know of it, and say who is to stay behind
  * the program then; NULL for nobody. */
 static struct keeper *wait_connection(struct worker *worker, char ***entries,
@@ -140,6 +161,7 @@ static struct keeper *wait_connection(struct worker *worker, char ***entries,
         worker_leave(worker);
         terms.front.keeper_of_notes = worker;
         request = front_take(&terms.front, connection, connection);
+        go_where_chosen(&request, connection);
         *entries = request.own_entries;
         if (!carry_begin(&keeper.carriage, connection, connection, request.body_length,
                          terms.watch == CARRY_TO_FINISH || terms.front.answer_limit_ms, &ends))
@@ -297,6 +319,7 @@ static void hold(void)
     if (wrong)
         handover_give_up(wrong);
     worker.cpu_limit = terms.cpu_limit;
+    worker.take = terms.own_path ? receive : NULL;
     keeper.kill_ms = terms.kill_ms;
     if (!copy_take_greeting(&original, received[CAPTURE]))
         handover_give_up("cannot keep what it has written");

@@ -15,8 +15,11 @@
 #include "requests.h"
 
 #include "exits.h"
+#include "fastcgi/program.h"
 #include "fastcgi/signals.h"
 #include "fastcgi_worker.h"
+#include "front/choice.h"
+#include "front/front.h"
 #include "template.h"
 
 #include <errno.h>
@@ -26,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +40,7 @@ enum { INPUT, OUTPUT, ERRORS, PIPES };
 struct order {
     uint32_t count;
     uint32_t size; /* of the texts */
+    uint32_t has_folder; /* to go to: the first of the texts */
     char texts[REQUEST_TEXT_SIZE + 256];
 };
 enum { WIPED_SIZE = 16 * 1024 }; /* a signal's frame is 11 KiB at most today */
@@ -50,7 +55,11 @@ static struct {
 static char *service_variables[REQUEST_ENTRIES + 1];
 static pid_t *thread_id;
 static pid_t parent;
-static struct order *order; /* in memory that no child has */
+/* Of the present request, in memory that no child has. */
+static struct said {
+    struct order order;
+    struct choice choice;
+} *said;
 static struct streams own;  /* of a child */
 
 bool requests_prepare(char *const service_entries[])
@@ -164,26 +173,51 @@ static void end(const struct service *service)
         waitpid(pid, NULL, 0);
 }
 
-static bool write_order(const struct request *request)
+static void have_room(void)
 {
-    size_t size = 0;
+    if (said)
+        return;
+    said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (said == MAP_FAILED || madvise(said, sizeof *said, MADV_DONTFORK) < 0)
+        _exit(EXIT_SYSTEM); /* it would be in the memory of the next child */
+}
 
-    if (!order) {
-        order = mmap(NULL, sizeof *order, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (order == MAP_FAILED || madvise(order, sizeof *order, MADV_DONTFORK) < 0)
-            _exit(EXIT_SYSTEM); /* it would be in the memory of the next child */
-    }
-    for (size_t i = request->own_count; i < request->count; i++) {
-        size_t length = strlen(request->entries[i]) + 1;
+static bool append(struct order *order, const char *text)
+{
+    const size_t length = strlen(text) + 1;
 
-        if (length > sizeof order->texts - size)
-            return false;
-        memcpy(order->texts + size, request->entries[i], length);
-        size += length;
-    }
-    order->count = (uint32_t)(request->count - request->own_count);
-    order->size = (uint32_t)size;
+    if (length > sizeof order->texts - order->size)
+        return false;
+    memcpy(order->texts + order->size, text, length);
+    order->size += (uint32_t)length;
     return true;
+}
+
+static bool write_order(const struct request *request, const char *folder)
+{
+    struct order *order = &said->order;
+
+    order->size = 0;
+    order->has_folder = folder != NULL;
+    if (folder && !append(order, folder))
+        return false;
+    for (size_t i = request->own_count; i < request->count; i++)
+        if (!append(order, request->entries[i]))
+            return false;
+    order->count = (uint32_t)(request->count - request->own_count);
+    return true;
+}
+
+/* What an exec in that folder would say, but for what changes in between. */
+static int why_not_in(const char *folder)
+{
+    struct stat file;
+
+    if (!folder)
+        return 0;
+    if (stat(folder, &file) < 0 || access(folder, X_OK) < 0)
+        return errno;
+    return S_ISDIR(file.st_mode) ? 0 : ENOTDIR;
 }
 
 static const struct refusal *start(const struct service *service, struct request *request,
@@ -193,23 +227,38 @@ static const struct refusal *start(const struct service *service, struct request
         "503 Service Unavailable", "the system lacks what carrying out the request takes"};
     static const struct refusal too_long = {
         "431 Request Header Fields Too Large", "the variables of the request are too long"};
-    const struct refusal *refused = request_say_dialect(request);
+    const struct refusal *refused = NULL;
+    const char *folder = NULL;
 
+    have_room();
     backend->name = service->means;
+    if (service->own_path) {
+        refused = choice_make(service->rule, request, &said->choice);
+        if (!refused && strcmp(said->choice.path, service->own_path) != 0) {
+            end(service);
+            return program_start_at(service, &said->choice, request, has_body, backend);
+        }
+        folder = said->choice.folder;
+        backend->error = refused ? 0 : why_not_in(folder);
+    }
+    if (!refused && backend->error)
+        refused = front_why_not_run(backend->error);
+    if (!refused)
+        refused = request_say_dialect(request);
     if (refused)
         return refused;
     if (!child.pid) {
         backend->error = child.error;
         return &system_failure;
     }
-    if (!write_order(request))
+    if (!write_order(request, folder))
         return &too_long;
     backend->body_fd = child.fds[INPUT];
     backend->answer_fd = child.fds[OUTPUT];
     backend->stderr_fd = child.fds[ERRORS];
     backend->group = child.pid;
-    backend->head = (const char *)order;
-    backend->head_left = ORDER_HEAD_SIZE + order->size;
+    backend->head = (const char *)&said->order;
+    backend->head_left = ORDER_HEAD_SIZE + said->order.size;
     child.pid = 0;
     backend_write_head(backend);
     if (!has_body)
@@ -248,6 +297,11 @@ char **requests_take(struct streams *streams, const struct rlimit *cpu_limit)
 
     take(&taken, ORDER_HEAD_SIZE);
     take(taken.texts, taken.size);
+    if (taken.has_folder) {
+        if (chdir(text) < 0)
+            _exit(EXIT_NOT_EXECUTABLE); /* it was there a moment ago */
+        text += strlen(text) + 1;
+    }
     for (uint32_t i = 0; i < taken.count; i++, text += strlen(text) + 1)
         entries[i] = text;
     if (cpu_limit && setrlimit(RLIMIT_CPU, cpu_limit) < 0)

@@ -32,6 +32,21 @@ static const char *take_service(struct terms *terms, const struct plan *plan)
     return NULL;
 }
 
+/* A program that requests name: each of its copies looks what its request says, as who has handed it over
+ * did. The texts stay where they are, in the plan. */
+static void take_favourite(struct terms *terms, const struct plan *plan)
+{
+    terms->own_path = plan_text(plan, plan->path);
+    terms->front.rule = (struct rule){.root = plan_text(plan, plan->root),
+                                      .scripts = plan_text(plan, plan->scripts),
+                                      .indexes = plan_text(plan, plan->indexes)};
+    terms->front.favourites = (struct favourites){plan_text(plan, plan->token), plan->master};
+    terms->front.allowed_names = rule_names(&terms->front.rule, terms->front.allowed_names);
+    terms->service.rule = &terms->front.rule;
+    terms->service.favourites = terms->front.favourites;
+    terms->service.own_path = terms->own_path;
+}
+
 static const char *take(struct terms *terms, const struct plan *plan)
 {
     static struct rlimit cpu_limit;
@@ -48,6 +63,8 @@ static const char *take(struct terms *terms, const struct plan *plan)
         .allowed_names = request_variables ? names : NULL,
         .note = remark_write,
     };
+    if (plan->is_favourite)
+        take_favourite(terms, plan);
     terms->linger = (struct farewell){.limit_ms = plan->linger_ms, .silence_ms = plan->linger_ms};
     terms->watch = plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END;
     terms->kill_ms = plan->kill_ms;
@@ -64,6 +81,7 @@ const char *terms_take(struct terms *terms, int plan_fd)
     if (!plan)
         return wrong;
     wrong = take(terms, plan);
-    plan_forget(plan);
+    if (!plan->is_favourite)
+        plan_forget(plan);
     return wrong;
 }

@@ -19,6 +19,7 @@ struct terms {
     struct farewell linger; /* all zero: no keeper stays behind a copy that needs none */
     enum carry_watch watch; /* what becomes of a copy whose client has gone */
     int kill_ms;
+    const char *own_path; /* of a program that requests name; NULL for any other */
     const struct rlimit *cpu_limit; /* of each copy; NULL: it has that of its template */
 };
 

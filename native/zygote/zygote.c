@@ -58,6 +58,8 @@ enum { RSEQ_AREA_SIZE = 32 }; /* what glibc registers while its struct rseq is n
 
 extern char **environ;
 
+static struct front front;
+
 static _Noreturn void reject(const char *reason)
 {
     dprintf(STDERR_FILENO, "socketd-zygote: %s\n", reason);
@@ -171,23 +173,26 @@ static void unregister_rseq(void)
 }
 
 /* Become the program for the request on a connection, or answer that. */
-static _Noreturn void serve_request(const struct front *front, struct program *program,
-                                    struct worker *worker, int connection, enum carry_watch watch)
+static _Noreturn void serve_request(const struct rlimit *cpu_limit, struct program *program,
+                                    struct worker *worker, enum carry_watch watch)
 {
+    const int connection = worker_wait(worker, NULL);
     char *words[3] = {NULL};
     struct front_request request;
     struct carry_ends ends;
 
     worker_leave(worker);
-    request = front_take(front, connection, connection);
-    program->front = front;
+    if (cpu_limit && setrlimit(RLIMIT_CPU, cpu_limit) < 0)
+        worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
+    request = front_take(&front, connection, connection);
+    program->front = &front;
     if (request.path) {
         program->executable =
             (struct executable){request.path, request.folder, request.path, words};
         program->is_chosen = true;
     }
     if (!carry_begin(&program->carriage, connection, connection, request.body_length,
-                     watch == CARRY_TO_FINISH || front->answer_limit_ms, &ends))
+                     watch == CARRY_TO_FINISH || front.answer_limit_ms, &ends))
         worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
     program->carriage.watch = watch;
     if (program->carriage.is_carried && !program->farewell)
@@ -195,16 +200,25 @@ static _Noreturn void serve_request(const struct front *front, struct program *p
     program_become(program, worker, &ends, request.entries);
 }
 
-/* Serve a FastCGI connection, for each request of which a program is started. */
-static _Noreturn void serve_connection(const struct plan *plan, const struct front *front,
-                                       const struct program *program, struct worker *worker)
+/* For a service whose requests name programs. */
+static int take_or_hand_on(const struct worker *worker, int accepted)
 {
-    const bool is_chosen = rule_is_there(&front->rule);
+    (void)worker;
+    return front_hand_on(&front, accepted) ? -1 : accepted;
+}
+
+/* Serve a FastCGI connection, for each request of which a program is started. */
+static _Noreturn void serve_connection(const struct plan *plan, const struct program *program,
+                                       struct worker *worker)
+{
+    const bool is_chosen = rule_is_there(&front.rule);
     struct service service = {
         .start = is_chosen ? program_start_chosen : program_start,
-        .means = is_chosen ? (const void *)&front->rule : &program->executable,
+        .means = is_chosen ? (const void *)&front.rule : &program->executable,
+        .rule = &front.rule,
+        .favourites = front.favourites,
         .variables = environ,
-        .allowed_names = rule_names(&front->rule, front->allowed_names),
+        .allowed_names = rule_names(&front.rule, front.allowed_names),
         .cpu_limit = worker->cpu_limit,
     };
 
@@ -261,6 +275,7 @@ static struct front read_front(const struct plan *plan)
         .rule = {.root = plan_text(plan, plan->root),
                  .scripts = plan_text(plan, plan->scripts),
                  .indexes = plan_text(plan, plan->indexes)},
+        .favourites = {.token = plan_text(plan, plan->token), .master = plan->master},
         .note = remark_write,
     };
 }
@@ -272,7 +287,6 @@ int main(int count, char **words)
     static struct rlimit cpu_limit;
     const struct plan *plan;
     const char *refused;
-    struct front front;
     struct farewell linger;
     struct template template;
     struct worker worker;
@@ -316,12 +330,19 @@ int main(int count, char **words)
         fail("protect the code again");
     worker.cpu_limit = plan_cpu_limit(plan, &cpu_limit) ? &cpu_limit : NULL;
     worker.end_idle = NULL;
+    worker.take = NULL;
     worker.number = template_run(&template);
     if (plan->protocol == PROTOCOL_FASTCGI)
-        serve_connection(plan, &front, &program, &worker);
-    if (front.head_limit_ms)
-        serve_request(&front, &program, &worker, worker_wait(&worker, NULL),
+        serve_connection(plan, &program, &worker);
+    if (front.head_limit_ms) {
+        const struct rlimit *limit = worker.cpu_limit;
+
+        /* One that hands connections on may live long: the limit is the program's. */
+        worker.cpu_limit = NULL;
+        worker.take = front.favourites.token ? take_or_hand_on : NULL;
+        serve_request(limit, &program, &worker,
                       plan->client_gone == CLIENT_GONE_FINISH ? CARRY_TO_FINISH : CARRY_TO_END);
+    }
     if (plan->level == LEVEL_RELAY)
         instance_live(&program, &worker, &environment);
     serve(&program, &worker, &environment);

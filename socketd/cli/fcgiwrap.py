@@ -82,7 +82,7 @@ def translate(words: list[str]) -> list[str]:
     if value.get("-s", "").startswith("unix:"):
         arguments += ["--mode", f"{0o777 & ~_umask():04o}"]
     if "-c" in value:
-        arguments += ["--strategy", "fixed", "--workers", str(_count(value["-c"]))]
+        arguments += ["--strategy", "adaptive", "--max-workers", str(_count(value["-c"]))]
     if "-f" not in given:
         arguments += ["--stderr", "inherit"]
     everything = ["/", *_set_id_programs()]

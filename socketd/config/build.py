@@ -180,7 +180,8 @@ class Builder:
         for path in scripts or ():
             if not is_folder(path, chroot) and not is_file(path, chroot):
                 self._break_rule("scripts", f"{path!r} is neither a directory nor a file")
-        return Folders(root, scripts or (), indexes)
+        templates = self.values.number("script_templates") or 0
+        return Folders(root, scripts or (), indexes, templates)
 
     def program(self, environment: dict[str, str]) -> Program | Folders:
         """Return the program, or the folders of programs."""

@@ -33,6 +33,20 @@ def behind(settings: ServiceSettings, cgi: CgiProgram) -> ServiceSettings:
     )
 
 
+def has_favourites(settings: ServiceSettings) -> bool:
+    """Tell whether programs that requests name may get templates of their own.
+
+    Their workers are among the service's at most, so there has to be room for more than the least.
+    """
+    folders = None if settings.front is None else settings.front.folders
+    if folders is None or not folders.templates or settings.confinement.chroot is not None:
+        return False
+    if settings.admission.source_limit or settings.admission.proxies is not None:
+        return False  # a copy that takes over would know of neither
+    pool = settings.pool
+    return pool.maximum > pool.minimum and pool.connection_limit is None
+
+
 def usual_stderr(front: FrontKind) -> StderrTarget:
     """Return the default of stderr: not into the answer of a CGI program."""
     return StderrTarget.SOCKET if front is FrontKind.NONE else StderrTarget.INHERIT

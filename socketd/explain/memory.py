@@ -18,7 +18,7 @@ def private_kib(pid: int) -> int | None:
     """Return the private memory of a process and its children, None if it cannot be read."""
     total = 0
     for one in (pid, *procfs.children(pid)):
-        found = _private_kib(one)
+        found = procfs.private_kib(one)
         if found is None:
             return None
         total += found
@@ -35,13 +35,3 @@ def settled_kib(pid: int, limit_seconds: float) -> int | None:
         same = same + 1 if found == last else 0
         last = found
     return last
-
-
-def _private_kib(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    found = [line.split() for line in lines if line.startswith(b"Private_")]
-    return sum(int(words[1]) for words in found) if found else None

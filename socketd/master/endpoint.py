@@ -23,19 +23,19 @@ from socketd.loop.wheel import Timers
 from socketd.master.connection_limits import ConnectionLimits
 from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
-from socketd.master.reports import report_pool, report_ready, report_stopping
+from socketd.master.reports import reports_of
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
+from socketd.pool.allotment import PoolSize, Share
 from socketd.pool.messages import (
     ArmTimer,
-    AskToFinish,
     CloseListener,
     Command,
     DisarmTimer,
     Event,
     Finish,
-    KillWorkers,
+    OfSeveral,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -43,11 +43,9 @@ from socketd.pool.messages import (
     ReportFailure,
     ReportRecovery,
     ReportResize,
-    RetireWorkers,
     ShortageEased,
     SpawnWorkers,
     StopRequested,
-    TerminateWorkers,
     TimerExpired,
     WorkerExited,
 )
@@ -55,6 +53,7 @@ from socketd.pool.phase import Phase
 from socketd.pool.policy import Pool
 from socketd.workers.claims import Claims
 from socketd.workers.layout import SlotState
+from socketd.workers.orders import Order, carry_out
 from socketd.workers.processes import Processes
 from socketd.workers.records import Endings, describe_fault, is_of_shortage
 from socketd.workers.spawner import Spawner
@@ -76,6 +75,7 @@ class Endpoint:
         wheel: Timers,
         watches: OwnWatches | None = None,
         clock: Callable[[], float] = time.monotonic,
+        share: Share | None = None,
     ) -> None:
         self.settings = settings
         self.listener = listener
@@ -90,7 +90,7 @@ class Endpoint:
         processes.on_serving = self._on_serving
         processes.ends_children = settings.ends_children
         self._clock = clock
-        self._pool = Pool(settings.pool, seed=os.getpid())
+        self._pool = Pool(settings.pool, seed=os.getpid(), share=share)
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
         self._doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
         self._doorkeeper.admit(settings)
@@ -99,16 +99,12 @@ class Endpoint:
         self._claims = Claims(
             settings.name, str(listener), processes, self._events, wheel, clock, self.work
         )
+        self._reports = reports_of(settings, listener, processes.handing)
         self._is_listening = True
         self._is_draining = False
         self._has_pool_finished = False
         self._stop_reason = ""
         self._endings = Endings(settings.name, processes, self._claims.connection_log)
-
-    @property
-    def name(self) -> str:
-        """Return the name, which listeners of one service share."""
-        return self.settings.name
 
     @property
     def is_listening(self) -> bool:
@@ -137,6 +133,12 @@ class Endpoint:
     def is_urgent(self) -> bool:
         """Tell whether news is not to be held back any longer, by how many have accepted."""
         return self._board.accepts_left <= 0
+
+    @property
+    def size(self) -> PoolSize:
+        """Return what its workers do."""
+        idle, busy = self._pool.size
+        return PoolSize(idle, busy, len(self._pool.share.workers) - idle - busy)
 
     @property
     def statistics(self) -> Statistics:
@@ -230,11 +232,9 @@ class Endpoint:
         """Take note of the end of a template; tell whether it was one of this service."""
         if not self.processes.on_template_exit(child):
             return False
-        if not self.is_ready and self._is_listening and self.failure is None:
-            self.failure = self.processes.trouble
+        self._fail(self.processes.trouble)
         self._claims.take_failed_forks()
-        if self._has_pool_finished:
-            self._end_if_over()
+        self._end_if_over()
         return True
 
     def on_exit(self, child: DeadChild, number: int) -> bool:
@@ -274,6 +274,15 @@ class Endpoint:
         self._events.append(StopRequested())
         self.work()
 
+    def note(self, event: OfSeveral) -> None:
+        """Have the pool act on what those decide that it shares its maximum with."""
+        self._events.append(event)
+        self.work()
+
+    def count(self, connections: int) -> None:
+        """Count connections that others have served in the name of this one."""
+        self.connections += connections
+
     def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
@@ -287,13 +296,16 @@ class Endpoint:
         self.processes.ask_for_unborn()
         if self.is_ready and self._board.is_rung_when_idle and not self._pool.is_renewing:
             self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
-        if self._has_pool_finished:
-            self._end_if_over()
+        self._end_if_over()
         if self._pool.is_short:
             self.processes.family.note_shortage()
         # What tells how long a connection has lasted cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
         self.may_hold_back_ends = self.is_finished or (is_at_rest and self._pool.may_hold_back_ends)
+
+    def _fail(self, reason: str | None) -> None:
+        if not self.is_ready and self._is_listening and self.failure is None:
+            self.failure = reason
 
     def _change_spawner(self) -> None:
         """Begin the generation of a reload, if its spawner's turn has come."""
@@ -322,7 +334,7 @@ class Endpoint:
         self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         level = self.processes.level
         assert level is not None  # a spawner has made the workers
-        report_ready(self.settings, self.listener, level)
+        self._reports.ready(self.settings.pool.minimum, level)
         self._claims.connection_log.open()
 
     def _carry_out(self, commands: list[Command]) -> None:
@@ -335,37 +347,25 @@ class Endpoint:
                 case DisarmTimer(timer):
                     self._timers.disarm(timer)
                 case RefuseConnections():
-                    self._refuse_connections()
+                    self.listener.refuse_new()
+                    self._is_draining = True
+                    self._reports.stopping(self._stop_reason, self._pool.size)
                 case CloseListener():
                     self._close_listener()
                 case Finish():
                     self._has_pool_finished = True
                 case ReportFailure(_, reason):
-                    if not self.is_ready and self._is_listening and self.failure is None:
-                        self.failure = reason
-                    report_pool(self.name, command)
+                    self._fail(reason)
+                    self._reports.pool(command)
                 case ReportResize() | ReportBackOff() | ReportRecovery():
-                    report_pool(self.name, command)
+                    self._reports.pool(command)
                 case _:
-                    self._tend(command)
+                    self._order(command)
 
-    def _tend(self, command: Command) -> None:
-        match command:
-            case RetireWorkers(workers):
-                self.processes.retire(workers)
-            case AskToFinish(workers):
-                self.processes.ask_to_finish(workers)
-            case TerminateWorkers(workers):
-                self.processes.terminate(workers)
-            case KillWorkers(workers):
-                self.processes.kill(workers)
-            case _:  # ConnectionLimits carries out what is left
-                raise AssertionError(command)
-
-    def _refuse_connections(self) -> None:
-        self.listener.refuse_new()
-        self._is_draining = True
-        report_stopping(self.name, self._stop_reason, self._pool.size)
+    def _order(self, command: Command) -> None:
+        if not isinstance(command, Order):  # ConnectionLimits carries out what is left
+            raise AssertionError(command)
+        carry_out(self.processes, command)
 
     def _close_listener(self) -> None:
         self._is_listening = self._is_draining = False
@@ -379,11 +379,11 @@ class Endpoint:
 
     def _end_if_over(self) -> None:
         """Forget the service once its pool has finished and its template is gone."""
-        if self.processes.is_gone and not self.is_finished:
+        if self._has_pool_finished and self.processes.is_gone and not self.is_finished:
             self.is_finished = self.may_hold_back_ends = True
             self._timers.disarm_all()
             self._doorkeeper.close()
             self._claims.close()
             self.processes.family.clear_shortage()
             self.processes.close()
-            log.emit("stopped", service=self.name, connections=self.connections)
+            self._reports.stopped(self.connections)

@@ -18,9 +18,13 @@ from socketd.config.services import Changes, ServiceSettings, compare
 from socketd.dataclass import dataclass
 from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener, ListenerState, resume
+from socketd.loop.sources import Sources
 from socketd.loop.wheel import Wheel
-from socketd.master.guarded import GuardedEndpoint, Shared
+from socketd.master.favouring import Favouring
+from socketd.master.guarded import GuardedEndpoint
+from socketd.master.member import Member
 from socketd.master.orphans import Orphans
+from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.operations import log
 from socketd.pool.leftovers import Household
@@ -43,10 +47,22 @@ class EndpointSnapshot:
 
 
 class Endpoints:
-    """The services, each behind a barrier of its own: see socketd/master/guarded.py."""
+    """The services, each behind a barrier of its own: see socketd/master/guarded.py.
 
-    def __init__(self, wheel: Wheel, files: FileWatch, doorbell_fd: int, crashes: int = 0) -> None:
-        self.members: list[GuardedEndpoint] = []
+    `members` are all of their listeners, and the favourites of each: see household.py.
+    """
+
+    def __init__(
+        self,
+        wheel: Wheel,
+        files: FileWatch,
+        sources: Sources,
+        doorbell_fd: int,
+        crashes: int = 0,
+    ) -> None:
+        self.members: list[Member] = []
+        self._favouring: dict[GuardedEndpoint, Favouring] = {}
+        self._sources = sources
         self._children = Children()
         self._by_family: dict[Family, GuardedEndpoint] = {}
         self._shared = Shared(wheel, files, doorbell_fd, self._add_family, self._forget_family)
@@ -54,9 +70,14 @@ class Endpoints:
         self.orphans = Orphans(self._children, wheel, self._households, self._household_of)
 
     @property
-    def staying(self) -> dict[str, GuardedEndpoint]:
+    def services(self) -> list[Member]:
+        """Return the listeners, without favourites."""
+        return [one for one in self.members if not one.is_favourite]
+
+    @property
+    def staying(self) -> dict[str, Member]:
         """Return the services that are not on their way to their end, by key."""
-        return {one.settings.key: one for one in self.members if not one.is_stopping}
+        return {one.settings.key: one for one in self.services if not one.is_stopping}
 
     @property
     def crashes(self) -> int:
@@ -66,13 +87,14 @@ class Endpoints:
     def start(self, services: list[tuple[ServiceSettings, Listener]]) -> None:
         """Found services and bring up the first workers of each. Raises SocketdError."""
         for settings, listener in services:
-            endpoint = GuardedEndpoint(settings, listener, self._shared, is_first=True)
+            endpoint = self._found(settings, listener, is_first=True)
             self.members.append(endpoint)
             endpoint.create()
         spawners = [endpoint.prepare(endpoint.settings) for endpoint in self.members]
         self._adopt_orphans()
-        for endpoint, spawner in zip(self.members, spawners, strict=True):
+        for endpoint, spawner in zip(self.services, spawners, strict=True):
             endpoint.begin(spawner)
+            self._favouring[endpoint].open(endpoint.settings)
 
     def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
         """Make the services those that are wanted, and begin a new generation in each.
@@ -101,7 +123,7 @@ class Endpoints:
                 endpoint.listener.change(settings.address, settings.backlog)
             added = []
             for settings, listener in zip(changes.added, listeners, strict=True):
-                endpoint = GuardedEndpoint(settings, listener, self._shared)
+                endpoint = self._found(settings, listener)
                 undoing.callback(self._abandon, endpoint)
                 endpoint.create()
                 added.append(endpoint)
@@ -115,22 +137,24 @@ class Endpoints:
             log.emit(
                 "listener_lost", service=endpoint.settings.name, listener=str(endpoint.listener)
             )
-            endpoint.stop("reload")
+            self._favouring[endpoint].stop("reload")
         for key in changes.removed:
-            present[key].stop("reload")
+            self._favouring[present[key]].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
             present[settings.key].reload(settings, spawner)
+            self._favouring[present[settings.key]].open(settings)
         self._adopt_orphans()
         for endpoint, spawner in zip(added, first_spawners, strict=True):
             endpoint.begin(spawner)
+            self._favouring[endpoint].open(endpoint.settings)
         return changes
 
     def stop(self, reason: str) -> None:
         """Stop all services, or with more haste."""
         self.orphans.stop()
-        for endpoint in self.members:
+        for endpoint in self.services:
             if not endpoint.is_finished:
-                endpoint.stop(reason)
+                self._favouring[endpoint].stop(reason)
 
     def give_up(self) -> None:
         """Let all workers go, without a look at what becomes of them."""
@@ -142,9 +166,7 @@ class Endpoints:
         crashes = self.crashes
         self.members = [endpoint for endpoint in self.members if not endpoint.is_finished]
         self._former_crashes += crashes - self.crashes
-        staying = set(self.members)
-        for family in [one for one, endpoint in self._by_family.items() if endpoint not in staying]:
-            self._forget_family(family)
+        self._forget_families()
 
     def attribute(self, pid: int) -> tuple[GuardedEndpoint, Child] | None:
         """Return whose child it is."""
@@ -194,8 +216,10 @@ class Endpoints:
     def snapshot(self) -> list[EndpointSnapshot]:
         """Return all that a successor needs to go on."""
         endpoints = []
-        for endpoint in self.members:
+        for endpoint in self.services:
+            left = self._favouring[endpoint].give_up()
             state, remains = endpoint.state()  # first: a crash may give up the listener
+            remains += left
             endpoints.append(
                 EndpointSnapshot(endpoint.settings, endpoint.listener.state(), state, remains)
             )
@@ -205,15 +229,49 @@ class Endpoints:
         """Go on where a predecessor has stopped, with a new generation of workers in each."""
         for one in endpoints:
             listener = resume(one.listener, one.settings.address)
-            endpoint = GuardedEndpoint(one.settings, listener, self._shared)
+            endpoint = self._found(one.settings, listener)
             self.members.append(endpoint)
             endpoint.resume(one.state, one.remains)
         self._adopt_orphans()
-        for endpoint in self.members:
+        for endpoint in self.services:
             endpoint.renew()
+            if not endpoint.is_stopping:
+                self._favouring[endpoint].open(endpoint.settings)
 
-    def _abandon(self, endpoint: GuardedEndpoint) -> None:
+    def _found(
+        self, settings: ServiceSettings, listener: Listener, *, is_first: bool = False
+    ) -> Member:
+        favouring = Favouring(
+            settings,
+            listener,
+            self._shared,
+            self._sources,
+            self._join,
+            self._leave,
+            is_first=is_first,
+        )
+        self._favouring[favouring.head] = favouring
+        return favouring.head
+
+    def _join(self, favourite: Member) -> None:
+        self.members.append(favourite)
+
+    def _leave(self, favourite: Member) -> None:
+        self._former_crashes += favourite.crashes
+        self.members.remove(favourite)
+        self._forget_families()
+
+    def _forget_families(self) -> None:
+        """Forget the children and the favourites of those that are no members any more."""
+        staying = set(self.members)
+        for family in [one for one, endpoint in self._by_family.items() if endpoint not in staying]:
+            self._forget_family(family)
+        for endpoint in [one for one in self._favouring if one not in staying]:
+            del self._favouring[endpoint]
+
+    def _abandon(self, endpoint: Member) -> None:
         endpoint.abandon()
+        del self._favouring[endpoint]
         self._former_crashes += endpoint.crashes
 
     def _adopt_orphans(self) -> None:

@@ -16,36 +16,27 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from socketd.config.services import ServiceSettings
-from socketd.dataclass import dataclass, replace
+from socketd.dataclass import replace
 from socketd.errors import SocketdError, SystemFailureError
-from socketd.loop.filewatch import FileWatch, OwnWatches
+from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
-from socketd.loop.wheel import OwnTimers, Timer, Wheel
+from socketd.loop.wheel import OwnTimers, Timer
 from socketd.master.barrier import Barrier, bug_of, naming, report_crash, report_refusal
 from socketd.master.endpoint import Endpoint
+from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.master.wreckage import Wreckage
+from socketd.pool.allotment import Share
 from socketd.pool.backoff import BackOff
 from socketd.pool.leftovers import Household
-from socketd.workers.children import Child, Family
+from socketd.workers.children import Child
 from socketd.workers.households import household_of
 from socketd.workers.processes import Processes
-from socketd.workers.spawner import Spawner
+from socketd.workers.spawner import Handing, Spawner
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all endpoints of a master share."""
-
-    wheel: Wheel
-    files: FileWatch
-    doorbell_fd: int
-    add_family: "Callable[[GuardedEndpoint], Family]"
-    forget_family: Callable[[Family], None]
 
 
 class GuardedEndpoint:
@@ -311,7 +302,12 @@ class GuardedEndpoint:
             self._put_away(error)
             raise bug_of(self.settings.name, error) from error
 
-    def _make_endpoint(self, state: EndpointState | None = None) -> Endpoint:
+    def _make_endpoint(
+        self,
+        state: EndpointState | None = None,
+        handing: Handing | None = None,
+        share: Share | None = None,
+    ) -> Endpoint:
         shared = self._shared
         processes = Processes(
             self.settings.name,
@@ -321,8 +317,11 @@ class GuardedEndpoint:
             shared.add_family(self),
             None if state is None else state.processes,
             self._watches,
+            handing,
         )
-        return Endpoint(self.settings, self.listener, processes, self._timers, self._watches)
+        return Endpoint(
+            self.settings, self.listener, processes, self._timers, self._watches, self._clock, share
+        )
 
     def _put_away(self, error: Exception) -> None:
         """Take a crashed service out of action."""

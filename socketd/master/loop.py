@@ -122,6 +122,7 @@ class Master:
             self._endpoints = Endpoints(
                 self._wheel,
                 files,
+                sources,
                 doorbell.write_fd,
                 snapshot.crashes if snapshot is not None else 0,
             )
@@ -293,7 +294,7 @@ class Master:
             self._stop(signal.Signals(number).name)
         if not self._is_ready:
             self._stop_if_one_failed()
-            if all(endpoint.is_ready for endpoint in self._endpoints.members):
+            if all(endpoint.is_ready for endpoint in self._endpoints.services):
                 self._is_ready = True
                 self._tolerate(_NOTIFY, self._notifier.tell_ready)
                 self._on_ready()
@@ -371,7 +372,7 @@ class Master:
         return endpoint.on_exit(child, whose)
 
     def _stop_if_one_failed(self) -> None:
-        failures = [one.failure for one in self._endpoints.members if one.failure is not None]
+        failures = [one.failure for one in self._endpoints.services if one.failure is not None]
         if failures:
             self._failure = failures[0]
             self._is_ready = True  # it never will be: do not come here again

@@ -85,6 +85,26 @@ class QueueDrained:
     """The kernel's queue is empty, and no new connection can enter it."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """No connection comes any more: those who wait are to leave, the busy to finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomWanted:
+    """Another pool that shares the maximum lacks workers: so many who wait are to make room."""
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMade:
+    """There is room again among the pools that share the maximum."""
+
+
+# What is decided about pools that share their maximum.
+OfSeveral = LeaveRequested | RoomWanted | RoomMade
+
 Event = (
     WorkerStarted
     | WorkerAccepted
@@ -94,6 +114,7 @@ Event = (
     | TimerExpired
     | StopRequested
     | QueueDrained
+    | OfSeveral
 )
 
 

@@ -3,11 +3,10 @@
 Owns the register of workers and the phases of a service's life. Must not know the operating
 system: `handle` takes an event and the time and returns commands. The phases are in phase.py.
 
-A worker that ends before it accepts has failed. A worker whose fork failed, or that wrote on the
-board that it could not run its program, counts as failed, too. Exit status 0 before the accept is
-no failure: an operator, for example, asked it to retire. After a failure no worker is
-started until the back-off is over, except into room that was freed (socketd/pool/backoff.py). The
-end of a program that was executed is never a failure: see socketd/pool/failures.py.
+A worker that ends before it accepts has failed, as has one whose fork failed or whose program
+could not be run; see socketd/pool/failures.py. Exit status 0 before the accept is no failure: an
+operator, for example, asked it to retire. After a failure no worker is started until the back-off
+is over, except into room that was freed (socketd/pool/backoff.py).
 
 A reload begins a new generation; see socketd/pool/renewal.py. Busy workers of the old one, and all
 busy workers when the service stops, are asked to finish: to end a kept connection after the current
@@ -16,6 +15,7 @@ request. Most programs ignore that, and go on to the end of their connection.
 
 from typing import assert_never
 
+from socketd.pool.allotment import Share
 from socketd.pool.backoff import Restraint
 from socketd.pool.batching import NO_PATIENCE, Patience, are_enough, patience
 from socketd.pool.failures import describe_exit, is_failure
@@ -28,6 +28,7 @@ from socketd.pool.messages import (
     Event,
     Finish,
     KillWorkers,
+    LeaveRequested,
     PoolTimer,
     QueueDrained,
     RefuseConnections,
@@ -35,6 +36,8 @@ from socketd.pool.messages import (
     ReportFailure,
     ReportResize,
     RetireWorkers,
+    RoomMade,
+    RoomWanted,
     ShortageEased,
     SpawnFailed,
     SpawnWorkers,
@@ -63,14 +66,15 @@ class Pool:
     worker is gone.
     """
 
-    def __init__(self, settings: PoolSettings, seed: int = 0, generation: int = 0) -> None:
+    def __init__(self, settings: PoolSettings, seed: int = 0, share: Share | None = None) -> None:
         self._settings = settings
         self._seed = seed
         self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
         self._restraint = Restraint(seed)
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
-        self._register = Register(generation)
+        self.share = share or Share()
+        self.share.workers = self._register = Register(0)
         self._renewal = Renewal(self._register)
         self._accepted = 0
         self._window = Window()
@@ -102,29 +106,20 @@ class Pool:
         return self._restraint.is_short
 
     def patience(self, ready: int) -> Patience:
-        """Return for how long, and for how many accepts, events of workers may be held back.
-
-        `ready` are the workers that wait or are asked for at the moment. Not at all if the end of a
-        worker may start another one or end the service. See socketd/pool/batching.py.
-        """
+        """Return for how long and how many accepts events may be held back, with so many ready."""
         return patience(ready) if self.may_hold_back_ends else NO_PATIENCE
 
     @property
     def may_hold_back_ends(self) -> bool:
         """Tell whether the ends of workers may be held back: none has an urgent effect.
 
-        At the maximum an end makes room for another worker; while many wait, that is not urgent.
+        Where there is no room for more, an end makes some; while many wait, that is not urgent.
         """
-        return (
-            self._phase == Phase.RUNNING
-            and not self._register.outdated
-            and not self._rule.grows_on_completion
-            and not self.is_short
-            and (
-                len(self._register) < self._settings.maximum
-                or are_enough(self._settings.minimum, self.size.idle)
-            )
-        )
+        is_urgent = self.is_short or self._rule.grows_on_completion or self._register.outdated
+        if is_urgent or self._phase != Phase.RUNNING:
+            return False
+        is_full = len(self._register) >= self._settings.maximum or self.share.is_short
+        return not is_full or are_enough(self._settings.minimum, self.size.idle)
 
     def state_of(self, worker: int) -> WorkerState | None:
         """Return a worker's state, None for a number that no living worker has."""
@@ -136,10 +131,9 @@ class Pool:
         return self._spawn(self._settings.minimum, now)
 
     def adjust(self, settings: PoolSettings, now: float) -> list[Command]:
-        """Use these settings from now on, for the present generation as well.
+        """Use these settings from now on, for the present generation as well, unless it stops.
 
-        A back-off is cancelled: the operator may have removed the cause of the failures. No effect
-        on a pool that is stopping.
+        A back-off is cancelled: the operator may have removed the cause of the failures.
         """
         if self._phase != Phase.RUNNING:
             return []
@@ -180,8 +174,8 @@ class Pool:
     def restore(self, state: PoolState) -> None:
         """Continue where another pool stopped; only for a new pool. Its timers are still armed.
 
-        A running pool must be reloaded next. A stopping one begins a new generation by itself,
-        because the spawner is no longer the one that created the existing workers.
+        A running pool must be reloaded next. A stopping one begins a new generation by itself: its
+        workers are another spawner's.
         """
         self._register.generation = state.generation
         self._register.restore(list(state.workers))
@@ -220,6 +214,12 @@ class Pool:
                 return self._stop(now)
             case QueueDrained():
                 return self._leave() if self._phase == Phase.DRAINING else []
+            case LeaveRequested():
+                return self._leave() + self._ask_busy_to_finish()
+            case RoomWanted(workers):
+                return self._retire(self._register.waiting()[:workers])
+            case RoomMade():
+                return self._settle(now)
             case _:
                 assert_never(event)
 
@@ -253,12 +253,11 @@ class Pool:
 
     def _miss(self, event: SpawnFailed, now: float) -> list[Command]:
         """Handle a failed fork; it does not matter for a worker that was to exit anyway."""
-        worker = event.worker
-        entry = self._register.move(worker, Move.STILLBIRTH)
+        entry = self._register.move(event.worker, Move.STILLBIRTH)
         is_outdated = entry.generation < self._register.generation
         if is_outdated or entry.state is WorkerState.RETIRING:
             return self._settle(now)
-        return self._fail(worker, event.reason, now, is_shortage=event.is_shortage)
+        return self._fail(event.worker, event.reason, now, is_shortage=event.is_shortage)
 
     def _fail(self, worker: int, reason: str, now: float, *, is_shortage: bool) -> list[Command]:
         commands: list[Command] = [ReportFailure(worker, reason)]
@@ -285,7 +284,7 @@ class Pool:
 
     def _spawn(self, wanted: int, now: float, room: int = 0) -> list[Command]:
         count = min(wanted, self._settings.maximum - len(self._register))
-        count = self._restraint.allowed(count, room)
+        count = self.share.grant(self._restraint.allowed(count, room))
         if count <= 0 or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)
         numbers = self._register.enrol(count, now)
@@ -350,6 +349,8 @@ class Pool:
         return commands + self._ask_busy_to_finish()
 
     def _leave(self) -> list[Command]:
+        if self._phase >= Phase.LEAVING:
+            return []
         self._phase = Phase.LEAVING
         commands: list[Command] = [
             CloseListener(),
@@ -361,7 +362,7 @@ class Pool:
     def _terminate(self, now: float) -> list[Command]:
         if self._phase >= Phase.TERMINATING:
             return []
-        commands = self._leave() if self._phase < Phase.LEAVING else []
+        commands = self._leave()
         if self._phase == Phase.FINISHED:
             return commands
         self._phase = Phase.TERMINATING

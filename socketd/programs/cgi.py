@@ -28,6 +28,7 @@ DEFAULT_HEAD_SECONDS = 30.0
 # nginx keeps connections for 60 s by default.
 DEFAULT_KEEP_SECONDS = 75.0
 _MOST_WRAPPER_SECONDS = 86400.0
+DEFAULT_TEMPLATES = 8
 
 
 class FrontKind(enum.Enum):
@@ -51,11 +52,13 @@ class Folders:
 
     Either a `root` folder, below which the path of a request leads to a program, or `scripts`:
     folders and programs of which a request may name a file. `indexes` stand for their folder.
+    `templates` is how many programs at most have a template of their own at a time.
     """
 
     root: str | None = None
     scripts: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    templates: int = DEFAULT_TEMPLATES
 
     def options(self) -> list[str]:
         """Return the options of a wrapper for it."""

@@ -74,6 +74,13 @@ SETTINGS = (
         metavar="NAME[,NAME]",
     ),
     Setting(
+        "script_templates",
+        Count(0, 64),
+        "most programs that requests name to have templates of their own at a time",
+        metavar="N",
+        default=8,
+    ),
+    Setting(
         "head_timeout",
         Duration(),
         "time limit for the head of a request, and for what a proxy says of its client",

@@ -22,6 +22,7 @@ _MOST_NAME_BYTES = 256
 _MOST_STAT_BYTES = 4096
 _STARTED_FIELD = 19  # behind the name
 # Enough for who is read further; the kernel makes no more of the list than is read.
+_MOST_BYTES_OF_ROLLUP = 4096
 _MOST_CHILDREN = 64
 _MOST_THREADS = 64
 _PID_BYTES = 11  # with the space behind it; all are below 2**22, but who knows for how long
@@ -135,6 +136,13 @@ def mapped_programs(pid: int, most: int = _MOST_FILES) -> list[str]:
     One that has lost its name since ends with DELETED.
     """
     return parse_maps(_read(pid, "maps", _MOST_MAPS_BYTES))[:most]
+
+
+def private_kib(pid: int) -> int | None:
+    """Return the memory that a process has for itself alone, None if that cannot be read."""
+    lines = _read(pid, "smaps_rollup", _MOST_BYTES_OF_ROLLUP).splitlines()
+    found = [line.split()[1] for line in lines if line.startswith(b"Private_")]
+    return sum(map(int, found)) if found and all(map(bytes.isdigit, found)) else None
 
 
 def shared_memory(pid: int) -> list[str] | None:

@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 6
+VERSION = 7
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -63,8 +63,9 @@ FIELDS = {
     "request_stderr": "I",
     "body_limit": "Q",
     "answer_limit_ms": "i",
-    "reserved": "I",
+    "is_favourite": "I",
     "chroot": _SPAN,
+    "token": _SPAN,
 }
 HEADER = struct.Struct("=" + "".join(FIELDS.values()))
 SPAN = struct.Struct(f"={_SPAN}")
@@ -168,8 +169,9 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "groups": tail.add(b"".join(map(GROUP.pack, groups)), len(groups)),
         "limits": tail.add(b"".join(map(_limit, privileges.limits)), len(privileges.limits)),
         "client_gone": CLIENTS_GONE[ClientGone.END if front is None else front.client_gone],
-        "reserved": 0,
+        "is_favourite": int(plan.is_of_favourite),
         "chroot": tail.add_text(privileges.chroot),
+        "token": tail.add_text(None if plan.handing is None else plan.handing.token),
     }
     values["size"] = HEADER.size + len(tail.content)
     return HEADER.pack(*_flat(values)) + tail.content

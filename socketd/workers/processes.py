@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 
+from socketd.config.fronts import has_favourites
 from socketd.config.services import ServiceSettings, WorkerKind
 from socketd.dataclass import dataclass, field
 from socketd.loop.filewatch import OwnWatches
@@ -33,7 +34,7 @@ from socketd.workers.former import FormerSpawner
 from socketd.workers.groups import FormerGroup, GroupsOfGenerations
 from socketd.workers.ledger import Ledger, Slot
 from socketd.workers.python_worker import PythonSpawner
-from socketd.workers.spawner import ServingTemplate, Spawner, WorkerPlan
+from socketd.workers.spawner import Handing, ServingTemplate, Spawner, WorkerPlan
 from socketd.workers.templates import NativeSpawner
 
 
@@ -79,8 +80,9 @@ class Processes:
         family: Family,
         state: ProcessesState | None = None,
         watches: OwnWatches | None = None,
+        handing: Handing | None = None,
     ) -> None:
-        self._watches = watches
+        self._watches, self.handing = watches, handing
         self.service = service
         self.on_serving: Callable[[], None] = lambda: None
         self.family = family
@@ -144,11 +146,10 @@ class Processes:
     ) -> Spawner:
         """Make a spawner, not yet used. Raises SystemFailureError if its process cannot start."""
         groups = self.groups.begin(generation, settings.confinement)
-        plan = WorkerPlan(
-            settings, listener.socket, self._doorbell_fd, os.getpid(), generation, groups
-        )
-        most = max(self.board.watched, settings.pool.maximum)
-        self.board.watch(most)
+        handing = self.handing if has_favourites(settings) else None
+        doorbell_fd, pid = self._doorbell_fd, os.getpid()
+        plan = WorkerPlan(settings, listener.socket, doorbell_fd, pid, generation, groups, handing)
+        self.board.watch(max(self.board.watched, settings.pool.maximum))
         if settings.worker is WorkerKind.PYTHON:
             return PythonSpawner(plan, self.ledger)
         if settings.worker is WorkerKind.NATIVE or is_built():

@@ -15,6 +15,17 @@ from socketd.workers.groups import SlotGroups
 
 
 @dataclass(frozen=True, slots=True)
+class Handing:
+    """How workers of a service hand connections to copies of the programs that requests name.
+
+    `token` is the service's part of each address. With `is_favourite` the workers are the copies.
+    """
+
+    token: str
+    is_favourite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerPlan:
     """Everything that a worker needs from its fork to exec.
 
@@ -29,6 +40,12 @@ class WorkerPlan:
     master_pid: int
     generation: int = 0
     groups: SlotGroups | None = None
+    handing: Handing | None = None
+
+    @property
+    def is_of_favourite(self) -> bool:
+        """Tell whether connections come from workers that have accepted them."""
+        return self.handing is not None and self.handing.is_favourite
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,9 +276,9 @@ class NativeSpawner:
             case AskAgain() | AskForLost() | Abandon():
                 self._care_for_unborn(command)
             case ReportServing(pid):
-                report_serving(self._plan.settings, self._templates[pid], command)
+                report_serving(self._plan, self._templates[pid], command)
             case ReportFailed():
-                report_failed(self._plan.settings, command)
+                report_failed(self._plan, command)
             case _:
                 assert_never(command)
 

@@ -60,17 +60,21 @@ def test_only_what_p_says_is_run(tmp_path: Path, program: str) -> None:
 
 
 def test_number_of_processes_is_that_of_c(tmp_path: Path) -> None:
-    """So many requests are carried out at once, and no more wait for one."""
-    with running(OURS, tmp_path / "a.sock", "-f -c 3") as one:
+    """So many connections are served at once, and no more, however many come."""
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(running(OURS, tmp_path / "a.sock", "-f -c 3"))
         one.ask()
         workers = f"/proc/{one.command.pid}/task/{one.command.pid}/children"
+        for _ in range(5):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(one.place))
 
-        def count() -> int:
+        def names() -> list[str]:
             pids = Path(workers).read_text().split()
-            names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
-            return names.count("socketd-worker")
+            return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
 
-        wait_for(lambda: count() == 3, "three workers")
+        wait_for(lambda: names().count("socketd-fastcgi") == 3, "three connections are served")
+        assert names().count("socketd-worker") == 0
 
 
 def test_mode_of_the_path_is_that_of_the_umask(tmp_path: Path) -> None:

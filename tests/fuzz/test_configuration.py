@@ -34,6 +34,7 @@ GOOD: dict[str, list[object]] = {
     "head_timeout": ["30s"],
     "hold_timeout": ["10s"],
     "index": [["index.cgi"], ["a", "b"]],
+    "script_templates": [0, 8],
     "scripts": [["/"], ["/bin", "/bin/sh"]],
     "shared_files": ["allow"],
     "keep_children": [True, False],

@@ -18,7 +18,7 @@ from socketd.settings.address import InheritedAddress
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.stderr import StderrTarget
 from socketd.workers.plan import FIELDS, GROUP, HEADER, LIMIT, SPAN, encode
-from socketd.workers.spawner import WorkerPlan
+from socketd.workers.spawner import Handing, WorkerPlan
 
 NOBODY_S_PRIVILEGES = Privileges()
 
@@ -30,6 +30,7 @@ def worker_plan(
     front: Front | None = None,
     linger_seconds: float = 0.0,
     master_pid: int = 0,
+    handing: Handing | None = None,
 ) -> WorkerPlan:
     """Return a plan of the test's own process; `program` is a path, then arguments."""
     path, *arguments = program
@@ -44,7 +45,7 @@ def worker_plan(
         linger_seconds=linger_seconds,
     )
     no_listener = cast("socket.socket", None)  # bytes cannot say anything of it
-    return WorkerPlan(settings, no_listener, -1, master_pid or os.getpid())
+    return WorkerPlan(settings, no_listener, -1, master_pid or os.getpid(), handing=handing)
 
 
 def encoded(
@@ -86,7 +87,8 @@ def decode(content: bytes) -> dict[str, object]:
         assert offset + count * size <= len(content)
         return content[offset : offset + count * size]
 
-    for name in ("path", "directory", "root", "scripts", "indexes", "request_variables", "chroot"):
+    texts = ("path", "directory", "root", "scripts", "indexes", "request_variables")
+    for name in (*texts, "chroot", "token"):
         raw[name] = text(raw[name])
     raw["arguments"] = [text(span) for span in SPAN.iter_unpack(table(raw["arguments"], SPAN.size))]
     raw["groups"] = [one for (one,) in GROUP.iter_unpack(table(raw["groups"], GROUP.size))]

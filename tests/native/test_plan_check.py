@@ -19,6 +19,7 @@ from socketd.programs.privileges import Identity, Privileges
 from socketd.settings.confinement import Boundary, ResourceLimit
 from socketd.settings.readiness import ReadyLevel
 from socketd.workers.plan import FIELDS, HEADER
+from socketd.workers.spawner import Handing
 
 CORPUS = NATIVE.parent / "tests" / "fuzz" / "corpus" / "plan"
 _SPAN = struct.Struct("=II")
@@ -48,6 +49,7 @@ FULL = encoded(
             1.0, Folders("/srv/cgi", (), ("index.cgi",)), ("standard", "GIT_*"), 75.0, 3.0, 5.0
         ),
         linger_seconds=2.0,
+        handing=Handing("0123456789abcdef" * 2),
     ),
     Privileges(
         Identity("who", 1000, 100, (100, 4, 24)),
@@ -60,7 +62,19 @@ FULL = encoded(
         boundary=Boundary(("/usr",), None, (443,)),
     ),
 )
-SAMPLES = {"bare": encoded(), "full": FULL, "relay": encoded(level=ReadyLevel.RELAY)}
+FAVOURITE = encoded(
+    worker_plan(
+        front=Front(1.0, Folders(scripts=("/srv/cgi",))),
+        handing=Handing("fedcba9876543210" * 2, is_favourite=True),
+    ),
+    level=ReadyLevel.LOAD,
+)
+SAMPLES = {
+    "bare": encoded(),
+    "full": FULL,
+    "relay": encoded(level=ReadyLevel.RELAY),
+    "favourite": FAVOURITE,
+}
 
 Check = Callable[[bytes], str | None]
 
@@ -138,7 +152,13 @@ WRONG = [
     (changed("request_limit_ms", -1), "front"),
     (changed("kill_ms", -1), "front"),
     (changed("client_gone", 2), "front"),
-    (changed("reserved", 1), "front"),
+    (changed("is_favourite", 1), "front"),
+    (changed("is_favourite", 2, FAVOURITE), "front"),
+    (changed("level", 0, FAVOURITE), "front"),
+    (changed("token", (0, 0), FAVOURITE), "front"),
+    (changed("token", (span_of("token")[0], 32)), "front"),
+    (overwritten(span_of("token")[0], b"g"), "front"),
+    (changed("root", (0, 0)), "front"),
     (changed("request_stderr", 3), "front"),
     (changed("answer_limit_ms", -1), "front"),
     (changed("scripts", span_of("root")), "front"),
@@ -173,7 +193,7 @@ def test_one_wrong_value_is_enough(check: Check, content: bytes, reason: str) ->
     assert reason in said
 
 
-TEXTS = ["path", "directory", "root", "indexes", "request_variables", "chroot"]
+TEXTS = ["path", "directory", "root", "indexes", "request_variables", "chroot", "token"]
 TABLES = {"arguments": 8, "groups": 4, "limits": 24}
 
 
@@ -189,8 +209,8 @@ def test_text_ends_where_its_span_says(check: Check, field: str) -> None:
         overwritten(offset + 1, b"\0"),
         overwritten(offset + count - 1, b"x"),
     ]
-    of_front = dict.fromkeys(("root", "indexes", "request_variables"), "front")
-    reason = (of_front | {"chroot": "root directory"}).get(field, field)
+    own = {"path": "path", "directory": "directory", "chroot": "root directory"}
+    reason = own.get(field, "front")
 
     assert [reason in (check(content) or "") for content in wrong] == [True] * len(wrong)
 

@@ -153,6 +153,7 @@ NONSENSE = {
     "trial": (["--trial", "x", *CAT], "socket: --trial: 'x' is not one of prepare, run"),
     "client gone": (["--client-gone", "x", *CAT], "socket: --client-gone: 'x' is not one of"),
     "scripts": (["--scripts", "x", *CAT], "socket: --scripts: replaces -p: give only one of the"),
+    "templates": (["--script-templates", "x", *CAT], "socket: --script-templates: 'x' is not a"),
     "index": (["--index", "x/y", *CAT], "socket: --index: 'x/y' is not a list of names of files"),
     "allow": (["--allow", "x", *CAT], "socket: --allow: 'x' is not a list of addresses"),
     "deny": (["--deny", "10.0.0.1/8", *CAT], "socket: --deny: '10.0.0.1/8' is not a list of"),

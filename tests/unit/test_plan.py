@@ -24,7 +24,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers import plan as module
 from socketd.workers.groups import SlotGroups
 from socketd.workers.plan import encode, encode_first_call, seal
-from socketd.workers.spawner import WorkerPlan
+from socketd.workers.spawner import Handing, WorkerPlan
 
 # How else the native side gets them, or why it does not need them.
 NOT_IN_PLAN = {
@@ -80,6 +80,8 @@ def milliseconds(seconds: float) -> int:
     master=st.integers(1, 2**22),
     given_up=privileges,
     level=st.sampled_from(ReadyLevel),
+    handing=st.none()
+    | st.builds(Handing, st.from_regex("[0-9a-f]{32}", fullmatch=True), st.booleans()),
 )
 def test_plan_says_all_that_was_set(
     path: str,
@@ -90,10 +92,16 @@ def test_plan_says_all_that_was_set(
     master: int,
     given_up: Privileges,
     level: ReadyLevel,
+    handing: Handing | None,
 ) -> None:
     """Whatever the settings are, they can be read again in the bytes."""
     plan = worker_plan(
-        (path, *arguments), stderr.value, front=front, linger_seconds=linger, master_pid=master
+        (path, *arguments),
+        stderr.value,
+        front=front,
+        linger_seconds=linger,
+        master_pid=master,
+        handing=handing,
     )
 
     content = encode(plan, given_up, level)
@@ -155,8 +163,9 @@ def test_plan_says_all_that_was_set(
             for one in given_up.limits
         ],
         "client_gone": list(ClientGone).index(front.client_gone) if front else 0,
-        "reserved": 0,
+        "is_favourite": handing is not None and handing.is_favourite,
         "chroot": given_up.chroot,
+        "token": handing.token if handing else None,
     }
 
 

@@ -54,10 +54,10 @@ def serve_and_exit(pool: Pool, worker: int, now: float) -> list[Command]:
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_start_brings_up_the_minimum(strategy: Strategy) -> None:
-    """Every strategy starts with the minimum, of the generation the pool was made for."""
-    pool = Pool(PoolSettings(3, 3 if strategy is Strategy.FIXED else 8, strategy), generation=7)
+    """Every strategy starts with the minimum, of the first generation."""
+    pool = Pool(PoolSettings(3, 3 if strategy is Strategy.FIXED else 8, strategy))
 
-    assert [SpawnWorkers((0, 1, 2), 7)] == pool.start(0.0)
+    assert [SpawnWorkers((0, 1, 2), 0)] == pool.start(0.0)
 
 
 @pytest.mark.parametrize(

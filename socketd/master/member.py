@@ -1,0 +1,139 @@
+"""One listener of a service, or a program that its requests name: both have a pool of workers.
+
+Owns what they are to each other: the address at which connections are handed over, and the one
+maximum of their workers. Must not know which programs have a pool, nor why one is given up.
+"""
+
+import time
+from collections.abc import Callable
+
+from socketd.config.services import ServiceSettings
+from socketd.dataclass import dataclass, replace
+from socketd.loop.listeners import Listener
+from socketd.master.endpoint import Endpoint
+from socketd.master.guarded import GuardedEndpoint
+from socketd.master.shared import Shared
+from socketd.master.state import EndpointState
+from socketd.master.statistics import Statistics
+from socketd.pool.allotment import Allotment, PoolSize, Share
+from socketd.pool.messages import OfSeveral
+from socketd.workers.spawner import Handing
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a member is among those whose workers are a service's at most.
+
+    `on_worked` is called whenever one of them has done something.
+    """
+
+    handing: Handing
+    allotment: Allotment
+    on_worked: Callable[[], None]
+
+
+class Member(GuardedEndpoint):
+    """An endpoint behind its barrier, with a role; if that of a favourite crashes, none follows."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        listener: Listener,
+        shared: Shared,
+        role: Role,
+        *,
+        is_first: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(settings, listener, shared, is_first=is_first, clock=clock)
+        self._role = role
+        self._share: Share | None = None
+        self._counted = 0
+
+    @property
+    def is_favourite(self) -> bool:
+        """Tell whether its connections come from workers that have accepted them."""
+        return self._role.handing.is_favourite
+
+    @property
+    def unmet(self) -> int:
+        """Return how many workers it lacks, for want of room among those it shares that with."""
+        return 0 if self._share is None else self._share.unmet
+
+    @property
+    def size(self) -> PoolSize:
+        """Return how many workers it has, and what they do."""
+        return self._ask(lambda endpoint: endpoint.size, otherwise=PoolSize(0, 0, 0))
+
+    @property
+    def statistics(self) -> Statistics:
+        """Return its numbers; what a favourite has served is counted by its service."""
+        numbers = super().statistics
+        return replace(numbers, connections=self.uncounted) if self.is_favourite else numbers
+
+    @property
+    def uncounted(self) -> int:
+        """Return how many connections it has served that its service does not count yet."""
+        return self._ask(lambda it: it.connections, otherwise=self._counted) - self._counted
+
+    def count_in(self, head: "Member") -> int:
+        """Have the service count what it has served; return how many that were."""
+        number = self.uncounted
+        self._counted += number
+        head.count(number)
+        return number
+
+    def count(self, connections: int) -> None:
+        """Count connections that a favourite has served."""
+        self._do(lambda endpoint: endpoint.count(connections))
+
+    @property
+    def template_pids(self) -> tuple[int, ...]:
+        """Return the processes that its workers are copied from."""
+        return self._ask(lambda endpoint: endpoint.processes.template_pids, otherwise=())
+
+    @property
+    def is_put_away(self) -> bool:
+        """Tell whether it has crashed."""
+        return self._endpoint is None
+
+    @property
+    def remains(self) -> tuple[int, ...]:
+        """Return the process ids of which nothing but that is known any more."""
+        return self._wreckage.pids
+
+    def has_user(self, uid: int) -> bool:
+        """Tell whether programs of it run as a user."""
+        return self._ask(lambda it: uid in it.processes.family.uids, otherwise=False)
+
+    def work(self) -> None:
+        """Feed the pool with all that has happened."""
+        super().work()
+        self._role.on_worked()
+
+    def note(self, event: OfSeveral) -> None:
+        """Have the pool act on what is decided among those it shares the maximum with."""
+        self._do(lambda endpoint: endpoint.note(event))
+
+    def leave_allotment(self) -> None:
+        """Count no more among them: it has no worker, or none that is known."""
+        if self._share is not None:
+            self._role.allotment.leave(self._share)
+            self._share = None
+
+    def _make_endpoint(
+        self,
+        state: EndpointState | None = None,
+        handing: Handing | None = None,
+        share: Share | None = None,
+    ) -> Endpoint:
+        self.leave_allotment()
+        self._share = self._role.allotment.join(is_first=not self.is_favourite)
+        return super()._make_endpoint(state, handing or self._role.handing, share or self._share)
+
+    def _clear_away(self, endpoint: Endpoint) -> None:
+        self.leave_allotment()
+        super()._clear_away(endpoint)
+
+    def _is_to_go_on(self, endpoint: Endpoint | None) -> bool:
+        return not self.is_favourite and super()._is_to_go_on(endpoint)
