@@ -35,8 +35,8 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         has_list=values.has("allow") or values.has("allow_file"),
         refusal=values.text("refusal_text") or "",
         source_limit=values.number("source_limit") or 0,
-        ipv4_bits=values.number("source_prefix_ipv4") or 0,
-        ipv6_bits=values.number("source_prefix_ipv6") or 0,
+        ipv4_bits=_bits(values.number("source_prefix_ipv4"), 32),
+        ipv6_bits=_bits(values.number("source_prefix_ipv6"), 64),
         proxies=values.names("proxy_protocol"),
         header_seconds=values.seconds("head_timeout"),
     )
@@ -79,3 +79,7 @@ def _why_no_variables(settings: ServiceSettings) -> str:
     if level not in _BEFORE_MAIN:
         return f"a program that is started ahead as far as {level.value} may have read them before"
     return ""
+
+
+def _bits(given: int | None, usual: int) -> int:
+    return usual if given is None else given

@@ -49,14 +49,14 @@ ADMISSION_SETTINGS = (
         Count(1, 32),
         "number of bits at the beginning of an IPv4 address that are a source",
         metavar="BITS",
-        default=32,
+        usual="32",
     ),
     Setting(
         "source_prefix_ipv6",
         Count(1, 128),
         "number of bits at the beginning of an IPv6 address that are a source",
         metavar="BITS",
-        default=64,
+        usual="64",
     ),
     Setting(
         "proxy_protocol",

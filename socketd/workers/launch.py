@@ -34,6 +34,7 @@ from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system import cgroup
 from socketd.system.descriptors import copy_above
 from socketd.system.products import HOLD_OBJECT, as_first_used, is_as_first_used
+from socketd.workers import kin
 from socketd.workers.board import Board
 from socketd.workers.groups import SlotGroups
 from socketd.workers.plan import encode, encode_first_call, seal
@@ -204,7 +205,7 @@ def _put_into(group: str, pid: int) -> None:
     except ProcessLookupError:
         return  # it has ended, which is reported
     except OSError:
-        os.kill(pid, signal.SIGKILL)
+        kin.send(pid, signal.SIGKILL)
         raise
 
 
