@@ -1,17 +1,17 @@
 /*
  * A process is in its group from its first instruction: to move one that runs would make the kernel
- * stop all that fork meanwhile. The group is found by its number, as a name below a descriptor, so that neither another root directory nor a boundary is in the way: O_PATH opens
- * nothing.
+ * stop all that fork meanwhile. The group is found by its number, as a name below a descriptor, so that
+ * neither another root directory nor a boundary is in the way: O_PATH opens nothing.
  */
 #include "group.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Of linux/sched.h, which systems with musl may not have. */
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
 #endif

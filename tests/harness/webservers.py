@@ -407,10 +407,14 @@ def requesting(
     body: bytes | Iterator[bytes] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """Send a request; a body that comes in parts is sent chunked."""
+    """Send a request; a body that comes in parts is sent chunked.
+
+    A server may answer, and close, before it has the body.
+    """
     connection = _Connection(place)
     try:
-        connection.request(method, path, body, dict(headers or {}))
+        with contextlib.suppress(BrokenPipeError):
+            connection.request(method, path, body, dict(headers or {}))
         with connection.getresponse() as response:
             yield response
     finally:
