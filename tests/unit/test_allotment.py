@@ -127,3 +127,15 @@ def test_sum_is_never_more_than_the_maximum(
             worker = workers[which % len(workers)]
             del living[number][worker]
             take(number, list(pool.handle(WorkerExited(worker, 0), 0.0)))
+
+
+def test_pool_that_is_over_takes_no_room() -> None:
+    """Whichever it was; and to leave twice is to leave once."""
+    allotment = Allotment(4)
+    first, second = allotment.join(is_first=True), allotment.join()
+    second.workers = range(3)
+    assert first.grant(4) == 1
+
+    allotment.leave(second)
+    allotment.leave(second)
+    assert first.grant(4) == 4

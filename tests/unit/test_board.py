@@ -214,6 +214,27 @@ def test_accepted_slot_has_a_readable_record(board: Board) -> None:
     assert board.record(1) == Record(99, 4, 123, 0, Step.NONE, client)
 
 
+def test_workers_see_who_else_serves(board: Board) -> None:
+    """Those that have a connection, whether the master has taken note of it or not."""
+    client = Peer(socket.AF_INET, bytes((127, 0, 0, 1)), 8080)
+    for number, state in enumerate((SlotState.IDLE, SlotState.ACCEPTED, SlotState.BUSY)):
+        board.claim(number, 4)
+        board.set_pid(number, 90 + number)
+        board.write_accepted(number, 123, client)
+        board.set_state(number, state)
+
+    assert list(board.serving()) == [(one, layout.write_peer(client)) for one in (91, 92)]
+
+
+def test_route_is_the_client_and_its_proxy(board: Board) -> None:
+    """As the log has it."""
+    client, proxy = (Peer(socket.AF_INET, bytes((10, 0, 0, end)), 80) for end in (1, 2))
+    board.claim(1, 4)
+    board.write_accepted(1, 123, client, proxy)
+
+    assert str(board.record(1).route) == "10.0.0.1:80 via 10.0.0.2:80"
+
+
 def test_failure_is_recorded_beside_the_connection(board: Board) -> None:
     """A worker that fails writes step and errno, and leaves its state to the master."""
     board.claim(1, 0)

@@ -146,3 +146,38 @@ def test_there_are_never_more_than_the_most(
             else:
                 del present[command.program]
         assert len(present) == len(favourites) <= most
+
+
+def test_without_a_place_nobody_gets_one() -> None:
+    """However often a program is asked for."""
+    favourites = Favourites(0, 30.0)
+
+    assert asked(favourites, "a", 0.0)
+    assert favourites.seen("a", ONE, 0.0) == []
+    assert len(favourites) == 0
+
+
+def test_what_is_remembered_of_others_has_a_bound() -> None:
+    """Of programs that were asked for, and of those that are hopeless, the oldest is forgotten."""
+    favourites = Favourites(1, 30.0)
+    asked(favourites, "first", 0.0, MANY - 1)
+    for number in range(300):
+        favourites.is_worth_a_look(f"one of many {number}", 0.0)
+    assert not favourites.is_worth_a_look("first", 0.0)
+
+    for number in range(300):
+        assert favourites.seen(f"hopeless {number}", ONE, 0.0) != []
+        favourites.fail(f"hopeless {number}")
+    assert favourites.seen("hopeless 299", ONE, 0.0) == []
+    assert favourites.seen("hopeless 0", ONE, 0.0) == [Begin("hopeless 0", ONE)]
+
+
+def test_news_of_who_is_no_favourite_is_no_news() -> None:
+    """It may have been given up a moment ago."""
+    favourites = Favourites(1, 30.0)
+    favourites.use("a", 0.0)
+    favourites.withdraw("a")
+    favourites.fail("a")
+
+    assert len(favourites) == 0
+    assert favourites.due_seconds is None

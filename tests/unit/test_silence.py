@@ -129,3 +129,12 @@ def test_connection_that_has_ended_meanwhile_is_not_judged() -> None:
     silence = silence_of(idle=10.0)
 
     assert silence.judge(3, Traffic(0, 0, 99.0), 10.0) == (None, [])
+
+
+def test_client_that_has_said_nothing_yet_has_time_left() -> None:
+    """One that is looked at for another limit is not ended by this one before its time."""
+    silence = silence_of(idle=2.0, first_byte=9.0)
+    silence.handle(WorkerAccepted(3), 0.0)
+    assert silence.handle(EXPIRED, 2.0) == [LookAtTraffic((3,))]
+
+    assert silence.judge(3, Traffic(0, 100, 0.5), 2.0) == (None, arm(3.5))

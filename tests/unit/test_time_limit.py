@@ -15,7 +15,7 @@ from socketd.pool.messages import (
     WorkerStarted,
 )
 from socketd.pool.settings import PoolSettings
-from socketd.pool.timelimit import TimeLimit
+from socketd.pool.timelimit import EndReason, TimeLimit
 
 EXPIRED = TimerExpired(PoolTimer.LIMIT)
 
@@ -125,3 +125,13 @@ def test_another_goes_on_with_the_same_deadlines() -> None:
     assert second.state() == first.state()
     assert second.handle(EXPIRED, 12.0) == [TerminateWorkers((1,)), *arm(16.0)]
     assert second.handle(EXPIRED, 16.0) == [KillWorkers((0,)), *arm(17.0)]
+
+
+def test_reason_of_an_end_is_known_until_the_worker_is_gone() -> None:
+    """For the log, which tells of the end."""
+    limit = limit_of(10.0)
+    limit.handle(WorkerAccepted(0), 1.0)
+    assert limit.reason_of(0) is None
+
+    limit.handle(EXPIRED, 11.0)
+    assert limit.reason_of(0) is EndReason.TIME
