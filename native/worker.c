@@ -17,11 +17,9 @@
 #include "worker.h"
 
 #include "address.h"
-#include "admission.h"
+#include "arrival.h"
 #include "direct.h"
 #include "pool_signals.h"
-#include "proxy_intake.h"
-#include "sources.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -153,91 +151,12 @@ static int accept_connection(const struct worker *worker, struct name *name)
     }
 }
 
-/* Who has come, and by which proxy. Without one the family of that is AF_UNSPEC. */
-struct arrival {
-    struct peer client;
-    struct peer proxy;
-    bool is_silent;    /* the proxy has not said yet for whom it comes */
-    bool is_described; /* it has, in the header */
-    bool is_judged;    /* rules are in force, and have let the client in */
-};
-
-/* What most workers never touch; the texts are the program's until it runs. */
-static struct admission admission;
-static struct proxy_header header;
-static struct proxy_intake intake;
-
-static void write_peers(const struct worker *worker, const struct peer *client,
-                        const struct peer *proxy)
-{
-    struct board_record *record = &worker->board.records[worker->number];
-
-    admission_write_peer(&record->client, client);
-    admission_write_peer(&record->proxy, proxy);
-}
-
-static void write_down(const struct worker *worker, const struct peer *client,
-                       const struct peer *proxy)
-{
-    struct board_record *record = &worker->board.records[worker->number];
-    const struct timespec now = direct_now();
-
-    record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-    write_peers(worker, client, proxy);
-    board_set_state(&worker->board, worker->number, SLOT_ACCEPTED);
-}
-
 static void tell_master(const struct worker *worker)
 {
     if (board_count_accept(&worker->board))
         doorbell_ring_at_once(&worker->doorbell);
     else
         doorbell_ring(&worker->doorbell);
-}
-
-/* Who was silent stands on the board already, as somebody of whom nothing is known. */
-static void write_client(const struct worker *worker, const struct arrival *arrival)
-{
-    if (arrival->is_silent)
-        write_peers(worker, &arrival->client, &arrival->proxy);
-    else
-        write_down(worker, &arrival->client, &arrival->proxy);
-}
-
-static struct gate_limit source_limit(const struct worker *worker)
-{
-    return gate_limit_of(atomic_load(&worker->board.gate->source_limit));
-}
-
-/* Write a client down, unless its source has too many connections. */
-static bool take_place(const struct worker *worker, const struct arrival *arrival)
-{
-    const struct gate_limit limit = source_limit(worker);
-    const int lock_fd = spare_fd >= 0 ? spare_fd : worker->listener_fd;
-
-    if (limit.most == 0) {
-        write_client(worker, arrival);
-        return true;
-    }
-    if (!sources_lock(lock_fd)) {
-        admission_refuse(&admission, GATE_UNCOUNTED);
-        return false;
-    }
-    if (sources_have_room(&worker->board, limit, &arrival->client))
-        write_client(worker, arrival);
-    else
-        admission_refuse(&admission, GATE_CROWDED);
-    sources_unlock(lock_fd);
-    return admission.is_granted;
-}
-
-/* By the rules alone. */
-static bool is_welcome(const struct worker *worker, const struct peer *client)
-{
-    if (atomic_load(&worker->board.gate->in_force) == 0)
-        return true;
-    admission_decide(&admission, worker->board.gate, client);
-    return admission.is_granted;
 }
 
 /* Make of a connection what the worker wants. Returns -1 if there is none any more. Where a worker wants
@@ -254,51 +173,11 @@ static int take(const struct worker *worker, int accepted, struct peer *client)
     return connection;
 }
 
-/* Decide, as far as a header can say for whom a proxy comes. False if there is none. */
-static bool hear_proxy(const struct worker *worker, struct arrival *arrival,
-                       enum proxy_verdict heard)
+/* Once retiring has closed the listener's own number, the spare one leads to it. */
+static struct place place_of(const struct worker *worker)
 {
-    if (heard != PROXY_WHOLE) {
-        admission_refuse(&admission, heard == PROXY_MORE ? GATE_LATE_HEADER : GATE_NO_HEADER);
-        return false;
-    }
-    arrival->is_described = true;
-    if (header.has_ends) {
-        arrival->proxy = arrival->client;
-        arrival->client = (struct peer){.address = header.source};
-    }
-    admission_decide(&admission, worker->board.gate, &arrival->client);
-    return admission.is_granted && take_place(worker, arrival);
-}
-
-/* Write a client down if it may come in, or a proxy that has not said yet for whom it comes. */
-static bool let_in(const struct worker *worker, struct arrival *arrival, int connection)
-{
-    const struct gate *gate = worker->board.gate;
-    enum proxy_verdict heard;
-
-    /* The usual case touches no page of the admission. */
-    if (atomic_load(&gate->in_force) == 0) {
-        write_down(worker, &arrival->client, &arrival->proxy);
-        return true;
-    }
-    arrival->is_judged = true;
-    admission_meet(&admission, gate, &arrival->client);
-    if (!admission.is_granted || !admission.header_limit_ms)
-        return admission.is_granted && take_place(worker, arrival);
-    intake.count = 0;
-    heard = proxy_take(&intake, &header, connection);
-    if (heard != PROXY_MORE)
-        return hear_proxy(worker, arrival, heard);
-    arrival->is_silent = true;
-    write_down(worker, &arrival->proxy, &arrival->client);
-    return true;
-}
-
-static void send_away(const struct worker *worker, const struct arrival *arrival, int connection)
-{
-    admission_send_away(&admission, worker->board.gate, &worker->doorbell, &arrival->client,
-                        &arrival->proxy, connection);
+    return (struct place){&worker->board, worker->number,
+                          spare_fd >= 0 ? spare_fd : worker->listener_fd};
 }
 
 /* A connection whose client may come in, and stands on the board. Others are sent away, and nobody else
@@ -311,6 +190,7 @@ static int admit(const struct worker *worker, struct arrival *arrival)
     sigfillset(&all);
     sigemptyset(&none);
     for (;;) {
+        struct place place;
         int connection;
         bool is_in;
 
@@ -318,30 +198,29 @@ static int admit(const struct worker *worker, struct arrival *arrival)
         connection = accept_connection(worker, &name);
         direct_set_mask(&all, NULL);
         peer_identify(&arrival->client, connection, &name.address, name.size);
-        if (worker->take && is_welcome(worker, &arrival->client) &&
+        if (worker->take && arrival_is_welcome(worker->board.gate, &arrival->client) &&
             (connection = take(worker, connection, &arrival->client)) < 0)
             continue;
-        arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
-        arrival->is_silent = arrival->is_described = arrival->is_judged = false;
-        is_in = let_in(worker, arrival, connection);
+        place = place_of(worker);
+        is_in = arrival_let_in(arrival, &place, connection);
         if (!arrival->is_silent)
             close_spare(); /* as long as it is open, clients can connect */
         if (is_in)
             return connection;
         /* Whoever retires meanwhile has a closed listener when signals are let through again. */
-        send_away(worker, arrival, connection);
+        arrival_send_away(arrival, &worker->board, &worker->doorbell);
     }
 }
 
 /* Wait for what a slow proxy has to say, as a worker that others do not wait for: the master knows of
  * the connection. The retire signal is kept for whoever comes next, since its handler would close a
  * descriptor that is no listener any more. The listener is kept only where a lock on it is needed. */
-static void wait_for_header(struct worker *worker, struct arrival *arrival, int connection)
+static void wait_for_header(struct worker *worker, struct arrival *arrival)
 {
     sigset_t all, retirement;
-    enum proxy_verdict heard;
+    struct place place;
 
-    if (source_limit(worker).most == 0) {
+    if (!arrival_needs_listener(&worker->board)) {
         close_spare();
         close(worker->listener_fd);
         worker->listener_fd = -1;
@@ -350,36 +229,14 @@ static void wait_for_header(struct worker *worker, struct arrival *arrival, int 
     sigaddset(&retirement, RETIRE_SIGNAL);
     sigfillset(&all);
     direct_set_mask(&retirement, NULL);
-    heard = proxy_take_within(&intake, &header, connection, admission.header_limit_ms);
+    arrival_hear(arrival);
     direct_set_mask(&all, NULL);
-    if (!hear_proxy(worker, arrival, heard)) {
-        send_away(worker, arrival, connection);
+    place = place_of(worker);
+    if (!arrival_settle(arrival, &place)) {
+        arrival_send_away(arrival, &worker->board, &worker->doorbell);
         end_idle(worker);
     }
     close_spare();
-}
-
-static void describe(struct environment *environment, int connection, const struct arrival *arrival)
-{
-    const struct address *client = &arrival->client.address, *proxy = &arrival->proxy.address;
-    struct name name = {.address.ss_family = AF_UNSPEC, .size = sizeof name.address};
-    struct address local;
-
-    getsockname(connection, (struct sockaddr *)&name.address, &name.size);
-    address_read(&local, &name.address, name.size);
-    if (proxy->family != AF_UNSPEC)
-        local = header.destination;
-    if (client->family == AF_UNIX)
-        environment_add_unix(environment, &local, client, &arrival->client.credentials);
-    else if (client->family == AF_INET || client->family == AF_INET6)
-        environment_add_tcp(environment, &local, client);
-    if (proxy->family == AF_INET || proxy->family == AF_INET6)
-        environment_add_proxy(environment, proxy);
-    for (size_t i = 0; arrival->is_described && i < PROXY_VARIABLES; i++)
-        if (*header.variables[i])
-            environment_add_text(environment, header.variables[i]);
-    for (size_t i = 0; arrival->is_judged && i < admission.count; i++)
-        environment_add_text(environment, admission.variables[i]);
 }
 
 int worker_wait(struct worker *worker, struct environment *environment)
@@ -392,9 +249,9 @@ int worker_wait(struct worker *worker, struct environment *environment)
     connection = admit(worker, &arrival);
     tell_master(worker);
     if (arrival.is_silent)
-        wait_for_header(worker, &arrival, connection);
+        wait_for_header(worker, &arrival);
     if (environment)
-        describe(environment, connection, &arrival);
+        arrival_describe(&arrival, environment);
     return connection;
 }
 

@@ -1,7 +1,7 @@
 """Who has come by a connection, and whether it may come in, for a worker forked in Python.
 
 Owns the order: who has connected, what a proxy says, what the gate says of the client. Must not
-know how a connection is made, nor what becomes of it. native/worker.c does the same.
+know how a connection is made, nor what becomes of it. native/arrival.c does the same.
 """
 
 import socket

@@ -1,0 +1,61 @@
+/*
+ * Who has come by a connection, and whether it may come in.
+ *
+ * Owns the order: who has connected, what a proxy says, what the gate says of the client, whether its
+ * source has room; and what a program is told of all that. Must not know how a connection is made, nor
+ * what becomes of it, nor the worker's signals.
+ */
+#ifndef SOCKETD_ARRIVAL_H
+#define SOCKETD_ARRIVAL_H
+
+#include "address.h"
+#include "board.h"
+#include "doorbell.h"
+#include "environment.h"
+#include "proxy.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where a client stands that has come in. */
+struct place {
+    const struct board *board;
+    uint32_t number;
+    int lock_fd; /* a descriptor of the listener, for the lock under which connections are counted */
+};
+
+/* Who has come, and by which proxy. Without one the family of that is AF_UNSPEC. */
+struct arrival {
+    int connection;
+    struct peer client;
+    struct peer proxy;
+    bool is_silent;           /* the proxy has not said yet for whom it comes */
+    bool is_described;        /* it has, in the header */
+    bool is_judged;           /* rules are in force, and have let the client in */
+    enum proxy_verdict heard; /* of a header that was waited for */
+};
+
+/* Tell whether the rules alone let a client in. */
+bool arrival_is_welcome(const struct gate *gate, const struct peer *client);
+
+/* Write the client of a connection down if it may come in, or a proxy that has not said yet for whom it
+ * comes. False if it may not. `client` is known. All signals are to be blocked, as for what follows. */
+bool arrival_let_in(struct arrival *arrival, const struct place *place, int connection);
+
+/* Tell whether the listener is needed until a client is written down. */
+bool arrival_needs_listener(const struct board *board);
+
+/* Wait for what a silent proxy has to say, as long as it may take. Signals may be let through. */
+void arrival_hear(struct arrival *arrival);
+
+/* Decide on the client of a proxy that was silent. False if it may not come in. */
+bool arrival_settle(struct arrival *arrival, const struct place *place);
+
+/* Close the connection of a client that may not come in. Nobody else hears of it but by the gate. */
+void arrival_send_away(const struct arrival *arrival, const struct board *board,
+                       const struct doorbell *doorbell);
+
+/* Add what a program is told of its connection. */
+void arrival_describe(const struct arrival *arrival, struct environment *environment);
+
+#endif
