@@ -86,12 +86,14 @@ class ConnectionLimits:
     def _look_at_traffic(self, workers: tuple[int, ...], port: int) -> list[Command]:
         commands: list[Command] = []
         for worker, seen in carried(self._ledger, workers, port).items():
-            traffic = None
-            if seen is not None:
-                traffic = Traffic(seen.received, seen.acknowledged, seen.silent_seconds)
-            else:
-                self._tell_unseen(worker)
             now = self._clock()
+            if seen is None:
+                is_given_up, more = self._silence.miss(worker, now)
+                commands += more
+                if is_given_up:
+                    self._tell_unseen(worker)
+                continue
+            traffic = Traffic(seen.received, seen.acknowledged, seen.silent_seconds)
             reason, more = self._silence.judge(worker, traffic, now)
             commands += more
             if reason is not None:

@@ -50,6 +50,7 @@ class _Connection:
     first_byte_seconds: float | None
     silent_since: float
     carried: tuple[int, int] | None = None
+    looks_in_vain: int = 0
 
     @property
     def due_seconds(self) -> float | None:
@@ -60,6 +61,12 @@ class _Connection:
         if self.first_byte_seconds is not None:
             due.append(self.accepted_seconds + self.first_byte_seconds)
         return min(due, default=None)
+
+    @property
+    def shortest_seconds(self) -> float:
+        """Return the shorter limit of the two."""
+        limits = self.silence_seconds, self.first_byte_seconds
+        return min((one for one in limits if one is not None), default=0.0)
 
 
 class Silence:
@@ -106,20 +113,33 @@ class Silence:
         return self._look_again(worker, connection)
 
     def judge(
-        self, worker: int, traffic: Traffic | None, now: float
+        self, worker: int, traffic: Traffic, now: float
     ) -> tuple[EndReason | None, list[Command]]:
-        """Return the limit that a connection has passed, None for none; None is seen of some.
-
-        Such a one is not looked at again.
-        """
+        """Return the limit that a connection has passed, None for none."""
         connection = self._connections.get(worker)
         if connection is None:
             return None, []
-        reason = None if traffic is None else self._reason(connection, traffic, now)
-        if traffic is None or reason is not None:
+        reason = self._reason(connection, traffic, now)
+        if reason is not None:
             self._forget(worker)
             return reason, self._arm()
         return None, self._look_again(worker, connection)
+
+    def miss(self, worker: int, now: float) -> tuple[bool, list[Command]]:
+        """Take note that a process has no connection; return whether it is given up.
+
+        Once is no sign of anything: a process that ends closes its connection a moment before. So
+        it is looked at again after the shortest of its limits, and given up when it is still there.
+        """
+        connection = self._connections.get(worker)
+        if connection is None:
+            return False, []
+        connection.looks_in_vain += 1
+        if connection.looks_in_vain > 1:
+            self._forget(worker)
+            return True, self._arm()
+        self._deadlines.set(worker, now + connection.shortest_seconds)
+        return False, self._arm()
 
     def _reason(self, connection: _Connection, traffic: Traffic, now: float) -> EndReason | None:
         """Take in what was seen of a connection, and return the limit that it has passed."""

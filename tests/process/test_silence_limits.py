@@ -1,6 +1,7 @@
 """`--idle-limit` and `--first-byte-limit`: connections over which nothing goes."""
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from harness.clients import connect, exchange, read_all
 from harness.processes import marked
 from harness.servers import Server, run_socket
 from harness.supervisors import Supervisor, run_socketd
-from harness.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
@@ -130,14 +130,18 @@ def test_connection_that_is_relayed_is_seen_too() -> None:
 
 def test_connection_that_cannot_be_seen_is_told_once() -> None:
     """A program that has closed it everywhere goes on: nobody waits for it."""
-    program = "read x; exec sleep 1 </dev/null >/dev/null 2>/dev/null"
+    program = "read x; exec sleep 1000 </dev/null >/dev/null 2>/dev/null"
     server = Server([*IDLE, "-p", program, *TCP], is_quiet=False)
     with contextlib.closing(server):
         with connect(server.place) as connection:
             connection.sendall(b"\n")
             assert read_all(connection) == b""
-        assert (closed(server)["status"], closed(server)["limit"]) == (0, None)
-        wait_for(lambda: len(server.events("connection_unseen")) == 1, "it is told")
+        told = server.wait_event("connection_unseen")
+        (sleep,) = [one for one in marked(server.mark) if one.name == "sleep"]
+        assert told["pid"] == sleep.pid
+        os.kill(sleep.pid, signal.SIGTERM)
+        assert (closed(server)["status"], closed(server)["limit"]) == (-signal.SIGTERM, None)
+        assert len(server.events("connection_unseen")) == 1
 
 
 def test_limits_survive_a_reexec(tmp_path: Path) -> None:

@@ -95,13 +95,27 @@ def test_client_that_has_spoken_is_not_asked_again() -> None:
     assert silence.handle(WorkerExited(3, 0), 9.0) == []
 
 
-def test_what_cannot_be_seen_is_left_alone() -> None:
-    """And not looked at again."""
+def test_what_cannot_be_seen_is_given_up_at_the_second_look() -> None:
+    """A process that ends has closed its connection a moment before."""
+    silence = silence_of(idle=10.0, first_byte=4.0)
+    silence.handle(WorkerAccepted(3), 0.0)
+    silence.handle(EXPIRED, 4.0)
+
+    assert silence.miss(3, 4.0) == (False, arm(8.0))
+    assert silence.handle(EXPIRED, 8.0) == [LookAtTraffic((3,))]
+    assert silence.miss(3, 8.0) == (True, [])
+    assert silence.miss(3, 9.0) == (False, [])
+
+
+def test_what_is_seen_at_the_second_look_is_watched_on() -> None:
+    """Its limits are what they were."""
     silence = silence_of(idle=10.0)
     silence.handle(WorkerAccepted(3), 0.0)
     silence.handle(EXPIRED, 10.0)
+    assert silence.miss(3, 10.0) == (False, arm(20.0))
+    assert silence.handle(EXPIRED, 20.0) == [LookAtTraffic((3,))]
 
-    assert silence.judge(3, None, 10.0) == (None, [])
+    assert silence.judge(3, Traffic(5, 7, 4.0), 20.0) == (None, arm(26.0))
 
 
 def test_reload_changes_later_connections() -> None:
