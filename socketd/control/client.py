@@ -1,0 +1,163 @@
+"""Asking a running server: one connection to its control socket, questions and answers.
+
+Owns the connection, and what an answer has to be. Must not know where the socket is, nor what is
+done with an answer. A server is only asked by the commands, which may wait; the master never does.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from socketd.control.document import FORMAT, State, Worker, WorkerList
+from socketd.errors import SystemFailureError, describe_errno
+
+_PATIENCE_SECONDS = 10.0
+_PART = 1 << 20
+_MOST_BYTES = 256 << 20
+_WAYS_OUT = {
+    errno.ENOENT: "; is the server running, and is that its file?",
+    errno.ECONNREFUSED: "; the server that it was of has ended",
+    errno.EACCES: "; only root and the user of the server may ask it",
+}
+_Answer = TypeVar("_Answer")
+
+
+class _Failure(msgspec.Struct):
+    """The keys of any answer that tell whether it is one."""
+
+    format: int
+    error: str | None = None
+
+
+class ControlError(SystemFailureError):
+    """A server cannot be asked, or says no."""
+
+
+class Connection:
+    """A connection to the control socket at a path, as a context. Raises ControlError."""
+
+    def __init__(self, path: str, patience_seconds: float | None = _PATIENCE_SECONDS) -> None:
+        self.path = path
+        self._rest = b""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(patience_seconds)
+        try:
+            self._connect()
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the connection."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def state_line(self) -> bytes:
+        """Return the state as the server sends it: one JSON object, without its newline."""
+        return self.ask(get="state")
+
+    def state(self) -> State:
+        """Return the state."""
+        return self._decode(self.state_line(), State)
+
+    def workers(self, service: str, address: str | None = None) -> Iterator[Worker]:
+        """Yield the workers of a service, or of one of its listeners; each answer has some."""
+        start: int | None = 0
+        while start is not None:
+            question: dict[str, object] = {"get": "workers", "service": service, "from": start}
+            if address is not None:
+                question["address"] = address
+            some = self._decode(self.ask(**question), WorkerList)
+            yield from some.workers
+            start = some.next
+
+    def ask(self, **request: object) -> bytes:
+        """Return the line that answers a request. Raises ControlError, also if that is an error."""
+        with self._telling():
+            self._socket.sendall(msgspec.json.encode(request) + b"\n")
+            line = self._read_line()
+        found = self._decode(line, _Failure)
+        if found.format != FORMAT:
+            raise ControlError(
+                f"the server at {self.path!r} answers in format {found.format}, and this version "
+                f"of socketd reads format {FORMAT}; use the one that runs there"
+            )
+        if found.error is not None:
+            raise ControlError(found.error)
+        return line
+
+    def wait_for_end(self) -> None:
+        """Wait until the server closes the connection, however long that takes."""
+        with self._telling():
+            self._socket.settimeout(None)
+            while self._socket.recv(_PART):
+                pass
+
+    def _connect(self) -> None:
+        with self._telling():
+            # A path may be longer than an address has room for; that of a descriptor is not.
+            folder, name = os.path.split(os.path.abspath(self.path))
+            fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._socket.connect(f"/proc/self/fd/{fd}/{name}")
+            finally:
+                os.close(fd)
+
+    def _read_line(self) -> bytes:
+        parts = [self._rest]
+        size = len(self._rest)
+        while b"\n" not in parts[-1]:
+            part = self._socket.recv(_PART)
+            if not part:
+                raise ControlError(f"the server at {self.path!r} has closed the connection")
+            size += len(part)
+            if size > _MOST_BYTES:
+                raise ControlError(f"what is at {self.path!r} never ends; it is no such server")
+            parts.append(part)
+        line, _, self._rest = b"".join(parts).partition(b"\n")
+        return line
+
+    def _decode(self, line: bytes, kind: type[_Answer]) -> _Answer:
+        try:
+            return msgspec.json.decode(line, type=kind)
+        except ValueError as error:  # msgspec's are ValueErrors
+            raise ControlError(
+                f"what is at {self.path!r} does not answer as a control socket of socketd: {error}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise ControlError(
+                f"the server at {self.path!r} does not answer; is it stopped (SIGSTOP)?"
+            ) from None
+        except OSError as error:
+            number = error.errno or 0
+            why = describe_errno(number) + _WAYS_OUT.get(number, "")
+            raise ControlError(f"cannot ask the server at {self.path!r}: {why}") from error
+
+
+def state_of(path: str) -> State:
+    """Return the state of the server whose control socket is at a path. Raises ControlError."""
+    with Connection(path) as connection:
+        return connection.state()
