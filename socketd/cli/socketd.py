@@ -278,6 +278,24 @@ def explain(
     return lambda: _show(explained(options))
 
 
+@commands.command(cls=_Strict)
+@click.option(
+    "--control",
+    metavar="PATH",
+    required=True,
+    help="The control socket of the server.",
+)
+def metrics(control: str) -> _Action:
+    """Answer one HTTP request on stdin and stdout with what a server says of itself.
+
+    /metrics is for Prometheus, /status.json has the whole state, /healthz and /readyz are for
+    probes.
+    """
+    from socketd.cli.metrics import metrics as answer_request
+
+    return lambda: answer_request(control)
+
+
 def main() -> None:
     """Run the command and end the process with a documented exit code."""
     console.end(report(_PROGRAM, lambda: _run(sys.argv[1:])))

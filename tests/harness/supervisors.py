@@ -93,7 +93,7 @@ class Supervisor:
         return self.server.wait_any(events, before + 1)
 
 
-def run_socketd(*arguments: str) -> Outcome:
+def run_socketd(*arguments: str, **environment: str) -> Outcome:
     """Run `socketd` to its end."""
     done = subprocess.run(
         [SOCKETD, *arguments],
@@ -101,7 +101,7 @@ def run_socketd(*arguments: str) -> Outcome:
         capture_output=True,
         text=True,
         timeout=CAP_SECONDS,
-        env=clean_environment(uuid.uuid4().hex),
+        env=clean_environment(uuid.uuid4().hex) | environment,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,40 @@
+"""`__main__.py CONTROL`: answer one HTTP request on stdin and stdout with what a server says.
+
+Owns the way from a connection to an answer. CONTROL is the path of the server's control socket. It
+is what `[metrics]` of a configuration file runs, by socketd.hold: all that it imports is there
+before its connection is.
+"""
+
+import functools
+import gc
+import os
+import sys
+
+from socketd.control.client import Connection
+from socketd.metrics.answers import answer
+from socketd.metrics.conversation import converse
+
+_STDIN_FD, _STDOUT_FD = 0, 1
+
+
+def serve(control: str) -> None:
+    """Answer the request."""
+    gc.disable()  # a process for one request has nothing to collect
+    converse(
+        _STDIN_FD,
+        _STDOUT_FD,
+        functools.partial(answer, ask=functools.partial(_ask, control), tell=_tell),
+    )
+
+
+def _ask(control: str) -> bytes:
+    with Connection(control) as connection:
+        return connection.state_line()
+
+
+def _tell(problem: str) -> None:
+    os.write(sys.stderr.fileno(), f"socketd metrics: {problem}\n".encode(errors="replace"))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

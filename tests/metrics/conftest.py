@@ -1,0 +1,44 @@
+"""Fixtures: the program behind a socket, as `[metrics]` runs it, and a state for it to tell."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import socketd.metrics
+from harness.controls import ControlSocket, controlled, example
+from harness.servers import Server
+
+PROGRAM = str(Path(socketd.metrics.__file__).with_name("__main__.py"))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, ControlSocket]]:
+    """Serve one for all tests of a module: each copy of it answers one request."""
+    path = tmp_path_factory.mktemp("control") / "control"
+    with controlled(path) as control:
+        command = f"{sys.executable} -m socketd.hold {PROGRAM} {path}"
+        server = Server(
+            [*"-l -B 127.0.0.1 -s 0 --ready stop --stderr inherit -p".split(), command],
+            is_quiet=False,
+        )
+        try:
+            yield server, control
+        finally:
+            server.close()
+
+
+@pytest.fixture
+def control(running: tuple[Server, ControlSocket]) -> ControlSocket:
+    """Return the control socket that is asked, with the example as its state."""
+    socket = running[1]
+    socket.document, socket.raw = example(), None
+    return socket
+
+
+@pytest.fixture
+def metrics(running: tuple[Server, ControlSocket], control: ControlSocket) -> Server:
+    """Return the server that answers."""
+    assert control is running[1]
+    return running[0]
