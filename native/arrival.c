@@ -3,74 +3,30 @@
 #include "admission.h"
 #include "direct.h"
 #include "proxy_intake.h"
-#include "sources.h"
 
 #include <sys/socket.h>
-#include <time.h>
 
 /* What most workers never touch; the texts are the program's until it runs. */
 static struct admission admission;
 static struct proxy_header header;
 static struct proxy_intake intake;
 
-static void write_peers(const struct place *place, const struct peer *client,
-                        const struct peer *proxy)
+bool arrival_is_to_wait(const struct arrival *arrival)
 {
-    struct board_record *record = &place->board->records[place->number];
-
-    admission_write_peer(&record->client, client);
-    admission_write_peer(&record->proxy, proxy);
+    return arrival->is_silent || arrival->turn.wait_ns != 0;
 }
 
-static void write_down(const struct place *place, const struct peer *client,
-                       const struct peer *proxy)
+bool arrival_needs_listener(const struct arrival *arrival, const struct board *board)
 {
-    struct board_record *record = &place->board->records[place->number];
-    const struct timespec now = direct_now();
-
-    record->accepted_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-    write_peers(place, client, proxy);
-    board_set_state(place->board, place->number, SLOT_ACCEPTED);
+    return arrival->turn.is_half || (arrival->is_silent && place_is_limited(board));
 }
 
-/* Who was silent stands on the board already, as somebody of whom nothing is known. */
-static void write_client(const struct place *place, const struct arrival *arrival)
+static bool take_place(struct arrival *arrival, const struct place *place)
 {
-    if (arrival->is_silent)
-        write_peers(place, &arrival->client, &arrival->proxy);
-    else
-        write_down(place, &arrival->client, &arrival->proxy);
-}
-
-static struct gate_limit source_limit(const struct board *board)
-{
-    return gate_limit_of(atomic_load(&board->gate->source_limit));
-}
-
-bool arrival_needs_listener(const struct board *board)
-{
-    return source_limit(board).most != 0;
-}
-
-/* Write a client down, unless its source has too many connections. */
-static bool take_place(const struct place *place, const struct arrival *arrival)
-{
-    const struct gate_limit limit = source_limit(place->board);
-
-    if (limit.most == 0) {
-        write_client(place, arrival);
+    if (place_take(place, &arrival->turn, &arrival->client, &arrival->proxy))
         return true;
-    }
-    if (!sources_lock(place->lock_fd)) {
-        admission_refuse(&admission, GATE_UNCOUNTED);
-        return false;
-    }
-    if (sources_have_room(place->board, limit, &arrival->client))
-        write_client(place, arrival);
-    else
-        admission_refuse(&admission, GATE_CROWDED);
-    sources_unlock(place->lock_fd);
-    return admission.is_granted;
+    admission_refuse(&admission, arrival->turn.reason);
+    return false;
 }
 
 bool arrival_is_welcome(const struct gate *gate, const struct peer *client)
@@ -95,7 +51,7 @@ static bool hear_proxy(struct arrival *arrival, const struct place *place,
         arrival->client = (struct peer){.address = header.source};
     }
     admission_decide(&admission, place->board->gate, &arrival->client);
-    return admission.is_granted && take_place(place, arrival);
+    return admission.is_granted && take_place(arrival, place);
 }
 
 bool arrival_let_in(struct arrival *arrival, const struct place *place, int connection)
@@ -105,34 +61,45 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
 
     arrival->connection = connection;
     arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
+    arrival->turn = (struct turn){.is_announced = false};
     arrival->is_silent = arrival->is_described = arrival->is_judged = false;
     /* The usual case touches no page of the admission. */
     if (atomic_load(&gate->in_force) == 0) {
-        write_down(place, &arrival->client, &arrival->proxy);
+        place_write(place, &arrival->turn, &arrival->client, &arrival->proxy);
         return true;
     }
     arrival->is_judged = true;
     admission_meet(&admission, gate, &arrival->client);
     if (!admission.is_granted || !admission.header_limit_ms)
-        return admission.is_granted && take_place(place, arrival);
+        return admission.is_granted && take_place(arrival, place);
     intake.count = 0;
     heard = proxy_take(&intake, &header, connection);
     if (heard != PROXY_MORE)
         return hear_proxy(arrival, place, heard);
     arrival->is_silent = true;
-    write_down(place, &arrival->proxy, &arrival->client);
+    place_announce(place, &arrival->turn, &arrival->client);
     return true;
 }
 
-void arrival_hear(struct arrival *arrival)
+void arrival_wait(struct arrival *arrival)
 {
-    arrival->heard = proxy_take_within(&intake, &header, arrival->connection,
-                                       admission.header_limit_ms);
+    if (arrival->is_silent)
+        arrival->heard = proxy_take_within(&intake, &header, arrival->connection,
+                                           admission.header_limit_ms);
+    else
+        direct_sleep(arrival->turn.wait_ns);
 }
 
 bool arrival_settle(struct arrival *arrival, const struct place *place)
 {
-    return hear_proxy(arrival, place, arrival->heard);
+    if (arrival->is_silent) {
+        arrival->is_silent = false;
+        return hear_proxy(arrival, place, arrival->heard);
+    }
+    if (arrival->turn.is_half)
+        return take_place(arrival, place);
+    arrival->turn.wait_ns = 0;
+    return true;
 }
 
 void arrival_send_away(const struct arrival *arrival, const struct board *board,

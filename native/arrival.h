@@ -1,8 +1,8 @@
 /*
  * Who has come by a connection, and whether it may come in.
  *
- * Owns the order: who has connected, what a proxy says, what the gate says of the client, whether its
- * source has room; and what a program is told of all that. Must not know how a connection is made, nor
+ * Owns the order: who has connected, what a proxy says, what the gate says of the client, whether it has
+ * a place; and what a program is told of all that. Must not know how a connection is made, nor
  * what becomes of it, nor the worker's signals.
  */
 #ifndef SOCKETD_ARRIVAL_H
@@ -12,23 +12,17 @@
 #include "board.h"
 #include "doorbell.h"
 #include "environment.h"
+#include "place.h"
 #include "proxy.h"
 
 #include <stdbool.h>
-#include <stdint.h>
-
-/* Where a client stands that has come in. */
-struct place {
-    const struct board *board;
-    uint32_t number;
-    int lock_fd; /* a descriptor of the listener, for the lock under which connections are counted */
-};
 
 /* Who has come, and by which proxy. Without one the family of that is AF_UNSPEC. */
 struct arrival {
     int connection;
     struct peer client;
     struct peer proxy;
+    struct turn turn;
     bool is_silent;           /* the proxy has not said yet for whom it comes */
     bool is_described;        /* it has, in the header */
     bool is_judged;           /* rules are in force, and have let the client in */
@@ -42,13 +36,17 @@ bool arrival_is_welcome(const struct gate *gate, const struct peer *client);
  * comes. False if it may not. `client` is known. All signals are to be blocked, as for what follows. */
 bool arrival_let_in(struct arrival *arrival, const struct place *place, int connection);
 
-/* Tell whether the listener is needed until a client is written down. */
-bool arrival_needs_listener(const struct board *board);
+/* Tell whether something has to be waited for before the client can be served: for what a silent proxy
+ * has to say, or for the client's turn. */
+bool arrival_is_to_wait(const struct arrival *arrival);
 
-/* Wait for what a silent proxy has to say, as long as it may take. Signals may be let through. */
-void arrival_hear(struct arrival *arrival);
+/* Tell whether the listener is needed behind that wait. */
+bool arrival_needs_listener(const struct arrival *arrival, const struct board *board);
 
-/* Decide on the client of a proxy that was silent. False if it may not come in. */
+/* Wait, as long as that may take. Signals may be let through. */
+void arrival_wait(struct arrival *arrival);
+
+/* Decide behind a wait. False if the client may not come in. */
 bool arrival_settle(struct arrival *arrival, const struct place *place);
 
 /* Close the connection of a client that may not come in. Nobody else hears of it but by the gate. */

@@ -7,7 +7,9 @@
 #ifndef SOCKETD_DIRECT_H
 #define SOCKETD_DIRECT_H
 
+#include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -29,6 +31,15 @@ static inline struct timespec direct_now(void)
 
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     return now;
+}
+
+/* Through signals that are handled: what is left of the time is slept then. */
+static inline void direct_sleep(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U)};
+
+    while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, &left) < 0 && errno == EINTR)
+        ;
 }
 
 static inline void direct_lead_group(void)

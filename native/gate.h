@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GATE_RING = 32, GATE_REASONS = 8 };
+enum { GATE_RING = 32, GATE_REASONS = 16, GATE_WAYS = 8, GATE_BUCKETS = 65536 };
 #define GATE_HALF_SIZE ((size_t)4 << 20)
 
 /* Why a client was sent away. */
@@ -28,6 +28,8 @@ enum gate_reason {
     GATE_NO_PROXY = 3,    /* only proxies may connect, and it is none of them */
     GATE_NO_HEADER = 4,   /* a proxy that has not sent what says whose connection it is */
     GATE_LATE_HEADER = 5, /* ... in time */
+    GATE_HASTY = 6,       /* its source comes more often than it may */
+    GATE_OVER_RATE = 7,   /* all together come more often than they may */
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -89,6 +91,20 @@ struct gate_id {
     uint32_t verdict;
 };
 
+/* How often somebody may come: a bucket fills with a turn each `interval_ns`, and is full when it has
+ * been left alone for `full_ns`. Without an interval there is no limit. */
+struct gate_rate {
+    _Atomic uint64_t interval_ns;
+    _Atomic uint64_t full_ns;
+};
+
+/* What a source has left, as the monotonic time at which its bucket will be full. Who writes holds the
+ * lock of sources. One that is full is as good as none, so memory of zeros is empty. */
+struct gate_bucket {
+    uint64_t source; /* a number that is made of it with the key */
+    uint64_t full_at_ns;
+};
+
 struct gate {
     _Atomic uint32_t in_force; /* 0: no table, everybody may come in */
     _Atomic uint32_t is_told;  /* the master has been rung, and has not looked yet */
@@ -96,10 +112,17 @@ struct gate {
     uint32_t reserved;
     _Atomic uint64_t by_reason[GATE_REASONS];
     _Atomic uint64_t source_limit; /* see gate_limit_of() */
-    uint8_t more[168];
+    struct gate_rate rate;         /* of all together */
+    struct gate_rate source_rate;
+    _Atomic uint64_t longest_wait_ns; /* for the turn of who comes too often; 0: it is sent away */
+    uint64_t hash_key[2];             /* which no client knows */
+    uint8_t more[48];
     struct gate_refusal ring[GATE_RING];
     uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
     uint8_t halves[2][GATE_HALF_SIZE];
+    struct gate_bucket all; /* its source is nobody's */
+    uint8_t to_a_line[48];
+    struct gate_bucket buckets[GATE_BUCKETS];
 };
 
 /* What `source_limit` says, which is one number so that nobody reads a mixture. */
@@ -116,6 +139,7 @@ static inline struct gate_limit gate_limit_of(uint64_t number)
 
 static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
 static_assert(sizeof(struct gate_refusal) == 64, "a refusal is one cache line");
+static_assert(sizeof(struct gate_bucket) == 16, "a bucket has no gaps");
 static_assert(sizeof(struct gate_table) == 40, "the entries begin here");
 static_assert(sizeof(struct gate_ipv4) == 8 && sizeof(struct gate_ipv6) == 20 &&
                   sizeof(struct gate_id) == 8,

@@ -62,6 +62,26 @@ static bool is_same_source(const struct board_peer *one, struct gate_limit limit
     }
 }
 
+void sources_name(uint8_t name[SOURCES_NAME], struct gate_limit limit, const struct peer *client)
+{
+    const uint16_t family = client->address.family;
+    const bool is_ipv4 = family == AF_INET;
+    uint8_t *bytes = name + sizeof family;
+    unsigned bits = is_ipv4 ? limit.ipv4_bits : limit.ipv6_bits;
+    const unsigned most = is_ipv4 ? IPV4_BITS : IPV6_BITS;
+
+    memset(name, 0, SOURCES_NAME);
+    memcpy(name, &family, sizeof family);
+    if (family == AF_UNIX) {
+        memcpy(bytes, &client->credentials.uid, sizeof client->credentials.uid);
+    } else if (is_ipv4 || family == AF_INET6) {
+        bits = bits < most ? bits : most;
+        memcpy(bytes, client->address.bytes, (bits + 7) / 8);
+        if (bits % 8)
+            bytes[bits / 8] &= (uint8_t)(0xFF << (8 - bits % 8));
+    }
+}
+
 /* Tell whether a process is over, or as good as: the kernel closes its connection when it has taken its
  * memory, and only then can its client know. It has ended when all its threads have. */
 static bool is_over(pid_t pid)

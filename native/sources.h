@@ -16,11 +16,16 @@
 
 #include <stdbool.h>
 
+enum { SOURCES_NAME = 18 };
+
 /* Be the only worker that counts. False if that cannot be; see errno. All signals are to be blocked:
  * closing any descriptor of the listener would give the lock back. */
 bool sources_lock(int listener_fd);
 
 void sources_unlock(int listener_fd);
+
+/* Write what all clients of a source have in common: the family, and the bits of the address or the user. */
+void sources_name(uint8_t name[SOURCES_NAME], struct gate_limit limit, const struct peer *client);
 
 /* Tell whether a source may have one more connection. */
 bool sources_have_room(const struct board *board, struct gate_limit limit, const struct peer *client);

@@ -203,7 +203,7 @@ static int admit(const struct worker *worker, struct arrival *arrival)
             continue;
         place = place_of(worker);
         is_in = arrival_let_in(arrival, &place, connection);
-        if (!arrival->is_silent)
+        if (!is_in || !arrival_is_to_wait(arrival))
             close_spare(); /* as long as it is open, clients can connect */
         if (is_in)
             return connection;
@@ -212,29 +212,39 @@ static int admit(const struct worker *worker, struct arrival *arrival)
     }
 }
 
-/* Wait for what a slow proxy has to say, as a worker that others do not wait for: the master knows of
- * the connection. The retire signal is kept for whoever comes next, since its handler would close a
- * descriptor that is no listener any more. The listener is kept only where a lock on it is needed. */
-static void wait_for_header(struct worker *worker, struct arrival *arrival)
+/* The listener is kept only where a lock on it is needed. */
+static void keep_for_lock(struct worker *worker, const struct arrival *arrival)
+{
+    if (arrival_needs_listener(arrival, &worker->board))
+        return;
+    close_spare();
+    if (worker->listener_fd >= 0)
+        close(worker->listener_fd);
+    worker->listener_fd = -1;
+}
+
+/* Wait for what a slow proxy has to say, and for the client's turn, as a worker that others do not wait
+ * for: the master knows of the connection. The retire signal is kept for whoever comes next, since its
+ * handler would close a descriptor that is no listener any more. */
+static void wait_for_turn(struct worker *worker, struct arrival *arrival)
 {
     sigset_t all, retirement;
-    struct place place;
 
-    if (!arrival_needs_listener(&worker->board)) {
-        close_spare();
-        close(worker->listener_fd);
-        worker->listener_fd = -1;
-    }
     sigemptyset(&retirement);
     sigaddset(&retirement, RETIRE_SIGNAL);
     sigfillset(&all);
-    direct_set_mask(&retirement, NULL);
-    arrival_hear(arrival);
-    direct_set_mask(&all, NULL);
-    place = place_of(worker);
-    if (!arrival_settle(arrival, &place)) {
-        arrival_send_away(arrival, &worker->board, &worker->doorbell);
-        end_idle(worker);
+    while (arrival_is_to_wait(arrival)) {
+        struct place place;
+
+        keep_for_lock(worker, arrival);
+        direct_set_mask(&retirement, NULL);
+        arrival_wait(arrival);
+        direct_set_mask(&all, NULL);
+        place = place_of(worker);
+        if (!arrival_settle(arrival, &place)) {
+            arrival_send_away(arrival, &worker->board, &worker->doorbell);
+            end_idle(worker);
+        }
     }
     close_spare();
 }
@@ -248,8 +258,8 @@ int worker_wait(struct worker *worker, struct environment *environment)
     become_idle(worker);
     connection = admit(worker, &arrival);
     tell_master(worker);
-    if (arrival.is_silent)
-        wait_for_header(worker, &arrival);
+    if (arrival_is_to_wait(&arrival))
+        wait_for_turn(worker, &arrival);
     if (environment)
         arrival_describe(&arrival, environment);
     return connection;

@@ -12,7 +12,11 @@ UNCOUNTED = "not to be counted"
 NO_PROXY = "no proxy"
 NO_HEADER = "no header"
 LATE_HEADER = "late header"
-REASONS = (DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER)  # as in native/gate.h
+HASTY = "too often from its source"
+OVER_RATE = "too often"
+REASONS = (  # as in native/gate.h
+    DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER, HASTY, OVER_RATE,
+)  # fmt: skip
 _MOST_UNREAD = 64 * 1024
 _PART = 4096
 

@@ -10,10 +10,11 @@ from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import UsageError
 from socketd.programs.environment import CONNECTION_VARIABLES
-from socketd.settings.admission import Admission
+from socketd.settings.admission import ANY_RATE, Admission, Rate
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Problem, Values
 
+_UNIT_NS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 _BEFORE_MAIN = (ReadyLevel.FORK, ReadyLevel.LOAD)
 
 
@@ -37,14 +38,24 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         source_limit=values.number("source_limit") or 0,
         ipv4_bits=_bits(values.number("source_prefix_ipv4"), 32),
         ipv6_bits=_bits(values.number("source_prefix_ipv6"), 64),
+        rate=_rate(values, "rate"),
+        source_rate=_rate(values, "source_rate"),
+        longest_seconds=values.limit_seconds("over_rate") or 0.0,
         proxies=values.names("proxy_protocol"),
         header_seconds=values.seconds("head_timeout"),
     )
     if admission.refusal and admission.is_open:
-        why = "needs {allow}, {deny}, {source_limit} or {proxy_protocol}: everybody may come in"
+        why = (
+            "needs {allow}, {deny}, {source_limit}, {rate}, {source_rate} or {proxy_protocol}: "
+            "everybody may come in"
+        )
         problems.append(Problem("refusal_text", why))
-    if not admission.source_limit:
-        why = "needs {source_limit}: sources are not counted"
+    if not (admission.rate or admission.source_rate) and values.has("over_rate"):
+        problems.append(
+            Problem("over_rate", "needs {rate} or {source_rate}: nobody comes too often")
+        )
+    if not (admission.source_limit or admission.source_rate):
+        why = "needs {source_limit} or {source_rate}: sources are not counted"
         prefixes = ("source_prefix_ipv4", "source_prefix_ipv6")
         problems.extend(Problem(key, why) for key in prefixes if values.has(key))
     try:
@@ -79,6 +90,17 @@ def _why_no_variables(settings: ServiceSettings) -> str:
     if level not in _BEFORE_MAIN:
         return f"a program that is started ahead as far as {level.value} may have read them before"
     return ""
+
+
+def _rate(values: Values, key: str) -> Rate:
+    """Return how often somebody may come, in whole nanoseconds: never more often than was set."""
+    given = values.get(key)
+    if given is None:
+        return ANY_RATE
+    assert isinstance(given, tuple)
+    count, unit, at_once = given
+    interval_ns = -(-_UNIT_NS[unit] // count)
+    return Rate(interval_ns, interval_ns * at_once)
 
 
 def _bits(given: int | None, usual: int) -> int:

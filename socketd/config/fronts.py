@@ -41,8 +41,8 @@ def has_favourites(settings: ServiceSettings) -> bool:
     folders = None if settings.front is None else settings.front.folders
     if folders is None or not folders.templates or settings.confinement.chroot is not None:
         return False
-    if settings.admission.source_limit or settings.admission.proxies is not None:
-        return False  # a copy that takes over would know of neither
+    if settings.admission.is_counted:
+        return False  # a copy that takes over would know of none of it
     pool = settings.pool
     return pool.maximum > pool.minimum and pool.connection_limit is None
 

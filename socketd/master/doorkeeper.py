@@ -16,11 +16,13 @@ from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.programs.peer import Route
-from socketd.workers.gate import Gate, SourceLimit
+from socketd.settings.admission import Admission
+from socketd.workers.gate import Gate, Limits, SourceLimit
 
 _REST_SECONDS = 1.0
 _SETTLE_SECONDS = 0.1  # an editor writes a file in several steps
 _MOST_LINES = 10
+_NS_PER_SECOND = 1_000_000_000
 
 
 class Doorkeeper:
@@ -49,10 +51,7 @@ class Doorkeeper:
         self._forget_files()
         if self._watches is not None and settings.admission.files:
             self._watch = self._watches.add(settings.admission.files, self._on_change)
-        admission = settings.admission
-        self._gate.limit_sources(
-            SourceLimit(admission.source_limit, admission.ipv4_bits, admission.ipv6_bits)
-        )
+        self._gate.limit(_limits_of(settings.admission))
         if self._gate.is_there or not settings.admission.is_open:
             self._put_in_force()
 
@@ -140,3 +139,12 @@ class Doorkeeper:
         if self._watch is not None and self._watches is not None:
             self._watches.remove(self._watch)
         self._watch = None
+
+
+def _limits_of(admission: Admission) -> Limits:
+    return Limits(
+        SourceLimit(admission.source_limit, admission.ipv4_bits, admission.ipv6_bits),
+        admission.rate,
+        admission.source_rate,
+        round(admission.longest_seconds * _NS_PER_SECOND),
+    )

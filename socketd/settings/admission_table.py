@@ -3,7 +3,7 @@
 Owns those rows. Must not know what a setting does. Client mode pays for every import; see kinds.py.
 """
 
-from socketd.settings.compound import Line, PeerRules, Proxies
+from socketd.settings.compound import Frequency, Line, Patience, PeerRules, Proxies
 from socketd.settings.kinds import Count, Path
 from socketd.settings.setting import Setting
 
@@ -57,6 +57,28 @@ ADMISSION_SETTINGS = (
         "number of bits at the beginning of an IPv6 address that are a source",
         metavar="BITS",
         usual="64",
+    ),
+    Setting(
+        "rate",
+        Frequency(),
+        "how often clients may connect to a listener, and how many of them at once",
+        metavar="RATE",
+        usual="as often as they like",
+    ),
+    Setting(
+        "source_rate",
+        Frequency(),
+        "how often those of one source may connect to a listener, and how many of them at once",
+        metavar="RATE",
+        usual="as often as they like",
+    ),
+    Setting(
+        "over_rate",
+        Patience("wait"),
+        "what becomes of a client that connects too often: it is sent away, or waits for its turn "
+        "if that comes within a time",
+        metavar="WHAT",
+        usual="refuse",
     ),
     Setting(
         "proxy_protocol",

@@ -139,6 +139,84 @@ class Line(Kind):
         return found
 
 
+class Frequency(Kind):
+    """How often something may happen: so many a second, a minute, an hour or a day, and at once.
+
+    The value is the number, the unit, and how many at once.
+    """
+
+    __slots__ = ()
+
+    _UNITS = "smhd"
+    _MOST = 100_000
+    _MOST_AT_ONCE = 10_000
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"a number from 1 to {self._MOST} with /s, /m, /h or /d, as in '100/s', and behind a "
+            f"colon how many at once, up to {self._MOST_AT_ONCE}, as in '100/s:200'"
+        )
+
+    def read(self, word: str) -> object:
+        """Return the parts; at once there may be as many as in the time, unless it says."""
+        rate, sign, burst = word.partition(":")
+        number, unit = rate[:-2], rate[-1:]
+        if rate[-2:-1] != "/" or unit not in self._UNITS:
+            raise BadValueError
+        count = self._number(number, self._MOST)
+        at_once = self._number(burst, self._MOST_AT_ONCE) if sign else count
+        return count, unit, min(at_once, self._MOST_AT_ONCE)
+
+    def show(self, value: object) -> object:
+        """Return the text, with how many at once where that says more."""
+        assert isinstance(value, tuple)
+        count, unit, at_once = value
+        usual = min(count, self._MOST_AT_ONCE)
+        return f"{count}/{unit}" if at_once == usual else f"{count}/{unit}:{at_once}"
+
+    def _number(self, text: str, most: int) -> int:
+        if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS:
+            raise BadValueError
+        if not 1 <= int(text) <= most:
+            raise BadValueError
+        return int(text)
+
+
+class Patience(Kind):
+    """A refusal, at once or after a time: `refuse`, or a word with a duration, as in `wait:5s`.
+
+    The value is in seconds, 0 for at once.
+    """
+
+    __slots__ = ("_word",)
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        super().__init__(f"refuse, or {word}: and a duration, as in '{word}:5s'")
+
+    def read(self, word: str) -> object:
+        """Return the seconds."""
+        from socketd.errors import UsageError
+        from socketd.settings.duration import parse_duration
+
+        if word == "refuse":
+            return 0.0
+        name, sign, duration = word.partition(":")
+        if name != self._word or not sign:
+            raise BadValueError
+        try:
+            return parse_duration(duration, "")
+        except UsageError:
+            raise BadValueError from None
+
+    def show(self, value: object) -> object:
+        """Return the text."""
+        from socketd.settings.duration import format_duration
+
+        assert isinstance(value, float | int)
+        return f"{self._word}:{format_duration(value)}" if value else "refuse"
+
+
 class Command(Kind):
     """A command as for a shell, or in a file a list of a program and its arguments."""
 

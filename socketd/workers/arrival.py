@@ -5,6 +5,7 @@ know how a connection is made, nor what becomes of it. native/arrival.c does the
 """
 
 import socket
+import time
 
 from socketd.admission.intake import Intake
 from socketd.admission.proxy_header import Header, Verdict
@@ -12,16 +13,17 @@ from socketd.admission.refusal import LATE_HEADER, NO_HEADER, send_away
 from socketd.dataclass import replace
 from socketd.programs.environment import connection_variables
 from socketd.programs.peer import NOBODY, Peer, identify
-from socketd.workers.sources import Place
+from socketd.workers.place import Place, Turn
 
 _MS_PER_SECOND = 1000
+_NS_PER_SECOND = 1_000_000_000
 
 
 class Arrival:
     """A connection at the gate; it stands on the board if it may come in.
 
-    `is_silent` says that it is a proxy's, which has not said yet for whom it comes. Whether it may
-    come in is known after `hear`.
+    `is_to_wait` says that it may come in only after a wait: for what a proxy has to say, or for its
+    turn. What is so then is known after `settle`.
     """
 
     def __init__(self, place: Place, connection: socket.socket, name: object) -> None:
@@ -32,15 +34,17 @@ class Arrival:
         self._said: dict[str, str] = {}
         self.client = identify(connection, name)
         self.proxy = NOBODY
-        self.is_silent = False
+        self._is_silent = False
+        self._heard: Header | Verdict = Verdict.MORE
+        self._turn = Turn()
         self._verdict = place.gate.meet(self.client)
         if not self._verdict.is_granted:
             return
         if self._verdict.header_ms:
             heard = self._intake.take()
             if heard is Verdict.MORE:
-                self.is_silent = True
-                place.announce(self.client)
+                self._is_silent = True
+                place.announce(self._turn, self.client)
                 return
             self._take(heard)
         self._take_place()
@@ -50,13 +54,33 @@ class Arrival:
         """Tell whether the client may come in, as far as is known."""
         return self._verdict.is_granted
 
-    def hear(self) -> None:
-        """Wait for what a silent proxy has to say, as long as it may take."""
-        self._take(self._intake.take_within(self._verdict.header_ms / _MS_PER_SECOND))
+    @property
+    def is_to_wait(self) -> bool:
+        """Tell whether something has to be waited for before the client can be served."""
+        return self.may_come_in and (self._is_silent or self._turn.wait_ns > 0)
+
+    @property
+    def needs_lock(self) -> bool:
+        """Tell whether it will have to be counted behind its wait."""
+        return self._turn.is_half or (self._is_silent and self._place.is_limited)
+
+    def wait(self) -> None:
+        """Wait for what a silent proxy has to say, as long as it may take, or for a turn."""
+        if self._is_silent:
+            self._heard = self._intake.take_within(self._verdict.header_ms / _MS_PER_SECOND)
+        else:
+            time.sleep(self._turn.wait_ns / _NS_PER_SECOND)
 
     def settle(self) -> None:
-        """Decide on the client of a proxy that was silent, with all signals blocked."""
-        self._take_place()
+        """Decide behind a wait, with all signals blocked."""
+        if self._is_silent:
+            self._is_silent = False
+            self._take(self._heard)
+            self._take_place()
+        elif self._turn.is_half:
+            self._take_place()
+        else:
+            self._turn.wait_ns = 0
 
     def send_away(self) -> bool:
         """Close the connection and write that down; tell whether the master is to be rung."""
@@ -78,10 +102,10 @@ class Arrival:
         self._verdict = self._place.gate.decide(self.client)
 
     def _take_place(self) -> None:
-        if self._verdict.is_granted:
-            why = self._place.take(self.client, self.proxy, is_announced=self.is_silent)
-            if why:
-                self._refuse(why)
+        if not self._verdict.is_granted:
+            return
+        if not self._place.take(self._turn, self.client, self.proxy):
+            self._refuse(self._turn.reason)
 
     def _refuse(self, reason: str) -> None:
         self._verdict = replace(self._verdict, is_granted=False, reason=reason)

@@ -10,6 +10,7 @@ A table goes into the half that is not in force, then its number into `in_force`
 finds another number there than before may have read a mixture, and reads again.
 """
 
+import os
 import struct
 from collections.abc import Callable
 from mmap import mmap
@@ -18,11 +19,13 @@ from socketd.admission.refusal import REASONS
 from socketd.admission.table import HALF_SIZE, Verdict, decide, meet
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer
+from socketd.settings.admission import ANY_RATE, Rate
 from socketd.workers.layout import PEER_SIZE, read_peer, write_peer
+from socketd.workers.rates import RATES_SIZE, Rates
 
 GATE_RING = 32
-_MOST_REASONS = 8
-_HEADER = struct.Struct("=III4x8Q")
+_MOST_REASONS = 16
+_HEADER = struct.Struct(f"=III4x{_MOST_REASONS}Q")
 _REFUSAL = struct.Struct(f"={PEER_SIZE}s{PEER_SIZE}sB23x")
 # Native, so that a word is written at once: nobody may read one half of it.
 _WORD = struct.Struct("@I")
@@ -31,12 +34,15 @@ _IN_FORCE_OFFSET = 0
 _IS_TOLD_OFFSET = 4
 _REFUSALS_OFFSET = 8
 _BY_REASON_OFFSET = 16
-_SOURCE_LIMIT_OFFSET = 80
+_LIMITS_OFFSET = 144
+_LIMITS = struct.Struct("=8Q")
 _RING_OFFSET = 256
 _HALVES_OFFSET = 4096
 _HIGHEST = 2**32
 _MOST_TRIES = 64
-GATE_SIZE = _HALVES_OFFSET + 2 * HALF_SIZE
+_RATES_OFFSET = _HALVES_OFFSET + 2 * HALF_SIZE
+_KEY_BYTES = 16
+GATE_SIZE = _RATES_OFFSET + RATES_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,19 @@ class SourceLimit:
     ipv6_bits: int = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections a source may have at once, and how often it and all together may come.
+
+    Who comes too often waits for its turn if that is not longer than `longest_ns`.
+    """
+
+    sources: SourceLimit = SourceLimit()
+    rate: Rate = ANY_RATE
+    source_rate: Rate = ANY_RATE
+    longest_ns: int = 0
+
+
 class Gate:
     """The gate at an offset of a board's memory."""
 
@@ -71,7 +90,8 @@ class Gate:
         self._told = 0
         # What the master itself has written: others write there, too.
         self._number = self._read(_IN_FORCE_OFFSET)
-        self._limit = self._read_limit()
+        self._limits = self._read_limits()
+        self.rates = Rates(memory, offset + _RATES_OFFSET, self._key)
 
     @property
     def is_there(self) -> bool:
@@ -84,15 +104,21 @@ class Gate:
         return self._read(_IS_TOLD_OFFSET) != 0
 
     @property
-    def source_limit(self) -> SourceLimit:
-        """Return how many connections a source may have."""
-        number = self._read_limit()
-        return SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
+    def limits(self) -> Limits:
+        """Return how many connections a source may have, and how often clients may come."""
+        number, *rates, longest_ns, _, _ = _LIMITS.unpack(self._read_limits())
+        sources = SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
+        return Limits(sources, Rate(*rates[:2]), Rate(*rates[2:]), longest_ns)
 
-    def limit_sources(self, limit: SourceLimit) -> None:
-        """Have sources limited from now on. One number says it all: nobody reads a mixture."""
-        self._limit = limit.most | limit.ipv4_bits << 32 | limit.ipv6_bits << 40
-        self._write_limit()
+    def limit(self, limits: Limits) -> None:
+        """Have clients limited from now on, by buckets that no client can aim at."""
+        sources, key = limits.sources, self._key()
+        number = sources.most | sources.ipv4_bits << 32 | sources.ipv6_bits << 40
+        if not any(key):
+            key = struct.unpack("=2Q", os.urandom(_KEY_BYTES))
+        rates = (value for rate in (limits.rate, limits.source_rate) for value in rate.numbers)
+        self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *key)
+        self._write_limits()
 
     def put_in_force(self, table: bytes) -> None:
         """Have workers look at this table from now on."""
@@ -104,11 +130,11 @@ class Gate:
     @property
     def is_altered(self) -> bool:
         """Tell whether somebody else has written what is in force."""
-        return self._read(_IN_FORCE_OFFSET) != self._number or self._read_limit() != self._limit
+        return self._read(_IN_FORCE_OFFSET) != self._number or self._read_limits() != self._limits
 
     def take_back(self) -> None:
         """Write again what is in force. Its table may have been altered, too."""
-        self._write_limit()
+        self._write_limits()
         self._write(_IN_FORCE_OFFSET, self._number)
 
     def listen(self) -> None:
@@ -165,11 +191,19 @@ class Gate:
         client, proxy = (read_peer(content) or NOBODY for content in ends)
         return client, proxy, REASONS[reason] if reason < len(REASONS) else "unknown"
 
-    def _read_limit(self) -> int:
-        return int(_COUNT.unpack_from(self._memory, self.offset + _SOURCE_LIMIT_OFFSET)[0])
+    def _key(self) -> tuple[int, ...]:
+        return _LIMITS.unpack(self._read_limits())[-2:]
 
-    def _write_limit(self) -> None:
-        _COUNT.pack_into(self._memory, self.offset + _SOURCE_LIMIT_OFFSET, self._limit)
+    def _read_limits(self) -> bytes:
+        start = self.offset + _LIMITS_OFFSET
+        return self._memory[start : start + _LIMITS.size]
+
+    def _write_limits(self) -> None:
+        """Write each number at once: nobody may read one half of it, and a mixture harms nobody."""
+        start = self.offset + _LIMITS_OFFSET
+        for place in range(0, _LIMITS.size, _COUNT.size):
+            (number,) = _COUNT.unpack_from(self._limits, place)
+            _COUNT.pack_into(self._memory, start + place, number)
 
     def _read(self, offset: int) -> int:
         return int(_WORD.unpack_from(self._memory, self.offset + offset)[0])

@@ -15,7 +15,7 @@ machine's byte order: the board never leaves it.
     64       capacity  state bytes, padded to a multiple of 64
     ...      64 each   records
     ...      256 each  remarks: what a worker with a front has to say of a request
-    ...      8 MiB     the gate, which begins at a page: see gate.py
+    ...      9 MiB     the gate, which begins at a page: see gate.py
 """
 
 import enum
@@ -26,7 +26,7 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer, Route
 
-MAGIC = 0x736B6407
+MAGIC = 0x736B6408
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8

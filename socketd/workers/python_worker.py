@@ -44,7 +44,7 @@ from socketd.workers.board import Board
 from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
 from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
-from socketd.workers.sources import Place
+from socketd.workers.place import Place
 from socketd.workers.spawner import WorkerPlan
 
 _LISTENER_FD = int(RETIRE_SIGNAL)
@@ -169,8 +169,8 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
             _ring_by_pipe(doorbell_fd)  # which is never held back
         else:
             _ring(plan.master_pid, doorbell_fd)
-        if arrival.is_silent:
-            _hear(listener, place, arrival, bell)
+        if arrival.is_to_wait:
+            _wait_for_turn(listener, place, arrival, bell)
 
         step = Step.WIRE
         environment = plan.settings.environment | arrival.variables()
@@ -291,18 +291,22 @@ def _admit(
             _ring(*bell)
 
 
-def _hear(listener: socket.socket, place: Place, arrival: Arrival, bell: tuple[int, int]) -> None:
-    """Wait for what a slow proxy has to say; end if its client may not come in.
+def _wait_for_turn(
+    listener: socket.socket, place: Place, arrival: Arrival, bell: tuple[int, int]
+) -> None:
+    """Wait for what a slow proxy has to say, and a client's turn; end if it may not come in.
 
     The master knows of the connection, so nobody waits for this worker. The retire signal stays
     blocked: its handler closes what stands at the listener's number.
     """
     listener.close()
-    place.leave_listener()
-    signal.pthread_sigmask(signal.SIG_SETMASK, {RETIRE_SIGNAL})
-    arrival.hear()
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    arrival.settle()
+    while arrival.is_to_wait:
+        if not arrival.needs_lock:
+            place.leave_listener()
+        signal.pthread_sigmask(signal.SIG_SETMASK, {RETIRE_SIGNAL})
+        arrival.wait()
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        arrival.settle()
     if not arrival.may_come_in:
         if arrival.send_away():
             _ring(*bell)

@@ -12,24 +12,24 @@ A worker may be over before the master has collected it, and its client may be b
 where a source seems to have no room, each of its workers is looked at.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
 import select
 import socket
-import time
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 
-from socketd.admission.refusal import CROWDED, UNCOUNTED
-from socketd.programs.peer import NOBODY, Peer
-from socketd.workers.board import Board
+from socketd.programs.peer import Peer
 from socketd.workers.gate import SourceLimit
 from socketd.workers.layout import read_peer, write_peer
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _MOST_EXIT_MS = 100
 _IPV6_BITS = 128
+_NAME_BYTES = 16
 _IPV4_BITS = 32
 
 
@@ -37,54 +37,14 @@ class _Part(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class Place:
-    """The place of a worker on the board, which a client takes if its source may have one more.
-
-    All signals are to be blocked: closing any descriptor of the listener would give the lock back.
-    """
-
-    def __init__(self, board: Board, number: int, listener_fd: int) -> None:
-        self._board = board
-        self._number = number
-        self._listener_fd = listener_fd
-        self.gate = board.gate
-
-    def take(self, client: Peer, proxy: Peer, *, is_announced: bool) -> str:
-        """Write a client down, unless its source has too many; return why not, or nothing.
-
-        A connection that is announced is on the board, and only its client is not yet.
-        """
-        limit = self.gate.source_limit
-        if limit.most == 0:
-            self._write(client, proxy, is_announced=is_announced)
-            return ""
-        try:
-            fcntl.lockf(self._listener_fd, fcntl.LOCK_EX)
-        except (OSError, ValueError):
-            return UNCOUNTED
-        try:
-            if not has_room(self._board.serving(), limit, client):
-                return CROWDED
-            self._write(client, proxy, is_announced=is_announced)
-            return ""
-        finally:
-            fcntl.lockf(self._listener_fd, fcntl.LOCK_UN)
-
-    def announce(self, proxy: Peer) -> None:
-        """Write down a proxy that has not said yet for whom it comes. It is of no source."""
-        self._write(NOBODY, proxy, is_announced=False)
-
-    def leave_listener(self) -> None:
-        """Give the listener back, unless it is needed for a lock."""
-        if self.gate.source_limit.most == 0:
-            os.close(self._listener_fd)
-            self._listener_fd = -1
-
-    def _write(self, client: Peer, proxy: Peer, *, is_announced: bool) -> None:
-        if is_announced:
-            self._board.write_peers(self._number, client, proxy)
-        else:
-            self._board.write_accepted(self._number, time.monotonic_ns(), client, proxy)
+@contextlib.contextmanager
+def locked(listener_fd: int) -> Iterator[None]:
+    """Be the only worker that counts. Raises OSError or ValueError if that cannot be."""
+    fcntl.lockf(listener_fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(listener_fd, fcntl.LOCK_UN)
 
 
 def has_room(serving: Iterable[tuple[int, bytes]], limit: SourceLimit, client: Peer) -> bool:
@@ -92,6 +52,21 @@ def has_room(serving: Iterable[tuple[int, bytes]], limit: SourceLimit, client: P
     own = _source_of(write_peer(client), limit)
     alike = [pid for pid, content in serving if _source_of(content, limit) == own]
     return len(alike) < limit.most or sum(not _is_over(pid) for pid in alike) < limit.most
+
+
+def name_of(client: Peer, limit: SourceLimit) -> bytes:
+    """Return what all clients of a source have in common: the family, and address or user."""
+    content = bytearray(_NAME_BYTES)
+    if client.family == socket.AF_UNIX:
+        content[:4] = client.uid.to_bytes(4, sys.byteorder)
+    elif client.family in (socket.AF_INET, socket.AF_INET6):
+        is_ipv4 = client.family == socket.AF_INET
+        size = 4 if is_ipv4 else _NAME_BYTES
+        most, wanted = (_IPV4_BITS, limit.ipv4_bits) if is_ipv4 else (_IPV6_BITS, limit.ipv6_bits)
+        rest = most - min(wanted, most)
+        number = int.from_bytes(client.address[:size], "big") >> rest << rest
+        content[:size] = number.to_bytes(size, "big")
+    return client.family.to_bytes(2, sys.byteorder) + content
 
 
 def _source_of(content: bytes, limit: SourceLimit) -> tuple[int, int] | None:

@@ -164,7 +164,7 @@ def test_reexec_keeps_rules_in_force(supervise: Supervise, tmp_path: Path) -> No
         ('allow = ["10.0.0.1/8"]', "give 10.0.0.0/8 or the address alone"),
         ('allow = ["10.0.0.0/8 PATH=x"]', "sets PATH, which the program has anyway"),
         ('deny_file = "/no/such/file"', "/no/such/file: No such file or directory"),
-        ('refusal_text = "no"', "needs allow, deny, source_limit or proxy_protocol"),
+        ('refusal_text = "no"', "needs allow, deny, source_limit, rate, source_rate"),
         ('allow = ["all A=b"]\nready = "read"', "started ahead as far as read"),
     ],
 )

@@ -181,7 +181,7 @@ def test_workers_that_retire_count_their_last_client(supervise: Supervise, early
     ("keys", "complaint"),
     [
         ("source_limit = 0", "a whole number from 1 to 32768"),
-        ("source_prefix_ipv4 = 24", "needs source_limit"),
+        ("source_prefix_ipv4 = 24", "needs source_limit or source_rate"),
         ("source_limit = 1\nsource_prefix_ipv6 = 129", "a whole number from 1 to 128"),
     ],
 )

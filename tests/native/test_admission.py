@@ -178,6 +178,8 @@ def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
         "GATE_NO_PROXY": REASONS.index("no proxy"),
         "GATE_NO_HEADER": REASONS.index("no header"),
         "GATE_LATE_HEADER": REASONS.index("late header"),
+        "GATE_HASTY": REASONS.index("too often from its source"),
+        "GATE_OVER_RATE": REASONS.index("too often"),
         "sizeof(struct gate_table)": HEADER.size,
     }
 

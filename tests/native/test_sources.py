@@ -17,18 +17,20 @@ from socketd.admission.refusal import REASONS
 from socketd.programs.peer import Peer
 from socketd.workers import layout
 from socketd.workers.board import Board
-from socketd.workers.gate import SourceLimit
+from socketd.workers.gate import Limits, SourceLimit
 from socketd.workers.layout import SlotState
-from socketd.workers.sources import has_room
+from socketd.workers.sources import has_room, name_of
 
 from .evaluate import evaluate
 
 CAPACITY = 65
+_NAME_SIZE = 18
 _SHIM = """
 #include "sources.h"
 #include <string.h>
-int ask(void *, size_t, int, const unsigned char *, unsigned);
-int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsigned uid)
+int ask(void *, size_t, int, const unsigned char *, unsigned, unsigned char *);
+int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsigned uid,
+        unsigned char *name)
 {
     struct board board;
     struct peer peer = {.address.family = (sa_family_t)family};
@@ -36,11 +38,12 @@ int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsig
         return -1;
     memcpy(peer.address.bytes, bytes, 16);
     peer.credentials.uid = uid;
+    sources_name(name, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
     return sources_have_room(&board, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
 }
 """
 
-Ask = Callable[[Peer], int]
+Ask = Callable[[Peer], tuple[int, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +70,11 @@ def ask(compiler: str, tmp_path_factory: pytest.TempPathFactory, board: Board) -
     memory = mmap.mmap(board.fd, 0)
     whole = (ctypes.c_char * len(memory)).from_buffer(memory)
 
-    def call(client: Peer) -> int:
+    def call(client: Peer) -> tuple[int, bytes]:
         address = client.address.ljust(16, b"\0")
-        size = ctypes.c_size_t(len(memory))
-        return int(function(whole, size, client.family, address, ctypes.c_uint(client.uid)))
+        size, name = ctypes.c_size_t(len(memory)), ctypes.create_string_buffer(_NAME_SIZE)
+        uid = ctypes.c_uint(client.uid)
+        return function(whole, size, client.family, address, uid, name), name.raw
 
     return call
 
@@ -88,7 +92,7 @@ def gone() -> int:
 def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
     """Where the limit stands, and the reasons."""
     fields = {
-        "offsetof(struct gate, source_limit)": 80,
+        "offsetof(struct gate, source_limit)": 144,
         "offsetof(struct board_header, watched)": layout.WATCHED_OFFSET,
         "GATE_CROWDED": REASONS.index("too many from its source"),
         "GATE_UNCOUNTED": REASONS.index("not to be counted"),
@@ -146,7 +150,7 @@ def test_both_sides_count_who_serves_and_is_there(
 ) -> None:
     """Not who waits, who is over, or who is beyond the slots in use."""
     limit = SourceLimit(most, ipv4_bits, ipv6_bits)
-    board.gate.limit_sources(limit)
+    board.gate.limit(Limits(limit))
     pids = {"here": os.getpid(), "gone": gone, "none": 0}
     count = 0
     for number in range(CAPACITY):
@@ -160,9 +164,18 @@ def test_both_sides_count_who_serves_and_is_there(
         count += is_serving and process == "here" and is_same(peer, client, limit)
     board.watch(watched)
 
-    assert board.gate.source_limit == limit
-    assert ask(client) == (count < most)
+    assert board.gate.limits.sources == limit
+    assert ask(client) == (count < most, name_of(client, limit))
     assert has_room(board.serving(), limit, client) == (count < most)
+
+
+@given(_CLIENTS, _CLIENTS, st.integers(1, 32), st.integers(1, 128))
+def test_name_of_a_source_is_that_of_all_its_clients(
+    one: Peer, other: Peer, ipv4_bits: int, ipv6_bits: int
+) -> None:
+    """And of nobody else."""
+    limit = SourceLimit(1, ipv4_bits, ipv6_bits)
+    assert (name_of(one, limit) == name_of(other, limit)) == is_same(one, other, limit)
 
 
 @given(
@@ -176,8 +189,8 @@ def test_whatever_stands_there_is_an_answer(
     os.pwrite(board.fd, bytes([SlotState.BUSY]) * CAPACITY, layout.HEADER_SIZE)
     os.pwrite(board.fd, record * CAPACITY, start)
     os.pwrite(board.fd, b"\xff" * 4, layout.WATCHED_OFFSET)
-    os.pwrite(board.fd, number.to_bytes(8, "little"), board.gate.offset + 80)
+    os.pwrite(board.fd, number.to_bytes(8, "little"), board.gate.offset + 144)
 
     for client in (Peer(), Peer(socket.AF_INET6, b"\xff" * 16), Peer(socket.AF_UNIX, uid=1)):
-        assert ask(client) in (0, 1)
-        assert has_room(board.serving(), board.gate.source_limit, client) in (False, True)
+        assert ask(client)[0] in (0, 1)
+        assert has_room(board.serving(), board.gate.limits.sources, client) in (False, True)

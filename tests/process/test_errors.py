@@ -162,12 +162,15 @@ NONSENSE = {
     "source limit": (["--source-limit", "0", *CAT], "socket: --source-limit: '0' is not a whole"),
     "source prefix ipv4": (
         ["--source-prefix-ipv4", "24", *CAT],
-        "socket: --source-prefix-ipv4: needs --source-limit",
+        "socket: --source-prefix-ipv4: needs --source-limit or --source-rate: sources are not",
     ),
     "source prefix ipv6": (
         ["--source-prefix-ipv6", "129", *CAT],
         "socket: --source-prefix-ipv6: '129' is not a whole",
     ),
+    "rate": (["--rate", "5", *CAT], "socket: --rate: '5' is not a number from 1 to 100000 with"),
+    "source rate": (["--source-rate", "1/w", *CAT], "socket: --source-rate: '1/w' is not a numbe"),
+    "over rate": (["--over-rate", "wait", *CAT], "socket: --over-rate: 'wait' is not refuse, or"),
     "proxies": (["--proxy-protocol", "all", *CAT], "socket: --proxy-protocol: 'all' is not a list"),
     "refusal text": (["--refusal-text", "x\\y", *CAT], "socket: --refusal-text: 'x\\\\y' is not"),
     "body limit": (["--body-limit", "x", *CAT], "socket: --body-limit: 'x' is not a number"),

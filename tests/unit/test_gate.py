@@ -7,28 +7,31 @@ from hypothesis import strategies as st
 
 from socketd.admission.table import RuleSet, compile_table
 from socketd.programs.peer import Peer
-from socketd.workers.gate import GATE_SIZE, Gate, SourceLimit
+from socketd.settings.admission import Rate
+from socketd.workers.gate import GATE_SIZE, Gate, Limits, SourceLimit
 
 CLOSED = compile_table(RuleSet(is_closed=True))
 
 
-@given(st.binary(min_size=128, max_size=128), st.booleans())
+@given(st.binary(min_size=208, max_size=208), st.booleans())
 def test_what_somebody_else_has_written_is_taken_back(content: bytes, is_ruled: bool) -> None:
-    """The number of the table and the limit, whether there were any or not."""
+    """The number of the table and the limits, whether there were any or not."""
     memory = mmap.mmap(-1, GATE_SIZE)
     gate = Gate(memory, 0)
-    limit = SourceLimit(7, 24, 56) if is_ruled else SourceLimit(0, 0, 0)
+    limits = Limits(SourceLimit(7, 24, 56), Rate(1, 2), Rate(3, 4), 5)
+    if not is_ruled:
+        limits = Limits(SourceLimit(0, 0, 0))
     if is_ruled:
         gate.put_in_force(CLOSED)
-        gate.limit_sources(limit)
+        gate.limit(limits)
     assert not gate.is_altered
-    own = memory[:4], memory[80:88]
-    memory[:128] = content
+    own = memory[:4], memory[144:208]
+    memory[:208] = content
 
-    assert gate.is_altered == ((content[:4], content[80:88]) != own)
+    assert gate.is_altered == ((content[:4], content[144:208]) != own)
     gate.take_back()
     assert not gate.is_altered
-    assert gate.source_limit == limit
+    assert gate.limits == limits
     assert gate.decide(Peer()).is_granted != is_ruled
 
 
@@ -42,3 +45,18 @@ def test_table_is_in_force_whatever_number_stood_there() -> None:
 
     assert not gate.is_altered
     assert not gate.decide(Peer()).is_granted
+
+
+def test_key_of_the_buckets_is_made_once() -> None:
+    """And is another for each gate, so that no client can aim at a place of the table."""
+    keys = set()
+    for _ in range(2):
+        memory = mmap.mmap(-1, GATE_SIZE)
+        gate = Gate(memory, 0)
+        gate.limit(Limits())
+        first = memory[192:208]
+        gate.limit(Limits(rate=Rate(1, 1)))
+        assert memory[192:208] == first
+        keys.add(first)
+
+    assert len(keys) == 2

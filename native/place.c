@@ -1,0 +1,133 @@
+/*
+ * One lock from the first look until the client stands on the board: so nobody counts a source while
+ * another client of it is let in, and each turn is taken once.
+ */
+#include "place.h"
+
+#include "admission.h"
+#include "direct.h"
+#include "rates.h"
+#include "sources.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+static uint64_t now_ns(void)
+{
+    const struct timespec now = direct_now();
+
+    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static struct gate_limit source_limit(const struct board *board)
+{
+    return gate_limit_of(atomic_load(&board->gate->source_limit));
+}
+
+static bool is_limited(const struct gate_rate *rate)
+{
+    return atomic_load(&rate->interval_ns) != 0;
+}
+
+bool place_is_limited(const struct board *board)
+{
+    const struct gate *gate = board->gate;
+
+    return source_limit(board).most != 0 || is_limited(&gate->rate) ||
+           is_limited(&gate->source_rate);
+}
+
+void place_write(const struct place *place, const struct turn *turn, const struct peer *client,
+                 const struct peer *proxy)
+{
+    struct board_record *record = &place->board->records[place->number];
+
+    if (!turn->is_announced)
+        record->accepted_ns = now_ns();
+    admission_write_peer(&record->client, client);
+    admission_write_peer(&record->proxy, proxy);
+    if (!turn->is_announced)
+        board_set_state(place->board, place->number, SLOT_ACCEPTED);
+}
+
+void place_announce(const struct place *place, struct turn *turn, const struct peer *proxy)
+{
+    const struct peer nobody = {.address.family = AF_UNSPEC};
+
+    place_write(place, turn, &nobody, proxy);
+    turn->is_announced = true;
+}
+
+static struct gate_bucket *bucket_of(const struct place *place, const struct peer *client)
+{
+    struct gate *gate = place->board->gate;
+    uint8_t name[SOURCES_NAME];
+
+    sources_name(name, source_limit(place->board), client);
+    return rates_find(gate->buckets, rates_hash(gate->hash_key, name, sizeof name));
+}
+
+/* Take a turn of the source, then one of all together; none of the source if there is none of the other.
+ * Who waits for the former takes the latter behind that: else it would keep it from others. */
+static bool take_turns(const struct place *place, struct turn *turn, const struct peer *client)
+{
+    struct gate *gate = place->board->gate;
+    const uint64_t now = now_ns(), longest = atomic_load(&gate->longest_wait_ns);
+    struct gate_bucket *bucket = NULL;
+    uint64_t full_at_ns = 0;
+
+    turn->wait_ns = 0;
+    turn->is_half = false;
+    if (!turn->is_counted && is_limited(&gate->source_rate)) {
+        bucket = bucket_of(place, client);
+        full_at_ns = bucket->full_at_ns;
+        if (!rates_take(&full_at_ns, &gate->source_rate, now, longest, &turn->wait_ns)) {
+            bucket->full_at_ns = full_at_ns;
+            turn->reason = GATE_HASTY;
+            return false;
+        }
+    }
+    if (is_limited(&gate->rate)) {
+        if (turn->wait_ns)
+            turn->is_half = true;
+        else if (!rates_take(&gate->all.full_at_ns, &gate->rate, now, longest, &turn->wait_ns)) {
+            turn->reason = GATE_OVER_RATE;
+            return false;
+        }
+    }
+    if (bucket)
+        bucket->full_at_ns = full_at_ns;
+    return true;
+}
+
+static bool has_room(const struct place *place, struct turn *turn, const struct peer *client)
+{
+    const struct gate_limit limit = source_limit(place->board);
+
+    if (turn->is_counted || limit.most == 0 || sources_have_room(place->board, limit, client))
+        return true;
+    turn->reason = GATE_CROWDED;
+    return false;
+}
+
+bool place_take(const struct place *place, struct turn *turn, const struct peer *client,
+                const struct peer *proxy)
+{
+    bool is_taken;
+
+    if (!place_is_limited(place->board)) {
+        turn->wait_ns = 0;
+        place_write(place, turn, client, proxy);
+        return true;
+    }
+    if (!sources_lock(place->lock_fd)) {
+        turn->reason = GATE_UNCOUNTED;
+        return false;
+    }
+    is_taken = has_room(place, turn, client) && take_turns(place, turn, client);
+    if (is_taken)
+        place_write(place, turn, client, proxy);
+    sources_unlock(place->lock_fd);
+    turn->is_counted = is_taken;
+    turn->is_announced |= is_taken;
+    return is_taken;
+}

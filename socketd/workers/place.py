@@ -1,0 +1,122 @@
+"""A worker's place on the board, which a client takes if it may have one now.
+
+Owns the order in which a client is counted with its source, and with how often its source and all
+together come. Must not know what becomes of a client that has no place. native/place.c does the
+same.
+
+One lock from the first look until the client stands on the board: so nobody counts a source while
+another client of it is let in, and each turn is taken once.
+"""
+
+import os
+import time
+
+from socketd.admission.refusal import CROWDED, HASTY, OVER_RATE, UNCOUNTED
+from socketd.dataclass import dataclass
+from socketd.programs.peer import NOBODY, Peer
+from socketd.workers.board import Board
+from socketd.workers.sources import has_room, locked, name_of
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a client has got so far.
+
+    `reason` says why it can have no place. `is_announced`: the master knows of the connection.
+    `is_counted`: with its source, so that only the turn of all together is left to take. `wait_ns`
+    is for a turn that was taken, and behind it a client that `is_half` has to ask once more.
+    """
+
+    reason: str = ""
+    is_announced: bool = False
+    is_counted: bool = False
+    wait_ns: int = 0
+    is_half: bool = False
+
+
+class Place:
+    """The place of a worker on the board.
+
+    All signals are to be blocked: closing any descriptor of the listener would give the lock back.
+    """
+
+    def __init__(self, board: Board, number: int, listener_fd: int) -> None:
+        self._board = board
+        self._number = number
+        self._listener_fd = listener_fd
+        self.gate = board.gate
+
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether anything about clients has to be counted: the listener is needed then."""
+        limits = self.gate.limits
+        return bool(limits.sources.most or limits.rate or limits.source_rate)
+
+    def take(self, turn: Turn, client: Peer, proxy: Peer) -> bool:
+        """Write a client down, unless it cannot have a place; tell whether it has."""
+        turn.wait_ns = 0
+        if not self.is_limited:
+            self._write(turn, client, proxy)
+            return True
+        try:
+            with locked(self._listener_fd):
+                turn.reason = self._why_not(turn, client)
+                if not turn.reason:
+                    self._write(turn, client, proxy)
+        except (OSError, ValueError):
+            turn.reason = UNCOUNTED
+        turn.is_counted = not turn.reason
+        turn.is_announced |= turn.is_counted
+        return turn.is_counted
+
+    def announce(self, turn: Turn, proxy: Peer) -> None:
+        """Write down a proxy that has not said yet for whom it comes. It is of no source."""
+        self._write(turn, NOBODY, proxy)
+        turn.is_announced = True
+
+    def leave_listener(self) -> None:
+        """Give the listener back: no lock is needed any more."""
+        if self._listener_fd >= 0:
+            os.close(self._listener_fd)
+            self._listener_fd = -1
+
+    def _why_not(self, turn: Turn, client: Peer) -> str:
+        limit = self.gate.limits.sources
+        is_to_be_counted = limit.most > 0 and not turn.is_counted
+        if is_to_be_counted and not has_room(self._board.serving(), limit, client):
+            return CROWDED
+        return self._take_turns(turn, client)
+
+    def _take_turns(self, turn: Turn, client: Peer) -> str:
+        """Take a turn of the source, then one of all together.
+
+        There is none of the source if there is none of the other. Who waits for the former takes
+        the latter behind that: else it would keep it from others.
+        """
+        limits, rates, now_ns = self.gate.limits, self.gate.rates, time.monotonic_ns()
+        turn.is_half = False
+        of_source = None
+        if not turn.is_counted and limits.source_rate:
+            name = name_of(client, limits.sources)
+            of_source = rates.turn_of_source(name, limits.source_rate, now_ns, limits.longest_ns)
+            if of_source.wait_ns is None:
+                of_source.keep()
+                return HASTY
+            turn.wait_ns = of_source.wait_ns
+        if limits.rate:
+            turn.is_half = turn.wait_ns > 0
+            if not turn.is_half:
+                of_all = rates.turn_of_all(limits.rate, now_ns, limits.longest_ns)
+                of_all.keep()
+                if of_all.wait_ns is None:
+                    return OVER_RATE
+                turn.wait_ns = of_all.wait_ns
+        if of_source is not None:
+            of_source.keep()
+        return ""
+
+    def _write(self, turn: Turn, client: Peer, proxy: Peer) -> None:
+        if turn.is_announced:
+            self._board.write_peers(self._number, client, proxy)
+        else:
+            self._board.write_accepted(self._number, time.monotonic_ns(), client, proxy)
