@@ -242,6 +242,22 @@ def test_worker_that_waits_for_a_header_survives_a_stop(supervise: Supervise, ki
     assert proxy.say(LINE[7:] + b"hello\n").hear() == b"hello\n"
 
 
+def test_header_that_is_half_read_outlives_a_reexec(supervise: Supervise, early: str) -> None:
+    """The worker reads on; the next version knows neither header nor client until it is told."""
+    supervisor = supervise(service(early, TRUSTED, program=SHOW))
+    place = supervisor.place("s")
+    proxy = Proxy(place).say(LINE[:9])
+    supervisor.wait_events("connection_accepted", 1)
+
+    supervisor.replace()
+
+    seen = b"hello 192.0.2.1 1234 198.51.100.2 443 127.0.0.1 none none\n"
+    assert proxy.say(LINE[9:] + b"hello\n").hear() == seen
+    assert ask(place, LINE + b"hello\n") == seen
+    for line in supervisor.wait_events("connection_closed", 2):
+        assert str(line["peer"]).startswith("192.0.2.1:1234 via 127.0.0.1:")
+
+
 @pytest.mark.parametrize("front", ["scgi", "fcgi"])
 @pytest.mark.parametrize("cut", [9, len(LINE)])
 def test_request_of_a_web_server_begins_behind_the_header(
