@@ -26,16 +26,30 @@ class ExitCode:
 WORKER_FAILED_STATUS = 111  # of a worker, never of a command; docs/exit-codes.md
 
 
+def in_one_line(text: str) -> str:
+    """Escape what does not print: names and paths are whatever somebody has made them."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 class SocketdError(Exception):
     """Base of every error that is reported in one line and ends the command."""
 
     exit_code: int = ExitCode.SYSTEM
 
+    def __init__(self, message: str) -> None:
+        super().__init__(in_one_line(message))
+
 
 class UsageError(SocketdError):
-    """The command line makes no sense."""
+    """The command line makes no sense; `usage` is what is said before, if anything is."""
 
     exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, usage: str = "") -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class ClassicUsageError(UsageError):
@@ -95,7 +109,7 @@ class ConfigurationError(SocketdError):
 
     def __init__(self, path: str, mistakes: list[str]) -> None:
         super().__init__(f"{path}: " + "; ".join(mistakes))
-        self.lines = [f"{path}: {mistake}" for mistake in mistakes]
+        self.lines = [in_one_line(f"{path}: {mistake}") for mistake in mistakes]
 
 
 class SystemFailureError(SocketdError):

@@ -264,7 +264,7 @@ def _find_names(name: str) -> list[Option]:
 
 def wrong_operands() -> UsageError:
     """Return the error for too many or too few operands: only the usage, as in socket 1.1."""
-    return ClassicUsageError(usage())
+    return ClassicUsageError("", usage())
 
 
 def usage() -> str:
@@ -309,4 +309,4 @@ def _help_lines(option: Option) -> list[str]:
 
 
 def _complaint(text: str) -> UsageError:
-    return UsageError(f"{text}\n{usage()}")
+    return UsageError(text, usage())

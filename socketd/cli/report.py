@@ -15,6 +15,7 @@ from socketd.errors import (
     ConfigurationError,
     ExitCode,
     SocketdError,
+    UsageError,
     describe_refusal,
 )
 
@@ -50,8 +51,11 @@ def report(program: str, action: "Callable[[], int]") -> int:
     """Run it and return its exit code, or print its error and return the code of that."""
     try:
         return action()
-    except ClassicUsageError as error:
-        console.say(str(error))
+    except UsageError as error:
+        if error.usage:
+            console.say(error.usage)
+        if text := str(error):
+            console.say(text if isinstance(error, ClassicUsageError) else f"{program}: {text}")
         return error.exit_code
     except ConfigurationError as error:
         for line in error.lines:

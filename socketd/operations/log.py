@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 
 from socketd.dataclass import dataclass
+from socketd.errors import in_one_line
 from socketd.operations.log_targets import (
     JOURNAL_SOCKET,
     FileTarget,
@@ -305,7 +306,7 @@ class _ConsoleRenderer:
     def _render(self, line: _Line) -> str | None:
         event, level = line.pop("event"), line.pop("level")
         if not self._has_time and (classic := _classic_message(event, line)) is not None:
-            return _visible(classic)
+            return in_one_line(classic)
         is_warning = level in ("warning", "error")
         if not is_warning and not self._everything:
             return None
@@ -340,11 +341,4 @@ def _level(line: Mapping[str, Any]) -> str:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return repr(text) if " " in text else _visible(text)
-
-
-def _visible(text: str) -> str:
-    """Escape what does not print: a path may hold a newline, an event is one line."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return repr(text) if " " in text else in_one_line(text)

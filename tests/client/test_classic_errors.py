@@ -32,24 +32,6 @@ CASES = (
     Case("too many arguments", "localhost 1 2", USAGE, 15, is_whole=False),
     Case("too many for a server", "-s 1 2", USAGE, 15, is_whole=False),
     Case("none for a server", "-s", USAGE, 15, is_whole=False),
-    Case("unknown letter", "-Z", f"socket: invalid option -- 'Z'\n{USAGE}", 15, is_whole=False),
-    Case(
-        "unknown name", "--zzz", f"socket: unrecognized option '--zzz'\n{USAGE}", 15, is_whole=False
-    ),
-    Case(
-        "option without its value",
-        "-sp",
-        f"socket: option requires an argument -- 'p'\n{USAGE}",
-        15,
-        is_whole=False,
-    ),
-    Case(
-        "value for a flag",
-        "--loop=yes",
-        f"socket: option '--loop' doesn't allow an argument\n{USAGE}",
-        15,
-        is_whole=False,
-    ),
     Case("-r with -w", "-rw x 1", "It does not make sense to set -r and -w.\n", 15),
     Case("-l without -s", "-l x 1", "It does not make sense to set -l and not -s.\n", 15),
     Case("-b without -s", "-b x 1", "It does not make sense to set -b and not -s.\n", 15),
@@ -162,6 +144,24 @@ def test_error_has_its_line_and_its_exit_code(case: Case, tmp_path: Path) -> Non
         assert outcome.stderr == case.stderr
     assert outcome.stderr.startswith(case.stderr)
     assert (outcome.status, outcome.stdout) == (case.status, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("-Z", "invalid option -- 'Z'"),
+        ("--zzz", "unrecognized option '--zzz'"),
+        ("-sp", "option requires an argument -- 'p'"),
+        ("--loop=yes", "option '--loop' doesn't allow an argument"),
+    ],
+)
+def test_reason_stands_below_the_usage(arguments: str, reason: str) -> None:
+    """In getopt's words, where a terminal still shows it."""
+    outcome = run_command(*arguments.split())
+
+    assert outcome.stderr.startswith(USAGE)
+    assert outcome.stderr.endswith(f"\nsocket: {reason}\n")
+    assert (outcome.status, outcome.stdout) == (15, "")
 
 
 def test_version_as_first_argument_is_printed() -> None:

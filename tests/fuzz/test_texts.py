@@ -207,6 +207,7 @@ def test_options_are_those_that_getopt_finds(arguments: list[str]) -> None:
 @example({"max-workers": LONG_NUMBER}, LONG_NUMBER)
 @example({"umask": LONG_NUMBER}, "0")
 @example({"user": LONG_NUMBER}, "0")
+@example({"allow-file": "/\u2028"}, "0")
 def test_command_line_is_settings(values: dict[str, str], operand: str) -> None:
     """Or one error of those that the commands tell in a line."""
     line = options.CommandLine()

@@ -278,9 +278,9 @@ def fill(text: str, scene: dict[str, str]) -> str:
 
 def check(outcome: Outcome, status: int, line: str) -> None:
     """Check that a command has failed with one line that begins so, and nothing else."""
-    first, _, rest = outcome.stderr.partition("\n")
-    assert first.startswith(line)
-    assert rest == "" or (status == 15 and rest.startswith("Usage: socket "))
+    before, _, last = outcome.stderr.removesuffix("\n").rpartition("\n")
+    assert last.startswith(line)
+    assert before == "" or (status == 15 and before.startswith("Usage: socket "))
     assert "Traceback" not in outcome.stderr
     assert (outcome.status, outcome.stdout) == (status, "")
 
@@ -327,7 +327,7 @@ def test_wrong_number_of_arguments_shows_the_usage(arguments: list[str]) -> None
 
 @pytest.mark.parametrize("arguments", [["-x"], ["--nonsense"], ["-s", "-p"], ["--ver"]])
 def test_unknown_option_shows_the_usage(arguments: list[str]) -> None:
-    """One line about the option, then the usage text, exit 15."""
+    """The usage text, then one line about the option, exit 15."""
     outcome = run_socket(*arguments)
 
     check(outcome, 15, "socket: ")

@@ -53,11 +53,11 @@ def test_arguments_are_split_as_getopt_does(
     ],
 )
 def test_complaints_are_getopt_s(arguments: list[str], complaint: str) -> None:
-    """What cannot be understood is said in getopt's words, with the usage below."""
+    """What cannot be understood is said in getopt's words, with the usage before."""
     with pytest.raises(UsageError) as caught:
         parse(arguments)
 
-    assert str(caught.value) == f"{complaint}\n{usage()}"
+    assert (str(caught.value), caught.value.usage) == (complaint, usage())
 
 
 @pytest.mark.parametrize(
