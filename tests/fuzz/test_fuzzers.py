@@ -11,9 +11,9 @@ from harness.native import BUILDS, NATIVE, BuildError
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = sorted(path.stem for path in (NATIVE / "fuzz").glob("*.c"))
-RUNS = by_extent(4_000, 20_000)
+RUNS = by_extent(2_000, 8_000)
 # A run of these starts programs, or moves many bytes.
-FEWER_RUNS = {"carry": by_extent(1_000, 5_000), "fcgi-stream": by_extent(200, 1_000)}
+FEWER_RUNS = {"carry": by_extent(500, 2_000), "fcgi-stream": by_extent(100, 400)}
 MOST_CORPUS_BYTES = 200 * 1024
 
 
