@@ -12,8 +12,10 @@ from typing import TypeVar
 from socketd.config.build import Builder, Surroundings
 from socketd.config.confined import is_folder
 from socketd.config.file import (
+    OFF,
     Findings,
     Listening,
+    ServerTable,
     ServiceTable,
     gather,
     inner_tables,
@@ -23,6 +25,7 @@ from socketd.config.file import (
 )
 from socketd.config.listening import USUAL_MODE
 from socketd.config.services import ServiceSettings
+from socketd.control.place import usual_path
 from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.loop.listeners import check_abstract, check_unix, resolve_tcp
@@ -33,6 +36,7 @@ from socketd.settings.address import AbstractAddress, TcpAddress, UnixAddress
 from socketd.settings.setting import Setting
 from socketd.settings.values import Values
 from socketd.system.accounts import find_group, find_user
+from socketd.system.directory import absolute
 
 _Input = TypeVar("_Input")
 
@@ -94,9 +98,11 @@ def show(path: str) -> str:
     Raises ConfigurationError.
     """
     around = Surroundings(dict(os.environ))
-    tables = parse(path, Findings())
-    load(path, around)
-    return "\n\n".join("\n".join(_lines(table, around)) for table in tables)
+    tables, server = parse(path, Findings()), ServerTable()
+    load(path, around, server)
+    control = server.control or usual_path(absolute(path), around.environment, os.geteuid()) or OFF
+    head = f"control = {_toml(control)}"
+    return "\n\n".join([head, *("\n".join(_lines(table, around)) for table in tables)])
 
 
 def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:

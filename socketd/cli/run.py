@@ -16,7 +16,7 @@ from collections.abc import Callable
 from socketd.cli.console import STDERR_FD, stay_running
 from socketd.cli.descriptors import raise_limit, settle_descriptors
 from socketd.config.build import Surroundings
-from socketd.config.file import load
+from socketd.config.file import OFF, ServerTable, load
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, ListenError, UsageError
@@ -30,6 +30,7 @@ from socketd.system.directory import absolute
 
 TYPE_CHECKING = False  # typing's, without typing
 if TYPE_CHECKING:
+    from socketd.control.server import ControlServer
     from socketd.master.loop import Master
     from socketd.master.reexec import Snapshot
 
@@ -63,6 +64,8 @@ class Source:
     title: str
     read: Callable[[Surroundings], list[ServiceSettings]]
     proof: tuple[str, ...]
+    file: str | None = None
+    server: ServerTable | None = None
 
 
 def run(path: str, options: RunOptions) -> int:
@@ -72,7 +75,9 @@ def run(path: str, options: RunOptions) -> int:
     """
     path = absolute(path)
     proof = ("check", "--estate-version", str(VERSION), path)
-    return serve(Source(path, functools.partial(load, path), proof), options)
+    server = ServerTable()
+    read = functools.partial(load, path, server=server)
+    return serve(Source(path, read, proof, path, server), options)
 
 
 def serve(source: Source, options: RunOptions) -> int:
@@ -120,7 +125,8 @@ def serve(source: Source, options: RunOptions) -> int:
         )
         on_ready = functools.partial(_tell_ready, ready_fd)
         title = _title_setter(source.title)
-        return Master(on_ready, manager, read, opening, Successor(next_version), title)
+        control = _control_of(source, environment)
+        return Master(on_ready, manager, read, opening, Successor(next_version), title, control)
 
     if snapshot is not None:
         make_master().run([], snapshot)
@@ -133,6 +139,24 @@ def serve(source: Source, options: RunOptions) -> int:
             services.append((settings, listener))
         make_master().run(services)
     return ExitCode.DONE
+
+
+def _control_of(source: Source, environment: dict[str, str]) -> "ControlServer | None":
+    """Return the control socket of a server that has a file, not bound yet."""
+    file, server = source.file, source.server
+    if file is None or server is None:
+        return None
+    from socketd.control.place import Place, usual_path
+    from socketd.control.server import ControlServer
+
+    def wanted() -> Place | None:
+        if not server.is_read:
+            return None
+        if server.control is None:
+            return Place(usual_path(file, environment, os.geteuid()), is_asked_for=False)
+        return Place(None if server.control == OFF else server.control, is_asked_for=True)
+
+    return ControlServer(wanted, file)
 
 
 def _inheritance() -> "tuple[Snapshot | None, list[PassedSocket], int | None]":

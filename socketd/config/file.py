@@ -29,6 +29,7 @@ from socketd.settings.table import offered
 from socketd.settings.values import Values
 
 LISTEN = "listen"
+CONTROL = "control"
 _MOST_BYTES = 2**24
 # A key of 10,000 parts takes tomllib seconds, in which no client is served.
 _DEEP_KEY = re.compile(
@@ -40,6 +41,8 @@ _NAME = "a name of up to 64 letters, digits and _ . @ -"
 LISTEN_ALLOWED = (
     f"a list of at least one of {LISTEN_FORMS}; or tables with address and the keys of a listener"
 )
+OFF = "off"
+CONTROL_ALLOWED = 'the absolute path of a UNIX socket, or "off"'
 LISTEN_MEANING = "where to listen"
 
 
@@ -66,44 +69,69 @@ class ServiceTable:
         return f"service.{quoted(self.name)}"
 
 
-def load(path: str, around: Surroundings) -> list[ServiceSettings]:
-    """Return the settings of every listener of every service.
+@dataclass(slots=True)
+class ServerTable:
+    """What a file says of the server itself; `control` is None unless it is said."""
 
-    Raises ConfigurationError with every mistake there is.
+    control: str | None = None
+    is_read: bool = False
+
+
+def load(
+    path: str, around: Surroundings, server: ServerTable | None = None
+) -> list[ServiceSettings]:
+    """Return the settings of every listener of every service, and note those of the server.
+
+    Raises ConfigurationError with every mistake there is, and notes nothing then.
     """
-    findings = Findings()
-    settings = gather(path, around, findings)
+    findings, found = Findings(), ServerTable()
+    settings = gather(path, around, findings, found)
     if findings.mistakes:
         raise ConfigurationError(path, [str(mistake) for mistake in findings.mistakes])
+    if server is not None:
+        server.control, server.is_read = found.control, True
     return settings
 
 
-def gather(path: str, around: Surroundings, findings: Findings) -> list[ServiceSettings]:
+def gather(
+    path: str, around: Surroundings, findings: Findings, server: ServerTable | None = None
+) -> list[ServiceSettings]:
     """Return the settings of every listener as far as they are valid, and record the mistakes.
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
     settings = []
-    for table in parse(path, findings):
+    for table in parse(path, findings, server):
         settings += _settings_of(table, around, findings)
     _find_duplicates(settings, findings)
     return settings
 
 
-def parse(path: str, findings: Findings) -> list[ServiceTable]:
+def parse(path: str, findings: Findings, server: ServerTable | None = None) -> list[ServiceTable]:
     """Return the tables of services, and record the mistakes.
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
     document = _read_document(path)
     for name in document:
-        if name != "service":
-            findings.add_unknown(name, name, ["service"])
+        if name not in ("service", CONTROL):
+            findings.add_unknown(name, name, ["service", CONTROL])
+    (server or ServerTable()).control = _read_control(document, findings)
     tables = document.get("service", {})
     if not isinstance(tables, dict) or not tables:
         findings.add_value("service", tables, "at least one table [service.NAME]")
         return []
     return [_read_service(name, table, findings) for name, table in tables.items()]
+
+
+def _read_control(document: dict[str, object], findings: Findings) -> str | None:
+    if CONTROL not in document:
+        return None
+    found = document[CONTROL]
+    if not isinstance(found, str) or not (found == OFF or os.path.isabs(found)) or "\0" in found:
+        findings.add_value(CONTROL, found, CONTROL_ALLOWED)
+        return None
+    return found
 
 
 def _read_document(path: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,6 +20,7 @@ from socketd.errors import SystemFailureError, describe_errno
 
 _PATIENCE_SECONDS = 10.0
 _PART = 1 << 20
+_TIME = struct.Struct("@ll")  # struct timeval
 _MOST_BYTES = 256 << 20
 _WAYS_OUT = {
     errno.ENOENT: "; is the server running, and is that its file?",
@@ -46,9 +48,8 @@ class Connection:
         self.path = path
         self._rest = b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(patience_seconds)
         try:
-            self._connect()
+            self._connect(patience_seconds)
         except OSError:
             self._socket.close()
             raise
@@ -111,8 +112,11 @@ class Connection:
             while self._socket.recv(_PART):
                 pass
 
-    def _connect(self) -> None:
+    def _connect(self, patience_seconds: float | None) -> None:
         with self._telling():
+            # With a time-out of Python's a full queue would be an error at once.
+            limit = _TIME.pack(int(patience_seconds or 0), 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             # A path may be longer than an address has room for; that of a descriptor is not.
             folder, name = os.path.split(os.path.abspath(self.path))
             fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -120,6 +124,7 @@ class Connection:
                 self._socket.connect(f"/proc/self/fd/{fd}/{name}")
             finally:
                 os.close(fd)
+            self._socket.settimeout(patience_seconds)
 
     def _read_line(self) -> bytes:
         parts = [self._rest]
@@ -147,7 +152,7 @@ class Connection:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise ControlError(
                 f"the server at {self.path!r} does not answer; is it stopped (SIGSTOP)?"
             ) from None

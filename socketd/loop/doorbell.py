@@ -107,6 +107,11 @@ class Doorbell:
         for fd in (*self._signal_fds, self.read_fd, self.write_fd):
             os.close(fd)
 
+    def ring(self, number: signal.Signals) -> None:
+        """Be heard as if that signal had come; only while sources are heard."""
+        self._rung.add(number)
+        self.has_rung = True
+
     def hold_back(self, signals: frozenset[signal.Signals]) -> None:
         """Hold exactly these back: they do not wake the loop until they are let through."""
         if signals != self._held_back:

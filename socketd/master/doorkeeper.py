@@ -44,6 +44,7 @@ class Doorkeeper:
         self._rest: Timer | None = None
         self._settling: Timer | None = None
         self._counts = dict.fromkeys(gate.take().by_reason, 0)
+        self._taken: dict[str, int] = {}
 
     def admit(self, settings: ServiceSettings) -> None:
         """Have these rules in force from now on."""
@@ -64,6 +65,20 @@ class Doorkeeper:
             self._put_right()
             self._tell()
             self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """Return what `resume` wants to know."""
+        return self._taken
+
+    def resume(self, taken: dict[str, int]) -> None:
+        """Go on where another has stopped with the same gate."""
+        self._taken = taken
+
+    def take_refused(self) -> dict[str, int]:
+        """Return how many were sent away since the last time, by reason."""
+        former, self._taken = self._taken, self._gate.by_reason
+        return {reason: count - former.get(reason, 0) for reason, count in self._taken.items()}
 
     def close(self) -> None:
         """Do nothing any more."""

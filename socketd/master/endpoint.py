@@ -20,6 +20,7 @@ from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
+from socketd.master.books import Books
 from socketd.master.connection_limits import ConnectionLimits
 from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
@@ -51,6 +52,7 @@ from socketd.pool.messages import (
 )
 from socketd.pool.phase import Phase
 from socketd.pool.policy import Pool
+from socketd.pool.tally import Tally
 from socketd.workers.claims import Claims
 from socketd.workers.layout import SlotState
 from socketd.workers.orders import Order, carry_out
@@ -76,6 +78,7 @@ class Endpoint:
         watches: OwnWatches | None = None,
         clock: Callable[[], float] = time.monotonic,
         share: Share | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.settings = settings
         self.listener = listener
@@ -90,12 +93,14 @@ class Endpoint:
         processes.on_serving = self._on_serving
         processes.ends_children = settings.ends_children
         self._clock = clock
-        self._pool = Pool(settings.pool, seed=os.getpid(), share=share)
+        self.pool = Pool(settings.pool, seed=os.getpid(), share=share)
+        processes.tally = tally or processes.tally
+        self.books = Books(processes.tally, processes.ledger, clock())
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
-        self._doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
-        self._doorkeeper.admit(settings)
+        self.doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
+        self.doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
-        self._timers = PoolTimers(wheel, self._expire)
+        self.timers = PoolTimers(wheel, self._expire)
         self._claims = Claims(
             settings.name, str(listener), processes, self._events, wheel, clock, self.work
         )
@@ -119,13 +124,13 @@ class Endpoint:
     @property
     def next_generation(self) -> int:
         """Return the generation that a reload would begin."""
-        return self._pool.generation + 1
+        return self.pool.generation + 1
 
     def hold_back(self) -> float:
         """Return for how long news of workers may be held back; 0 means not at all."""
         if self.is_finished or not self.may_hold_back_ends:
             return 0.0
-        seconds, accepts = self._pool.patience(self._board.count_ready())
+        seconds, accepts = self.pool.patience(self._board.count_ready())
         self._board.wait_for_accepts(accepts)
         return seconds
 
@@ -137,28 +142,28 @@ class Endpoint:
     @property
     def size(self) -> PoolSize:
         """Return what its workers do."""
-        idle, busy = self._pool.size
-        return PoolSize(idle, busy, len(self._pool.share.workers) - idle - busy)
+        idle, busy = self.pool.size
+        return PoolSize(idle, busy, len(self.pool.share.workers) - idle - busy)
 
     @property
     def statistics(self) -> Statistics:
         """Return its numbers as they are now."""
-        size, nobody = self._pool.size, Statistics.of_nobody(self.settings, str(self.listener))
+        size, nobody = self.pool.size, Statistics.of_nobody(self.settings, str(self.listener))
         return replace(
             nobody,
             idle=size.idle,
             busy=size.busy,
             connections=self.connections,
-            generation=self._pool.generation,
+            generation=self.pool.generation,
             level=self.processes.level,
         )
 
     def start(self, spawner: Spawner) -> None:
         """Bring up the first workers."""
         self.has_begun = True
-        self.processes.employ(spawner, self._pool.generation)
+        self.processes.employ(spawner, self.pool.generation)
         self._board.ring_when_idle(wanted=True)
-        self._carry_out(self._pool.start(self._clock()))
+        self._carry_out(self.pool.start(self._clock()))
         self.work()
 
     def reload(self, settings: ServiceSettings, spawner: Spawner) -> None:
@@ -170,36 +175,52 @@ class Endpoint:
         self.work()
         self.settings = settings
         self._limits.reload(settings)
-        self._doorkeeper.admit(settings)
+        self.doorkeeper.admit(settings)
         self.processes.ends_children = settings.ends_children
         self.processes.line_up(spawner)
         if self.processes.due is None:
-            self._carry_out(self._pool.adjust(settings.pool, self._clock()))
+            self._carry_out(self.pool.adjust(settings.pool, self._clock()))
         self._change_spawner()
         self.work()
+
+    def resize(self, settings: ServiceSettings) -> None:
+        """Have as many workers as these settings say, which differ in nothing else."""
+        self.settings = settings
+        self._board.watch(max(self._board.watched, settings.pool.maximum))
+        self._carry_out(self.pool.adjust(settings.pool, self._clock()))
+        self.work()
+
+    def settle_books(self) -> None:
+        """Count what has gone on since the last event."""
+        for reason, count in self.doorkeeper.take_refused().items():
+            self.books.tally.refuse(reason, count)
+        self.books.meter.note(*self.pool.size, self.settings.pool.maximum, self._clock())
 
     def state(self) -> EndpointState:
         """Return all that `resume` wants to know, with nothing left to be done."""
         self.work()
+        self.settle_books()
         return EndpointState(
-            self._pool.state(),
+            self.pool.state(),
             self._limits.state(),
             self.processes.state(),
-            self._timers.due,
+            self.timers.due,
             self.connections,
             self.is_ready,
             self._is_listening,
             self._is_draining,
             self._stop_reason,
+            self.doorkeeper.taken,
         )
 
     def resume(self, state: EndpointState) -> None:
         """Go on where another has stopped; only for a new one."""
         self.has_begun = True
         self._claims.connection_log.open()
-        self._pool.restore(state.pool)
+        self.pool.restore(state.pool)
         if self.processes.is_distrusted:
             self._claims.suspect()
+        self.doorkeeper.resume(state.refused)
         self.connections = state.connections
         self.is_ready = state.is_ready
         self._is_listening = state.is_listening
@@ -207,13 +228,15 @@ class Endpoint:
         self._stop_reason = state.stop_reason
         self._has_pool_finished = state.pool.phase is Phase.FINISHED
         for timer, due_seconds in state.timers.items():
-            self._timers.arm(timer, due_seconds)
+            self.timers.arm(timer, due_seconds)
         self._carry_out(self._limits.restore(state.deadlines))
 
     def look(self) -> bool:
         """Read the board after a ring; tell whether there are events for the pool."""
-        self.connections += self._claims.look()
-        self._doorkeeper.look()
+        if taken := self._claims.look():
+            self.connections += taken
+            self.books.note_taken()
+        self.doorkeeper.look()
         if self._board.is_rung_when_idle:
             self._board.ring_when_idle(wanted=True)  # another process may have cleared it
             self._take_started()
@@ -243,9 +266,11 @@ class Endpoint:
             self.connections += self._claims.take_accepted(number, child.pid)
         is_wanted = child.status or self._endings.is_wanted(number)
         record = self._claims.last_record(number, child.pid) if is_wanted else None
-        if record and self.processes.ledger.is_busy(number):
+        if self.processes.ledger.is_busy(number):
             limit = self._limits.reason_of(number)
-            self._endings.tell(child, number, record, limit, self._pool.generation)
+            self.books.close(child, number, limit, record)
+            if record:
+                self._endings.tell(child, number, record, limit, self.pool.generation)
             if child.has_crashed:
                 self.processes.on_crash(number)
         self.processes.ledger.release(number)
@@ -258,7 +283,7 @@ class Endpoint:
         """Start whom there was no room for: so many workers of any service have ended."""
         self.processes.family.clear_shortage()
         self.processes.retry_after_shortage()
-        if self._pool.is_short:
+        if self.pool.is_short:
             self.processes.family.note_shortage()
             self._events.extend([ShortageEased()] * ended)
 
@@ -287,21 +312,23 @@ class Endpoint:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
             event, now = self._events.popleft(), self._clock()
-            for room in (self._pool, self._limits):
+            self.books.note(event)
+            for room in (self.pool, self._limits):
                 if commands := room.handle(event, now):
                     self._carry_out(commands)
             if not self._events and self._is_draining and self.listener.is_queue_empty():
                 self._is_draining = False
                 self._events.append(QueueDrained())
+        self.books.meter.note(*self.pool.size, self.settings.pool.maximum, self._clock())
         self.processes.ask_for_unborn()
-        if self.is_ready and self._board.is_rung_when_idle and not self._pool.is_renewing:
+        if self.is_ready and self._board.is_rung_when_idle and not self.pool.is_renewing:
             self._board.ring_when_idle(wanted=log.is_enabled("worker_started"))
         self._end_if_over()
-        if self._pool.is_short:
+        if self.pool.is_short:
             self.processes.family.note_shortage()
         # What tells how long a connection has lasted cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
-        self.may_hold_back_ends = self.is_finished or (is_at_rest and self._pool.may_hold_back_ends)
+        self.may_hold_back_ends = self.is_finished or (is_at_rest and self.pool.may_hold_back_ends)
 
     def _fail(self, reason: str | None) -> None:
         if not self.is_ready and self._is_listening and self.failure is None:
@@ -314,7 +341,7 @@ class Endpoint:
             return
         self.processes.employ(spawner, self.next_generation)
         self._claims.take_failed_forks()
-        self._carry_out(self._pool.reload(self.settings.pool, self._clock()))
+        self._carry_out(self.pool.reload(self.settings.pool, self._clock()))
         self._board.ring_when_idle(wanted=True)
 
     def _on_serving(self) -> None:
@@ -339,17 +366,18 @@ class Endpoint:
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
+            self.books.note_command(command, self._clock())
             match command:
                 case SpawnWorkers(workers, generation):
                     self.processes.claim(workers, generation)
                 case ArmTimer(timer, due_seconds):
-                    self._timers.arm(timer, due_seconds)
+                    self.timers.arm(timer, due_seconds)
                 case DisarmTimer(timer):
-                    self._timers.disarm(timer)
+                    self.timers.disarm(timer)
                 case RefuseConnections():
                     self.listener.refuse_new()
                     self._is_draining = True
-                    self._reports.stopping(self._stop_reason, self._pool.size)
+                    self._reports.stopping(self._stop_reason, self.pool.size)
                 case CloseListener():
                     self._close_listener()
                 case Finish():
@@ -381,8 +409,8 @@ class Endpoint:
         """Forget the service once its pool has finished and its template is gone."""
         if self._has_pool_finished and self.processes.is_gone and not self.is_finished:
             self.is_finished = self.may_hold_back_ends = True
-            self._timers.disarm_all()
-            self._doorkeeper.close()
+            self.timers.disarm_all()
+            self.doorkeeper.close()
             self._claims.close()
             self.processes.family.clear_shortage()
             self.processes.close()

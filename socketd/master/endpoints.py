@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable
 
 from socketd.config.services import Changes, ServiceSettings, compare
-from socketd.dataclass import dataclass
+from socketd.dataclass import dataclass, field
 from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener, ListenerState, resume
 from socketd.loop.sources import Sources
@@ -24,10 +24,12 @@ from socketd.master.favouring import Favouring
 from socketd.master.guarded import GuardedEndpoint
 from socketd.master.member import Member
 from socketd.master.orphans import Orphans
+from socketd.master.override import NO_OVERRIDE, Override
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.operations import log
 from socketd.pool.leftovers import Household
+from socketd.pool.tally import Tally
 from socketd.workers.children import Child, Children, Family
 
 OpenListener = Callable[[ServiceSettings], Listener]
@@ -44,6 +46,8 @@ class EndpointSnapshot:
     listener: ListenerState
     state: EndpointState | None
     remains: tuple[int, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    override: Override = NO_OVERRIDE
 
 
 class Endpoints:
@@ -78,6 +82,11 @@ class Endpoints:
     def staying(self) -> dict[str, Member]:
         """Return the services that are not on their way to their end, by key."""
         return {one.settings.key: one for one in self.services if not one.is_stopping}
+
+    @property
+    def are_stopping(self) -> bool:
+        """Tell whether all services are on their way to their end."""
+        return all(one.is_stopping for one in self.services)
 
     @property
     def crashes(self) -> int:
@@ -221,7 +230,14 @@ class Endpoints:
             state, remains = endpoint.state()  # first: a crash may give up the listener
             remains += left
             endpoints.append(
-                EndpointSnapshot(endpoint.settings, endpoint.listener.state(), state, remains)
+                EndpointSnapshot(
+                    endpoint.settings,
+                    endpoint.listener.state(),
+                    state,
+                    remains,
+                    endpoint.tally,
+                    endpoint.override,
+                )
             )
         return endpoints
 
@@ -229,8 +245,9 @@ class Endpoints:
         """Go on where a predecessor has stopped, with a new generation of workers in each."""
         for one in endpoints:
             listener = resume(one.listener, one.settings.address)
-            endpoint = self._found(one.settings, listener)
+            endpoint = self._found(one.settings, listener, tally=one.tally)
             self.members.append(endpoint)
+            endpoint.override = one.override
             endpoint.resume(one.state, one.remains)
         self._adopt_orphans()
         for endpoint in self.services:
@@ -239,7 +256,12 @@ class Endpoints:
                 self._favouring[endpoint].open(endpoint.settings)
 
     def _found(
-        self, settings: ServiceSettings, listener: Listener, *, is_first: bool = False
+        self,
+        settings: ServiceSettings,
+        listener: Listener,
+        *,
+        is_first: bool = False,
+        tally: Tally | None = None,
     ) -> Member:
         favouring = Favouring(
             settings,
@@ -249,6 +271,7 @@ class Endpoints:
             self._join,
             self._leave,
             is_first=is_first,
+            tally=tally,
         )
         self._favouring[favouring.head] = favouring
         return favouring.head

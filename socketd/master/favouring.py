@@ -31,6 +31,7 @@ from socketd.operations import log
 from socketd.pool.allotment import Allotment
 from socketd.pool.favourites import Begin, Drop, Favourites, FavouritesCommand, Version
 from socketd.pool.messages import LeaveRequested, RoomMade, RoomWanted
+from socketd.pool.tally import Tally
 from socketd.programs.allowed import look_at
 from socketd.programs.command import Program
 from socketd.settings.admission import OPEN
@@ -60,6 +61,7 @@ class Favouring:
         leave: Callable[[Member], None],
         *,
         is_first: bool = False,
+        tally: Tally | None = None,
     ) -> None:
         self._shared = shared
         self._sources = sources
@@ -68,7 +70,7 @@ class Favouring:
         self._token = new_token()
         self._allotment = Allotment(settings.pool.maximum)
         role = Role(Handing(self._token), self._allotment, self._tend)
-        self.head = Member(settings, listener, shared, role, is_first=is_first)
+        self.head = Member(settings, listener, shared, role, is_first=is_first, tally=tally)
         self._barrier = Barrier(self._do_without)
         self._timers = OwnTimers(shared.wheel, self._run)
         self._policy = Favourites(0, 0.0)
@@ -207,7 +209,7 @@ class Favouring:
             self._refuse(program, describe_refusal(error.errno or 0))
             return
         role = Role(Handing(self._token, is_favourite=True), self._allotment, self._tend)
-        member = Member(settings, listener, self._shared, role)
+        member = Member(settings, listener, self._shared, role, tally=self.head.tally)
         try:
             member.create()
             spawner = member.prepare(settings)

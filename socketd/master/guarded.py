@@ -24,6 +24,7 @@ from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import OwnTimers, Timer
 from socketd.master.barrier import Barrier, bug_of, naming, report_crash, report_refusal
 from socketd.master.endpoint import Endpoint
+from socketd.master.override import NO_OVERRIDE, Override
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
@@ -31,6 +32,7 @@ from socketd.master.wreckage import Wreckage
 from socketd.pool.allotment import Share
 from socketd.pool.backoff import BackOff
 from socketd.pool.leftovers import Household
+from socketd.pool.tally import Tally
 from socketd.workers.children import Child
 from socketd.workers.households import household_of
 from socketd.workers.processes import Processes
@@ -55,8 +57,11 @@ class GuardedEndpoint:
         *,
         is_first: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        tally: Tally | None = None,
     ) -> None:
         self.settings = settings
+        self.tally = tally or Tally()
+        self.override = NO_OVERRIDE
         self.listener = listener
         self.crashes = 0
         self._shared = shared
@@ -68,6 +73,7 @@ class GuardedEndpoint:
         self._watches = OwnWatches(shared.files, self._run)
         self._back_off = BackOff(seed=os.getpid())
         self._restart: Timer | None = None
+        self._restart_seconds = 0.0
         self._wreckage = Wreckage(settings.name, shared.wheel, shared.forget_family)
         self._was_ready = False
         self._failure: SocketdError | None = None
@@ -87,11 +93,16 @@ class GuardedEndpoint:
         return self._endpoint is None or self._endpoint.is_finished
 
     @property
+    def restart_due_seconds(self) -> float | None:
+        """Return when it begins again after a crash, None if it is not put away."""
+        return None if self._restart is None else self._restart_seconds
+
+    @property
     def is_stopping(self) -> bool:
         """Tell whether it is on its way to its end."""
         if self._endpoint is None:
             return bool(self._stop_reason) or self._restart is None
-        return self._ask(lambda endpoint: endpoint.is_stopping, otherwise=False)
+        return self.ask(lambda endpoint: endpoint.is_stopping, otherwise=False)
 
     @property
     def failure(self) -> SocketdError | None:
@@ -102,12 +113,12 @@ class GuardedEndpoint:
 
     def hold_back(self) -> float:
         """Return for how long news of workers may be held back; see Endpoint."""
-        return self._ask(lambda endpoint: endpoint.hold_back(), otherwise=0.0)
+        return self.ask(lambda endpoint: endpoint.hold_back(), otherwise=0.0)
 
     @property
     def is_urgent(self) -> bool:
         """Tell whether that is over before its time; see Endpoint."""
-        return self._ask(lambda it: not it.is_finished and it.is_urgent, otherwise=False)
+        return self.ask(lambda it: not it.is_finished and it.is_urgent, otherwise=False)
 
     @property
     def may_hold_back_ends(self) -> bool:
@@ -118,7 +129,7 @@ class GuardedEndpoint:
     def statistics(self) -> Statistics:
         """Return the numbers of all endpoints on this listener together, as they are now."""
         nothing = Statistics.of_nobody(self.settings, str(self.listener))
-        now = self._ask(lambda endpoint: endpoint.statistics, otherwise=nothing)
+        now = self.ask(lambda endpoint: endpoint.statistics, otherwise=nothing)
         return replace(
             now,
             busy=now.busy + self._wreckage.workers,
@@ -131,8 +142,20 @@ class GuardedEndpoint:
     def household(self, number: int) -> Household:
         """Return what may have started a process; the workers of a crash may at any time."""
         nobody = Household(number, frozenset(), self.settings.ends_children, ())
-        now = self._ask(lambda one: household_of(one.processes, one.settings, number), nobody)
+        now = self.ask(lambda one: household_of(one.processes, one.settings, number), nobody)
         return replace(now, since=now.since + (0.0,) * self._wreckage.workers)
+
+    @property
+    def in_force(self) -> ServiceSettings:
+        """Return the settings, with what somebody has set for now in place of the file's."""
+        if self.override == NO_OVERRIDE:
+            return self.settings
+        return replace(self.settings, pool=self.override.apply(self.settings.pool))
+
+    def set_for_now(self, override: Override) -> None:
+        """Have other sizes until the next reload."""
+        self.override = override
+        self.do(lambda endpoint: endpoint.resize(self.in_force))
 
     def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""
@@ -171,11 +194,12 @@ class GuardedEndpoint:
     def begin(self, spawner: Spawner | None) -> None:
         """Bring up the first workers."""
         if spawner is not None:
-            self._do(lambda endpoint: endpoint.start(spawner))
+            self.do(lambda endpoint: endpoint.start(spawner))
 
     def reload(self, settings: ServiceSettings, spawner: Spawner | None) -> None:
         """Have a new generation of workers made; one that is put away begins at once."""
         self.settings = settings
+        self.override = NO_OVERRIDE
         self._back_off = BackOff(seed=os.getpid())
         endpoint = self._endpoint
         with self._barrier:
@@ -211,25 +235,25 @@ class GuardedEndpoint:
 
     def state(self) -> tuple[EndpointState | None, tuple[int, ...]]:
         """Return what `resume` wants to know; there is no state of one that is put away."""
-        state = self._ask(lambda endpoint: endpoint.state(), otherwise=None)
+        state = self.ask(lambda endpoint: endpoint.state(), otherwise=None)
         return state, self._wreckage.pids
 
     def look(self) -> bool:
         """Read the board after a ring; tell whether there is `work` to do."""
-        return self._ask(lambda it: not it.is_finished and it.look(), otherwise=False)
+        return self.ask(lambda it: not it.is_finished and it.look(), otherwise=False)
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""
-        self._do(lambda endpoint: endpoint.work())
+        self.do(lambda endpoint: endpoint.work())
 
     def look_at(self, pid: int) -> None:
         """Find out who has ended or was stopped, before it is collected."""
-        self._do(lambda endpoint: endpoint.look_at(pid))
+        self.do(lambda endpoint: endpoint.look_at(pid))
         self._wreckage.look_at(pid)
 
     def note_unknown_child(self) -> None:
         """Take note of the end of an unknown child of the service."""
-        self._do(lambda endpoint: endpoint.note_unknown_child())
+        self.do(lambda endpoint: endpoint.note_unknown_child())
 
     def on_exit(self, child: DeadChild, whose: Child) -> bool:
         """Take note of the end of a child, of the service or of one that has crashed.
@@ -247,18 +271,18 @@ class GuardedEndpoint:
 
     def retry_after_shortage(self, ended: int) -> None:
         """Start whom there was no room for: so many workers of any service have ended."""
-        self._do(lambda endpoint: endpoint.retry_after_shortage(ended))
+        self.do(lambda endpoint: endpoint.retry_after_shortage(ended))
 
     def on_stopped(self, pid: int) -> None:
         """Take note that a child was stopped."""
-        self._do(lambda endpoint: endpoint.on_stopped(pid))
+        self.do(lambda endpoint: endpoint.on_stopped(pid))
 
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""
         self._stop_reason = reason
         if self._endpoint is None:
             self._give_up()
-        self._do(lambda endpoint: endpoint.stop(reason))
+        self.do(lambda endpoint: endpoint.stop(reason))
         self._wreckage.stop()
 
     def give_up(self) -> None:
@@ -273,14 +297,15 @@ class GuardedEndpoint:
     def _is_bound(self) -> bool:
         return self.listener.socket.fileno() >= 0  # nothing of ours, which might crash
 
-    def _do(self, action: Callable[[Endpoint], object]) -> None:
+    def do(self, action: Callable[[Endpoint], object]) -> None:
         """Have the service do something, unless it has ended: its board is closed then."""
         endpoint = self._endpoint
         if endpoint is not None and not endpoint.is_finished:
             with self._barrier:
                 action(endpoint)
 
-    def _ask(self, question: Callable[[Endpoint], _Answer], otherwise: _Answer) -> _Answer:
+    def ask(self, question: Callable[[Endpoint], _Answer], otherwise: _Answer) -> _Answer:
+        """Return an answer of the endpoint, the other one if there is none, or it crashes."""
         endpoint = self._endpoint
         if endpoint is not None:
             with self._barrier:
@@ -311,7 +336,7 @@ class GuardedEndpoint:
         shared = self._shared
         processes = Processes(
             self.settings.name,
-            self.settings.pool.maximum,
+            max(self.settings.pool.maximum, self.in_force.pool.maximum),
             shared.doorbell_fd,
             self._timers,
             shared.add_family(self),
@@ -320,7 +345,14 @@ class GuardedEndpoint:
             handing,
         )
         return Endpoint(
-            self.settings, self.listener, processes, self._timers, self._watches, self._clock, share
+            self.in_force,
+            self.listener,
+            processes,
+            self._timers,
+            self._watches,
+            self._clock,
+            share,
+            self.tally,
         )
 
     def _put_away(self, error: Exception) -> None:
@@ -354,6 +386,7 @@ class GuardedEndpoint:
         self._timers.cancel_all()
         self._watches.remove_all()
         self._former_connections += endpoint.connections
+        self._wreckage.step(lambda: self.tally.lose(len(endpoint.processes.ledger.busy())))
         is_stopping = bool(self._stop_reason)
         self._wreckage.clear_away(endpoint.processes, self.settings.pool, is_stopping=is_stopping)
 
@@ -372,6 +405,7 @@ class GuardedEndpoint:
         self._disarm()
         now = self._clock()
         delay = self._back_off.fail(now)
+        self._restart_seconds = now + delay
         self._restart = self._shared.wheel.add(now + delay, self._begin_again)
         return delay
 
@@ -392,7 +426,7 @@ class GuardedEndpoint:
         except (SocketdError, OSError) as error:
             self._do_without(error)
             return
-        endpoint.reload(self.settings, spawner)
+        endpoint.reload(self.in_force, spawner)
 
     def _do_without(self, error: SocketdError | OSError) -> None:
         """Try again later, since the system refuses what a fresh service needs."""

@@ -18,17 +18,20 @@ from collections.abc import Callable
 
 from socketd import __version__
 from socketd.config.services import ServiceSettings
-from socketd.errors import BugError, SocketdError, describe_refusal
+from socketd.control.authority import ControlSocket
+from socketd.errors import BugError, SocketdError
 from socketd.loop.doorbell import Doorbell
 from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.sources import Sources
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
+from socketd.master.controlling import Controlling
 from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
 from socketd.master.faults import describe, trace
 from socketd.master.guarded import GuardedEndpoint
 from socketd.master.reexec import Snapshot, Successor
+from socketd.master.reloading import ReadSettings, is_as_wanted, reload
 from socketd.master.signals import (
     RELOAD_SIGNAL,
     REPLACE_SIGNAL,
@@ -50,8 +53,6 @@ _BATCH_OF_ENDS_SECONDS = 0.01
 _NOTIFY = "notify the service manager"
 _SUCCEED = "become the new version"
 
-ReadSettings = Callable[[], list[ServiceSettings]]
-
 
 class Master:
     """Serves services until each of them has finished.
@@ -69,12 +70,15 @@ class Master:
         open_listener: OpenListener | None = None,
         successor: Successor | None = None,
         set_title: Callable[[str], None] | None = None,
+        control: ControlSocket | None = None,
     ) -> None:
         self.stop_signal: signal.Signals | None = None
         self._on_ready = on_ready
         self._read = read
         self._open_listener = open_listener
         self._successor = successor
+        run = functools.partial(self._tolerate, "answer on the control socket")
+        self._control = Controlling(control, self._describe_server, run)
         self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
         self._failure: SocketdError | None = None
@@ -127,6 +131,9 @@ class Master:
                 snapshot.crashes if snapshot is not None else 0,
             )
             try:
+                self._control.open(self._endpoints, sources, self._wheel, doorbell.ring, snapshot)
+                if self._successor is not None:
+                    self._successor.on_failed = self._control.note_reexec
                 self._serve(services, snapshot, doorbell, sources)
             except SocketdError:
                 raise
@@ -139,6 +146,7 @@ class Master:
                 ) from error
             finally:
                 self._tolerate(_NOTIFY, self._notifier.close)
+                self._control.close()
                 if self._successor is not None:
                     self._tolerate(_SUCCEED, self._successor.close)
         if self._failure is not None:
@@ -171,6 +179,13 @@ class Master:
                 self._answer(doorbell)
             self._wheel.advance(time.monotonic())
 
+    def _describe_server(self) -> tuple[str, int]:
+        """Return how far the server has got, and how many faults of socketd it has survived."""
+        state = "running" if self._is_ready else "starting"
+        if self.stop_signal is not None or self._endpoints.are_stopping:
+            state = "stopping"
+        return state, self._endpoints.crashes + len(self._faults)
+
     def _rest_seconds(self) -> float | None:
         """Return for how long there is nothing to do, None for ever."""
         due = self._wheel.next_due()
@@ -201,18 +216,11 @@ class Master:
         self._is_ready = True
         self._endpoints.resume(endpoints)
         self._turn(set(WORKER_SIGNALS))
-        if not self._is_as_wanted():
-            self._reload()
-        log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
-
-    def _is_as_wanted(self) -> bool:
-        """Tell whether the services are as configured; False if that cannot be found out."""
         assert self._read is not None
-        try:
-            wanted = {settings.key: settings for settings in self._read()}
-        except Exception:  # noqa: BLE001  the reload that follows says what is wrong
-            return False
-        return wanted == {key: one.settings for key, one in self._endpoints.staying.items()}
+        if not is_as_wanted(self._endpoints, self._read):
+            self._reload()
+        self._control.note_reexec()
+        log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
 
     def _answer(self, doorbell: Doorbell) -> None:
         """Take a turn, or first a rest if only workers have rung and none of them is urgent.
@@ -316,33 +324,19 @@ class Master:
             os.kill(os.getpid(), number)  # all are blocked: it is pending for the successor
         endpoints = self._endpoints.snapshot()
         crashes = self._endpoints.crashes + len(self._faults)
-        return Snapshot(endpoints, (doorbell.read_fd, doorbell.write_fd), crashes)
+        history, control = self._control.history, self._control.state()
+        fds = doorbell.read_fd, doorbell.write_fd
+        return Snapshot(endpoints, fds, crashes, history=history, control=control)
 
     def _reload(self) -> None:
         """Make the services those that are wanted now; whatever is wrong, go on as before."""
         if self.stop_signal is not None or self._read is None:
             return
         self._tolerate(_NOTIFY, self._notifier.tell_reloading)
-        try:
-            wanted = self._read()
-            self._endpoints.forget_finished()
-            assert self._open_listener is not None
-            changes = self._endpoints.change(wanted, self._open_listener)
-        except SocketdError as error:
-            log.emit("reload_failed", reason=str(error))
-        except OSError as error:  # descriptors or memory have run out
-            log.emit("reload_failed", reason=describe_refusal(error.errno or 0))
-        except Exception as error:  # noqa: BLE001  the services that are there need no reload
-            self._report_fault("reload", error)
-            log.emit("reload_failed", reason=f"a bug in socketd: {describe(error)}")
-        else:
-            log.emit(
-                "reloaded",
-                added=len(changes.added),
-                changed=changes.changed,
-                removed=len(changes.removed),
-                services=len(wanted),
-            )
+        assert self._open_listener is not None
+        open_listener, report = self._open_listener, self._report_fault
+        errors = reload(self._endpoints, self._read, open_listener, report)
+        self._control.note_reload(errors)
         self._tolerate(_NOTIFY, self._notifier.tell_ready)
 
     def _reap(self, at_work: dict[GuardedEndpoint, None]) -> None:

@@ -17,6 +17,7 @@ from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.pool.allotment import Allotment, PoolSize, Share
 from socketd.pool.messages import OfSeveral
+from socketd.pool.tally import Tally
 from socketd.workers.spawner import Handing
 
 
@@ -44,8 +45,9 @@ class Member(GuardedEndpoint):
         *,
         is_first: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        tally: Tally | None = None,
     ) -> None:
-        super().__init__(settings, listener, shared, is_first=is_first, clock=clock)
+        super().__init__(settings, listener, shared, is_first=is_first, clock=clock, tally=tally)
         self._role = role
         self._share: Share | None = None
         self._counted = 0
@@ -63,7 +65,7 @@ class Member(GuardedEndpoint):
     @property
     def size(self) -> PoolSize:
         """Return how many workers it has, and what they do."""
-        return self._ask(lambda endpoint: endpoint.size, otherwise=PoolSize(0, 0, 0))
+        return self.ask(lambda endpoint: endpoint.size, otherwise=PoolSize(0, 0, 0))
 
     @property
     def statistics(self) -> Statistics:
@@ -74,7 +76,7 @@ class Member(GuardedEndpoint):
     @property
     def uncounted(self) -> int:
         """Return how many connections it has served that its service does not count yet."""
-        return self._ask(lambda it: it.connections, otherwise=self._counted) - self._counted
+        return self.ask(lambda it: it.connections, otherwise=self._counted) - self._counted
 
     def count_in(self, head: "Member") -> int:
         """Have the service count what it has served; return how many that were."""
@@ -85,12 +87,12 @@ class Member(GuardedEndpoint):
 
     def count(self, connections: int) -> None:
         """Count connections that a favourite has served."""
-        self._do(lambda endpoint: endpoint.count(connections))
+        self.do(lambda endpoint: endpoint.count(connections))
 
     @property
     def template_pids(self) -> tuple[int, ...]:
         """Return the processes that its workers are copied from."""
-        return self._ask(lambda endpoint: endpoint.processes.template_pids, otherwise=())
+        return self.ask(lambda endpoint: endpoint.processes.template_pids, otherwise=())
 
     @property
     def is_put_away(self) -> bool:
@@ -104,7 +106,7 @@ class Member(GuardedEndpoint):
 
     def has_user(self, uid: int) -> bool:
         """Tell whether programs of it run as a user."""
-        return self._ask(lambda it: uid in it.processes.family.uids, otherwise=False)
+        return self.ask(lambda it: uid in it.processes.family.uids, otherwise=False)
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""
@@ -113,7 +115,7 @@ class Member(GuardedEndpoint):
 
     def note(self, event: OfSeveral) -> None:
         """Have the pool act on what is decided among those it shares the maximum with."""
-        self._do(lambda endpoint: endpoint.note(event))
+        self.do(lambda endpoint: endpoint.note(event))
 
     def leave_allotment(self) -> None:
         """Count no more among them: it has no worker, or none that is known."""

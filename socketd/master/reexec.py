@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable
 
 from socketd import __version__
-from socketd.dataclass import dataclass
+from socketd.control.passing import ControlState
+from socketd.dataclass import dataclass, field
 from socketd.errors import describe_refusal
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Wheel
 from socketd.master.agreement import SNAPSHOT_VARIABLE
 from socketd.master.endpoints import EndpointSnapshot
 from socketd.master.faults import describe
+from socketd.master.history import History
 from socketd.operations import log
 from socketd.system.scheduling import stop_yielding, yield_to_children
 from socketd.workers import kin
@@ -41,6 +43,8 @@ class Snapshot:
     doorbell: tuple[int, int]
     crashes: int = 0
     version: str = __version__
+    history: History = field(default_factory=History)
+    control: ControlState | None = None
 
     @property
     def fds(self) -> list[int]:
@@ -48,7 +52,8 @@ class Snapshot:
         listeners = [endpoint.listener.fd for endpoint in self.endpoints]
         states = [one.state for one in self.endpoints if one.state is not None]
         own = [fd for state in states for fd in state.processes.fds]
-        return [fd for fd in (*listeners, *own, *self.doorbell) if fd is not None]
+        control = () if self.control is None else self.control.fds
+        return [fd for fd in (*listeners, *own, *self.doorbell, *control) if fd is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Successor:
 
     def __init__(self, next_version: NextVersion) -> None:
         self.is_proven = False
+        self.on_failed: Callable[[str], None] = lambda _: None
         self._next = next_version
         self._pid: int | None = None
         self._complaints_fd = -1
@@ -169,3 +175,4 @@ class Successor:
 
     def _fail(self, reason: str) -> None:
         log.emit("reexec_failed", reason=reason)
+        self.on_failed(reason)

@@ -14,13 +14,17 @@ import typing
 import msgspec
 
 from socketd.config.services import ServiceSettings
+from socketd.control.passing import ControlState
 from socketd.errors import SystemFailureError
 from socketd.loop.listeners import ListenerState
 from socketd.master.agreement import SNAPSHOT_VARIABLE, VERSION
 from socketd.master.endpoints import EndpointSnapshot
+from socketd.master.history import History
+from socketd.master.override import Override
 from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
+from socketd.pool.tally import Tally
 from socketd.settings.address import (
     AbstractAddress,
     Address,
@@ -53,6 +57,8 @@ class _Service(msgspec.Struct):
     listener: ListenerState
     state: EndpointState | None
     remains: tuple[int, ...]
+    tally: Tally
+    override: Override
 
 
 class _Document(msgspec.Struct):
@@ -64,6 +70,8 @@ class _Document(msgspec.Struct):
     crashes: int
     passed: list[PassedSocket]
     soft_nofile: int | None
+    history: History
+    control: ControlState | None
     program_version: str = "unknown"
 
 
@@ -77,6 +85,8 @@ def write(snapshot: Snapshot, passed: list[PassedSocket], soft_nofile: int | Non
         snapshot.crashes,
         passed,
         soft_nofile,
+        snapshot.history,
+        snapshot.control,
         snapshot.version,
     )
     return _encode(document)
@@ -95,7 +105,14 @@ def read(fd: int) -> tuple[Snapshot, list[PassedSocket], int | None]:
     """Read what `write` has written; closes the descriptor. Raises SystemFailureError."""
     document, endpoints = _decode(fd)
     return (
-        Snapshot(endpoints, document.doorbell, document.crashes, document.program_version),
+        Snapshot(
+            endpoints,
+            document.doorbell,
+            document.crashes,
+            document.program_version,
+            document.history,
+            document.control,
+        ),
         document.passed,
         document.soft_nofile,
     )
@@ -109,7 +126,8 @@ def check_descriptors(snapshot: Snapshot, passed: list[PassedSocket]) -> None:
     processes = [one.state.processes for one in snapshot.endpoints if one.state is not None]
     boards = [one.board_fd for one in processes]
     pipes = [one.serving.pipe_fd for one in processes if one.serving is not None]
-    sockets = [*listeners, *(one.fd for one in passed)]
+    control = [] if snapshot.control is None else snapshot.control.fds
+    sockets = [*listeners, *control, *(one.fd for one in passed)]
     kinds = (
         (sockets, stat.S_ISSOCK, "socket"),
         (boards, stat.S_ISREG, "board"),
@@ -139,7 +157,12 @@ def _decode(fd: int) -> tuple[_Document, list[EndpointSnapshot]]:
         document = msgspec.convert(content, _Document, str_keys=True)
         endpoints = [
             EndpointSnapshot(
-                _settings_of(service), service.listener, service.state, service.remains
+                _settings_of(service),
+                service.listener,
+                service.state,
+                service.remains,
+                service.tally,
+                service.override,
             )
             for service in document.services
         ]
@@ -164,7 +187,16 @@ def _service_of(endpoint: EndpointSnapshot) -> _Service:
     settings = {name: getattr(endpoint.settings, name) for name in _Settings.__struct_fields__}
     fields = dataclasses.asdict(address)
     place = type(address).__name__
-    return _Service(settings, place, fields, endpoint.listener, endpoint.state, endpoint.remains)
+    return _Service(
+        settings,
+        place,
+        fields,
+        endpoint.listener,
+        endpoint.state,
+        endpoint.remains,
+        endpoint.tally,
+        endpoint.override,
+    )
 
 
 def _settings_of(service: _Service) -> ServiceSettings:

@@ -23,3 +23,4 @@ class EndpointState:
     is_listening: bool
     is_draining: bool
     stop_reason: str
+    refused: dict[str, int]

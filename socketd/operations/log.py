@@ -121,6 +121,7 @@ EVENTS: Mapping[str, EventKind] = {
     "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
     "reload_failed": _kind(LogLevel.ERROR, "reason"),
     "listener_lost": _kind(LogLevel.WARNING, "service listener"),
+    "control_unavailable": _kind(LogLevel.WARNING, "path reason"),
     "reexec_started": _kind(LogLevel.INFO, "command"),
     "reexec_done": _kind(LogLevel.INFO, "services former version"),
     "reexec_failed": _kind(LogLevel.ERROR, "reason"),
@@ -130,6 +131,7 @@ EVENTS: Mapping[str, EventKind] = {
 }
 
 _enabled: frozenset[str] = frozenset()
+_least = LogLevel.INFO
 _outlet: Outlet | None = None
 _finish: Callable[[_Line], bytes | None] | None = None
 _logger: Any = None  # structlog's, after the first line
@@ -154,7 +156,8 @@ def configure(
     They go to the file if there is one, else to the journal in its format, else to standard error.
     Raises SystemFailureError if that cannot be opened.
     """
-    global _enabled, _finish, _logger, _outlet
+    global _enabled, _finish, _least, _logger, _outlet
+    _least = level
     target: Target = _terminal
     if log_file is not None:
         target = FileTarget(log_file)
@@ -187,6 +190,11 @@ def configure(
     if _outlet is not None:
         _outlet.close()
     _outlet, _finish, _logger = Outlet(target, note), finish, None
+
+
+def level() -> LogLevel:
+    """Return the least important level that is printed."""
+    return _least
 
 
 def is_enabled(event: str) -> bool:

@@ -35,6 +35,7 @@ class EndReason(enum.Enum):
     IDLE = "idle"
     FIRST_BYTE = "first_byte"
     CLIENT_GONE = "client_gone"
+    ASKED = "asked"
 
 
 @dataclass(frozen=True, slots=True)

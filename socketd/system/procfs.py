@@ -21,6 +21,8 @@ _MOST_SYSCALL_BYTES = 1024
 _MOST_NAME_BYTES = 256
 _MOST_STAT_BYTES = 4096
 _STARTED_FIELD = 19  # behind the name
+_USER_FIELD = 11
+_PAGES_FIELD = 21
 # Enough for who is read further; the kernel makes no more of the list than is read.
 _MOST_BYTES_OF_ROLLUP = 4096
 _MOST_CHILDREN = 64
@@ -93,6 +95,11 @@ def started_seconds(pid: int) -> float | None:
     In hundredths of a second, counted while the machine is suspended as well: CLOCK_BOOTTIME.
     """
     return parse_started(_read(pid, "stat", _MOST_STAT_BYTES))
+
+
+def usage(pid: int) -> tuple[float, int] | None:
+    """Return a process's processor seconds so far and its memory in bytes; None if not known."""
+    return parse_usage(_read(pid, "stat", _MOST_STAT_BYTES))
 
 
 def executable(pid: int) -> str | None:
@@ -260,6 +267,19 @@ def parse_started(content: bytes) -> float | None:
     fields = content.rpartition(b")")[2].decode(errors="replace").split()
     ticks = _decimal(fields[_STARTED_FIELD]) if len(fields) > _STARTED_FIELD else None
     return None if ticks is None else ticks / os.sysconf("SC_CLK_TCK")
+
+
+def parse_usage(content: bytes) -> tuple[float, int] | None:
+    """Parse the same for fields 14 and 15, ticks in user mode and in the kernel, and 24, pages."""
+    fields = content.rpartition(b")")[2].decode(errors="replace").split()
+    if len(fields) <= _PAGES_FIELD:
+        return None
+    user, system, pages = (
+        _decimal(fields[n]) for n in (_USER_FIELD, _USER_FIELD + 1, _PAGES_FIELD)
+    )
+    if user is None or system is None or pages is None:
+        return None
+    return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_call(content: bytes) -> Call | None:

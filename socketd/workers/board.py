@@ -153,6 +153,10 @@ class Board:
             _STATE_BYTES[SlotState.STARTING]
         )
 
+    def count(self, state: SlotState) -> int:
+        """Return how many slots are in a state."""
+        return self._memory[HEADER_SIZE : self._states_end].count(_STATE_BYTES[state])
+
     def ring_when_idle(self, *, wanted: bool) -> None:
         """Say whether workers are to ring when they become idle."""
         self.is_rung_when_idle = wanted
@@ -230,6 +234,11 @@ class Board:
         ACCEPTED_NS.pack_into(self._memory, offset + ACCEPTED_NS_OFFSET, accepted_ns)
         self.write_peers(number, client, proxy)
         self.set_state(number, SlotState.ACCEPTED)
+
+    def accepted_ns(self, number: int) -> int:
+        """Return when a worker says that it got its connection."""
+        offset = self._records_offset + number * RECORD_SIZE + ACCEPTED_NS_OFFSET
+        return int(ACCEPTED_NS.unpack_from(self._memory, offset)[0])
 
     def write_peers(self, number: int, client: Peer, proxy: Peer) -> None:
         """Record who has come, and by which proxy."""

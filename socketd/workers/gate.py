@@ -149,6 +149,12 @@ class Gate:
         last = [self._refusal((count - place) % GATE_RING) for place in range(new, 0, -1)]
         return Refusals(dict(zip(REASONS, numbers, strict=False)), last)
 
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Return how many were sent away since the gate was made, and leave it to `take` who."""
+        _, _, _, *numbers = _HEADER.unpack_from(self._memory, self.offset)
+        return dict(zip(REASONS, numbers, strict=False))
+
     def meet(self, who: Peer) -> Verdict:
         """Tell a worker whether who has connected may come in, or say for whom it comes."""
         return self._look(meet, who)

@@ -22,6 +22,7 @@ from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timers
 from socketd.operations import log
+from socketd.pool.tally import Tally
 from socketd.pool.template_memory import TemplateMemory
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.table import MOST_WORKERS
@@ -99,6 +100,7 @@ class Processes:
         self._unborn: list[int] = []
         self.is_distrusted = False
         self.ends_children = False
+        self.tally = Tally()
         # Who was nameless at the last sweep, since when, if they had all been asked for.
         self._missed: dict[int, int] = {}
         self.board = Board(MOST_WORKERS, state.board_fd if state is not None else None)
@@ -161,6 +163,7 @@ class Processes:
                 memory=self._memory,
                 on_serving=lambda: self.on_serving(),
                 watches=self._watches,
+                tally=self.tally,
             )
         log.emit("native_worker_missing", service=settings.name)
         if settings.readiness.level is not ReadyLevel.FORK:

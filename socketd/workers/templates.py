@@ -21,6 +21,7 @@ from socketd.errors import SystemFailureError, describe_refusal, is_shortage
 from socketd.loop.filewatch import OwnWatches
 from socketd.loop.reaper import DeadChild
 from socketd.loop.wheel import Timer, Timers
+from socketd.pool.tally import Tally
 from socketd.pool.template_life import Stage, TemplateLife
 from socketd.pool.template_memory import TemplateMemory
 from socketd.pool.template_messages import (
@@ -92,8 +93,10 @@ class NativeSpawner:
         memory: TemplateMemory | None = None,
         on_serving: Callable[[], None] = lambda: None,
         watches: OwnWatches | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._plan = plan
+        self._tally = tally or Tally()
         self._freshness = Freshness(plan.settings, watches, self._on_files_changed)
         self._on_serving = on_serving
         self._memory = TemplateMemory() if memory is None else memory
@@ -275,9 +278,11 @@ class NativeSpawner:
                 self._set(command)
             case AskAgain() | AskForLost() | Abandon():
                 self._care_for_unborn(command)
-            case ReportServing(pid):
+            case ReportServing(pid, _, reasons):
+                self._tally.begin_template(pid, "; ".join(reasons), self._clock())
                 report_serving(self._plan, self._templates[pid], command)
             case ReportFailed():
+                self._tally.templates_failed += 1
                 report_failed(self._plan, command)
             case _:
                 assert_never(command)

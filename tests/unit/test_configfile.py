@@ -7,7 +7,7 @@ import pytest
 
 from socketd.cli.check import check, show
 from socketd.config.build import Surroundings
-from socketd.config.file import load
+from socketd.config.file import ServerTable, load
 from socketd.config.services import DEFAULT_BACKLOG, ServiceSettings, WorkerKind
 from socketd.errors import ConfigurationError
 from socketd.pool.settings import PoolSettings, Strategy
@@ -521,3 +521,27 @@ def test_front_that_cannot_be_is_a_mistake(
 
     assert mistake.startswith(f"service.c.{key}: ")
     assert complaint in mistake
+
+
+@pytest.mark.parametrize("value", ['"run/x"', '""', "3", "false", '"/a\\u0000b"', '["/a"]'])
+def test_control_is_an_absolute_path_or_off(tmp_path: Path, value: str) -> None:
+    """The place of the control socket is a path from the root, or the word; all else is wrong."""
+    file = tmp_path / "services.toml"
+    file.write_text(f'control = {value}\n[service.s]\nlisten = ["tcp:7000"]\nprogram = "cat"\n')
+
+    with pytest.raises(ConfigurationError, match=r'control: .*allowed: the absolute path .*"off"'):
+        load(str(file), AROUND)
+
+
+def test_control_of_a_file_is_noted_if_the_file_is_right(tmp_path: Path) -> None:
+    """What a file with a mistake says of the server is not taken."""
+    file, server = tmp_path / "services.toml", ServerTable()
+    rest = '[service.s]\nlisten = ["tcp:7000"]\nprogram = "cat"\n'
+    file.write_text(f'control = "/run/x"\n{rest}wrong = 1\n')
+    with pytest.raises(ConfigurationError):
+        load(str(file), AROUND, server)
+    assert (server.control, server.is_read) == (None, False)
+
+    file.write_text(f'control = "/run/x"\n{rest}')
+    load(str(file), AROUND, server)
+    assert (server.control, server.is_read) == ("/run/x", True)

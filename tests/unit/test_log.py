@@ -112,6 +112,7 @@ def test_list_of_events_is_closed() -> None:
         "reloaded": ("info", "added changed removed services"),
         "reload_failed": ("error", "reason"),
         "listener_lost": ("warning", "listener service"),
+        "control_unavailable": ("warning", "path reason"),
         "reexec_started": ("info", "command"),
         "reexec_done": ("info", "former services version"),
         "reexec_failed": ("error", "reason"),

@@ -57,7 +57,7 @@ def endpoint(address: Address) -> EndpointSnapshot:
                 {0: Slot(1, 5, 7), 1: Slot(1, 6, is_seen_idle=True)},
                 ServingTemplate(18, 9, ReadyLevel.READ),
             ),
-            {PoolTimer.SHRINK: 9.5}, 12, True, True, False, "SIGTERM",
+            {PoolTimer.SHRINK: 9.5}, 12, True, True, False, "SIGTERM", {"denied": 3},
         ),
     )  # fmt: skip
 
