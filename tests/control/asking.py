@@ -64,7 +64,10 @@ def when(
         found[:] = [listening(server, service, position)]
         return bool(is_so(found[0]))
 
-    wait_for(look, f"listener {position} of {service} is as wanted")
+    try:
+        wait_for(look, f"listener {position} of {service} is as wanted")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found}") from None
     return found[0]
 
 

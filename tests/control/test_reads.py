@@ -95,10 +95,11 @@ def test_everything_is_answered_when_all_are_busy_and_some_wait(serve: Serve) ->
     """With its one worker busy and three in the queue a server says so: it needs no worker."""
     server = serve(CAT.replace('"]\n', f'", "unix:{unix_of(serve)}"]\n', 1) + ONE)
     for position in (0, 1):
-        place = server.place("s", position)
+        kind, _, place = listening(server, "s", position).address.partition(":")
+        host, _, port = place.rpartition(":")
         with contextlib.ExitStack() as stack:
             for _ in range(4):
-                client = stack.enter_context(connect(place))
+                client = stack.enter_context(connect((host, int(port)) if kind == "tcp" else place))
             one = when(server, three_wait, "s", position)
             assert one.workers.busy == 1
             assert one.board == "W"
