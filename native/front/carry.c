@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -188,10 +189,20 @@ static void part(struct carriage *carriage, uint64_t now_ms)
         flow_close(&carriage->connection);
 }
 
+/* What the program has written and nobody has read yet is an answer, too. */
+static bool is_answering(const struct carriage *carriage)
+{
+    int size = 0;
+
+    return carriage->has_answered ||
+           (carriage->output.source >= 0 && ioctl(carriage->output.source, FIONREAD, &size) == 0 &&
+            size > 0);
+}
+
 bool carry_answer(struct carriage *carriage, const char *answer, size_t size, uint64_t now_ms)
 {
-    if (!carriage->is_carried || carriage->has_answered || carriage->is_gone || carriage->is_parting ||
-        carriage->connection < 0)
+    if (!carriage->is_carried || carriage->is_gone || carriage->is_parting ||
+        carriage->connection < 0 || is_answering(carriage))
         return false;
     end_input(carriage);
     end_output(carriage);

@@ -3,6 +3,10 @@
  * what they send to it is passed on. What has gone to the whole group is not: the master's signals
  * but for the retire signal, by which it asks this process alone to take on nothing more, and the terminal's.
  *
+ * A program that is ended so before it has begun to answer leaves a client that hears nothing: it hears of
+ * this process why. Of a program that does not end for SIGTERM it hears before the master sends SIGKILL,
+ * which ends this process as well.
+ *
  * The program does not outlive it. As without a keeper, SIGKILL for the process that the master knows
  * is the end of the program (PR_SET_PDEATHSIG).
  */
@@ -23,7 +27,10 @@
 
 #define NEVER UINT64_MAX
 
-enum { GRACE_MS = 1000 };
+enum {
+    GRACE_MS = 1000,
+    LAST_TENTH = 10, /* of the time to the master's SIGKILL, which began somewhat earlier */
+};
 
 pid_t keeper_divide(void)
 {
@@ -60,13 +67,26 @@ static bool is_end(int number)
     return number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
 }
 
+/* Somebody else wants the program's end. */
+static void note_end(struct keeper *keeper, const struct signalfd_siginfo *came, uint64_t now_ms)
+{
+    keeper->was_signalled = true;
+    if (!keeper->speak_at_ms && came->ssi_signo == SIGTERM &&
+        (pid_t)came->ssi_pid == keeper->group_sender)
+        keeper->speak_at_ms = now_ms + (uint64_t)(keeper->kill_ms - keeper->kill_ms / LAST_TENTH);
+}
+
 /* Signals to end, which the program would have died of, end what is left to be done after it. */
-static void take_signals(struct keeper *keeper, int signals_fd)
+static void take_signals(struct keeper *keeper, int signals_fd, uint64_t now_ms)
 {
     struct signalfd_siginfo came;
 
     while (read(signals_fd, &came, sizeof came) == sizeof came) {
-        if (keeper->has_ended && is_end((int)came.ssi_signo) && (pid_t)came.ssi_pid != getpid())
+        const bool is_over = is_end((int)came.ssi_signo) && (pid_t)came.ssi_pid != getpid();
+
+        if (is_over && !keeper->has_ended)
+            note_end(keeper, &came, now_ms);
+        if (is_over && keeper->has_ended)
             carry_drop(&keeper->carriage);
         else if (!keeper->has_ended && is_for_program(keeper, &came))
             kill(keeper->program, (int)came.ssi_signo);
@@ -110,6 +130,22 @@ static void follow_client(struct keeper *keeper, uint64_t now_ms)
     tell_to_end(keeper, now_ms);
 }
 
+/* Answer in place of a program that was ended. Which limit it was the master's log says. */
+static void follow_end(struct keeper *keeper, uint64_t now_ms)
+{
+    static const struct refusal ended = {
+        "504 Gateway Timeout", "the program was ended before it had begun to answer"};
+    char answer[REFUSAL_ANSWER_SIZE];
+
+    if (!keeper->was_signalled || keeper->is_told)
+        return;
+    if (!keeper->has_ended && (!keeper->speak_at_ms || now_ms < keeper->speak_at_ms))
+        return;
+    carry_answer(&keeper->carriage, answer, refusal_write(&ended, "", answer), now_ms);
+    keeper->was_signalled = false;
+    keeper->speak_at_ms = 0;
+}
+
 static int open_signals(void)
 {
     sigset_t all;
@@ -126,6 +162,8 @@ static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
 
     if (keeper->due_ms && keeper->due_ms != NEVER)
         wait_ms = clock_sooner(wait_ms, clock_left_ms(keeper->due_ms, now_ms));
+    if (keeper->speak_at_ms)
+        wait_ms = clock_sooner(wait_ms, clock_left_ms(keeper->speak_at_ms, now_ms));
     if (deadline_ms)
         wait_ms = clock_sooner(wait_ms, clock_left_ms(deadline_ms, now_ms));
     polls[CARRY_POLLS] = (struct pollfd){.fd = signals_fd, .events = POLLIN};
@@ -134,8 +172,9 @@ static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
             polls[i].revents = 0;
     now_ms = clock_ms();
     if (polls[CARRY_POLLS].revents)
-        take_signals(keeper, signals_fd);
+        take_signals(keeper, signals_fd, now_ms);
     look_for_end(keeper);
+    follow_end(keeper, now_ms);
     carry_advance(&keeper->carriage, polls, keeper->has_ended, now_ms);
     follow_client(keeper, now_ms);
 }
@@ -148,6 +187,7 @@ static bool run(struct keeper *keeper, uint64_t deadline_ms)
     if (signals_fd < 0)
         _exit(EXIT_SYSTEM); /* and with us the program */
     look_for_end(keeper);
+    follow_end(keeper, clock_ms());
     carry_advance(&keeper->carriage, nothing, keeper->has_ended, clock_ms());
     while (!keeper->has_ended || !carry_is_over(&keeper->carriage)) {
         if (deadline_ms && clock_ms() >= deadline_ms) {

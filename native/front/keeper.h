@@ -3,7 +3,8 @@
  * end, says farewell on the connection, and ends as the program has.
  *
  * Owns its birth, what becomes of signals meanwhile, the end of a program whose client has gone
- * or that does not answer in time, and its own end. Must not know what the program is, nor how bytes are carried.
+ * or that does not answer in time, what a client hears whose program was ended before it has answered,
+ * and its own end. Must not know what the program is, nor how bytes are carried.
  */
 #ifndef SOCKETD_KEEPER_H
 #define SOCKETD_KEEPER_H
@@ -26,6 +27,8 @@ struct keeper {
     int kill_ms;        /* between SIGTERM and SIGKILL, for a program that is told to end */
     uint64_t due_ms;    /* when to send the next of the two; 0: neither */
     bool is_told;
+    bool was_signalled; /* somebody wants its end */
+    uint64_t speak_at_ms; /* when to answer in place of a program that does not end for that; 0: never */
     bool has_ended;
     int status; /* of wait(2) */
 };

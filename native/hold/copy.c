@@ -4,6 +4,7 @@
  * A keeper of a copy would keep all of its memory: pages that the program goes on to write to would
  * be there twice. So unless the copy is done soon it becomes another program, the zygote, which is
  * small and lies beside the object. It has what it carries, and nothing else that the program has open.
+ * Where an answer has a time limit it does that later, and gives the memory up before (shed.h).
  */
 #include "copy.h"
 
@@ -12,6 +13,7 @@
 #include "front/keeper.h"
 #include "front/syslog.h"
 #include "options.h"
+#include "shed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,11 +150,18 @@ static void write_keeper(const struct keeper *keeper)
     close(ends[1]);
 }
 
-/* Stay with its memory and the board as long as an answer may be late, so that the log has a line. */
+/* Stay with the board as long as an answer may be late, so that the log has a line; after a moment without
+ * what is the program's of its memory. */
 static void wait_for_answer(struct keeper *keeper, const struct front *front)
 {
-    const struct refusal *refused = keeper_wait_for_answer(keeper, front->answer_limit_ms);
+    const int first_ms = front->answer_limit_ms < BRIEF_MS ? front->answer_limit_ms : BRIEF_MS;
+    const struct refusal *refused;
 
+    if (keeper_run(keeper, first_ms))
+        keeper_end_like(keeper->status);
+    if (front->answer_limit_ms > first_ms)
+        shed_memory();
+    refused = keeper_wait_for_answer(keeper, front->answer_limit_ms - first_ms);
     if (refused)
         front_tell(front, refused);
 }

@@ -9,6 +9,8 @@
  */
 #include "survey.h"
 
+#include "mappings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -17,7 +19,6 @@
 
 enum {
     ENTRIES = 512,
-    LONGEST_LINE = 4096 + 128,
     SMALLEST_PAGE = 4096,
     PIECE_WORDS = 16 * 1024, /* so much stays near the processor until all looks have seen it */
 };
@@ -28,9 +29,11 @@ static const uint64_t most_bytes = UINT64_C(16) << 30;
 /* Of pagemap, proc_pid_pagemap(5). */
 static const uint64_t is_present = UINT64_C(1) << 63, is_swapped = UINT64_C(1) << 62;
 
+static const char cannot_be_searched[] = "its memory cannot be searched";
+
 struct survey {
     const struct survey_look *looks[SURVEY_LOOKS]; /* NULL: it has seen enough */
-    int maps, pagemap, memory;
+    int pagemap, memory;
     uintptr_t page_size;
     uintptr_t stack; /* of the functions that will return; what is below is over */
     bool is_stack;   /* the mapping that is looked at has it */
@@ -133,25 +136,12 @@ static void look_at_mapping(struct survey *survey, uintptr_t begin, uintptr_t en
 
         if (pread(survey->pagemap, entries, wanted * sizeof *entries, offset) !=
             (ssize_t)(wanted * sizeof *entries)) {
-            survey->trouble = "its memory cannot be searched";
+            survey->trouble = cannot_be_searched;
             return;
         }
         for (size_t i = 0; i < wanted && !is_over(survey); i++, begin += survey->page_size)
             look_at_page(survey, begin, entries[i]);
     }
-}
-
-static const char *read_number(const char *text, char end, uintptr_t *number)
-{
-    for (*number = 0; *text != end; text++) {
-        if (*text >= '0' && *text <= '9')
-            *number = *number * 16 + (uintptr_t)(*text - '0');
-        else if (*text >= 'a' && *text <= 'f')
-            *number = *number * 16 + (uintptr_t)(*text - 'a' + 10);
-        else
-            return NULL;
-    }
-    return text + 1;
 }
 
 static bool is_program_s(uint64_t size)
@@ -172,69 +162,51 @@ static void pass_by(const struct survey *survey, uintptr_t begin, uintptr_t end)
             survey->looks[i]->pass_by(begin, end);
 }
 
-static void look_at_line(struct survey *survey, const char *line, uint64_t *bytes)
+static void look_at(struct survey *survey, const struct mapping *mapping, uint64_t *bytes)
 {
-    uintptr_t begin, end;
+    const uint64_t size = mapping->end - mapping->begin;
 
-    line = read_number(line, '-', &begin);
-    line = line ? read_number(line, ' ', &end) : NULL;
-    if (!line) {
-        survey->trouble = "its memory cannot be searched";
+    if (strncmp(mapping->rights, "r--", 3) == 0)
+        pass_by(survey, mapping->begin, mapping->end);
+    if (strncmp(mapping->rights, "rw", 2) != 0 || mapping->rights[3] != 'p' || !is_program_s(size))
         return;
-    }
-    if (strncmp(line, "r--", 3) == 0)
-        pass_by(survey, begin, end);
-    if (strncmp(line, "rw", 2) != 0 || line[3] != 'p' || !is_program_s(end - begin))
-        return;
-    *bytes += end - begin;
+    *bytes += size;
     if (*bytes > most_bytes)
         survey->trouble = "it has too much memory to be searched";
     else
-        look_at_mapping(survey, begin, end);
+        look_at_mapping(survey, mapping->begin, mapping->end);
 }
 
-static void look_everywhere(struct survey *survey)
+static void look_everywhere(struct survey *survey, struct mappings *mappings)
 {
-    char text[LONGEST_LINE];
-    size_t filled = 0;
+    struct mapping mapping;
     uint64_t bytes = 0;
-    ssize_t count = 0;
-    bool is_whole;
 
-    while (!is_over(survey) &&
-           (count = read(survey->maps, text + filled, sizeof text - 1 - filled)) > 0) {
-        char *line = text, *end;
-
-        filled += (size_t)count;
-        text[filled] = '\0';
-        for (; (end = strchr(line, '\n')) && !is_over(survey); line = end + 1)
-            look_at_line(survey, line, &bytes);
-        filled -= (size_t)(line - text);
-        memmove(text, line, filled);
-    }
-    is_whole = !is_over(survey);
+    while (!is_over(survey) && mappings_next(mappings, &mapping))
+        look_at(survey, &mapping, &bytes);
     show_run(survey);
-    if (is_whole && (count < 0 || filled))
-        survey->trouble = "its memory cannot be searched";
+    if (mappings->has_failed)
+        survey->trouble = cannot_be_searched;
 }
 
 __attribute__((noinline)) const char *
 survey_memory(const struct survey_look *const looks[SURVEY_LOOKS])
 {
     struct survey survey = {
-        .maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC),
         .pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
         .memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC),
         .page_size = (uintptr_t)getpagesize(),
         .stack = (uintptr_t)__builtin_frame_address(0),
     };
 
+    struct mappings mappings;
+
     memcpy(survey.looks, looks, sizeof survey.looks);
-    if (survey.maps < 0 || survey.pagemap < 0 || survey.memory < 0)
-        survey.trouble = "its memory cannot be searched";
+    if (!mappings_open(&mappings) || survey.pagemap < 0 || survey.memory < 0)
+        survey.trouble = cannot_be_searched;
     else
-        look_everywhere(&survey);
-    close(survey.maps);
+        look_everywhere(&survey, &mappings);
+    mappings_close(&mappings);
     close(survey.pagemap);
     close(survey.memory);
     return survey.trouble;

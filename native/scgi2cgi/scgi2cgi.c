@@ -35,7 +35,7 @@ static const char usage[] =
     "       scgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
     "         --request-variables LIST, --index NAME[,NAME]..., --body-limit BYTES,\n"
-    "         --client-gone end|finish\n"
+    "         --answer-timeout SECONDS, --client-gone end|finish\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -60,6 +60,12 @@ static void take_head_timeout(struct call *call, const char *value)
 {
     if (!seconds_parse(value, &call->front.head_limit_ms))
         reject("--head-timeout: not a number of seconds up to 86400");
+}
+
+static void take_answer_timeout(struct call *call, const char *value)
+{
+    if (!seconds_parse(value, &call->front.answer_limit_ms))
+        reject("--answer-timeout: not a number of seconds up to 86400");
 }
 
 static void take_body_limit(struct call *call, const char *value)
@@ -110,6 +116,8 @@ static void parse(struct call *call, char **words)
             take_body_limit(call, words[1]);
         else if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
+        else if (strcmp(*words, "--answer-timeout") == 0)
+            take_answer_timeout(call, words[1]);
         else if (strcmp(*words, "--client-gone") == 0)
             take_client_gone(call, words[1]);
         else if (strcmp(*words, "--env") == 0)
@@ -168,8 +176,18 @@ static _Noreturn void run(const struct front *front, const struct executable *pr
     front_refuse(front, STDOUT_FILENO, front_why_not_run(errno));
 }
 
+/* The log may be told something as long as this takes, and no longer: somebody may wait for its end. */
+static void wait_for_answer(struct keeper *keeper, const struct front *front)
+{
+    const struct refusal *refused = keeper_wait_for_answer(keeper, front->answer_limit_ms);
+
+    if (refused)
+        front_tell(front, refused);
+}
+
 /* Stay behind the program, in a group that is ours or its own: others must not be ended with it. */
-static void leave_keeper(const struct carriage *carriage, const struct carry_ends *ends)
+static void leave_keeper(const struct front *front, const struct carriage *carriage,
+                         const struct carry_ends *ends)
 {
     static struct keeper keeper;
     const bool is_leader = getpgrp() == getpid();
@@ -187,8 +205,11 @@ static void leave_keeper(const struct carriage *carriage, const struct carry_end
         carry_lift(&keeper.carriage);
         close(ends->input);
         close(ends->output);
-        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-            close(fd);
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
+        if (front->answer_limit_ms)
+            wait_for_answer(&keeper, front);
+        close(STDERR_FILENO);
         keeper_stay(&keeper);
     }
     if (!is_leader)
@@ -209,11 +230,11 @@ static void divide(const struct call *call, uint64_t body_length)
     struct carry_ends ends;
 
     if (!carry_begin(&carriage, STDIN_FILENO, STDOUT_FILENO, body_length,
-                     call->watch == CARRY_TO_FINISH, &ends))
+                     call->watch == CARRY_TO_FINISH || call->front.answer_limit_ms, &ends))
         front_refuse(&call->front, STDOUT_FILENO, &broken);
     carriage.watch = call->watch;
     if (carriage.is_carried)
-        leave_keeper(&carriage, &ends);
+        leave_keeper(&call->front, &carriage, &ends);
     put(&call->front, ends.input, STDIN_FILENO);
     put(&call->front, ends.output, STDOUT_FILENO);
 }

@@ -1,10 +1,12 @@
 """A program behind SCGI has a time for the first byte of its answer, at every level."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness import scgi
+from harness.clients import connect, read_all
 from harness.processes import view
 from harness.waiting import wait_for
 
@@ -79,3 +81,69 @@ def test_program_that_ignores_the_signal_is_killed(
     assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
     assert server.wait_event("request_refused")["status"] == 504
     assert server.wait_event("connection_closed")["status"] == -9
+
+
+ENDED = b"the program was ended before it had begun to answer"
+
+
+@pytest.mark.parametrize("level", ["fork", "load!"])
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
+def test_client_hears_of_a_program_that_its_time_limit_has_ended(
+    start: Start, script: Script, level: str, trap: str
+) -> None:
+    """From who stays behind it, also if only SIGKILL ends it."""
+    program = script(f"#!/bin/bash\n{trap}while :; do sleep 0.1; done\n")
+    server = start(
+        *("--ready", level, "--answer-timeout", "1h", "--time-limit", "0.3s"),
+        *("--kill-timeout", "1s", "-p", program),
+    )
+    answer = scgi.ask(server.place, scgi.request())
+
+    assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
+    assert ENDED in answer
+    assert server.wait_event("connection_closed")["limit"] == "time"
+
+
+def test_program_that_answers_for_the_signal_is_not_spoken_for(
+    start: Start, script: Script
+) -> None:
+    """It has until SIGKILL."""
+    program = script(
+        "#!/bin/bash\n"
+        "trap 'printf \"Content-Type: text/plain\\r\\n\\r\\nlate\"; exit' TERM\n"
+        "while :; do sleep 0.1; done\n"
+    )
+    server = start("--answer-timeout", "1h", "--time-limit", "0.3s", "-p", program, is_quiet=False)
+
+    assert scgi.ask(server.place, scgi.request()).endswith(b"\r\n\r\nlate")
+
+
+MUCH = 48 << 20
+THINKING = """import ballast, time
+time.sleep(99)
+"""
+
+
+def anonymous_kib(pid: int) -> int:
+    """Return how much memory without a file a process has."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon:"))
+
+
+def test_who_waits_for_an_answer_has_not_the_memory_of_the_program(
+    start: Start, script: Script
+) -> None:
+    """But for a moment; and it still says and logs what it has to."""
+    script(f"DATA = bytearray(b'x') * {MUCH}\n", "ballast.py")
+    program = script(THINKING, "page.py", 0o644)
+    command = f"{sys.executable} -m socketd.hold --cgi {program}"
+    server = start("--ready", "stop!", "--answer-timeout", "2s", "-p", command)
+    with connect(server.place) as connection:
+        connection.sendall(scgi.request(**TRACED))
+        keeper = server.wait_event("connection_accepted")["pid"]
+        wait_for(lambda: anonymous_kib(keeper) * 1024 < MUCH // 4, "the keeper is small")
+        answer = read_all(connection)
+
+    assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
+    assert server.wait_event("request_refused")["trace"] == TRACE
+    assert server.wait_event("connection_closed")["status"] == -15

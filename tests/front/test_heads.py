@@ -304,6 +304,22 @@ def test_time_for_a_head_is_a_number(scgi2cgi: str, text: str) -> None:
     assert done.returncode == 100
 
 
+def test_program_that_says_nothing_is_given_up(scgi2cgi: str, script: Script) -> None:
+    """By its parent, which says so to the client and on standard error."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with call(scgi2cgi, "--answer-timeout", "0.3", script("#!/bin/sh\nexec sleep 99\n")) as one:
+        one.connection.sendall(scgi.request(HTTP_TRACEPARENT=f"00-{trace}-00f067aa0ba902b7-01"))
+        text = read_all(one.connection)
+        one.connection.close()
+        one.process.wait(CAP_SECONDS)
+        assert one.process.stderr is not None
+        said = one.process.stderr.read()
+
+    assert text.startswith(b"Status: 504 Gateway Timeout\r\n")
+    assert b"has not begun to answer within the time limit" in said
+    assert said.endswith(f"; trace {trace}\n".encode())
+
+
 def test_dribbled_head_has_the_same_time(scgi2cgi: str, script: Script) -> None:
     """A byte now and then does not put the limit off."""
     whole = scgi.request(A="x" * 20_000)
@@ -417,6 +433,7 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         (("--env", "=x", "cat"), "--env: not NAME=VALUE or NAME"),
         (("--env", "x_of_nobody", "cat"), "--env: no value, and none in the environment"),
         (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),
+        (("--answer-timeout", "x", "cat"), "--answer-timeout: not a number of seconds up to"),
         (("--head-timeout",), "an option lacks its value"),
         (("--nope", "x"), "unknown option"),
     ],
