@@ -29,6 +29,7 @@ void fastcgi_worker_plan(struct service *service, const struct plan *plan)
     service->keep_limit_ms = plan->keep_limit_ms;
     service->request_limit_ms = plan->request_limit_ms;
     service->answer_limit_ms = plan->answer_limit_ms;
+    service->head_limit = plan->head_limit;
     service->body_limit = plan->body_limit;
     service->may_finish = plan->client_gone == CLIENT_GONE_FINISH;
     /* Before the master kills this process, which has the group of the program killed. */

@@ -8,6 +8,7 @@
 
 #include "front/favourites.h"
 #include "front/names.h"
+#include "front/request.h"
 #include "front/rule.h"
 
 #include <fcntl.h>
@@ -111,8 +112,9 @@ static bool is_front(const struct plan *plan)
         (plan->protocol == PROTOCOL_FASTCGI) != (plan->keep_limit_ms > 0) || plan->keep_limit_ms < 0)
         return false;
     if (plan->protocol == PROTOCOL_NONE)
-        return plan->head_limit_ms == 0 && !plan->root.count && !scripts && !indexes && !variables;
-    return plan->head_limit_ms > 0;
+        return plan->head_limit_ms == 0 && plan->head_limit == 0 && !plan->root.count && !scripts && !indexes && !variables;
+    return plan->head_limit_ms > 0 && plan->head_limit >= REQUEST_HEAD_LEAST &&
+           plan->head_limit <= REQUEST_HEAD_MOST;
 }
 
 const char *plan_check(const void *memory, size_t size)

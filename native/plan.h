@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 
 #define PLAN_MAGIC UINT32_C(0x736B7001)
-#define PLAN_VERSION 7U
+#define PLAN_VERSION 8U
 
 /* How far the process has got that workers are forked from, as in socketd/settings/readiness.py. */
 enum level { LEVEL_FORK, LEVEL_LOAD, LEVEL_READ, LEVEL_STOP, LEVEL_RELAY };
@@ -92,6 +92,7 @@ struct plan {
     uint32_t is_favourite;      /* the program is one of those that requests name */
     struct plan_span chroot; /* a text: the root directory, which all other paths are below */
     struct plan_span token;     /* of a service whose requests name programs; see front/favourites.h */
+    uint64_t head_limit;        /* in bytes; 0: there is no front */
 };
 
 #define PLAN_FIELD(field, at) static_assert(offsetof(struct plan, field) == (at), #field)
@@ -128,8 +129,9 @@ PLAN_FIELD(answer_limit_ms, 160);
 PLAN_FIELD(is_favourite, 164);
 PLAN_FIELD(chroot, 168);
 PLAN_FIELD(token, 176);
+PLAN_FIELD(head_limit, 184);
 #undef PLAN_FIELD
-static_assert(sizeof(struct plan) == 184, "the tables begin here");
+static_assert(sizeof(struct plan) == 192, "the tables begin here");
 static_assert(sizeof(struct plan_span) == 8, "a span is two numbers");
 static_assert(sizeof(struct plan_limit) == 24 && offsetof(struct plan_limit, soft) == 8 &&
                   offsetof(struct plan_limit, hard) == 16,

@@ -62,7 +62,7 @@ static void begin_request(struct conversation *conversation)
     conversation->request_id = request_id;
     conversation->phase = PHASE_PARAMS;
     params_begin(&conversation->params, conversation->service->variables,
-                 conversation->service->allowed_names);
+                 conversation->service->allowed_names, conversation->service->head_limit);
 }
 
 static void abort_request(struct conversation *conversation)

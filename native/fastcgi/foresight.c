@@ -59,7 +59,8 @@ static bool decode(struct conversation *conversation, struct bytes bytes)
             if (record.type == RECORD_PARAMS && record.length == 0)
                 return !params_end(&conversation->params);
             if (record.type == RECORD_BEGIN_REQUEST)
-                params_begin(&conversation->params, service->variables, service->allowed_names);
+                params_begin(&conversation->params, service->variables, service->allowed_names,
+                             service->head_limit);
             request_id = record.request_id;
         }
     }

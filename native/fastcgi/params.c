@@ -3,22 +3,26 @@
 #include <string.h>
 
 static const struct refusal too_long = {
-    "431 Request Header Fields Too Large", "the variables of the request are too long"};
+    "431 Request Header Fields Too Large", "the head of the request is larger than its limit"};
 static const struct refusal cut_short = {
     "400 Bad Request", "the last variable of the request is cut short"};
 static const struct refusal has_nul = {
     "400 Bad Request", "the request has a variable with a NUL in it"};
 
-void params_begin(struct params *params, char *const service_entries[], const char *allowed_names)
+void params_begin(struct params *params, char *const service_entries[], const char *allowed_names,
+                  size_t head_limit)
 {
     memset(&params->pairs, 0, sizeof params->pairs);
     params->used = params->entry_size = params->name_length = 0;
+    params->request.head_limit = head_limit;
     params->refused = request_begin(&params->request, service_entries, allowed_names);
 }
 
 static void begin_entry(struct params *params)
 {
-    size_t left = sizeof params->text - params->used;
+    /* Headers that were joined take more than they came in. */
+    const size_t limit = params->request.head_limit;
+    const size_t left = params->used < limit ? limit - params->used : 0;
 
     /* Each length alone first: on 32 bits their sum may wrap. Two bytes are '=' and NUL. */
     if (params->pairs.name_left > left || params->pairs.value_left > left ||

@@ -1,7 +1,7 @@
 /*
  * The variables of a request, from its PARAMS stream.
  *
- * Owns their text and the limit on it. Does no input or output. The rules for names are those of
+ * Owns their text. Does no input or output. The rules for names are those of
  * struct request.
  */
 #ifndef SOCKETD_PARAMS_H
@@ -21,7 +21,8 @@ struct params {
 };
 
 /* Begin a request with the variables that the service sets; see request_begin(). */
-void params_begin(struct params *params, char *const service_entries[], const char *allowed_names);
+void params_begin(struct params *params, char *const service_entries[], const char *allowed_names,
+                  size_t head_limit);
 
 /* Take all of these bytes of the stream. What comes after a refusal is dropped. */
 void params_feed(struct params *params, struct bytes bytes);

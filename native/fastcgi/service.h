@@ -51,6 +51,7 @@ struct service {
     enum stderr_mode stderr_mode;
     bool may_finish;   /* a program whose client has gone; else it is told to end */
     int head_limit_ms; /* for the head of a request */
+    size_t head_limit; /* of its variables, in bytes */
     int keep_limit_ms; /* for the next request of a kept connection to begin */
     int request_limit_ms; /* for a request to be carried out; 0: none */
     int answer_limit_ms;  /* for the first byte of its answer; 0: none */

@@ -68,6 +68,7 @@ static const char help[] =
     "  --client-gone WHAT what becomes of a program whose client has gone: end (default),\n"
     "                     its processes are told to end, or finish\n"
     "  --answer-timeout SECONDS   how long the first byte of an answer may take (no limit)\n"
+    "  --head-limit BYTES the largest head of a request (default 65535)\n"
     "  --body-limit BYTES the largest body of a request (no limit)\n"
     "  --help             print this text\n";
 
@@ -159,6 +160,9 @@ static void take_option(struct call *call, const char *name, char *value)
     } else if (strcmp(name, "--answer-timeout") == 0) {
         call->service.answer_limit_ms =
             parse_seconds(value, "--answer-timeout is not a number of seconds up to 86400");
+    } else if (strcmp(name, "--head-limit") == 0) {
+        if (!request_parse_head_limit(value, &call->service.head_limit))
+            reject("--head-limit is not a number of bytes from 1024 to 65535");
     } else if (strcmp(name, "--body-limit") == 0) {
         if (!bytes_parse(value, &call->service.body_limit))
             reject("--body-limit is not a number of bytes");
@@ -253,6 +257,7 @@ int main(int count, char **words)
 {
     static struct call call = {.service = {.name = "fcgi2cgi",
                                            .head_limit_ms = USUAL_HEAD_SECONDS * 1000,
+                                           .head_limit = REQUEST_HEAD_MOST,
                                            .kill_ms = KILL_SECONDS * 1000,
                                            .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
     /* Not on the stack: most of its pages are never touched. */

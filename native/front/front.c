@@ -104,6 +104,7 @@ bool front_hand_on(const struct front *front, int connection)
     bool is_handed_on;
 
     request.allowed_names = rule_names(&front->rule, front->allowed_names);
+    request.head_limit = front->head_limit;
     is_handed_on = scgi_foresee(connection, FORESIGHT_MS, text, &request) &&
                    !choice_make(&front->rule, &request, &choice) &&
                    favourites_hand_on(&front->favourites, choice.path, connection);
@@ -120,6 +121,7 @@ struct front_request front_take(const struct front *front, int in, int out)
     sigset_t none, before;
 
     request.allowed_names = rule_names(&front->rule, front->allowed_names);
+    request.head_limit = front->head_limit;
     sigemptyset(&none);
     direct_set_mask(&none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);

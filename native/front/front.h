@@ -21,6 +21,7 @@
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
+    size_t head_limit;   /* in bytes, as that of a struct request */
     uint64_t body_limit; /* in bytes; 0: none */
     int answer_limit_ms; /* for the first byte of an answer; 0: none */
     struct rule rule; /* for requests that choose their program */

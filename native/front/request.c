@@ -4,6 +4,7 @@
  */
 #include "request.h"
 
+#include "bytes.h"
 #include "names.h"
 
 #include <stdbool.h>
@@ -160,6 +161,16 @@ const char *request_find(const struct request *request, const char *name)
         if (is_named(request->entries[i], name, length))
             return request->entries[i] + length + 1;
     return NULL;
+}
+
+bool request_parse_head_limit(const char *text, size_t *limit)
+{
+    uint64_t bytes;
+
+    if (!bytes_parse(text, &bytes) || bytes < REQUEST_HEAD_LEAST || bytes > REQUEST_HEAD_MOST)
+        return false;
+    *limit = (size_t)bytes;
+    return true;
 }
 
 const struct refusal *request_check_body(struct request *request, uint64_t limit)

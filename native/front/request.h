@@ -9,11 +9,14 @@
 
 #include "refusal.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
     REQUEST_TEXT_SIZE = 64 * 1024, /* the most that names and values may take together */
+    REQUEST_HEAD_MOST = REQUEST_TEXT_SIZE - 1,
+    REQUEST_HEAD_LEAST = 1024, /* a limit below that would let nobody in */
     REQUEST_ENTRIES = 768,         /* of the service and of the request together */
 };
 
@@ -27,6 +30,7 @@ struct request {
     size_t count;
     size_t own_count; /* the first of them, which are the service's */
     const char *allowed_names; /* which of the others may come: a list of names.h, or NULL */
+    size_t head_limit; /* what names and values may take together, each with one more byte */
     struct request_name left_out; /* the first that the operator is to be told of */
     size_t left_out_count;
     struct request_name culprit; /* what a refusal is about; its length is 0 if that is no variable */
@@ -35,10 +39,14 @@ struct request {
 };
 
 /* Begin with the variables that the service sets: a name that it sets is its own, and what the
- * request says of it is left out. The list of the names that may come is kept. Returns a refusal if
- * there are too many of them. */
+ * request says of it is left out. The list of the names that may come is kept, and so is the limit of
+ * the head. Returns a refusal if there are too many of them. */
 const struct refusal *request_begin(struct request *request, char *const service_entries[],
                                     const char *allowed_names);
+
+/* Read the limit of a head, as in "8192". Returns whether it is one that is not so small that nobody gets
+ * in, nor larger than there is room. */
+bool request_parse_head_limit(const char *text, size_t *limit);
 
 /* Begin another one with the same variables of the service, and the same names that may come. */
 void request_begin_again(struct request *request);

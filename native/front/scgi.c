@@ -36,7 +36,7 @@ static const struct refusal no_netstring = {
 static const struct refusal too_short = {
     "400 Bad Request", "the head of the request is too short for CONTENT_LENGTH and SCGI"};
 static const struct refusal too_large = {
-    "431 Request Header Fields Too Large", "the head of the request is larger than 65535 bytes"};
+    "431 Request Header Fields Too Large", "the head of the request is larger than its limit"};
 static const struct refusal no_pairs = {
     "400 Bad Request", "the head of the request is no list of names and values"};
 static const struct refusal not_first = {
@@ -116,8 +116,8 @@ static const struct refusal *take_all(struct source *source, char *to, size_t si
 }
 
 /* Look at the beginning of a netstring. `*colon` is 0 as long as more has to come. */
-static const struct refusal *read_length(const char *start, size_t count, size_t *length,
-                                         size_t *colon)
+static const struct refusal *read_length(const char *start, size_t count, size_t most,
+                                         size_t *length, size_t *colon)
 {
     *length = 0;
     *colon = 0;
@@ -129,7 +129,7 @@ static const struct refusal *read_length(const char *start, size_t count, size_t
         if (start[i] < '0' || start[i] > '9' || (i == 1 && start[0] == '0'))
             return &no_netstring;
         *length = *length * 10 + (size_t)(start[i] - '0');
-        if (*length >= REQUEST_TEXT_SIZE)
+        if (*length > most)
             return &too_large;
     }
     return NULL;
@@ -215,7 +215,7 @@ const struct refusal *scgi_read(int fd, int limit_ms, char text[REQUEST_TEXT_SIZ
     while (source.taken < LEAST_HEAD) {
         refused = take(&source, start + source.taken, LEAST_HEAD - source.taken, &count);
         if (!refused)
-            refused = read_length(start, source.taken, &length, &colon);
+            refused = read_length(start, source.taken, request->head_limit, &length, &colon);
         if (refused)
             return refused;
     }
@@ -237,7 +237,7 @@ bool scgi_foresee(int fd, int limit_ms, char text[REQUEST_TEXT_SIZE], struct req
     if (poll(&readable, 1, limit_ms) <= 0)
         return false;
     count = recv(fd, text, SCGI_FORESEEN_SIZE, MSG_PEEK | MSG_DONTWAIT);
-    if (count < LEAST_HEAD || read_length(text, LEAST_HEAD, &length, &colon) ||
+    if (count < LEAST_HEAD || read_length(text, LEAST_HEAD, request->head_limit, &length, &colon) ||
         colon + 1 + length >= (size_t)count || text[colon + 1 + length] != ',')
         return false;
     memmove(text, text + colon + 1, length);

@@ -246,6 +246,7 @@ static void serve(struct input *input, enum backend_kind backend, enum connectio
                               .variables = variables,
                               .stderr_mode = (enum stderr_mode)(input_byte(input) % 3),
                               .head_limit_ms = 30000,
+                              .head_limit = REQUEST_HEAD_MOST,
                               .keep_limit_ms = 75000,
                               .kill_ms = 5000};
     const struct client_service wanted = {

@@ -116,7 +116,7 @@ static void decode(const uint8_t *input, size_t size, size_t cut, struct transcr
     const uint8_t *end = input + size;
     size_t length;
 
-    params_begin(&params, service_entries, allowed);
+    params_begin(&params, service_entries, allowed, REQUEST_HEAD_MOST);
     for (;;) {
         switch (record_next(&decoder, &bytes, &record)) {
         case RECORD_WANTS_BYTES:
@@ -146,7 +146,7 @@ static void decode(const uint8_t *input, size_t size, size_t cut, struct transcr
                 write_down(transcript, answer, values_write(&values, answer));
             if (record.type == RECORD_PARAMS && record.length == 0) {
                 end_params(&params, transcript);
-                params_begin(&params, service_entries, allowed);
+                params_begin(&params, service_entries, allowed, REQUEST_HEAD_MOST);
             }
             break;
         case RECORD_BROKEN:

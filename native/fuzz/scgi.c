@@ -87,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     close(ends[1]);
     allowed = size % 2 ? "HTTPS,standard,GIT_*,GIT_DIR" : NULL;
     check(!request_begin(&from_pipe, service_entries, allowed));
+    from_pipe.head_limit = REQUEST_HEAD_MOST;
     refused = scgi_read(ends[0], LIMIT_MS, pipe_text, &from_pipe);
     if (refused) {
         check(refused->reason[0] != '\0');

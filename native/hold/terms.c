@@ -58,6 +58,7 @@ static const char *take(struct terms *terms, const struct plan *plan)
         strcpy(names, request_variables); /* a list of names, which is not longer */
     terms->front = (struct front){
         .head_limit_ms = plan->head_limit_ms,
+        .head_limit = plan->head_limit,
         .body_limit = plan->body_limit,
         .answer_limit_ms = plan->answer_limit_ms,
         .allowed_names = request_variables ? names : NULL,

@@ -34,8 +34,8 @@ static const char usage[] =
     "       scgi2cgi [OPTION...] --root FOLDER\n"
     "       scgi2cgi [OPTION...] --scripts PATH[,PATH]...\n"
     "options: --head-timeout SECONDS, --env NAME[=VALUE], --env-prefix TEXT,\n"
-    "         --request-variables LIST, --index NAME[,NAME]..., --body-limit BYTES,\n"
-    "         --answer-timeout SECONDS, --client-gone end|finish\n"
+    "         --request-variables LIST, --index NAME[,NAME]..., --head-limit BYTES,\n"
+    "         --body-limit BYTES, --answer-timeout SECONDS, --client-gone end|finish\n"
     "Run a CGI program for the SCGI request on standard input; see scgi2cgi(1).\n";
 
 struct call {
@@ -72,6 +72,12 @@ static void take_body_limit(struct call *call, const char *value)
 {
     if (!bytes_parse(value, &call->front.body_limit))
         reject("--body-limit: not a number of bytes");
+}
+
+static void take_head_limit(struct call *call, const char *value)
+{
+    if (!request_parse_head_limit(value, &call->front.head_limit))
+        reject("--head-limit: not a number of bytes from 1024 to 65535");
 }
 
 static void take_names(struct call *call, const char *value)
@@ -114,6 +120,8 @@ static void parse(struct call *call, char **words)
             accept_or_reject(complaint);
         else if (strcmp(*words, "--body-limit") == 0)
             take_body_limit(call, words[1]);
+        else if (strcmp(*words, "--head-limit") == 0)
+            take_head_limit(call, words[1]);
         else if (strcmp(*words, "--head-timeout") == 0)
             take_head_timeout(call, words[1]);
         else if (strcmp(*words, "--answer-timeout") == 0)
@@ -243,7 +251,9 @@ int main(int count, char **words)
 {
     static struct call call = {
         .watch = CARRY_TO_END,
-        .front = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000, .note = print_note}};
+        .front = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000,
+                  .head_limit = REQUEST_HEAD_MOST,
+                  .note = print_note}};
     char *chosen_words[3] = {NULL};
     struct executable chosen;
     struct front_request request;

@@ -269,6 +269,7 @@ static struct front read_front(const struct plan *plan)
 {
     return (struct front){
         .head_limit_ms = plan->head_limit_ms,
+        .head_limit = plan->head_limit,
         .body_limit = plan->body_limit,
         .answer_limit_ms = plan->answer_limit_ms,
         .allowed_names = plan_text(plan, plan->request_variables),

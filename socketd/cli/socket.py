@@ -101,7 +101,7 @@ def _check(line: CommandLine) -> None:
 def _check_front(line: CommandLine) -> None:
     for name in (
         "front", "root", "scripts", "index", "head-timeout", "keep-timeout", "request-variables",
-        "client-gone", "body-limit", "answer-timeout", "script-templates",
+        "client-gone", "head-limit", "body-limit", "answer-timeout", "script-templates",
     ):  # fmt: skip
         if line.has(name) and not line.has("server"):
             raise UsageError(f"--{name} needs -s: it is for a server")

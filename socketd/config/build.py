@@ -22,6 +22,7 @@ from socketd.errors import ExitCode, ProgramError
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.programs.cgi import (
     DEFAULT_KEEP_SECONDS,
+    LARGEST_HEAD,
     ClientGone,
     Folders,
     FrontKind,
@@ -49,6 +50,7 @@ _FOR_CGI = (
     "request_variables",
     "client_gone",
     "body_limit",
+    "head_limit",
     "answer_timeout",
 )
 _ABOUT_CLIENTS = [setting.key for setting in ADMISSION_SETTINGS]
@@ -149,6 +151,7 @@ class Builder:
             DEFAULT_KEEP_SECONDS if kept is None else kept,
             self.values.limit_seconds("answer_timeout"),
             self.values.number("body_limit"),
+            self.values.number("head_limit") or LARGEST_HEAD,
         )
 
     def client_gone(self) -> ClientGone:

@@ -28,6 +28,7 @@ DEFAULT_HEAD_SECONDS = 30.0
 # nginx keeps connections for 60 s by default.
 DEFAULT_KEEP_SECONDS = 75.0
 _MOST_WRAPPER_SECONDS = 86400.0
+LARGEST_HEAD = 65535  # as in native/front/request.h
 DEFAULT_TEMPLATES = 8
 
 
@@ -71,12 +72,12 @@ class Front:
     """What a worker does with a connection: it reads the head of a request, or serves FastCGI.
 
     With `folders` the request names its program there. `head_seconds` is the limit for the
-    whole head, `answer_seconds` that for the first byte of an answer, and `body_limit` that of a
-    body in bytes. `request_variables` are the names that a request may set, None for all but the
-    refused ones. With `keep_seconds` it is FastCGI, whose connections are kept for so long between
-    two requests. Then `limit_seconds` is the limit for a request, and `kill_seconds` for its
-    processes to end after SIGTERM; standard error of its program goes to the web server, unless
-    `stderr` says otherwise.
+    whole head, `answer_seconds` that for the first byte of an answer, and `head_limit` and
+    `body_limit` are those of a head and a body in bytes. `request_variables` are the names that a
+    request may set, None for all but the refused ones. With `keep_seconds` it is FastCGI, whose
+    connections are kept for so long between two requests. Then `limit_seconds` is the limit for a
+    request, and `kill_seconds` for its processes to end after SIGTERM; standard error of its
+    program goes to the web server, unless `stderr` says otherwise.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
@@ -89,6 +90,7 @@ class Front:
     stderr: StderrTarget | None = None
     answer_seconds: float | None = None
     body_limit: int | None = None
+    head_limit: int = LARGEST_HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,15 @@ class Waits:
     """How long a web server may take for the whole head of a request, and between two requests.
 
     Only FastCGI keeps connections, so only there is a time between requests. There is also the
-    time that a program has for the first byte of its answer, and the limit of a body in bytes.
+    time that a program has for the first byte of its answer, and the limits of a body and of a head
+    in bytes.
     """
 
     head_seconds: float = DEFAULT_HEAD_SECONDS
     keep_seconds: float = DEFAULT_KEEP_SECONDS
     answer_seconds: float | None = None
     body_limit: int | None = None
+    head_limit: int = LARGEST_HEAD
 
 
 USUAL_WAITS = Waits()
@@ -156,6 +160,7 @@ def put_behind(
             stderr=stderr,
             answer_seconds=waits.answer_seconds,
             body_limit=waits.body_limit,
+            head_limit=waits.head_limit,
         )
         return CgiProgram(program, front, environment, directory)
     options = _options(waits, request_variables, client_gone)
@@ -229,6 +234,8 @@ def _options(
         limits += ["--answer-timeout", _wrapper_seconds(waits.answer_seconds)]
     if waits.body_limit is not None:
         limits += ["--body-limit", str(waits.body_limit)]
+    if waits.head_limit != LARGEST_HEAD:
+        limits += ["--head-limit", str(waits.head_limit)]
     return [
         "--head-timeout", _wrapper_seconds(waits.head_seconds),
         "--keep-timeout", _wrapper_seconds(waits.keep_seconds),

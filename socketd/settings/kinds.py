@@ -365,13 +365,17 @@ class FileNames(Paths):
 class Size(Kind):
     """A number of bytes, with K, M or G for 1024 of them and so on."""
 
-    __slots__ = ()
+    __slots__ = ("_least", "_most")
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        example = "100M" if most is None else "8K"
+        bounds = "" if most is None else f", from {least} to {most}"
         super().__init__(
-            "a number of bytes, or a text of one with K, M or G, as in '100M'",
-            "a number of bytes, which may end with K, M or G, for example 100M",
+            f"a number of bytes, or a text of one with K, M or G, as in '{example}'{bounds}",
+            f"a number of bytes{bounds}, which may end with K, M or G, for example {example}",
         )
+        self._least = least
+        self._most = _MOST_BYTES if most is None else most
 
     def read(self, word: str) -> object:
         """Return the bytes."""
@@ -395,6 +399,6 @@ class Size(Kind):
         return value
 
     def _checked(self, count: int) -> int:
-        if not 1 <= count <= _MOST_BYTES:
+        if not self._least <= count <= self._most:
             raise BadValueError
         return count

@@ -95,6 +95,13 @@ SETTINGS = (
         usual="75s",
     ),
     Setting(
+        "head_limit",
+        Size(1024, 65535),
+        "largest head of a CGI request; a larger one is answered with 431",
+        metavar="BYTES",
+        usual="65535",
+    ),
+    Setting(
         "body_limit",
         Size(),
         "largest body of a CGI request; a larger one is answered with 413",

@@ -28,7 +28,7 @@ from socketd.settings.stderr import StderrTarget
 from socketd.workers.spawner import WorkerPlan
 
 MAGIC = 0x736B7001
-VERSION = 7
+VERSION = 8
 FIRST_CALL_MAGIC = 0x736B6801
 
 _SPAN = "II"
@@ -66,6 +66,7 @@ FIELDS = {
     "is_favourite": "I",
     "chroot": _SPAN,
     "token": _SPAN,
+    "head_limit": "Q",
 }
 HEADER = struct.Struct("=" + "".join(FIELDS.values()))
 SPAN = struct.Struct(f"={_SPAN}")
@@ -172,6 +173,7 @@ def encode(plan: WorkerPlan, privileges: Privileges, level: ReadyLevel) -> bytes
         "is_favourite": int(plan.is_of_favourite),
         "chroot": tail.add_text(privileges.chroot),
         "token": tail.add_text(None if plan.handing is None else plan.handing.token),
+        "head_limit": 0 if front is None else front.head_limit,
     }
     values["size"] = HEADER.size + len(tail.content)
     return HEADER.pack(*_flat(values)) + tail.content

@@ -36,6 +36,15 @@ def test_body_that_becomes_too_large_ends_the_request(start: Start, script: Scri
     wrapper.wait_no_programs()
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_head_that_is_too_large_is_refused(start: Start, script: Script, more: int) -> None:
+    """Names and values, with one more byte for each, as they are counted by SCGI."""
+    wrapper = start("--head-limit", "1024", script(f"{HEAD}; cat"))
+    answer = wrapper.ask({"A": "x" * (1024 - len("A") - 2 + more)})
+
+    assert answer.status == ("431 Request Header Fields Too Large" if more else "200 OK")
+
+
 def test_program_that_says_nothing_is_given_up(start: Start, script: Script) -> None:
     """The limit is for the first byte: who has begun may take longer."""
     program = script(f'[ "$QUERY_STRING" ] && {HEAD} && sleep 0.5 && exec echo done; sleep 60')
@@ -63,7 +72,13 @@ def test_trace_that_is_none_is_not_told(start: Start, script: Script, parent: st
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--body-limit", "0"), ("--body-limit", "1M"), ("--answer-timeout", "0")]
+    ("option", "value"),
+    [
+        ("--head-limit", "1"),
+        ("--body-limit", "0"),
+        ("--body-limit", "1M"),
+        ("--answer-timeout", "0"),
+    ],
 )
 def test_wrong_limit_is_refused(start: Start, option: str, value: str) -> None:
     """The wrapper ends with 100."""

@@ -130,8 +130,8 @@ MALFORMED = {
     "leading zero": (b"070:" + scgi.request()[3:], "netstring"),
     "minus": (b"-1:" + b"x" * 40, "netstring"),
     "too short": (b"5:SCGI\0,", "too short"),
-    "too large": (b"65536:CONTENT_LENGTH\0" + b"0" * 40, "larger than 65535"),
-    "far too large": (b"9" * 40, "larger than 65535"),
+    "too large": (b"65536:CONTENT_LENGTH\0" + b"0" * 40, "larger than its limit"),
+    "far too large": (b"9" * 40, "larger than its limit"),
     "no comma": (scgi.request()[:-1] + b";", "netstring"),
     "no NUL at the end": (b"24:CONTENT_LENGTH\0000\0SCGI\0001x,", "no list of names"),
     "odd": (scgi.head({"CONTENT_LENGTH": "0", "SCGI": "1"}).replace(b"1\0,", b"1\0x\0,")
@@ -304,6 +304,17 @@ def test_time_for_a_head_is_a_number(scgi2cgi: str, text: str) -> None:
     assert done.returncode == 100
 
 
+@pytest.mark.parametrize(("size", "status"), [(1024, 0), (1025, 65)])
+def test_head_has_its_limit(scgi2cgi: str, script: Script, size: int, status: int) -> None:
+    """It counts as the netstring does, and what is over is refused before it has come."""
+    whole = scgi.request(A="")
+    whole = scgi.request(A="x" * (size - int(whole.partition(b":")[0])))
+    text, ended = answer(whole, scgi2cgi, "--head-limit", "1024", script())
+
+    assert ended == status
+    assert text.startswith(b"Status: 431 ") == (status != 0)
+
+
 def test_program_that_says_nothing_is_given_up(scgi2cgi: str, script: Script) -> None:
     """By its parent, which says so to the client and on standard error."""
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -433,6 +444,11 @@ def test_script_without_an_interpreter_line_is_run_by_the_shell(
         (("--env", "=x", "cat"), "--env: not NAME=VALUE or NAME"),
         (("--env", "x_of_nobody", "cat"), "--env: no value, and none in the environment"),
         (("--head-timeout", "0", "cat"), "--head-timeout: not a number of seconds up to"),
+        (("--head-limit", "1023", "cat"), "--head-limit: not a number of bytes from 1024 to 65535"),
+        (
+            ("--head-limit", "65536", "cat"),
+            "--head-limit: not a number of bytes from 1024 to 65535",
+        ),
         (("--answer-timeout", "x", "cat"), "--answer-timeout: not a number of seconds up to"),
         (("--head-timeout",), "an option lacks its value"),
         (("--nope", "x"), "unknown option"),

@@ -22,6 +22,7 @@ ECHO = '[service.echo]\nlisten = ["tcp:127.0.0.1:7000"]\nprogram = "cat"\n'
 GOOD: dict[str, list[object]] = {
     "answer_timeout": ["30s"],
     "backlog": [1, 4096],
+    "head_limit": [1024, "8K"],
     "body_limit": [1, "100M"],
     "cgroup": ["auto", "/nowhere"],
     "chroot": ["/", "/nowhere"],

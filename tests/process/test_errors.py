@@ -173,6 +173,7 @@ NONSENSE = {
     "over rate": (["--over-rate", "wait", *CAT], "socket: --over-rate: 'wait' is not refuse, or"),
     "proxies": (["--proxy-protocol", "all", *CAT], "socket: --proxy-protocol: 'all' is not a list"),
     "refusal text": (["--refusal-text", "x\\y", *CAT], "socket: --refusal-text: 'x\\\\y' is not"),
+    "head limit": (["--head-limit", "1", *CAT], "socket: --head-limit: '1' is not a number"),
     "body limit": (["--body-limit", "x", *CAT], "socket: --body-limit: 'x' is not a number"),
     "answer timeout": (["--answer-timeout", "x", *CAT], "socket: --answer-timeout: 'x' is not a"),
     "warm up": (["--warm-up", "/", *CAT], "socket: --warm-up: is for --ready read or stop, where"),

@@ -111,10 +111,11 @@ def test_plan_says_all_that_was_set(
     unlimited = 2**64 - 1
     listed = front.request_variables if front else None
     limits = ("keep_limit_ms", "request_limit_ms", "kill_ms", "answer_limit_ms", "body_limit")
-    requests = dict.fromkeys(("protocol", *limits, "request_stderr"), 0)
+    requests = dict.fromkeys(("protocol", *limits, "head_limit", "request_stderr"), 0)
     if front is not None:
         requests |= {"protocol": 1, "kill_ms": milliseconds(front.kill_seconds)}
         requests["body_limit"] = front.body_limit or 0
+        requests["head_limit"] = front.head_limit
         requests["answer_limit_ms"] = milliseconds(front.answer_seconds or 0.0)
     if front is not None and front.keep_seconds is not None:
         requests = {
@@ -125,6 +126,7 @@ def test_plan_says_all_that_was_set(
             "request_stderr": 0,
             "answer_limit_ms": milliseconds(front.answer_seconds or 0.0),
             "body_limit": front.body_limit or 0,
+            "head_limit": front.head_limit,
         }
     chosen = (front.folders if front else None) or Folders()
     assert said == {
@@ -189,6 +191,7 @@ CHANGED_FRONT: dict[str, object] = {
     "stderr": StderrTarget.NULL,
     "answer_seconds": 2.0,
     "body_limit": 2,
+    "head_limit": 2048,
 }
 WHO = Identity("who", 1, 2, (2, 3))
 GIVEN_UP = Privileges(WHO, "/", 0o22, (ResourceLimit("core", 0, 1),), 1)
