@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 600
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables explained unit process sanitized plain fuzz coverage-native bench bench-docs clean
+.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs clean
 
 run: $(STAMP)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -67,6 +67,10 @@ tables: $(STAMP)
 # The table of real programs in docs/templates.md, from what `socketd explain` says on this machine.
 explained: $(STAMP)
 	$(BIN)/python docs/explained.py
+
+# The picture of the page in docs/images, by a browser.
+pictures: $(STAMP)
+	PYTHONPATH=.:tests $(BIN)/python -m metrics.pictures docs/images
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit

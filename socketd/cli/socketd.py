@@ -289,7 +289,7 @@ def metrics(control: str) -> _Action:
     """Answer one HTTP request on stdin and stdout with what a server says of itself.
 
     /metrics is for Prometheus, /status.json has the whole state, /healthz and /readyz are for
-    probes.
+    probes, and / is a page for people.
     """
     from socketd.cli.metrics import metrics as answer_request
 

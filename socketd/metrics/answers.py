@@ -1,4 +1,4 @@
-"""What each path answers: metrics, the state, health, readiness.
+"""What each path answers: metrics, the state, health, readiness, the page.
 
 Owns the paths, what HTTP says of each answer, and who is ready. Must not know how a request is read
 nor how an answer is sent.
@@ -14,6 +14,7 @@ import msgspec
 from socketd.control.client import ControlError
 from socketd.control.document import Listening, Service, State
 from socketd.dataclass import dataclass
+from socketd.metrics import page
 from socketd.metrics.exposition import (
     OPENMETRICS_TYPE,
     TEXT_TYPE,
@@ -162,6 +163,17 @@ def _trouble_of(one: Listening) -> str:
     return ""
 
 
+def _page(_: Request, __: Callable[[], bytes]) -> Answer:
+    text, policy = page.load()
+    return _answer(
+        HTTPStatus.OK,
+        "text/html; charset=utf-8",
+        text,
+        ("Content-Security-Policy", policy),
+        ("Referrer-Policy", "no-referrer"),
+    )
+
+
 def _decoded(line: bytes) -> State:
     try:
         return msgspec.json.decode(line, type=State)
@@ -170,6 +182,7 @@ def _decoded(line: bytes) -> State:
 
 
 _PATHS: dict[str, Callable[[Request, Callable[[], bytes]], Answer]] = {
+    "/": _page,
     "/metrics": _metrics,
     "/status.json": _status,
     "/healthz": _health,

@@ -3,6 +3,7 @@
 Only what the tests of a page need of it: go, read, type, click.
 """
 
+import base64
 import http.client
 import json
 import re
@@ -71,9 +72,7 @@ class Browser:
     def texts(self, selector: str) -> list[str]:
         """Return the texts of all elements."""
         script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText)"
-        answer = self._call(
-            "POST", f"{self._path}/execute/sync", {"script": script, "args": [selector]}
-        )
+        answer = self.run(script, selector)
         return [str(text) for text in answer]
 
     def type(self, selector: str, text: str) -> None:
@@ -100,10 +99,36 @@ class Browser:
         assert text is not None
         return text
 
+    def run(self, script: str, *arguments: object) -> Any:  # noqa: ANN401  # JSON
+        """Return what a script returns that runs in the page."""
+        wanted = {"script": script, "args": list(arguments)}
+        return self._call("POST", f"{self._path}/execute/sync", wanted)
+
+    def show_as(self, width: int, height: int, scheme: str = "light") -> None:
+        """Show pages on a screen of this size in CSS pixels, in a scheme of colours."""
+        self._tell_browser(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        )
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._tell_browser("Emulation.setEmulatedMedia", {"features": features})
+
+    def picture(self) -> bytes:
+        """Return the page as it is shown, as a PNG, down to its end."""
+        shown = self._tell_browser(
+            "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True}
+        )
+        return base64.b64decode(shown["data"])
+
     def close(self) -> None:
         """End the browser."""
         self._call("DELETE", self._path)
         self._connection.close()
+
+    def _tell_browser(self, command: str, parameters: dict[str, object]) -> Any:  # noqa: ANN401
+        """Give a command of the DevTools protocol."""
+        wanted = {"cmd": command, "params": parameters}
+        return self._call("POST", f"{self._path}/goog/cdp/execute", wanted)
 
     def _find(self, selector: str) -> str:
         wanted = {"using": "css selector", "value": selector}

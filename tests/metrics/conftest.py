@@ -1,16 +1,12 @@
 """Fixtures: the program behind a socket, as `[metrics]` runs it, and a state for it to tell."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import socketd.metrics
 from harness.controls import ControlSocket, controlled, example
 from harness.servers import Server
-
-PROGRAM = str(Path(socketd.metrics.__file__).with_name("__main__.py"))
+from metrics.serving import serve
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +14,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     """Serve one for all tests of a module: each copy of it answers one request."""
     path = tmp_path_factory.mktemp("control") / "control"
     with controlled(path) as control:
-        command = f"{sys.executable} -m socketd.hold {PROGRAM} {path}"
-        server = Server(
-            [*"-l -B 127.0.0.1 -s 0 --ready stop --stderr inherit -p".split(), command],
-            is_quiet=False,
-        )
+        server = serve(path)
         try:
             yield server, control
         finally:

@@ -30,13 +30,17 @@ def ask(server: Server, target: str, method: str = "GET", **fields: str) -> Answ
 
 
 def test_each_path_answers(metrics: Server) -> None:
-    """/metrics is text, /status.json the state itself: each says what it is."""
+    """/metrics is text, /status.json the state itself, / a page; each says what it is."""
     status, fields, body = ask(metrics, "/metrics")
     assert (status, fields["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert b"\nsocketd_workers{" in body
     status, fields, body = ask(metrics, "/status.json")
     assert (status, fields["content-type"]) == (200, "application/json")
     assert json.loads(body) == example()
+    status, fields, body = ask(metrics, "/")
+    assert (status, fields["content-type"]) == (200, "text/html; charset=utf-8")
+    assert body.startswith(b"<!doctype html>")
+    assert "default-src 'none'" in fields["content-security-policy"]
     assert ask(metrics, "/healthz")[::2] == (200, b"ok\n")
 
 
