@@ -1,4 +1,4 @@
-"""The settings of subcommands of `socketd` as options of click.
+"""The settings of subcommands of `socketd` as options of click, and what these take for a value.
 
 Owns the way from the table to click's options, and from click's values back. Must not know what a
 setting is for.
@@ -114,3 +114,29 @@ def taken(found: dict[str, Any], place: str) -> Values:
         if value is not None:
             given[setting.key] = value
     return Values(given)
+
+
+class WholeNumber(click.IntRange):
+    """A number in ASCII digits: int() would accept digits of any script, and 1_000."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
+        """Return the number; click may pass one that is already converted."""
+        if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Strict(click.Command):
+    """A command that refuses empty values: they come from unset variables in scripts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the words of a command line, and find an empty one among the values."""
+        rest = super().parse_args(ctx, args)
+        for parameter in self.get_params(ctx):
+            value = ctx.params.get(parameter.name or "")
+            values = value if isinstance(value, tuple) else (value,)
+            if isinstance(parameter, click.Argument):
+                values = values[:1]  # arguments of a program may be empty
+            if "" in values:
+                raise click.BadParameter("the value is empty", ctx, parameter)
+        return rest

@@ -18,7 +18,8 @@ import click
 
 from socketd import __version__
 from socketd.cli import clicked_completion, console
-from socketd.cli.clicked import taken, with_settings
+from socketd.cli.clicked import Strict, WholeNumber, taken, with_settings
+from socketd.cli.control_commands import CONTROL_COMMANDS
 from socketd.cli.report import report
 from socketd.errors import ExitCode
 from socketd.settings.setting import CGI, EXPLAIN
@@ -30,22 +31,13 @@ _Action = Callable[[], int]
 _Command = TypeVar("_Command", bound=Callable[..., _Action])
 
 
-class _WholeNumber(click.IntRange):
-    """A number in ASCII digits: int() would accept digits of any script, and 1_000."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  click's signature
-        if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 def _serving(command: _Command) -> _Command:
     """Add the options that all serving commands have."""
     for option in reversed(
         (
             click.option(
                 "--ready-fd",
-                type=_WholeNumber(0),
+                type=WholeNumber(0),
                 metavar="N",
                 help="Write a newline to descriptor N when all services are up, and close it.",
             ),
@@ -71,21 +63,6 @@ def _serving(command: _Command) -> _Command:
     return command
 
 
-class _Strict(click.Command):
-    """A command that refuses empty values: they come from unset variables in scripts."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
-        for parameter in self.get_params(ctx):
-            value = ctx.params.get(parameter.name or "")
-            values = value if isinstance(value, tuple) else (value,)
-            if isinstance(parameter, click.Argument):
-                values = values[:1]  # arguments of a program may be empty
-            if "" in values:
-                raise click.BadParameter("the value is empty", ctx, parameter)
-        return rest
-
-
 def _print_completion(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
     if shell is not None:
         click.echo(clicked_completion.script(ctx.command, shell, _PROGRAM))
@@ -109,7 +86,7 @@ def commands() -> None:
     """Supervise services that put programs behind sockets."""
 
 
-@commands.command(cls=_Strict)
+@commands.command(cls=Strict)
 @_FILE
 @_serving
 def run(
@@ -126,7 +103,7 @@ def run(
     return lambda: serve(file, options)
 
 
-@commands.command(cls=_Strict)
+@commands.command(cls=Strict)
 @click.argument(
     "words",
     nargs=-1,
@@ -164,7 +141,7 @@ def cgi(
     return lambda: serve(options, serving, state_format)
 
 
-@commands.command(cls=_Strict)
+@commands.command(cls=Strict)
 @_FILE
 @click.option("--estate-version", "state_format", type=int, hidden=True)
 @click.option("--log-format", hidden=True)
@@ -204,7 +181,7 @@ def check(
     return lambda: min(report(_PROGRAM, judge), 1)
 
 
-@commands.command(cls=_Strict)
+@commands.command(cls=Strict)
 @_FILE
 def show(file: str) -> _Action:
     """Print every setting of FILE with its default filled in."""
@@ -216,7 +193,7 @@ def show(file: str) -> _Action:
     return lambda: min(report(_PROGRAM, display), 1)
 
 
-@commands.command(cls=_Strict, context_settings={"allow_interspersed_args": False})
+@commands.command(cls=Strict, context_settings={"allow_interspersed_args": False})
 @click.argument(
     "words",
     nargs=-1,
@@ -240,7 +217,7 @@ def show(file: str) -> _Action:
 )
 @click.option(
     "--connections",
-    type=_WholeNumber(1, _MOST_CONNECTIONS),
+    type=WholeNumber(1, _MOST_CONNECTIONS),
     metavar="N",
     default=3,
     show_default=True,
@@ -278,7 +255,7 @@ def explain(
     return lambda: _show(explained(options))
 
 
-@commands.command(cls=_Strict)
+@commands.command(cls=Strict)
 @click.option(
     "--control",
     metavar="PATH",
@@ -294,6 +271,10 @@ def metrics(control: str) -> _Action:
     from socketd.cli.metrics import metrics as answer_request
 
     return lambda: answer_request(control)
+
+
+for command in CONTROL_COMMANDS:
+    commands.add_command(command)
 
 
 def main() -> None:

@@ -93,6 +93,16 @@ def load(
     return settings
 
 
+def control_in(path: str) -> str | None:
+    """Return what a file says of its server's control socket, whatever else is wrong with it."""
+    findings = Findings()
+    try:
+        found = _read_control(_read_document(path), findings)
+    except ConfigurationError:
+        return None
+    return found
+
+
 def gather(
     path: str, around: Surroundings, findings: Findings, server: ServerTable | None = None
 ) -> list[ServiceSettings]:

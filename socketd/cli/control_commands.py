@@ -1,0 +1,105 @@
+"""The subcommands of `socketd` that ask a running server, or tell it what to do.
+
+Owns their grammar. Must not know what is said on a control socket. Modules for one subcommand are
+imported only when it is called.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from socketd.cli.clicked import Strict
+from socketd.settings.duration import parse_duration
+
+_Action = Callable[[], int]
+_Command = TypeVar("_Command", bound=Callable[..., _Action])
+_READY_SECONDS = 60.0
+
+
+def _of_a_server(command: _Command) -> _Command:
+    """Add what says which server a command is about."""
+    for option in reversed(
+        (
+            click.argument("file", type=click.Path(dir_okay=False), required=False),
+            click.option(
+                "--control",
+                type=click.Path(dir_okay=False),
+                metavar="PATH",
+                help="The control socket of the server, instead of its configuration FILE.",
+            ),
+            click.option(
+                "--pidfile",
+                type=click.Path(dir_okay=False),
+                metavar="PATH",
+                help="A file with the process id of the server, instead.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Strict)
+@_of_a_server
+@click.option("--service", metavar="NAME", help="Show one service only.")
+@click.option(
+    "-o",
+    "fields",
+    metavar="FIELDS",
+    help="For scripts: a line of these fields for each listener, as in -o service,idle,busy,queue.",
+)
+@click.option("--board", "is_board", is_flag=True, help="Show a letter for each worker as well.")
+@click.option("--json", "is_json", is_flag=True, help="Print the whole state as a JSON object.")
+@click.option(
+    "--check",
+    "is_check",
+    is_flag=True,
+    help="For Nagios and its like: a line, and an exit code of 0, 1, 2 or 3.",
+)
+@click.option(
+    "--wait-ready", "is_waiting", is_flag=True, help="Wait until all services are up, and no more."
+)
+@click.option(
+    "--timeout",
+    "timeout",
+    metavar="TIME",
+    help=f"Wait no longer than this; the default is {_READY_SECONDS:.0f}s.",
+)
+def status(
+    *,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    service: str | None,
+    fields: str | None,
+    is_board: bool,
+    is_json: bool,
+    is_check: bool,
+    is_waiting: bool,
+    timeout: str | None,
+) -> _Action:
+    """Show what a running server does.
+
+    FILE is its configuration file; without it, and if only one server runs, it is that one.
+    """
+    from socketd.cli.asking import Target
+    from socketd.cli.status import StatusOptions, show_status, wait_ready
+
+    seconds = _READY_SECONDS if timeout is None else parse_duration(timeout, "--timeout")
+    ways = {"-o": fields is not None, "--board": is_board, "--json": is_json, "--check": is_check}
+    chosen = [name for name, is_given in (*ways.items(), ("--wait-ready", is_waiting)) if is_given]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
+    if timeout is not None and not is_waiting:
+        raise click.UsageError("--timeout is for --wait-ready")
+    if service is not None and (is_json or is_check or is_waiting):
+        raise click.UsageError(f"--service does not go with {chosen[0]}")
+    target = Target(file, control, pidfile)
+    options = StatusOptions(service, fields, is_json, is_check, is_board)
+    if is_waiting:
+        return lambda: wait_ready(target.path, seconds)
+    return lambda: show_status(target.path, options)
+
+
+CONTROL_COMMANDS = (status,)
