@@ -89,17 +89,27 @@ class Favouring:
             self._carry_out(self._policy.forget())
             self._settings = settings
             self._allotment.maximum = settings.pool.maximum
-            self._close_wishes()
             folders = None if settings.front is None else settings.front.folders
             if folders is None or not has_favourites(settings):
+                self._close_wishes()
                 return
             self._policy = Favourites(folders.templates, settings.pool.idle_seconds)
-            try:
-                self._wishes = Wishes(self._token, self._is_ours)
-            except OSError as error:
-                self._refuse(None, describe_refusal(error.errno or 0))
-                return
-            self._source = self._sources.add(self._wishes.fileno(), self._hear, READABLE)
+            self._hear_wishes()
+
+    def _hear_wishes(self) -> None:
+        """Be there for what workers say.
+
+        The address stays where it is over a reload: it is not free again at once after a close,
+        since a child on its way to its exec has a descriptor of it.
+        """
+        if self._wishes is not None:
+            return
+        try:
+            self._wishes = Wishes(self._token, self._is_ours)
+        except OSError as error:
+            self._refuse(None, describe_refusal(error.errno or 0))
+            return
+        self._source = self._sources.add(self._wishes.fileno(), self._hear, READABLE)
 
     def stop(self, reason: str) -> None:
         """Begin to stop, or stop with more haste."""

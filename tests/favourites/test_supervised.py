@@ -1,7 +1,9 @@
 """Programs with templates of their own, in a supervisor that is reloaded, replaced and stopped."""
 
+import contextlib
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from harness.supervisors import Supervisor
 from harness.waiting import wait_for
+from socketd.system.borrowed import borrowed
 from socketd.system.products import is_built
 
 from .conftest import Compile, Site
@@ -56,6 +59,22 @@ def test_reload_under_load_loses_nothing(site: tuple[Site, Supervisor], program:
     assert are_right(answers)
     wait_for(lambda: not os.path.exists(f"/proc/{former}"), "the former template is gone")
     assert asked.favour(program) != former
+
+
+def test_reload_needs_no_address_anew(site: tuple[Site, Supervisor], program: str) -> None:
+    """A child of the master on its way to its exec may have descriptors a moment longer."""
+    asked, supervisor = site
+    former = asked.favour(program)
+    with contextlib.ExitStack() as kept:
+        for fd in os.listdir(f"/proc/{supervisor.pid}/fd"):
+            with contextlib.ExitStack() as looking:
+                found = looking.enter_context(borrowed(supervisor.pid, int(fd)))
+                if found is not None and found.type == socket.SOCK_DGRAM:
+                    kept.push(looking.pop_all())
+        supervisor.reload()
+
+        assert asked.favour(program) != former
+    assert supervisor.server.events("favourite_refused") == []
 
 
 def test_replacement_under_load_loses_nothing(site: tuple[Site, Supervisor], program: str) -> None:
