@@ -38,6 +38,8 @@ TARGETS = (
     _target("c", "front-load", _RATE, 1.6),
     _target("c", "front-load", _P50, 0.65),
     _target("c", "fcgi-load", _RATE, 2.4),
+    _target("c", "scripts-scgi", _RATE, 2.2),
+    _target("c", "scripts-fcgi", _RATE, 2.2),
     _target("c", "line-scgi2cgi", _RATE, 0.9),
     _target("c", "line-fcgi2cgi", _RATE, 1.5),
     _target("sh", "front-load", _RATE, 1.3),

@@ -17,12 +17,12 @@ def start_pair(tmp_path: Path) -> Iterator[Start]:
     pairs: list[Pair] = []
     numbers = itertools.count()
 
-    def start(keys: str = "", fault: str = "") -> Pair:
+    def start(keys: str = "", fault: str = "", **what: str) -> Pair:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        pair = Pair(folder, keys, fault)
+        pair = Pair(folder, keys, fault, **what)
         pairs.append(pair)
-        if not fault:
+        if not fault and not what:
             pair.wait_answer()
         return pair
 

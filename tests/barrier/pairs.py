@@ -16,7 +16,7 @@ from harness.waiting import wait_for
 SERVICES = """
 [service.broken]
 listen = ["unix:{folder}/broken.sock"]
-program = "cat"
+{program}
 {keys}
 [service.healthy]
 listen = ["unix:{folder}/healthy.sock"]
@@ -27,12 +27,14 @@ program = "cat"
 class Pair:
     """Two services of one master: `broken` fails where it is told to, `healthy` has to go on."""
 
-    def __init__(self, folder: Path, keys: str, fault: str = "") -> None:
+    def __init__(
+        self, folder: Path, keys: str, fault: str = "", program: str = 'program = "cat"'
+    ) -> None:
         self.folder = folder
         self.calls = folder / "calls"
         self._fault = folder / "fault"
         file = folder / "services.toml"
-        file.write_text(SERVICES.format(folder=folder, keys=keys))
+        file.write_text(SERVICES.format(folder=folder, keys=keys, program=program))
         if fault:
             self._fault.write_text(fault)
         self.server = Server(
