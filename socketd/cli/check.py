@@ -3,6 +3,7 @@
 Owns what can be tested without side effects, and how settings are shown.
 """
 
+import functools
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from socketd.config.file import (
     parse,
     settings_in,
 )
+from socketd.config.inner import METRICS, settings_of_metrics
 from socketd.config.listening import USUAL_MODE
 from socketd.config.services import ServiceSettings
 from socketd.control.place import usual_path
@@ -50,7 +52,7 @@ def check(path: str, state_format: int | None) -> list[ServiceSettings]:
     if state_format is not None:
         check_version(state_format)
     findings = Findings()
-    services = gather(path, Surroundings(dict(os.environ)), findings)
+    services = gather(path, _around(path), findings)
     # Continue after mistakes in the file, so that all are reported at once.
     mistakes = [str(mistake) for mistake in findings.mistakes]
     for settings in services:
@@ -97,12 +99,25 @@ def show(path: str) -> str:
 
     Raises ConfigurationError.
     """
-    around = Surroundings(dict(os.environ))
-    tables, server = parse(path, Findings()), ServerTable()
-    load(path, around, server)
-    control = server.control or usual_path(absolute(path), around.environment, os.geteuid()) or OFF
-    head = f"control = {_toml(control)}"
-    return "\n\n".join([head, *("\n".join(_lines(table, around)) for table in tables)])
+    around, server = _around(path), ServerTable()
+    tables = parse(path, Findings(), server)
+    load(path, around)
+    head = [f"control = {_toml(server.control or around.usual_control() or OFF)}"]
+    if server.metrics is not None:
+        head.append("\n".join(_metrics_lines(server.metrics)))
+    return "\n\n".join([*head, *("\n".join(_lines(table, around)) for table in tables)])
+
+
+def _around(path: str) -> Surroundings:
+    environment = dict(os.environ)
+    find = functools.partial(usual_path, absolute(path), environment, os.geteuid())
+    return Surroundings(environment, usual_control=find)
+
+
+def _metrics_lines(table: ServiceTable) -> Iterator[str]:
+    yield f"[{METRICS}]"
+    yield f"listen = {_toml([_listen(one) for one in table.listeners])}"
+    yield from _settings(settings_of_metrics(), table.values)
 
 
 def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:

@@ -103,7 +103,9 @@ def serve(source: Source, options: RunOptions) -> int:
         raise UsageError(f"--ready-fd: descriptor {options.ready_fd} is a socket that was passed")
     environment = dict(os.environ)
     names = Counter(one.name for one in passed)
-    read = functools.partial(source.read, Surroundings(environment, names, soft_nofile))
+    usual_control = functools.partial(_usual_control, source, environment)
+    around = Surroundings(environment, names, soft_nofile, usual_control=usual_control)
+    read = functools.partial(source.read, around)
     opening = functools.partial(_open, passed=passed)
     manager = find_manager(environment, os.getpid())
 
@@ -141,19 +143,29 @@ def serve(source: Source, options: RunOptions) -> int:
     return ExitCode.DONE
 
 
+def _usual_control(source: Source, environment: dict[str, str]) -> str | None:
+    """Return where the control socket is if the file does not say."""
+    from socketd.control.place import usual_path
+
+    file = source.file
+    return None if file is None else usual_path(file, environment, os.geteuid())
+
+
 def _control_of(source: Source, environment: dict[str, str]) -> "ControlServer | None":
     """Return the control socket of a server that has a file, not bound yet."""
     file, server = source.file, source.server
     if file is None or server is None:
         return None
-    from socketd.control.place import Place, usual_path
+    from socketd.control.place import Place
     from socketd.control.server import ControlServer
+
+    usual = _usual_control(source, environment)
 
     def wanted() -> Place | None:
         if not server.is_read:
             return None
         if server.control is None:
-            return Place(usual_path(file, environment, os.geteuid()), is_asked_for=False)
+            return Place(usual, is_asked_for=False)
         return Place(None if server.control == OFF else server.control, is_asked_for=True)
 
     return ControlServer(wanted, file)

@@ -4,7 +4,7 @@ Owns the rules between settings. Must not know how a value was read, nor how a p
 problems are recorded, and the caller checks whether there are any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from socketd.config.confined import (
     NOT_HELD,
@@ -56,19 +56,25 @@ _FOR_CGI = (
 _ABOUT_CLIENTS = [setting.key for setting in ADMISSION_SETTINGS]
 
 
+def _nowhere() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What settings depend on besides their values: the server's environment and sockets.
 
     `passed` has the number of passed sockets for each name; None means unknown, as in a check.
     `soft_nofile` is the limit of open files that workers get back, if the server has raised its
-    own. With `relay` the workers relay.
+    own. With `relay` the workers relay. `usual_control` returns where the control socket is if the
+    file does not say; few files need it.
     """
 
     environment: dict[str, str]
     passed: Mapping[str, int] | None = None
     soft_nofile: int | None = None
     relay: RelaySettings | None = None
+    usual_control: Callable[[], str | None] = _nowhere
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from socketd.config.build import Builder, Surroundings
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
+from socketd.config.inner import METRICS, as_service, settings_of_metrics, why_no_metrics
 from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
@@ -57,23 +58,20 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class ServiceTable:
-    """A table [service.NAME] as it was read."""
+    """A table [service.NAME], or [metrics], as it was read; `place` is its name in the file."""
 
     name: str
+    place: str
     values: Values
     listeners: tuple[Listening, ...]
-
-    @property
-    def place(self) -> str:
-        """Return the name of the table."""
-        return f"service.{quoted(self.name)}"
 
 
 @dataclass(slots=True)
 class ServerTable:
-    """What a file says of the server itself; `control` is None unless it is said."""
+    """What a file says of the server itself; `control` and `metrics` are None unless it does."""
 
     control: str | None = None
+    metrics: ServiceTable | None = None
     is_read: bool = False
 
 
@@ -110,11 +108,27 @@ def gather(
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
-    settings = []
-    for table in parse(path, findings, server):
-        settings += _settings_of(table, around, findings)
-    _find_duplicates(settings, findings)
+    server = server or ServerTable()
+    tables = parse(path, findings, server)
+    if server.metrics is not None:
+        tables += _inner(server.metrics, server.control, around, findings)
+    settings, owners = [], dict[str, str]()
+    for table in tables:
+        of_table = _settings_of(table, around, findings)
+        _find_duplicates(table.place, of_table, owners, findings)
+        settings += of_table
     return settings
+
+
+def _inner(
+    table: ServiceTable, control: str | None, around: Surroundings, findings: Findings
+) -> list[ServiceTable]:
+    """Return [metrics] as the table of a service, nothing if there can be none."""
+    path = around.usual_control() if control is None else None if control == OFF else control
+    why = why_no_metrics(path)
+    if why:
+        findings.add(table.place, why)
+    return [] if path is None else [replace(table, values=as_service(table.values, path))]
 
 
 def parse(path: str, findings: Findings, server: ServerTable | None = None) -> list[ServiceTable]:
@@ -124,14 +138,36 @@ def parse(path: str, findings: Findings, server: ServerTable | None = None) -> l
     """
     document = _read_document(path)
     for name in document:
-        if name not in ("service", CONTROL):
-            findings.add_unknown(name, name, ["service", CONTROL])
-    (server or ServerTable()).control = _read_control(document, findings)
+        if name not in ("service", CONTROL, METRICS):
+            findings.add_unknown(name, name, ["service", CONTROL, METRICS])
+    server = server or ServerTable()
+    server.control = _read_control(document, findings)
     tables = document.get("service", {})
+    if METRICS in document:
+        server.metrics = _read_metrics(document[METRICS], findings)
+        if isinstance(tables, dict) and METRICS in tables:
+            findings.add(METRICS, f"is a service of that name, so none can be [service.{METRICS}]")
     if not isinstance(tables, dict) or not tables:
         findings.add_value("service", tables, "at least one table [service.NAME]")
         return []
     return [_read_service(name, table, findings) for name, table in tables.items()]
+
+
+def _read_metrics(found: object, findings: Findings) -> ServiceTable:
+    rest = dict(found) if isinstance(found, dict) else {LISTEN: found}
+    place = f"{METRICS}.{LISTEN}"
+    addresses = rest.pop(LISTEN, None)
+    if addresses is None:
+        findings.add(place, f"is missing; allowed: {LISTEN_FORMS}; or a list as for a service")
+    elif not isinstance(found, dict):
+        findings.add_value(METRICS, found, "a table with listen")
+        addresses = None
+    elif isinstance(addresses, str):
+        addresses = [addresses]
+    listeners = [] if addresses is None else _read_listeners(place, addresses, findings)
+    offered_there = settings_of_metrics()
+    values = _read_settings(METRICS, offered_there, rest, findings, (LISTEN,))
+    return ServiceTable(METRICS, METRICS, values, tuple(listeners))
 
 
 def _read_control(document: dict[str, object], findings: Findings) -> str | None:
@@ -185,7 +221,7 @@ def _read_service(name: str, found: object, findings: Findings) -> ServiceTable:
     listeners: list[Listening] = []
     if not isinstance(found, dict):
         findings.add_value(place, found, "a table")
-        return ServiceTable(name, Values({}), ())
+        return ServiceTable(name, place, Values({}), ())
     rest = dict(found)
     if LISTEN in rest:
         listeners = _read_listeners(f"{place}.{LISTEN}", rest.pop(LISTEN), findings)
@@ -197,7 +233,7 @@ def _read_service(name: str, found: object, findings: Findings) -> ServiceTable:
     for inner, table in within.items():
         more = _read_table(f"{place}.{inner}", inner, table, findings, ())
         values = Values({**values.given, **more.given}, values.wrong | more.wrong)
-    return ServiceTable(name, values, tuple(listeners))
+    return ServiceTable(name, place, values, tuple(listeners))
 
 
 def inner_tables() -> list[str]:
@@ -221,7 +257,17 @@ def _read_table(
     if not isinstance(found, dict):
         findings.add_value(place, found, "a table")
         return Values({})
-    settings = {setting.name: setting for setting in settings_in(table)}
+    return _read_settings(place, settings_in(table), found, findings, others)
+
+
+def _read_settings(
+    place: str,
+    offered_there: Sequence[Setting],
+    found: dict[str, object],
+    findings: Findings,
+    others: tuple[str, ...],
+) -> Values:
+    settings = {setting.name: setting for setting in offered_there}
     given, bad = {}, set()
     for name, value in found.items():
         setting = settings.get(name)
@@ -298,10 +344,11 @@ def _addresses_of(
     return [InheritedAddress(address.name, position) for position in range(count)]
 
 
-def _find_duplicates(settings: list[ServiceSettings], findings: Findings) -> None:
-    owners: dict[str, str] = {}
+def _find_duplicates(
+    place: str, settings: list[ServiceSettings], owners: dict[str, str], findings: Findings
+) -> None:
+    """Record the addresses that another table has too; `owners` has those of all before."""
     for one in settings:
-        place = f"service.{quoted(one.name)}"
         if one.key in owners:
             why = f"which {owners[one.key]} has too"
             findings.add_value(f"{place}.{LISTEN}", one.key, "each address once", why)

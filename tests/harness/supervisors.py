@@ -1,9 +1,11 @@
 """`socketd run` as a test runs it: a file that can be rewritten, reloads, replacements."""
 
+import contextlib
 import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.clients import Place
@@ -91,6 +93,24 @@ class Supervisor:
 
     def _next_verdict(self, before: int, *events: str) -> Line:
         return self.server.wait_any(events, before + 1)
+
+
+@contextlib.contextmanager
+def supervising(folder: Path) -> Iterator[Callable[[str], Supervisor]]:
+    """Have a function that starts supervisors of a text; they leave nothing behind."""
+    supervisors: list[Supervisor] = []
+
+    def start(text: str) -> Supervisor:
+        file = folder / f"services-{len(supervisors)}.toml"
+        file.write_text(text)
+        supervisors.append(Supervisor(file))
+        return supervisors[-1]
+
+    try:
+        yield start
+    finally:
+        for supervisor in supervisors:
+            supervisor.server.close()
 
 
 def run_socketd(*arguments: str, **environment: str) -> Outcome:

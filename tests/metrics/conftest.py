@@ -1,11 +1,13 @@
 """Fixtures: the program behind a socket, as `[metrics]` runs it, and a state for it to tell."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.controls import ControlSocket, controlled, example
 from harness.servers import Server
+from harness.supervisors import Supervisor, supervising
 from metrics.serving import serve
 
 
@@ -34,3 +36,10 @@ def metrics(running: tuple[Server, ControlSocket], control: ControlSocket) -> Se
     """Return the server that answers."""
     assert control is running[1]
     return running[0]
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Callable[[str], Supervisor]]:
+    """Start supervisors of a text."""
+    with supervising(tmp_path) as start:
+        yield start

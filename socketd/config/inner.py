@@ -1,0 +1,56 @@
+"""`[metrics]` of a file: the service that tells of all others over HTTP, as a service.
+
+Owns what that service is made of. Must not know how a file is read, nor what the program does.
+
+It is a service like any other of the same master, so it is supervised, reloaded and replaced like
+one, and it serves while all workers of others are busy. Its program runs as the server's user:
+nobody else may ask the control socket.
+"""
+
+import os
+import sys
+
+from socketd.settings.admission_table import ADMISSION_SETTINGS
+from socketd.settings.setting import FILE, Setting
+from socketd.settings.values import Values
+from socketd.system.extras import HTTP, why_missing
+from socketd.system.products import is_built
+
+METRICS = "metrics"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_HOLD = os.path.join(_PACKAGE, "hold.py")
+_PROGRAM = os.path.join(_PACKAGE, "metrics", "__main__.py")
+_LEAST_WORKERS, _MOST_WORKERS = 1, 4
+_LONGEST_SECONDS = 60.0  # its program gives a client half of that
+
+
+def settings_of_metrics() -> list[Setting]:
+    """Return the settings that an operator has there: those about clients."""
+    return [setting for setting in ADMISSION_SETTINGS if FILE in setting.offers]
+
+
+def why_no_metrics(control: str | None) -> str:
+    """Return why there can be no such service, with the path of the control socket."""
+    if control is None:
+        return "needs the control socket: see the key control"
+    missing = why_missing(HTTP)
+    return f"cannot speak HTTP: {missing}" if missing else ""
+
+
+def as_service(given: Values, control: str) -> Values:
+    """Return the values of the service, with those that were given about its clients.
+
+    The interpreter is told to look for modules in no directory that it is started in. It stops when
+    it has imported everything, so that each copy of it answers at once; where no program can be
+    held it is started for each request.
+    """
+    service: dict[str, object] = {
+        "program": (sys.executable, "-P", _HOLD, _PROGRAM, control),
+        "ready": "stop" if is_built() else "fork",
+        "workers.min": _LEAST_WORKERS,
+        "workers.max": _MOST_WORKERS,
+        "timeouts.connection": _LONGEST_SECONDS,
+        "stderr": "inherit",
+        "no_new_privs": True,
+    }
+    return Values(service | given.given, given.wrong)
