@@ -102,4 +102,18 @@ def status(
     return lambda: show_status(target.path, options)
 
 
-CONTROL_COMMANDS = (status,)
+@click.command(cls=Strict)
+@_of_a_server
+def metrics(*, file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """Answer one HTTP request on stdin and stdout with what a server says of itself.
+
+    /metrics is for Prometheus, /status.json has the whole state, /healthz and /readyz are for
+    probes, and / is a page for people.
+    """
+    from socketd.cli.asking import Target
+    from socketd.cli.metrics import metrics as answer_request
+
+    return lambda: answer_request(Target(file, control, pidfile).path)
+
+
+CONTROL_COMMANDS = (status, metrics)

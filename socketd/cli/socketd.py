@@ -255,24 +255,6 @@ def explain(
     return lambda: _show(explained(options))
 
 
-@commands.command(cls=Strict)
-@click.option(
-    "--control",
-    metavar="PATH",
-    required=True,
-    help="The control socket of the server.",
-)
-def metrics(control: str) -> _Action:
-    """Answer one HTTP request on stdin and stdout with what a server says of itself.
-
-    /metrics is for Prometheus, /status.json has the whole state, /healthz and /readyz are for
-    probes, and / is a page for people.
-    """
-    from socketd.cli.metrics import metrics as answer_request
-
-    return lambda: answer_request(control)
-
-
 for command in CONTROL_COMMANDS:
     commands.add_command(command)
 

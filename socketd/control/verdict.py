@@ -5,7 +5,7 @@ Owns the rules. Must not know how a verdict is told. Pure: a state goes in.
 
 import enum
 
-from socketd.control.document import Listening, State
+from socketd.control.document import Listening, Service, State
 from socketd.dataclass import dataclass
 
 
@@ -44,6 +44,21 @@ def judge(state: State) -> Verdict:
         found.append((Health.WARNING, f"{server.faults} faults of socketd; see its log"))
     found.sort(key=lambda one: -one[0])
     return Verdict(max((one[0] for one in found), default=Health.OK), [why for _, why in found])
+
+
+def why_not_ready(state: State, services: list[Service]) -> list[str]:
+    """Return why clients of these services are not served, nothing if they are.
+
+    That is less than being well: who has to wait will be served.
+    """
+    reasons = [] if state.server.state == "running" else [f"the server is {state.server.state}"]
+    for service in services:
+        for one in service.listeners:
+            if one.state != "running":
+                reasons.append(f"{service.name} {one.address}: it is {one.state}")
+            elif one.back_off is not None and one.workers.idle + one.workers.busy == 0:
+                reasons.append(f"{service.name} {one.address}: its workers fail")
+    return reasons
 
 
 def _judge(one: Listening) -> list[tuple[Health, str]]:

@@ -9,6 +9,7 @@ import functools
 import gc
 import os
 import sys
+from collections.abc import Callable
 
 from socketd.control.client import Connection
 from socketd.metrics.answers import answer
@@ -17,18 +18,18 @@ from socketd.metrics.conversation import converse
 _STDIN_FD, _STDOUT_FD = 0, 1
 
 
-def serve(control: str) -> None:
+def serve(find_control: Callable[[], str]) -> None:
     """Answer the request."""
     gc.disable()  # a process for one request has nothing to collect
     converse(
         _STDIN_FD,
         _STDOUT_FD,
-        functools.partial(answer, ask=functools.partial(_ask, control), tell=_tell),
+        functools.partial(answer, ask=functools.partial(_ask, find_control), tell=_tell),
     )
 
 
-def _ask(control: str) -> bytes:
-    with Connection(control) as connection:
+def _ask(find_control: Callable[[], str]) -> bytes:
+    with Connection(find_control()) as connection:
         return connection.state_line()
 
 
@@ -37,4 +38,4 @@ def _tell(problem: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(lambda: sys.argv[1])

@@ -1,19 +1,21 @@
 """What each path answers: metrics, the state, health, readiness, the page.
 
-Owns the paths, what HTTP says of each answer, and who is ready. Must not know how a request is read
+Owns the paths, and what HTTP says of each answer. Must not know how a request is read
 nor how an answer is sent.
 """
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from socketd.control.client import ControlError
-from socketd.control.document import Listening, Service, State
+from socketd.control.document import State
+from socketd.control.verdict import why_not_ready
 from socketd.dataclass import dataclass
+from socketd.errors import SocketdError
 from socketd.metrics import page
 from socketd.metrics.exposition import (
     OPENMETRICS_TYPE,
@@ -71,7 +73,7 @@ class Answer:
 def answer(request: Request, ask: Callable[[], bytes], tell: Callable[[str], None]) -> Answer:
     """Return the answer to a request.
 
-    `ask` returns the state of the server as it sends it and raises ControlError; why it did is
+    `ask` returns the state of the server as it sends it and raises SocketdError; why it did is
     told, but not to the client, who need not know where anything is.
     """
     try:
@@ -86,7 +88,7 @@ def answer(request: Request, ask: Callable[[], bytes], tell: Callable[[str], Non
         return plain(HTTPStatus.METHOD_NOT_ALLOWED, why, ("Allow", "GET, HEAD"))
     try:
         made = make(request, ask)
-    except ControlError as error:
+    except SocketdError as error:
         tell(str(error))
         made = plain(HTTPStatus.SERVICE_UNAVAILABLE, "the server does not answer; see its log")
     return _compressed(made, request.fields.get("accept-encoding", ""))
@@ -139,28 +141,10 @@ def _readiness(request: Request, ask: Callable[[], bytes]) -> Answer:
     services = [one for one in state.services if name in (None, one.name)]
     if not services:
         return plain(HTTPStatus.NOT_FOUND, "there is no such service")
-    reasons = [*_why_not_ready(state, services)]
+    reasons = why_not_ready(state, services)
     if reasons:
         return plain(HTTPStatus.SERVICE_UNAVAILABLE, "\n".join(reasons))
     return plain(HTTPStatus.OK, "ok")
-
-
-def _why_not_ready(state: State, services: list[Service]) -> Iterator[str]:
-    if state.server.state != "running":
-        yield f"the server is {state.server.state}"
-    for service in services:
-        for one in service.listeners:
-            why = _trouble_of(one)
-            if why:
-                yield f"{service.name} at {one.address} {why}"
-
-
-def _trouble_of(one: Listening) -> str:
-    if one.state != "running":
-        return f"is {one.state}"
-    if one.back_off is not None and one.workers.idle + one.workers.busy == 0:
-        return "starts no workers for now"
-    return ""
 
 
 def _page(_: Request, __: Callable[[], bytes]) -> Answer:

@@ -74,7 +74,7 @@ def test_ready_is_who_serves(metrics: Server, control: ControlSocket) -> None:
     web["state"], web["back_off"] = "running", None
     assert ask(metrics, "/readyz")[::2] == (200, b"ok\n")
     web["state"] = "drained"
-    assert ask(metrics, "/readyz")[::2] == (503, b"web at unix:/run/web.sock is drained\n")
+    assert ask(metrics, "/readyz")[::2] == (503, b"web unix:/run/web.sock: it is drained\n")
     assert ask(metrics, "/readyz?service=echo")[0] == 200
     assert ask(metrics, "/readyz?service=web")[0] == 503
     assert ask(metrics, "/readyz?service=nobody")[0] == 404
@@ -82,7 +82,7 @@ def test_ready_is_who_serves(metrics: Server, control: ControlSocket) -> None:
     web["back_off"] = {"seconds": 4.0, "step": 3, "reason": "exec: No such file or directory"}
     assert ask(metrics, "/readyz")[0] == 200  # workers that there are go on
     web["workers"] |= {"idle": 0, "busy": 0}
-    assert b"web at unix:/run/web.sock starts no workers" in ask(metrics, "/readyz")[2]
+    assert b"web unix:/run/web.sock: its workers fail" in ask(metrics, "/readyz")[2]
     control.document["server"]["state"] = "stopping"
     assert b"the server is stopping" in ask(metrics, "/readyz?service=echo")[2]
 
@@ -154,6 +154,21 @@ def test_server_that_is_gone_is_told(start: StartCommand, tmp_path: Path) -> Non
     output, status = asking.finish(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (output.partition(b"\r\n")[0], status) == (b"HTTP/1.1 503 Service Unavailable", 0)
     assert asking.stderr.startswith(f"socketd metrics: cannot ask the server at {str(gone)!r}: ")
+
+
+def test_server_is_found_by_its_file(start: StartCommand, tmp_path: Path) -> None:
+    """FILE is that of the server, as for `socketd status`; a file without one is told."""
+    file = tmp_path / "file.toml"
+    with controlled(tmp_path / "control") as control:
+        file.write_text(f'control = "{control.path}"\n')
+        asking = start("metrics", str(file), executable=SOCKETD)
+        output, _ = asking.finish(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert output.startswith(b"HTTP/1.1 200 ")
+    file.write_text('control = "off"\n')
+    asking = start("metrics", str(file), executable=SOCKETD)
+    output, _ = asking.finish(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert output.startswith(b"HTTP/1.1 503 ")
+    assert "its server has no control socket" in asking.stderr
 
 
 def test_missing_package_is_one_line(tmp_path: Path) -> None:
