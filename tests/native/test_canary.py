@@ -76,6 +76,7 @@ int main(void)
     return 0;
 }
 """
+_SOURCES = ("canary.c", "mappings.c", "survey.c")
 _ARM = ("qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu")
 _LIBRARIES = {
     "own": ("cc", ()),
@@ -103,7 +104,7 @@ def test_each_copy_gets_its_own_and_returns_from_what_had_the_old_one(
     command = [*compiler.split(), f"@{NATIVE / 'flags'}", "-iquote", str(NATIVE), "-Werror"]
     command += ["-fstack-protector-all", "-o", product]
     command += [str(tmp_path / "program.c")]
-    command += [str(NATIVE / "hold" / source) for source in ("canary.c", "survey.c")]
+    command += [str(NATIVE / "hold" / source) for source in _SOURCES]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.stderr == ""
