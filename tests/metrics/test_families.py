@@ -24,6 +24,11 @@ def state_of(document: object) -> State:
     return msgspec.convert(document, type=State)
 
 
+def text_of(state: State) -> str:
+    """Return the metrics of a state in the older format."""
+    return "".join(as_text(families(state)))
+
+
 def samples(text: str) -> dict[Sample, float]:
     """Return the samples of a text in the older format, as Prometheus's own package reads them."""
     return {
@@ -41,10 +46,10 @@ def names(text: str) -> set[str]:
 def test_formats_have_the_same_samples() -> None:
     """Both formats are read by the package of Prometheus, and have the same samples."""
     state = state_of(example())
-    older = samples(as_text(families(state)))
+    older = samples(text_of(state))
     newer = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in read_openmetrics(as_openmetrics(families(state)))  # type: ignore[no-untyped-call]  # theirs
+        for family in read_openmetrics("".join(as_openmetrics(families(state))))  # type: ignore[no-untyped-call]  # theirs
         for sample in family.samples
     }
 
@@ -56,7 +61,7 @@ def test_numbers_are_those_of_the_state() -> None:
     """Each sample has the labels of its listener, and the number that the state has."""
     document = example()
     echo = document["services"][0]["listeners"][0]
-    found = samples(as_text(families(state_of(document))))
+    found = samples(text_of(state_of(document)))
 
     def of(name: str, **labels: str) -> float:
         labels |= {"service": "echo", "listener": "tcp:127.0.0.1:7000"}
@@ -88,7 +93,7 @@ def test_what_is_not_known_has_no_sample() -> None:
             listener["queue"] = None
             listener["level"]["had"] = None
             listener["template"]["age_seconds"] = None
-    found = names(as_text(families(state_of(document))))
+    found = names(text_of(state_of(document)))
 
     assert not found & {"socketd_queue_length", "socketd_ready_level_as_wanted"}
     assert "socketd_template_age_seconds" not in found
@@ -99,7 +104,7 @@ def test_names_of_strangers_stay_in_their_label() -> None:
     name = 'a"} 1\nsocketd_evil 1\\'
     document = example()
     document["services"][0]["program"] = name
-    found = samples(as_text(families(state_of(document))))
+    found = samples(text_of(state_of(document)))
 
     of_services = [labels for key, labels in found if key == "socketd_service_info"]
     assert ("program", name) in of_services[0]
@@ -112,7 +117,7 @@ def test_no_label_is_of_a_process() -> None:
         "service", "listener", "state", "result", "limit", "reason", "le", "wanted", "had",
         "program", "front", "version", "python",
     }  # fmt: skip
-    found = samples(as_text(families(state_of(example()))))
+    found = samples(text_of(state_of(example())))
 
     assert {label for _, labels in found for label, _ in labels} == allowed
 
@@ -123,7 +128,7 @@ def test_promtool_has_nothing_to_object_to() -> None:
         pytest.skip("promtool is not installed")
     done = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=as_text(families(state_of(example()))),
+        input=text_of(state_of(example())),
         capture_output=True,
         text=True,
         check=False,
