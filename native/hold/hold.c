@@ -33,11 +33,10 @@
 #include "direct.h"
 #include "dispositions.h"
 #include "files.h"
-#include "front/farewell.h"
-#include "front/favourites.h"
 #include "front/front.h"
 #include "handover.h"
 #include "hooks.h"
+#include "life.h"
 #include "locales.h"
 #include "locks.h"
 #include "options.h"
@@ -45,7 +44,6 @@
 #include "place.h"
 #include "python.h"
 #include "requests.h"
-#include "seed.h"
 #include "share.h"
 #include "shortcuts.h"
 #include "template.h"
@@ -60,7 +58,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -68,11 +65,7 @@
 
 extern char **environ;
 
-static char *connection_entries[ENVIRONMENT_MOST + 1];
-static struct environment connection_variables = {.entries = connection_entries};
-static struct original original;
-static struct terms terms;
-static struct keeper keeper;
+static struct held held;
 static int received[HANDED];
 static const char *obstacle; /* why this program cannot be held, found before it could be reported */
 
@@ -105,7 +98,7 @@ static void refuse_what_copies_would_share(void)
 static void find_open(void)
 {
     if (!obstacle)
-        obstacle = wired_find(&original.wired, &original.logging, call.first.log_inode);
+        obstacle = wired_find(&held.original.wired, &held.original.logging, call.first.log_inode);
     if (!obstacle)
         obstacle = wakeups_find(call.first.log_inode);
     if (!obstacle)
@@ -117,171 +110,9 @@ static void find_open(void)
  * Not before it is held: it could not open its own /proc/self/fd. */
 static void forbid_tracing(void)
 {
-    original.dumpable = prctl(PR_GET_DUMPABLE);
+    held.original.dumpable = prctl(PR_GET_DUMPABLE);
     if (kill(call.first.master, 0) < 0 && errno == EPERM)
         prctl(PR_SET_DUMPABLE, 0);
-}
-
-static int receive(const struct worker *worker, int accepted)
-{
-    (void)worker;
-    return favourites_receive(accepted);
-}
-
-/* What is done before the exec of a program that a request names. */
-static void go_where_chosen(const struct front_request *request, int connection)
-{
-    static const struct refusal other = {
-        "503 Service Unavailable", "the request came to a copy of another program"};
-
-    if (!terms.own_path)
-        return;
-    if (strcmp(request->path, terms.own_path) != 0)
-        front_refuse(&terms.front, connection, &other); /* the way to it has changed in between */
-    if (request->folder && chdir(request->folder) < 0)
-        front_refuse(&terms.front, connection, front_why_not_run(errno));
-}
-
-/* Wait for a connection and for what the program has to know of it, and say who is to stay behind
- * the program then; NULL for nobody. */
-static struct keeper *wait_connection(struct worker *worker, char ***entries,
-                                      struct streams *streams)
-{
-    struct front_request request;
-    struct carry_ends ends;
-    int connection;
-
-    if (terms.front.head_limit_ms == 0) {
-        *entries = connection_entries;
-        connection = worker_wait(worker, &connection_variables);
-        *streams = (struct streams){connection, connection, -1};
-        carry_leave_alone(&keeper.carriage, connection);
-    } else {
-        connection = worker_wait(worker, NULL);
-        worker_leave(worker);
-        terms.front.keeper_of_notes = worker;
-        request = front_take(&terms.front, connection, connection);
-        go_where_chosen(&request, connection);
-        *entries = request.own_entries;
-        if (!carry_begin(&keeper.carriage, connection, connection, request.body_length,
-                         terms.watch == CARRY_TO_FINISH || terms.front.answer_limit_ms, &ends))
-            worker_fail(worker, STEP_WIRE, errno, EXIT_SYSTEM);
-        keeper.carriage.watch = terms.watch;
-        *streams = (struct streams){ends.input, ends.output, -1};
-        if (ends.output != connection && ends.input != connection && !keeper.carriage.is_carried)
-            close(connection);
-    }
-    keeper.carriage.farewell = terms.linger.limit_ms ? terms.linger : farewell_answered;
-    return terms.linger.limit_ms || keeper.carriage.is_carried ? &keeper : NULL;
-}
-
-/* What a clone needs to be a process of its own. */
-static void become_copy(const struct worker *worker)
-{
-    canary_renew();
-    seed_renew();
-    thread_renew();
-    if (!timers_make() || !wakeups_renew()) /* before the program makes others there */
-        worker_fail(worker, STEP_PREPARE, errno, EXIT_SYSTEM);
-    atfork_child();
-    files_reopen();
-    python_after_fork();
-    numbers_renew();
-    shortcuts_touch(connection_entries, sizeof connection_entries);
-    shortcuts_touch(&connection_variables, sizeof connection_variables);
-    variables_touch();
-}
-
-/* What the program gets at last: its connection, and what it has to know of it. */
-static void go_on(struct worker *worker, const struct streams *streams, char **entries,
-                  struct keeper *behind)
-{
-    copy_release(&original, worker, streams, behind, &terms.front);
-    variables_add(entries);
-    python_add(entries);
-    timers_start();
-}
-
-/* A program may count on the variables of a connection: the client on trial is the listener itself. */
-static void describe_trial(int listener_fd)
-{
-    const struct ucred own = {.pid = getpid(), .uid = getuid(), .gid = getgid()};
-    struct sockaddr_storage name = {0};
-    socklen_t size = sizeof name;
-    struct address address;
-
-    if (getsockname(listener_fd, (struct sockaddr *)&name, &size) < 0)
-        return;
-    address_read(&address, &name, size);
-    if (address.family == AF_UNIX)
-        environment_add_unix(&connection_variables, &address, &address, &own);
-    else
-        environment_add_tcp(&connection_variables, &address, &address);
-}
-
-/* The life of a copy, to the program. With FastCGI the process that has been a worker stays behind, and
- * each of its children goes on. */
-static void live(struct worker *worker, pid_t *thread_id)
-{
-    struct streams streams;
-    struct keeper *behind;
-    char **entries;
-
-    if (!terms.service.name) {
-        become_copy(worker);
-        behind = wait_connection(worker, &entries, &streams);
-        go_on(worker, &streams, entries, behind);
-        return;
-    }
-    requests_serve(worker, &terms.service, thread_id);
-    become_copy(worker);
-    entries = requests_take(&streams, terms.service.cpu_limit);
-    go_on(worker, &streams, entries, NULL);
-    requests_follow();
-}
-
-/* With a front there is no program to run if there is no request. */
-static bool is_run_on_trial(void)
-{
-    return call.first.is_run_on_trial && (!call.first.has_front || received[REQUEST] >= 0);
-}
-
-/* Without a keeper: a body that is not there yet is read from the connection. */
-static char **take_trial_request(int connection, struct streams *streams)
-{
-    struct front_request request = front_take(&terms.front, connection, connection);
-    struct carriage carriage;
-    struct carry_ends ends;
-
-    if (carry_begin(&carriage, connection, connection, request.body_length, false, &ends) &&
-        !carriage.is_carried)
-        *streams = (struct streams){ends.input, ends.output, -1};
-    return request.own_entries;
-}
-
-/* The life of a copy on trial. No keeper stays behind it: its client is the template, which reads all. */
-static void be_tried(struct worker *worker)
-{
-    const bool has_request = received[REQUEST] >= 0;
-    char **entries = connection_entries;
-    struct streams streams;
-    int connection;
-
-    trial_leave_pool(&worker->board);
-    become_copy(worker);
-    if (!is_run_on_trial())
-        _exit(0);
-    connection = trial_connect();
-    streams = (struct streams){connection, connection, -1};
-    if (!has_request)
-        original.logging.count = 0;
-    terms.front.keeper_of_notes = worker;
-    if (call.first.has_front)
-        entries = take_trial_request(connection, &streams);
-    else
-        describe_trial(worker->listener_fd);
-    go_on(worker, &streams, entries, NULL);
-    trial_go_on();
 }
 
 /* Returns in copies only, each with a connection in place. All signals are blocked. */
@@ -297,7 +128,7 @@ static void hold(void)
     const char *wrong, *timers_obstacle = is_at_start ? NULL : timers_stop();
 
     call.is_open = false; /* nothing of the program runs before this process is a copy */
-    prctl(PR_GET_NAME, original.name);
+    prctl(PR_GET_NAME, held.original.name);
     forbid_tracing();
     find_open();
     handover_receive(received);
@@ -315,13 +146,12 @@ static void hold(void)
     if (!share_map(&template.board, received[BOARD]))
         handover_give_up("cannot map the board");
     close(received[BOARD]);
-    wrong = terms_take(&terms, received[PLAN]);
+    wrong = terms_take(&held.terms, received[PLAN]);
     if (wrong)
         handover_give_up(wrong);
-    worker.cpu_limit = terms.cpu_limit;
-    worker.take = terms.own_path ? receive : NULL;
-    keeper.kill_ms = terms.kill_ms;
-    if (!copy_take_greeting(&original, received[CAPTURE]))
+    held.has_request = received[REQUEST] >= 0;
+    life_prepare(&held, &worker);
+    if (!copy_take_greeting(&held.original, received[CAPTURE]))
         handover_give_up("cannot keep what it has written");
     prctl(PR_SET_NAME, "socketd-held");
     dispositions_put_aside(is_at_start ? 0 : call.first.signal);
@@ -330,16 +160,16 @@ static void hold(void)
     worker.listener_fd = received[LISTENER];
     python_prepare();
     atfork_prepare(); /* from here on in the order of fork() */
-    if (trial_is_copy(template.thread_id, is_run_on_trial(), received[REQUEST], &outcome)) {
+    if (trial_is_copy(template.thread_id, life_is_tried(&held), received[REQUEST], &outcome)) {
         close(template.slots_fd);
         if (template.groups_fd >= 0)
             close(template.groups_fd);
-        be_tried(&worker);
+        life_try(&held, &worker);
         return;
     }
     handover_confirm(&outcome, shared_canary);
     worker.number = template_run(&template);
-    live(&worker, template.thread_id);
+    life_live(&held, &worker, template.thread_id);
 }
 
 static void handle(int signal_number, siginfo_t *information, void *context)
