@@ -1,7 +1,8 @@
 """One listener for good: the endpoint on it, and the next one should that crash.
 
-Owns the barrier: all that the master does for one endpoint happens in here, and an unforeseen
-exception goes no further. Must not know other endpoints, the loop, nor what an endpoint does.
+Owns what is done about a crash: all that the master does for one endpoint happens in here, and an
+unforeseen exception goes no further. Must not know other endpoints, the loop, nor what an endpoint
+does.
 
 An endpoint that has crashed is put away: its timers are cancelled, its template is killed, workers
 that wait are asked to leave, and the busy finish; see wreckage.py. The listener stays bound,
@@ -12,8 +13,7 @@ never been ready when the server starts is a failed start instead.
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable
 
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import replace
@@ -21,16 +21,17 @@ from socketd.errors import SocketdError, SystemFailureError
 from socketd.loop.filewatch import OwnWatches
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild
-from socketd.loop.wheel import OwnTimers, Timer
-from socketd.master.barrier import Barrier, bug_of, naming, report_crash, report_refusal
+from socketd.loop.wheel import OwnTimers
+from socketd.master.barrier import bug_of, report_crash, report_refusal
+from socketd.master.behind import Behind
 from socketd.master.endpoint import Endpoint
 from socketd.master.override import NO_OVERRIDE, Override
+from socketd.master.restart import Restart
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.master.wreckage import Wreckage
 from socketd.pool.allotment import Share
-from socketd.pool.backoff import BackOff
 from socketd.pool.leftovers import Household
 from socketd.pool.tally import Tally
 from socketd.workers.children import Child
@@ -38,10 +39,8 @@ from socketd.workers.households import household_of
 from socketd.workers.processes import Processes
 from socketd.workers.spawner import Handing, Spawner
 
-_Answer = TypeVar("_Answer")
 
-
-class GuardedEndpoint:
+class GuardedEndpoint(Behind):
     """The endpoints on one listener, one at a time.
 
     Nothing in here raises anything but SocketdError, and that only where it says so. One that
@@ -59,6 +58,7 @@ class GuardedEndpoint:
         clock: Callable[[], float] = time.monotonic,
         tally: Tally | None = None,
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.tally = tally or Tally()
         self.override = NO_OVERRIDE
@@ -67,13 +67,9 @@ class GuardedEndpoint:
         self._shared = shared
         self._is_first = is_first
         self._clock = clock
-        self._endpoint: Endpoint | None = None
-        self._barrier = Barrier(self._put_away)
         self._timers = OwnTimers(shared.wheel, self._run)
         self._watches = OwnWatches(shared.files, self._run)
-        self._back_off = BackOff(seed=os.getpid())
-        self._restart: Timer | None = None
-        self._restart_seconds = 0.0
+        self._restart = Restart(shared.wheel, clock, self._begin_again)
         self._wreckage = Wreckage(settings.name, shared.wheel, shared.forget_family)
         self._was_ready = False
         self._failure: SocketdError | None = None
@@ -88,20 +84,20 @@ class GuardedEndpoint:
     @property
     def is_finished(self) -> bool:
         """Tell whether it is over: no worker is left, and none will be made."""
-        if self._restart is not None or not self._wreckage.is_gone:
+        if self._restart.is_pending or not self._wreckage.is_gone:
             return False
         return self._endpoint is None or self._endpoint.is_finished
 
     @property
     def restart_due_seconds(self) -> float | None:
         """Return when it begins again after a crash, None if it is not put away."""
-        return None if self._restart is None else self._restart_seconds
+        return self._restart.due_seconds
 
     @property
     def is_stopping(self) -> bool:
         """Tell whether it is on its way to its end."""
         if self._endpoint is None:
-            return bool(self._stop_reason) or self._restart is None
+            return bool(self._stop_reason) or not self._restart.is_pending
         return self.ask(lambda endpoint: endpoint.is_stopping, otherwise=False)
 
     @property
@@ -159,7 +155,7 @@ class GuardedEndpoint:
 
     def create(self) -> None:
         """Make the service, which is not started yet. Raises SocketdError, BugError for a crash."""
-        with self._telling(), naming(self.settings.name):
+        with self._telling(self.settings.name):
             self._endpoint = self._make_endpoint()
 
     def prepare(self, settings: ServiceSettings) -> Spawner | None:
@@ -170,7 +166,7 @@ class GuardedEndpoint:
         endpoint = self._endpoint
         if endpoint is None:
             return None
-        with self._telling(), naming(self.settings.name):
+        with self._telling(self.settings.name):
             generation = endpoint.next_generation if endpoint.has_begun else 0
             return endpoint.processes.make_spawner(settings, self.listener, generation)
 
@@ -186,7 +182,7 @@ class GuardedEndpoint:
 
     def abandon(self) -> None:
         """Take back `create`: nothing was started."""
-        self._disarm()
+        self._restart.cancel()
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self._wreckage.step(endpoint.processes.close)
@@ -200,13 +196,13 @@ class GuardedEndpoint:
         """Have a new generation of workers made; one that is put away begins at once."""
         self.settings = settings
         self.override = NO_OVERRIDE
-        self._back_off = BackOff(seed=os.getpid())
+        self._restart.forget_failures()
         endpoint = self._endpoint
         with self._barrier:
             if endpoint is not None and spawner is not None:
                 endpoint.reload(settings, spawner)
-        if endpoint is None and self._restart is not None:
-            self._disarm()
+        if endpoint is None and self._restart.is_pending:
+            self._restart.cancel()
             self._begin_again()
 
     def resume(self, state: EndpointState | None, remains: tuple[int, ...]) -> None:
@@ -230,7 +226,7 @@ class GuardedEndpoint:
                     self._renew(endpoint)
         elif not self._is_bound:
             self._wreckage.stop()
-        elif self._restart is None:
+        elif not self._restart.is_pending:
             self._begin_again()
 
     def state(self) -> tuple[EndpointState | None, tuple[int, ...]]:
@@ -297,36 +293,6 @@ class GuardedEndpoint:
     def _is_bound(self) -> bool:
         return self.listener.socket.fileno() >= 0  # nothing of ours, which might crash
 
-    def do(self, action: Callable[[Endpoint], object]) -> None:
-        """Have the service do something, unless it has ended: its board is closed then."""
-        endpoint = self._endpoint
-        if endpoint is not None and not endpoint.is_finished:
-            with self._barrier:
-                action(endpoint)
-
-    def ask(self, question: Callable[[Endpoint], _Answer], otherwise: _Answer) -> _Answer:
-        """Return an answer of the endpoint, the other one if there is none, or it crashes."""
-        endpoint = self._endpoint
-        if endpoint is not None:
-            with self._barrier:
-                return question(endpoint)
-        return otherwise
-
-    def _run(self, action: Callable[[], None]) -> None:
-        with self._barrier:
-            action()
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Put a service away that crashes, and say so to the caller by BugError."""
-        try:
-            yield
-        except SocketdError:
-            raise
-        except Exception as error:
-            self._put_away(error)
-            raise bug_of(self.settings.name, error) from error
-
     def _make_endpoint(
         self,
         state: EndpointState | None = None,
@@ -363,10 +329,10 @@ class GuardedEndpoint:
             self._was_ready |= endpoint.is_ready
         delay = None
         if self._is_to_go_on(endpoint):
-            delay = self._restart_later()
+            delay = self._restart.arm()
         elif self._is_first and not self._was_ready:
             self._failure = bug_of(self.settings.name, error)
-        place, step = (self.settings.name, self.listener), self._back_off.step
+        place, step = (self.settings.name, self.listener), self._restart.step
         self._wreckage.step(lambda: report_crash(place, error, delay, step))
         if endpoint is not None:
             self._clear_away(endpoint)
@@ -392,26 +358,12 @@ class GuardedEndpoint:
 
     def _give_up(self) -> None:
         """Have no next service, and give up the listener."""
-        self._disarm()
+        self._restart.cancel()
         if not self._wreckage.step(self.listener.close):
             self._wreckage.step(self.listener.socket.close)
 
-    def _disarm(self) -> None:
-        if self._restart is not None:
-            self._shared.wheel.cancel(self._restart)
-            self._restart = None
-
-    def _restart_later(self) -> float:
-        self._disarm()
-        now = self._clock()
-        delay = self._back_off.fail(now)
-        self._restart_seconds = now + delay
-        self._restart = self._shared.wheel.add(now + delay, self._begin_again)
-        return delay
-
     def _begin_again(self) -> None:
         """Begin with a fresh service on the listener."""
-        self._restart = None
         with self._barrier:
             try:
                 endpoint = self._endpoint = self._make_endpoint()
@@ -431,8 +383,8 @@ class GuardedEndpoint:
     def _do_without(self, error: SocketdError | OSError) -> None:
         """Try again later, since the system refuses what a fresh service needs."""
         endpoint, self._endpoint = self._endpoint, None
-        delay = None if self._stop_reason else self._restart_later()
-        report_refusal((self.settings.name, self.listener), error, delay, self._back_off.step)
+        delay = None if self._stop_reason else self._restart.arm()
+        report_refusal((self.settings.name, self.listener), error, delay, self._restart.step)
         if endpoint is not None:
             self._clear_away(endpoint)
         if delay is None:

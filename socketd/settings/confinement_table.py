@@ -4,8 +4,9 @@ Owns names, kinds and meanings of those settings. Must not know what a setting d
 """
 
 from socketd.settings.compound import Ports
-from socketd.settings.kinds import Count, Group, Path, Paths, Size
+from socketd.settings.kinds import Count, Group, Path, Paths
 from socketd.settings.setting import ALL, OF_A_PROGRAM, Setting
+from socketd.settings.size import Size
 
 MOST_PERCENT = 100_000
 MOST_PIDS = 4_194_304  # what the kernel allows for kernel.pid_max

@@ -25,12 +25,12 @@ from socketd.settings.kinds import (
     Octal,
     Path,
     Paths,
-    Size,
     Switch,
     User,
 )
 from socketd.settings.listener_table import LISTENER_SETTINGS
 from socketd.settings.setting import OF_A_PROGRAM, Setting
+from socketd.settings.size import Size
 
 MOST_WORKERS = 32768  # the kernel's default number of process ids
 HIGHEST_BACKLOG = 2**31 - 1

@@ -40,8 +40,9 @@ from socketd.settings.stderr import StderrTarget, open_stderr
 from socketd.system import cgroup
 from socketd.system.scheduling import policy_of_children, take
 from socketd.workers.arrival import Arrival
+from socketd.workers.bell import Bell
 from socketd.workers.board import Board
-from socketd.workers.contract import RETIRE_SIGNAL, RING_SIGNAL
+from socketd.workers.contract import RETIRE_SIGNAL
 from socketd.workers.layout import SlotState, Step
 from socketd.workers.ledger import Ledger
 from socketd.workers.place import Place
@@ -135,7 +136,7 @@ class PythonSpawner:
             pid = os.fork()
         except OSError as error:
             self._ledger.abandon((number,), error.errno or 0)
-            _ring_by_pipe(self._plan.doorbell_fd)
+            Bell(self._plan.master_pid, self._plan.doorbell_fd).ring_at_once()
             return
         if pid == 0:
             take(policy)
@@ -154,21 +155,21 @@ def _live(plan: WorkerPlan, privileges: Privileges, board: Board, number: int) -
         if plan.groups is not None:
             cgroup.enter(plan.groups.slot(number))
         listener, lock_fd, doorbell_fd = _prepare(plan, privileges)
+        bell = Bell(plan.master_pid, doorbell_fd)
         board.set_state(number, SlotState.IDLE)
         if board.is_ringing_when_idle():
-            _ring(plan.master_pid, doorbell_fd)
+            bell.ring()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if board.is_asked_to_retire(number):
             os._exit(ExitCode.DONE)
 
         step = Step.ACCEPT
-        bell = (plan.master_pid, doorbell_fd)
         place = Place(board, number, lock_fd)
         connection, arrival = _admit(listener, place, bell)
         if board.count_accept():
-            _ring_by_pipe(doorbell_fd)  # which is never held back
+            bell.ring_at_once()
         else:
-            _ring(plan.master_pid, doorbell_fd)
+            bell.ring()
         if arrival.is_to_wait:
             _wait_for_turn(listener, place, arrival, bell)
 
@@ -246,32 +247,7 @@ def _close_from(fd: int) -> None:
     os.closerange(fd, _MOST_FDS if limit == resource.RLIM_INFINITY else min(limit, _MOST_FDS))
 
 
-def _ring(master_pid: int, doorbell_fd: int) -> None:
-    """Wake the master; if its privileges forbid the signal, through the pipe.
-
-    All signals are blocked: a pipe without a reader leaves a SIGPIPE, which must not
-    wait for the program.
-    """
-    if os.getppid() != master_pid:
-        return
-    try:
-        os.kill(master_pid, RING_SIGNAL)
-    except PermissionError:
-        _ring_by_pipe(doorbell_fd)
-
-
-def _ring_by_pipe(doorbell_fd: int) -> None:
-    try:
-        os.write(doorbell_fd, bytes((RING_SIGNAL,)))
-    except BlockingIOError:
-        pass  # a full pipe wakes as well
-    except BrokenPipeError:
-        signal.sigtimedwait({signal.SIGPIPE}, 0)
-
-
-def _admit(
-    listener: socket.socket, place: Place, bell: tuple[int, int]
-) -> tuple[socket.socket, Arrival]:
+def _admit(listener: socket.socket, place: Place, bell: Bell) -> tuple[socket.socket, Arrival]:
     """Return a connection whose client may come in, and is written down; all signals are blocked.
 
     Others are sent away, and nobody else hears of them but by the gate: the master does not know of
@@ -288,12 +264,10 @@ def _admit(
         if arrival.may_come_in:
             return connection, arrival
         if arrival.send_away():
-            _ring(*bell)
+            bell.ring()
 
 
-def _wait_for_turn(
-    listener: socket.socket, place: Place, arrival: Arrival, bell: tuple[int, int]
-) -> None:
+def _wait_for_turn(listener: socket.socket, place: Place, arrival: Arrival, bell: Bell) -> None:
     """Wait for what a slow proxy has to say, and a client's turn; end if it may not come in.
 
     The master knows of the connection, so nobody waits for this worker. The retire signal stays
@@ -309,7 +283,7 @@ def _wait_for_turn(
         arrival.settle()
     if not arrival.may_come_in:
         if arrival.send_away():
-            _ring(*bell)
+            bell.ring()
         os._exit(ExitCode.DONE)
 
 
