@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import enum
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
@@ -228,7 +229,16 @@ def _print(level: LogLevel, event: str, keys: dict[str, object]) -> None:
 
 
 def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any:  # noqa: ANN401  structlog's type depends on the configuration
-    import structlog
+    # It imports rich for tracebacks, of which it prints none here, wherever that is installed, as
+    # with `socketd top`: the first line would take half as long again.
+    is_hidden = "rich" not in sys.modules
+    if is_hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # what import understands
+    try:
+        import structlog
+    finally:
+        if is_hidden:
+            del sys.modules["rich"]
 
     def render(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
         record = finish(line)

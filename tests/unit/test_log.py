@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -361,3 +362,19 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
     found = json.loads(line)
     assert (found["event"], found["service"]) == ("native_worker_missing", "s")
     assert found["level"] == "info"
+
+
+def test_first_line_brings_no_rich(tmp_path: Path) -> None:
+    """It is installed with `socketd top`, structlog imports it, and no server pays for it."""
+    (tmp_path / "rich.py").write_text("print('rich was imported')\n")
+    output = subprocess.run(
+        [sys.executable, "-c", _CHILD + "print(sys.modules.get('rich'))", "json"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        input="1\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert output == "done\nNone\n"
