@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from socketd.cli.status import FIELDS, lines_of, table
+from socketd.cli.status import lines_of
 from socketd.control.document import (
     Attempts,
     BackOff,
@@ -18,6 +18,7 @@ from socketd.control.document import (
 )
 from socketd.control.verdict import Health, judge
 from socketd.dataclass import replace
+from socketd.display.fields import FIELDS
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "state.json"
 STATE = msgspec.json.decode(EXAMPLE.read_bytes(), type=State)
@@ -42,7 +43,8 @@ def busy(count: int, queue: Queue | None) -> State:
 def test_table_fits_its_terminal(width: int) -> None:
     """No line is wider; an address loses its middle, and less important columns go first."""
     long = replace(ROWS[0][1], address="unix:/run/" + "x" * 90 + "/end")
-    lines = table([*ROWS, (ROWS[0][0], long)], width)
+    state = replace(STATE, server=replace(STATE.server, file=None, reloads=Attempts(0, 0, None)))
+    lines = lines_of(state, [*ROWS[:1], (ROWS[0][0], long)], width)[2:]
 
     assert max(map(len, lines)) <= width
     assert lines[-1].split()[1].endswith("end")
