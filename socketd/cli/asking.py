@@ -25,6 +25,10 @@ class Target:
     control: str | None = None
     pid_file: str | None = None
 
+    def pid(self) -> int | None:
+        """Return its process id, if there is a pid file. Raises UsageError if that is none."""
+        return None if self.pid_file is None else _pid_in(self.pid_file)
+
     def path(self) -> str:
         """Return the path of its control socket. Raises UsageError if that is not known."""
         if self.control is not None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from socketd.cli.clicked import Strict
+from socketd.cli.clicked import Strict, WholeNumber
 from socketd.settings.duration import parse_duration
 
 _Action = Callable[[], int]
@@ -38,6 +38,12 @@ def _of_a_server(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+_SERVICE = click.argument("service")
+_ADDRESS = click.option(
+    "--address", metavar="ADDRESS", help="Only its listener there, as `socketd status` has it."
+)
 
 
 @click.command(cls=Strict)
@@ -116,4 +122,157 @@ def metrics(*, file: str | None, control: str | None, pidfile: str | None) -> _A
     return lambda: answer_request(Target(file, control, pidfile).path)
 
 
-CONTROL_COMMANDS = (status, metrics)
+def _order(target: tuple[str | None, str | None, str | None], do: str, **about: object) -> _Action:
+    """Return what gives an order to a server: its file, its control socket or its pid file."""
+    from socketd.cli.asking import Target
+    from socketd.cli.orders import give
+
+    return lambda: give(Target(*target), do, **about)
+
+
+@click.command(cls=Strict)
+@_of_a_server
+def reload(file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """Have a server do what its FILE says now, and wait for what comes of it.
+
+    Whatever is wrong with FILE is printed, and everything stays as it was.
+    """
+    return _order((file, control, pidfile), "reload")
+
+
+@click.command(cls=Strict)
+@_of_a_server
+def reexec(file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """Replace a running server by the installed version, and wait until that serves."""
+    return _order((file, control, pidfile), "reexec")
+
+
+@click.command(cls=Strict)
+@_of_a_server
+def stop(file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """Stop a server, and wait until its last connection is over.
+
+    Each further stop hastens it, as a further SIGTERM does.
+    """
+    return _order((file, control, pidfile), "stop")
+
+
+@click.command(cls=Strict)
+@_SERVICE
+@_of_a_server
+@_ADDRESS
+def drain(
+    service: str,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    address: str | None,
+) -> _Action:
+    """Have a SERVICE take no connection until it is resumed.
+
+    Clients wait in the queue meanwhile; those who are served are finished.
+    """
+    return _order((file, control, pidfile), "drain", service=service, address=address)
+
+
+@click.command(cls=Strict)
+@_SERVICE
+@_of_a_server
+@_ADDRESS
+def resume(
+    service: str,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    address: str | None,
+) -> _Action:
+    """Have a SERVICE that was drained serve again."""
+    return _order((file, control, pidfile), "resume", service=service, address=address)
+
+
+@click.command(cls=Strict)
+@_SERVICE
+@_of_a_server
+@_ADDRESS
+@click.option("--min", "least", type=WholeNumber(1), metavar="N", help="Workers to keep waiting.")
+@click.option("--max", "most", type=WholeNumber(1), metavar="N", help="Most workers.")
+def size(
+    *,
+    service: str,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    address: str | None,
+    least: int | None,
+    most: int | None,
+) -> _Action:
+    """Set the numbers of workers of a SERVICE until the next reload."""
+    if least is None and most is None:
+        raise click.UsageError("give --min, --max or both")
+    about: dict[str, object] = {"service": service, "address": address, "min": least, "max": most}
+    return _order((file, control, pidfile), "size", **about)
+
+
+@click.command(cls=Strict)
+@_SERVICE
+@_of_a_server
+@_ADDRESS
+@click.option("--pid", type=WholeNumber(1), metavar="N", help="Only the worker that this is.")
+def retire(
+    *,
+    service: str,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    address: str | None,
+    pid: int | None,
+) -> _Action:
+    """Replace the workers of a SERVICE that wait by fresh ones."""
+    return _order((file, control, pidfile), "retire", service=service, address=address, pid=pid)
+
+
+@click.command(cls=Strict)
+@_SERVICE
+@_of_a_server
+@_ADDRESS
+def renew(
+    service: str,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    address: str | None,
+) -> _Action:
+    """Take a fresh template for the workers of a SERVICE."""
+    return _order((file, control, pidfile), "renew", service=service, address=address)
+
+
+@click.command(cls=Strict)
+@click.argument("pid", type=WholeNumber(1))
+@_of_a_server
+def end(pid: int, file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """End the connection that the process PID serves: SIGTERM, and SIGKILL if it stays."""
+    return _order((file, control, pidfile), "end", pid=pid)
+
+
+@click.command("log-level", cls=Strict)
+@click.argument("level", type=click.Choice(["debug", "info", "warning", "error"]))
+@_of_a_server
+def log_level(level: str, file: str | None, control: str | None, pidfile: str | None) -> _Action:
+    """Set the least important level that a server logs until it is replaced."""
+    return _order((file, control, pidfile), "log_level", level=level)
+
+
+CONTROL_COMMANDS = (
+    status,
+    metrics,
+    reload,
+    reexec,
+    stop,
+    drain,
+    resume,
+    size,
+    retire,
+    renew,
+    end,
+    log_level,
+)

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from socketd.control.document import FORMAT, State, Worker, WorkerList
-from socketd.errors import SystemFailureError, describe_errno
+from socketd.errors import ExitCode, SystemFailureError, describe_errno
 
 _PATIENCE_SECONDS = 10.0
 _PART = 1 << 20
@@ -31,14 +31,26 @@ _Answer = TypeVar("_Answer")
 
 
 class _Failure(msgspec.Struct):
-    """The keys of any answer that tell whether it is one."""
+    """The keys of any answer that tell whether it is one, and what came of an order."""
 
     format: int
     error: str | None = None
+    errors: list[str] = []
+    code: int = ExitCode.SYSTEM
+    done: str = ""
 
 
 class ControlError(SystemFailureError):
-    """A server cannot be asked, or says no."""
+    """A server cannot be asked."""
+
+
+class RefusedError(ControlError):
+    """A server says no; `errors` has all that is in the way."""
+
+    def __init__(self, errors: list[str], exit_code: int) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+        self.exit_code = exit_code
 
 
 class Connection:
@@ -102,8 +114,14 @@ class Connection:
                 f"of socketd reads format {FORMAT}; use the one that runs there"
             )
         if found.error is not None:
-            raise ControlError(found.error)
+            raise RefusedError(found.errors or [found.error], found.code)
         return line
+
+    def order(self, do: str, **about: object) -> str:
+        """Have something done, however long that takes; return what was. Raises ControlError."""
+        self._socket.settimeout(None)
+        given = {key: value for key, value in about.items() if value is not None}
+        return self._decode(self.ask(do=do, **given), _Failure).done
 
     def wait_for_end(self) -> None:
         """Wait until the server closes the connection, however long that takes."""

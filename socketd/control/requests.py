@@ -43,6 +43,7 @@ class _Failed(msgspec.Struct):
     format: int
     error: str
     errors: list[str]
+    code: int
 
 
 class _Done(msgspec.Struct):
@@ -68,9 +69,9 @@ def line_of(document: object) -> bytes:
     return msgspec.json.encode(document) + b"\n"
 
 
-def failed(errors: list[str]) -> bytes:
-    """Return the line that says why something was not done."""
-    return line_of(_Failed(FORMAT, "; ".join(errors), errors))
+def failed(errors: list[str], code: int) -> bytes:
+    """Return the line that says why something was not done; the code is one of exit codes."""
+    return line_of(_Failed(FORMAT, "; ".join(errors), errors, code))
 
 
 def done(what: str) -> bytes:

@@ -28,7 +28,7 @@ from socketd.control.requests import (
     line_of,
     read,
 )
-from socketd.errors import SocketdError, UsageError
+from socketd.errors import ExitCode, SocketdError, UsageError
 from socketd.loop.listeners import Listener, listen, resume
 from socketd.loop.sources import Source, Sources
 from socketd.loop.wheel import OwnTimers, Wheel
@@ -43,6 +43,8 @@ _REST_SECONDS = 1.0
 # A state is told again for so many times the time that it took: a fifth of the master's at most.
 _SHARE = 4.0
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+# What a command ends with whose order was not carried out.
+_CODES = {Later.RELOAD: ExitCode.CONFIGURATION, Later.REEXEC: ExitCode.SYSTEM}
 
 
 class ControlServer:
@@ -106,7 +108,7 @@ class ControlServer:
 
     def tell(self, about: Later, errors: list[str]) -> None:
         """Tell those who wait for an outcome what it is."""
-        line = failed(errors) if errors else done(about.value)
+        line = failed(errors, _CODES[about]) if errors else done(about.value)
         self._line_until_seconds = 0.0
         for client in [one for one in self._clients if one.waits_for is about]:
             client.waits_for = None
@@ -216,7 +218,7 @@ class ControlServer:
             else:
                 self._carry_out(client, request)
         except SocketdError as error:
-            client.answer(failed([str(error)]))
+            client.answer(failed([str(error)], error.exit_code))
         except Exception:
             client.close()
             raise

@@ -43,7 +43,9 @@ def notes_on(rows: Sequence[Row]) -> list[str]:
             notes.append(f"{place}: {pause}: {one.back_off.reason}")
         if one.level.reason:
             notes.append(f"{place}: {one.level.had} and not {one.level.wanted}: {one.level.reason}")
-        if one.workers.is_set:
+        if one.state == "drained":
+            notes.append(f"{place}: it takes no connection until it is resumed, or reloaded")
+        elif one.workers.is_set:
             sizes = f"min {one.workers.min} and max {one.workers.max}"
             notes.append(f"{place}: {sizes} until the next reload")
     return notes

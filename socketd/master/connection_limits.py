@@ -61,6 +61,10 @@ class ConnectionLimits:
         reason = self._time.reason_of(worker)
         return None if reason is None else reason.value
 
+    def end(self, worker: int) -> list[Command]:
+        """End a connection because somebody has asked for it."""
+        return self._time.end((worker,), EndReason.ASKED, self._clock())
+
     def handle(self, event: Event, now: float) -> list[Command]:
         """Handle one event; return the commands that follow, in order."""
         commands = self._time.handle(event, now)

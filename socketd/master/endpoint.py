@@ -190,6 +190,14 @@ class Endpoint:
         self._carry_out(self.pool.adjust(settings.pool, self._clock()))
         self.work()
 
+    def end_connection(self, number: int) -> bool:
+        """End the connection of a worker, as a limit would; tell whether it has one."""
+        if not self.processes.ledger.is_busy(number):
+            return False
+        self._carry_out(self._limits.end(number))
+        self.work()
+        return True
+
     def settle_books(self) -> None:
         """Count what has gone on since the last event."""
         for reason, count in self.doorkeeper.take_refused().items():

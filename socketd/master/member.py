@@ -12,6 +12,7 @@ from socketd.dataclass import dataclass, replace
 from socketd.loop.listeners import Listener
 from socketd.master.endpoint import Endpoint
 from socketd.master.guarded import GuardedEndpoint
+from socketd.master.override import Override
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
@@ -107,6 +108,12 @@ class Member(GuardedEndpoint):
     def has_user(self, uid: int) -> bool:
         """Tell whether programs of it run as a user."""
         return self.ask(lambda it: uid in it.processes.family.uids, otherwise=False)
+
+    def set_for_now(self, override: Override) -> None:
+        """Have other sizes; the most of all pools together is that of the service."""
+        if not override.is_drained:
+            self._role.allotment.maximum = override.apply(self.settings.pool).maximum
+        super().set_for_now(override)
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""

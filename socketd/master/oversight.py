@@ -16,10 +16,12 @@ from socketd.control.authority import Later, Order
 from socketd.control.document import FORMAT, Server, State, Worker, WorkerList
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
+from socketd.master import acts
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
 from socketd.master.member import Member
 from socketd.master.overview import services_of, text, workers_of
+from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL
 from socketd.operations import log
 from socketd.system import procfs
 
@@ -49,6 +51,18 @@ class Oversight:
         self._describe = describe
         self._ring = ring
         self._executed_at = time.time()
+        self._orders: dict[str, Callable[[Order], str | Later]] = {
+            "reload": lambda _: self._hand_over(RELOAD_SIGNAL, Later.RELOAD),
+            "reexec": lambda _: self._hand_over(REPLACE_SIGNAL, Later.REEXEC),
+            "stop": lambda _: self._hand_over(signal.SIGTERM, Later.STOP),
+            "drain": self._drain,
+            "resume": self._resume,
+            "size": self._size,
+            "retire": self._retire,
+            "renew": self._renew,
+            "end": self._end,
+            "log_level": self._set_log_level,
+        }
 
     def state(self) -> State:
         """Return the state, without a wait for anything."""
@@ -64,11 +78,84 @@ class Oversight:
 
     def order(self, order: Order) -> str | Later:
         """Carry out an order; return what was done, or that it is not over yet."""
-        raise UsageError(f"'do' cannot be {order.do!r}")
+        carry_out = self._orders.get(order.do)
+        if carry_out is None:
+            raise UsageError(f"'do' is one of {', '.join(self._orders)}, not {order.do!r}")
+        outcome = carry_out(order)
+        log.emit("ordered", order=order.do, service=order.service)
+        return outcome
+
+    def _hand_over(self, number: signal.Signals, outcome: Later) -> Later:
+        """Have the loop do what it does at a signal."""
+        if self._describe().state == "stopping" and outcome is not Later.STOP:
+            raise UsageError("the server is stopping")
+        self._ring(number)
+        return outcome
+
+    def _drain(self, order: Order) -> str:
+        return self._each(order, acts.drain, "drained")
+
+    def _resume(self, order: Order) -> str:
+        return self._each(order, acts.resume, "resumed")
+
+    def _renew(self, order: Order) -> str:
+        return self._each(order, acts.renew, "renewing")
+
+    def _size(self, order: Order) -> str:
+        members = self._named(order)
+        sizes = [acts.check_sizes(one, order.minimum, order.maximum) for one in members]
+        for member, override in zip(members, sizes, strict=True):
+            member.set_for_now(override)
+        return f"sizes of {order.service} set until the next reload"
+
+    def _retire(self, order: Order) -> str:
+        count = sum(acts.retire(member, order.pid) for member in self._named(order))
+        return f"{count} workers of {order.service} asked to leave"
+
+    def _end(self, order: Order) -> str:
+        """End one connection, by the process that serves it."""
+        pid = order.pid or 0
+        known = self._endpoints.attribute(pid)
+        slot = None if known is None else known[1].slot
+        if known is None or slot is None:
+            raise UsageError(f"process {order.pid} is no worker of this server")
+        if not known[0].ask(lambda endpoint: endpoint.end_connection(slot), otherwise=False):
+            raise UsageError(f"process {order.pid} is a worker without a connection")
+        return f"the connection of process {pid} told to end"
+
+    def _set_log_level(self, order: Order) -> str:
+        try:
+            level = log.LogLevel(order.level)
+        except ValueError:
+            levels = ", ".join(one.value for one in log.LogLevel)
+            raise UsageError(f"'level' is one of {levels}, not {order.level!r}") from None
+        log.set_level(level)
+        return f"log level {level.value}"
+
+    def _each(self, order: Order, act: Callable[[Member], None], done: str) -> str:
+        for member in self._named(order):
+            act(member)
+        return f"{order.service} {done}"
+
+    def _named(self, order: Order) -> list[Member]:
+        """Return the listeners of a service, or the one at an address. Raises UsageError."""
+        if order.address is not None:
+            found = [self._find(order.service, order.address)]
+        else:
+            found = [one for one in self._members() if one.settings.name == order.service]
+        if not found:
+            self._find(order.service, None)  # which says what there is
+        leaving = [one for one in found if one.is_stopping]
+        if leaving:
+            raise UsageError(f"service {order.service!r} is stopping")
+        return found
+
+    def _members(self) -> list[Member]:
+        return [one for one in self._endpoints.services if not one.is_finished]
 
     def _find(self, service: str | None, address: str | None) -> Member:
         """Return a listener; without an address the only one of its service."""
-        members = [one for one in self._endpoints.services if not one.is_finished]
+        members = self._members()
         named = [one for one in members if one.settings.name == service]
         if not named:
             names = ", ".join(dict.fromkeys(one.settings.name for one in members)) or "none at all"

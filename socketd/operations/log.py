@@ -122,6 +122,7 @@ EVENTS: Mapping[str, EventKind] = {
     "reloaded": _kind(LogLevel.INFO, "services added changed removed"),
     "reload_failed": _kind(LogLevel.ERROR, "reason"),
     "listener_lost": _kind(LogLevel.WARNING, "service listener"),
+    "ordered": _kind(LogLevel.INFO, "order service"),
     "control_unavailable": _kind(LogLevel.WARNING, "path reason"),
     "reexec_started": _kind(LogLevel.INFO, "command"),
     "reexec_done": _kind(LogLevel.INFO, "services former version"),
@@ -164,7 +165,7 @@ def configure(
         target = FileTarget(log_file)
     elif log_format is LogFormat.JOURNAL:
         target = JournalTarget(journal_socket)
-    _enabled = frozenset(event for event, kind in EVENTS.items() if kind.level.rank >= level.rank)
+    _enabled = _from(level)
     render: Callable[[_Line], str | bytes | None]
     match log_format:
         case LogFormat.JSON:
@@ -174,8 +175,7 @@ def configure(
         case LogFormat.CONSOLE | LogFormat.JOURNAL:
             render = _ConsoleRenderer(
                 program,
-                everything=level is LogLevel.DEBUG or log_file is not None,
-                has_time=log_file is not None,
+                is_file=log_file is not None,
                 has_colour=log_file is None and os.isatty(_STDERR_FD),
             )
 
@@ -196,6 +196,17 @@ def configure(
 def level() -> LogLevel:
     """Return the least important level that is printed."""
     return _least
+
+
+def set_level(level: LogLevel) -> None:
+    """Print events from another level up, where the others go."""
+    global _enabled, _least
+    _least = level
+    _enabled = _from(level)
+
+
+def _from(level: LogLevel) -> frozenset[str]:
+    return frozenset(event for event, kind in EVENTS.items() if kind.level.rank >= level.rank)
 
 
 def is_enabled(event: str) -> bool:
@@ -310,10 +321,9 @@ class _JournalRenderer:
 class _ConsoleRenderer:
     """Turns events into the messages of socket 1.1."""
 
-    def __init__(self, program: str, *, everything: bool, has_time: bool, has_colour: bool) -> None:
+    def __init__(self, program: str, *, is_file: bool, has_colour: bool) -> None:
         self._program = program
-        self._everything = everything
-        self._has_time = has_time
+        self._has_time = is_file
         self._colour = "\x1b[33m{}\x1b[0m" if has_colour else "{}"
 
     def __call__(self, line: _Line) -> str | None:
@@ -326,7 +336,7 @@ class _ConsoleRenderer:
         if not self._has_time and (classic := _classic_message(event, line)) is not None:
             return in_one_line(classic)
         is_warning = level in ("warning", "error")
-        if not is_warning and not self._everything:
+        if not is_warning and not self._has_time and _least is not LogLevel.DEBUG:
             return None
         text = f"{self._program}: {level}: {event}{_pairs(line)}"
         return self._colour.format(text) if is_warning else text

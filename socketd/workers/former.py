@@ -87,6 +87,10 @@ class FormerSpawner:
         """Let it end when it has made the workers that it was asked for."""
         self._template.close()
 
+    def renew(self) -> bool:
+        """Refuse: another one is on its way anyway."""
+        return False
+
     def drop_coming(self) -> None:
         """Do nothing: nothing is on its way."""
 

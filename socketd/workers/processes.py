@@ -276,6 +276,10 @@ class Processes:
             for spawner in self._spawners[-1:]:
                 spawner.on_crash()
 
+    def renew_template(self) -> bool:
+        """Take a fresh template; tell whether one is on its way, or serves already."""
+        return self._next is None and any(spawner.renew() for spawner in self._spawners[-1:])
+
     def retry_after_shortage(self) -> None:
         """Take note that a process has ended: there may be room for a template that had none."""
         for spawner in (self._next, *self._spawners[-1:]):

@@ -114,6 +114,10 @@ class PythonSpawner:
     def close(self) -> None:
         """Do nothing: there is no template."""
 
+    def renew(self) -> bool:
+        """Refuse: there is nothing but the master itself."""
+        return False
+
     def drop_coming(self) -> None:
         """Do nothing: nothing is on its way."""
 

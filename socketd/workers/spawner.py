@@ -109,6 +109,10 @@ class Spawner(Protocol):
         """Start no more workers; existing ones are left alone."""
         ...
 
+    def renew(self) -> bool:
+        """Take a fresh process to fork from; tell whether one is on its way now."""
+        ...
+
     def drop_coming(self) -> None:
         """Drop what is not ready to make workers yet; go on as before if there is no successor."""
         ...

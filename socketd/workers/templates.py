@@ -183,9 +183,12 @@ class NativeSpawner:
                 if not template.ask_for(workers):
                     kin.end(serving.pid)  # it does not read
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Take a fresh template; the present one serves until that is ready."""
+        begun, was_serving = self._tally.templates_begun, self._life.stage is Stage.SERVING
         self._feed(RenewalWanted())
+        is_done = self._tally.templates_begun > begun
+        return was_serving and (is_done or self._life.stage is not Stage.SERVING)
 
     def close(self) -> None:
         """Let the template end; what it was not given in time is stillborn."""

@@ -90,6 +90,11 @@ class Simulation:
         self.settings = settings or self.settings
         self._obey(self.pool.reload(self.settings, self.now))
 
+    def adjust(self, settings: PoolSettings) -> None:
+        """Have other sizes from now on."""
+        self.settings = settings
+        self._obey(self.pool.adjust(settings, self.now))
+
     def kill(self, count: int, status: int = -9) -> None:
         """Kill so many of those that wait."""
         for worker in self._waiting[:count]:

@@ -113,6 +113,7 @@ def test_list_of_events_is_closed() -> None:
         "reloaded": ("info", "added changed removed services"),
         "reload_failed": ("error", "reason"),
         "listener_lost": ("warning", "listener service"),
+        "ordered": ("info", "order service"),
         "control_unavailable": ("warning", "path reason"),
         "reexec_started": ("info", "command"),
         "reexec_done": ("info", "former services version"),

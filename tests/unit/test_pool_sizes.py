@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.simulation import Simulation
+from socketd.dataclass import replace
 from socketd.pool.settings import PoolSettings, Strategy
 
 IDLE_SECONDS = 30.0
@@ -179,3 +180,23 @@ def test_every_pool_settles_at_what_it_needs(
 
     pool.run(pool.now + 2 * settling)
     assert (pool.idle, pool.sleeps_for_ever) == (minimum, True)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_pool_of_none_serves_nobody_and_then_goes_on(strategy: Strategy) -> None:
+    """With sizes of 0 who waits leaves, and none is started until there are others."""
+    pool = simulate(strategy, 2, 8)
+    former = pool.settings
+    pool.connect(5.0)
+    pool.run(2.0)
+    pool.adjust(replace(former, minimum=0, maximum=0))
+    pool.connect(0.01)
+    pool.run(4.0)
+    assert (pool.idle, pool.pool.size.busy) == (0, 1)
+    pool.run(100.0)
+    assert (pool.processes, pool.waited_seconds) == (0, 0.0)
+
+    pool.adjust(former)
+    pool.run(200.0)
+    assert pool.idle >= 2
+    assert pool.waited_seconds == pytest.approx(98.0, abs=0.1)
