@@ -29,6 +29,14 @@ static bool take_place(struct arrival *arrival, const struct place *place)
     return false;
 }
 
+static bool announce(struct arrival *arrival, const struct place *place)
+{
+    if (place_announce(place, &arrival->turn, &arrival->client))
+        return true;
+    admission_refuse(&admission, arrival->turn.reason);
+    return false;
+}
+
 bool arrival_is_welcome(const struct gate *gate, const struct peer *client)
 {
     if (atomic_load(&gate->in_force) == 0)
@@ -61,7 +69,8 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
 
     arrival->connection = connection;
     arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
-    arrival->turn = (struct turn){.is_announced = false};
+    arrival->turn = (struct turn){.reason = GATE_DENIED};
+    arrival->queue_end_ns = 0;
     arrival->is_silent = arrival->is_described = arrival->is_judged = false;
     /* The usual case touches no page of the admission. */
     if (atomic_load(&gate->in_force) == 0) {
@@ -77,8 +86,23 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
     if (heard != PROXY_MORE)
         return hear_proxy(arrival, place, heard);
     arrival->is_silent = true;
-    place_announce(place, &arrival->turn, &arrival->client);
-    return true;
+    return announce(arrival, place);
+}
+
+bool arrival_may_queue(struct arrival *arrival, const struct board *board,
+                       struct queue_watch *watch)
+{
+    if (arrival->turn.reason != GATE_FULL)
+        return false;
+    if (arrival->queue_end_ns == 0)
+        arrival->queue_end_ns = queue_end(board->gate, arrival->connection);
+    return queue_watch(watch, board, arrival->queue_end_ns);
+}
+
+bool arrival_ask_again(struct arrival *arrival, const struct place *place)
+{
+    arrival->turn.reason = GATE_DENIED;
+    return arrival->is_silent ? announce(arrival, place) : take_place(arrival, place);
 }
 
 void arrival_wait(struct arrival *arrival)

@@ -14,6 +14,7 @@
 #include "environment.h"
 #include "place.h"
 #include "proxy.h"
+#include "queue.h"
 
 #include <stdbool.h>
 
@@ -26,6 +27,7 @@ struct arrival {
     bool is_silent;           /* the proxy has not said yet for whom it comes */
     bool is_described;        /* it has, in the header */
     bool is_judged;           /* rules are in force, and have let the client in */
+    uint64_t queue_end_ns;    /* until when it may wait for a place, 0 if that is not known yet */
     enum proxy_verdict heard; /* of a header that was waited for */
 };
 
@@ -35,6 +37,13 @@ bool arrival_is_welcome(const struct gate *gate, const struct peer *client);
 /* Write the client of a connection down if it may come in, or a proxy that has not said yet for whom it
  * comes. False if it may not. `client` is known. All signals are to be blocked, as for what follows. */
 bool arrival_let_in(struct arrival *arrival, const struct place *place, int connection);
+
+/* Tell whether somebody who has not come in may wait for a place, and begin to watch for one. */
+bool arrival_may_queue(struct arrival *arrival, const struct board *board,
+                       struct queue_watch *watch);
+
+/* Decide again on somebody who had no place; as by arrival_let_in(). */
+bool arrival_ask_again(struct arrival *arrival, const struct place *place);
 
 /* Tell whether something has to be waited for before the client can be served: for what a silent proxy
  * has to say, or for the client's turn. */

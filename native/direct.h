@@ -33,6 +33,13 @@ static inline struct timespec direct_now(void)
     return now;
 }
 
+static inline uint64_t direct_now_ns(void)
+{
+    const struct timespec now = direct_now();
+
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
 /* Through signals that are handled: what is left of the time is slept then. */
 static inline void direct_sleep(uint64_t ns)
 {

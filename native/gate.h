@@ -30,6 +30,7 @@ enum gate_reason {
     GATE_LATE_HEADER = 5, /* ... in time */
     GATE_HASTY = 6,       /* its source comes more often than it may */
     GATE_OVER_RATE = 7,   /* all together come more often than they may */
+    GATE_FULL = 8,        /* as many connections are served as may be */
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -116,7 +117,9 @@ struct gate {
     struct gate_rate source_rate;
     _Atomic uint64_t longest_wait_ns; /* for the turn of who comes too often; 0: it is sent away */
     uint64_t hash_key[2];             /* which no client knows */
-    uint8_t more[48];
+    _Atomic uint64_t most;            /* connections at once; 0: who is one too many waits in the queue */
+    _Atomic uint64_t queue_ns;        /* for so long somebody may have waited there, who is one too many */
+    uint8_t more[32];
     struct gate_refusal ring[GATE_RING];
     uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
     uint8_t halves[2][GATE_HALF_SIZE];

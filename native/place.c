@@ -9,15 +9,6 @@
 #include "rates.h"
 #include "sources.h"
 
-#define NS_PER_SECOND UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-    const struct timespec now = direct_now();
-
-    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
 static struct gate_limit source_limit(const struct board *board)
 {
     return gate_limit_of(atomic_load(&board->gate->source_limit));
@@ -33,7 +24,7 @@ bool place_is_limited(const struct board *board)
     const struct gate *gate = board->gate;
 
     return source_limit(board).most != 0 || is_limited(&gate->rate) ||
-           is_limited(&gate->source_rate);
+           is_limited(&gate->source_rate) || atomic_load(&gate->most) != 0;
 }
 
 void place_write(const struct place *place, const struct turn *turn, const struct peer *client,
@@ -42,19 +33,11 @@ void place_write(const struct place *place, const struct turn *turn, const struc
     struct board_record *record = &place->board->records[place->number];
 
     if (!turn->is_announced)
-        record->accepted_ns = now_ns();
+        record->accepted_ns = direct_now_ns();
     admission_write_peer(&record->client, client);
     admission_write_peer(&record->proxy, proxy);
     if (!turn->is_announced)
         board_set_state(place->board, place->number, SLOT_ACCEPTED);
-}
-
-void place_announce(const struct place *place, struct turn *turn, const struct peer *proxy)
-{
-    const struct peer nobody = {.address.family = AF_UNSPEC};
-
-    place_write(place, turn, &nobody, proxy);
-    turn->is_announced = true;
 }
 
 static struct gate_bucket *bucket_of(const struct place *place, const struct peer *client)
@@ -71,7 +54,7 @@ static struct gate_bucket *bucket_of(const struct place *place, const struct pee
 static bool take_turns(const struct place *place, struct turn *turn, const struct peer *client)
 {
     struct gate *gate = place->board->gate;
-    const uint64_t now = now_ns(), longest = atomic_load(&gate->longest_wait_ns);
+    const uint64_t now = direct_now_ns(), longest = atomic_load(&gate->longest_wait_ns);
     struct gate_bucket *bucket = NULL;
     uint64_t full_at_ns = 0;
 
@@ -99,13 +82,33 @@ static bool take_turns(const struct place *place, struct turn *turn, const struc
     return true;
 }
 
+/* Who is announced has its place among all by now. */
+static bool has_room_among_all(const struct place *place, struct turn *turn)
+{
+    const uint64_t most = atomic_load(&place->board->gate->most);
+
+    if (turn->is_announced || most == 0 || !sources_are_full(place->board, most))
+        return true;
+    turn->reason = GATE_FULL;
+    return false;
+}
+
 static bool has_room(const struct place *place, struct turn *turn, const struct peer *client)
 {
     const struct gate_limit limit = source_limit(place->board);
 
-    if (turn->is_counted || limit.most == 0 || sources_have_room(place->board, limit, client))
-        return true;
+    if (turn->is_counted || limit.most == 0 ||
+        sources_have_room(place->board, limit, client))
+        return has_room_among_all(place, turn);
     turn->reason = GATE_CROWDED;
+    return false;
+}
+
+static bool lock(const struct place *place, struct turn *turn)
+{
+    if (sources_lock(place->lock_fd))
+        return true;
+    turn->reason = GATE_UNCOUNTED;
     return false;
 }
 
@@ -119,10 +122,8 @@ bool place_take(const struct place *place, struct turn *turn, const struct peer 
         place_write(place, turn, client, proxy);
         return true;
     }
-    if (!sources_lock(place->lock_fd)) {
-        turn->reason = GATE_UNCOUNTED;
+    if (!lock(place, turn))
         return false;
-    }
     is_taken = has_room(place, turn, client) && take_turns(place, turn, client);
     if (is_taken)
         place_write(place, turn, client, proxy);
@@ -130,4 +131,20 @@ bool place_take(const struct place *place, struct turn *turn, const struct peer 
     turn->is_counted = is_taken;
     turn->is_announced |= is_taken;
     return is_taken;
+}
+
+bool place_announce(const struct place *place, struct turn *turn, const struct peer *proxy)
+{
+    const struct peer nobody = {.address.family = AF_UNSPEC};
+    const bool is_limited = atomic_load(&place->board->gate->most) != 0;
+
+    if (is_limited && !lock(place, turn))
+        return false;
+    if (has_room_among_all(place, turn)) {
+        place_write(place, turn, &nobody, proxy);
+        turn->is_announced = true;
+    }
+    if (is_limited)
+        sources_unlock(place->lock_fd);
+    return turn->is_announced;
 }

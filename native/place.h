@@ -1,8 +1,8 @@
 /*
  * A worker's place on the board, which a client takes if it may have one now.
  *
- * Owns the order in which a client is counted with its source, and with how often its source and all
- * together come. Must not know what becomes of a client that has no place. socketd/workers/place.py does
+ * Owns the order in which a client is counted: with its source, with all together, and with how often
+ * both come. Must not know what becomes of a client that has no place. socketd/workers/place.py does
  * the same.
  */
 #ifndef SOCKETD_PLACE_H
@@ -35,8 +35,9 @@ bool place_is_limited(const struct board *board);
 bool place_take(const struct place *place, struct turn *turn, const struct peer *client,
                 const struct peer *proxy);
 
-/* Write down a proxy that has not said yet for whom it comes. It is of no source. */
-void place_announce(const struct place *place, struct turn *turn, const struct peer *proxy);
+/* Write down a proxy that has not said yet for whom it comes, unless as many are served as may be. It is
+ * of no source. */
+bool place_announce(const struct place *place, struct turn *turn, const struct peer *proxy);
 
 /* The same for a client of which nothing is to be counted. */
 void place_write(const struct place *place, const struct turn *turn, const struct peer *client,

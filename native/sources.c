@@ -104,27 +104,69 @@ static bool is_over(pid_t pid)
     return ended.revents != 0;
 }
 
-static bool is_serving(const struct board *board, uint32_t number, struct gate_limit limit,
-                       const struct peer *client)
+static bool is_serving(const struct board *board, uint32_t number)
 {
     const uint8_t state = atomic_load_explicit(&board->states[number], memory_order_acquire);
 
-    return (state == SLOT_ACCEPTED || state == SLOT_BUSY) &&
-           is_same_source(&board->records[number].client, limit, client);
+    return state == SLOT_ACCEPTED || state == SLOT_BUSY;
+}
+
+static uint32_t slots_of(const struct board *board)
+{
+    const uint32_t watched = atomic_load(&board->header->watched);
+
+    return watched < board->capacity ? watched : board->capacity;
+}
+
+/* Whom a count is about; without a client it is everybody. */
+struct those {
+    const struct peer *client;
+    struct gate_limit limit;
+};
+
+static bool is_one(const struct board *board, uint32_t number, const struct those *those)
+{
+    return is_serving(board, number) &&
+           (!those->client ||
+            is_same_source(&board->records[number].client, those->limit, those->client));
+}
+
+static bool are_fewer(const struct board *board, const struct those *those, uint64_t most)
+{
+    const uint32_t slots = slots_of(board);
+    uint64_t count = 0, real = 0;
+
+    for (uint32_t i = 0; i < slots && count < most; i++)
+        count += is_one(board, i, those);
+    if (count < most)
+        return true;
+    /* From the beginning: the master may have collected some of them meanwhile. */
+    for (uint32_t i = 0; i < slots && real < most; i++)
+        real += is_one(board, i, those) && !is_over(board->records[i].pid);
+    return real < most;
 }
 
 bool sources_have_room(const struct board *board, struct gate_limit limit, const struct peer *client)
 {
-    const uint32_t watched = atomic_load(&board->header->watched);
-    const uint32_t slots = watched < board->capacity ? watched : board->capacity;
-    uint32_t count = 0, real = 0;
+    const struct those those = {.client = client, .limit = limit};
 
-    for (uint32_t i = 0; i < slots && count < limit.most; i++)
-        count += is_serving(board, i, limit, client);
-    if (count < limit.most)
-        return true;
-    /* From the beginning: the master may have collected some of them meanwhile. */
-    for (uint32_t i = 0; i < slots && real < limit.most; i++)
-        real += is_serving(board, i, limit, client) && !is_over(board->records[i].pid);
-    return real < limit.most;
+    return are_fewer(board, &those, limit.most);
+}
+
+bool sources_are_full(const struct board *board, uint64_t most)
+{
+    const struct those those = {.client = NULL};
+
+    return !are_fewer(board, &those, most);
+}
+
+size_t sources_list(const struct board *board, pid_t *pids, size_t room)
+{
+    const uint32_t slots = slots_of(board);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < slots && count < room; i++)
+        if (is_serving(board, i))
+            pids[count++] = board->records[i].pid;
+    return count;
 }

@@ -6,7 +6,8 @@
  * one with EBADF, and the worker leaves; one that has returned holds a connection and serves it.
  * The closed descriptor is the flag, hence there is no moment between looking and sleeping. Its
  * number is safe to close at any time before signals are blocked again: nothing but accept4()
- * opens a descriptor, and accept4() opens none once the listener is closed. The handler leaves
+ * opens a descriptor, and accept4() opens none once the listener is closed. Where a client waits for
+ * a place, others are opened, with signals blocked; so the handler does its work only once. It leaves
  * another number of the listener, since whoever holds a connection then may have to take a lock
  * on it. That is closed before the worker does anything else.
  *
@@ -36,13 +37,18 @@ static volatile sig_atomic_t spare_fd = -1; /* the listener, after the handler *
 
 void worker_stop_listening(int signal_number)
 {
+    const int fd = retire_fd;
     int saved = errno;
-    int spare = fcntl(retire_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int spare;
 
     (void)signal_number;
+    if (fd < 0)
+        return;
+    retire_fd = -1; /* a second time it may be the number of something else */
+    spare = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (spare >= 0)
         spare_fd = spare;
-    close(retire_fd);
+    close(fd);
     errno = saved;
 }
 
@@ -180,6 +186,29 @@ static struct place place_of(const struct worker *worker)
                           spare_fd >= 0 ? spare_fd : worker->listener_fd};
 }
 
+/* Have somebody who is one too many wait for a place, as long as it may. The master takes this worker for
+ * one that waits for a connection, and may ask it to retire: the client is served or sent away first. */
+static bool queue(const struct worker *worker, struct arrival *arrival)
+{
+    struct queue_watch watch;
+    bool is_in = false;
+    sigset_t all, none;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    while (!is_in && arrival_may_queue(arrival, &worker->board, &watch)) {
+        struct place place;
+
+        direct_set_mask(&none, NULL);
+        queue_wait(&watch, arrival->queue_end_ns);
+        direct_set_mask(&all, NULL);
+        queue_leave(&watch);
+        place = place_of(worker);
+        is_in = arrival_ask_again(arrival, &place);
+    }
+    return is_in;
+}
+
 /* A connection whose client may come in, and stands on the board. Others are sent away, and nobody else
  * hears of them but by the gate. Returns with all signals blocked. */
 static int admit(const struct worker *worker, struct arrival *arrival)
@@ -202,7 +231,7 @@ static int admit(const struct worker *worker, struct arrival *arrival)
             (connection = take(worker, connection, &arrival->client)) < 0)
             continue;
         place = place_of(worker);
-        is_in = arrival_let_in(arrival, &place, connection);
+        is_in = arrival_let_in(arrival, &place, connection) || queue(worker, arrival);
         if (!is_in || !arrival_is_to_wait(arrival))
             close_spare(); /* as long as it is open, clients can connect */
         if (is_in)

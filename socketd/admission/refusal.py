@@ -14,8 +14,9 @@ NO_HEADER = "no header"
 LATE_HEADER = "late header"
 HASTY = "too often from its source"
 OVER_RATE = "too often"
+FULL = "all busy"
 REASONS = (  # as in native/gate.h
-    DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER, HASTY, OVER_RATE,
+    DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER, HASTY, OVER_RATE, FULL,
 )  # fmt: skip
 _MOST_UNREAD = 64 * 1024
 _PART = 4096

@@ -4,6 +4,8 @@ Owns what the other settings of a service mean for rules about clients. Must not
 weighed, nor when they come into force.
 """
 
+import math
+
 from socketd.admission.rules import gather
 from socketd.admission.table import RuleSet, compile_table
 from socketd.config.services import ServiceSettings
@@ -41,13 +43,14 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         rate=_rate(values, "rate"),
         source_rate=_rate(values, "source_rate"),
         longest_seconds=values.limit_seconds("over_rate") or 0.0,
+        queue_seconds=_queue_seconds(values),
         proxies=values.names("proxy_protocol"),
         header_seconds=values.seconds("head_timeout"),
     )
     if admission.refusal and admission.is_open:
         why = (
-            "needs {allow}, {deny}, {source_limit}, {rate}, {source_rate} or {proxy_protocol}: "
-            "everybody may come in"
+            "needs {allow}, {deny}, {source_limit}, {rate}, {source_rate}, {when_full} or "
+            "{proxy_protocol}: everybody may come in"
         )
         problems.append(Problem("refusal_text", why))
     if not (admission.rate or admission.source_rate) and values.has("over_rate"):
@@ -101,6 +104,11 @@ def _rate(values: Values, key: str) -> Rate:
     count, unit, at_once = given
     interval_ns = -(-_UNIT_NS[unit] // count)
     return Rate(interval_ns, interval_ns * at_once)
+
+
+def _queue_seconds(values: Values) -> float | None:
+    seconds = values.limit_seconds("when_full")
+    return None if seconds == math.inf else seconds
 
 
 def _bits(given: int | None, usual: int) -> int:

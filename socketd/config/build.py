@@ -4,6 +4,7 @@ Owns the rules between settings. Must not know how a value was read, nor how a p
 problems are recorded, and the caller checks whether there are any.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 from socketd.config.confined import (
@@ -38,6 +39,7 @@ from socketd.settings.admission_table import ADMISSION_SETTINGS
 from socketd.settings.confinement import Confinement
 from socketd.settings.readiness import AUTO, AUTO_LEVEL, Readiness, ReadyLevel
 from socketd.settings.stderr import StderrTarget
+from socketd.settings.table import MOST_WORKERS
 from socketd.settings.values import Problem, Values
 from socketd.system.accounts import login_variables
 from socketd.system.products import NOT_BUILT, is_built
@@ -347,7 +349,17 @@ class Builder:
             limit_seconds=values.limit_seconds("timeouts.connection"),
             silence_seconds=values.limit_seconds("timeouts.idle"),
             first_byte_seconds=values.limit_seconds("timeouts.first_byte"),
+            spares=self._spares(most),
         )
+
+    def _spares(self, maximum: int) -> int:
+        """Return how many workers there may be beyond the maximum, to send clients away."""
+        if self.values.get("when_full") in (None, math.inf):
+            return 0
+        if maximum == MOST_WORKERS:
+            why = f"needs a {{workers.max}} below {MOST_WORKERS}: there is one worker more"
+            self._break_rule("when_full", why)
+        return 1
 
     def _size(
         self, strategy: Strategy, minimum: int | None, maximum: int | None

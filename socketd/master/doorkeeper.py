@@ -16,7 +16,6 @@ from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.programs.peer import Route
-from socketd.settings.admission import Admission
 from socketd.workers.gate import Gate, Limits, SourceLimit
 
 _REST_SECONDS = 1.0
@@ -52,9 +51,13 @@ class Doorkeeper:
         self._forget_files()
         if self._watches is not None and settings.admission.files:
             self._watch = self._watches.add(settings.admission.files, self._on_change)
-        self._gate.limit(_limits_of(settings.admission))
+        self.limit(settings)
         if self._gate.is_there or not settings.admission.is_open:
             self._put_in_force()
+
+    def limit(self, settings: ServiceSettings) -> None:
+        """Have as many and as frequent clients as these settings say from now on."""
+        self._gate.limit(_limits_of(settings))
 
     def look(self) -> None:
         """Say who was sent away, if a worker has rung for that and it is not too soon.
@@ -156,10 +159,14 @@ class Doorkeeper:
         self._watch = None
 
 
-def _limits_of(admission: Admission) -> Limits:
+def _limits_of(settings: ServiceSettings) -> Limits:
+    admission = settings.admission
+    queue_seconds = admission.queue_seconds
     return Limits(
         SourceLimit(admission.source_limit, admission.ipv4_bits, admission.ipv6_bits),
         admission.rate,
         admission.source_rate,
         round(admission.longest_seconds * _NS_PER_SECOND),
+        0 if queue_seconds is None else settings.pool.maximum,
+        round((queue_seconds or 0.0) * _NS_PER_SECOND),
     )

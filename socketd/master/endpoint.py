@@ -186,7 +186,8 @@ class Endpoint:
     def resize(self, settings: ServiceSettings) -> None:
         """Have as many workers as these settings say, which differ in nothing else."""
         self.settings = settings
-        self._board.watch(max(self._board.watched, settings.pool.maximum))
+        self._board.watch(max(self._board.watched, settings.pool.room))
+        self.doorkeeper.limit(settings)
         self._carry_out(self.pool.adjust(settings.pool, self._clock()))
         self.work()
 

@@ -150,6 +150,7 @@ class Endpoints:
         for key in changes.removed:
             self._favouring[present[key]].stop("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
+            self._favouring[present[settings.key]].allot(settings)
             present[settings.key].reload(settings, spawner)
             self._favouring[present[settings.key]].open(settings)
         self._adopt_orphans()

@@ -68,7 +68,7 @@ class Favouring:
         self._join = join
         self._leave = leave
         self._token = new_token()
-        self._allotment = Allotment(settings.pool.maximum)
+        self._allotment = Allotment(settings.pool.room)
         role = Role(Handing(self._token), self._allotment, self._tend)
         self.head = Member(settings, listener, shared, role, is_first=is_first, tally=tally)
         self._barrier = Barrier(self._do_without)
@@ -83,12 +83,15 @@ class Favouring:
         self._idle: Timer | None = None
         self._is_tending = False
 
+    def allot(self, settings: ServiceSettings) -> None:
+        """Have as much room for workers as these settings give, before a pool asks for it."""
+        self._allotment.maximum = settings.pool.room
+
     def open(self, settings: ServiceSettings) -> None:
         """Begin to have favourites as these settings have it, and none of those before."""
         with self._barrier:
             self._carry_out(self._policy.forget())
             self._settings = settings
-            self._allotment.maximum = settings.pool.maximum
             folders = None if settings.front is None else settings.front.folders
             if folders is None or not has_favourites(settings):
                 self._close_wishes()

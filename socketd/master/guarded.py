@@ -302,7 +302,7 @@ class GuardedEndpoint(Behind):
         shared = self._shared
         processes = Processes(
             self.settings.name,
-            max(self.settings.pool.maximum, self.in_force.pool.maximum),
+            max(self.settings.pool.room, self.in_force.pool.room),
             shared.doorbell_fd,
             self._timers,
             shared.add_family(self),

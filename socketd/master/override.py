@@ -6,6 +6,7 @@ to be.
 
 from socketd.dataclass import dataclass, replace
 from socketd.pool.settings import PoolSettings
+from socketd.settings.table import MOST_WORKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,11 @@ class Override:
     def apply(self, settings: PoolSettings) -> PoolSettings:
         """Return the settings that are in force."""
         if self.is_drained:
-            return replace(settings, minimum=0, maximum=0)
+            return replace(settings, minimum=0, maximum=0, spares=0)
         minimum = settings.minimum if self.minimum is None else self.minimum
         maximum = settings.maximum if self.maximum is None else self.maximum
-        return replace(settings, minimum=minimum, maximum=maximum)
+        spares = settings.spares if maximum < MOST_WORKERS else 0
+        return replace(settings, minimum=minimum, maximum=maximum, spares=spares)
 
 
 NO_OVERRIDE = Override()

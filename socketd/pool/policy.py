@@ -69,7 +69,7 @@ class Pool:
     def __init__(self, settings: PoolSettings, seed: int = 0, share: Share | None = None) -> None:
         self._settings = settings
         self._seed = seed
-        self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
+        self._rule = rule_for(*settings.rule)
         self._restraint = Restraint(seed)
         self._phase = Phase.RUNNING
         self._stop_is_requested = False
@@ -118,7 +118,7 @@ class Pool:
         is_urgent = self.is_short or self._rule.grows_on_completion or self._register.outdated
         if is_urgent or self._phase != Phase.RUNNING:
             return False
-        is_full = len(self._register) >= self._settings.maximum or self.share.is_short
+        is_full = len(self._register) >= self._settings.room or self.share.is_short
         return not is_full or are_enough(self._settings.minimum, self.size.idle)
 
     def state_of(self, worker: int) -> WorkerState | None:
@@ -138,7 +138,7 @@ class Pool:
         if self._phase != Phase.RUNNING:
             return []
         commands = self._take(settings)
-        excess = max(0, len(self._register) - settings.maximum)
+        excess = max(0, len(self._register) - settings.room)
         return commands + self._retire(self._register.waiting()[:excess]) + self._settle(now)
 
     def reload(self, settings: PoolSettings, now: float) -> list[Command]:
@@ -151,7 +151,7 @@ class Pool:
 
     def _take(self, settings: PoolSettings) -> list[Command]:
         self._settings = settings
-        self._rule = rule_for(settings.strategy, settings.minimum, settings.maximum)
+        self._rule = rule_for(*settings.rule)
         self._restraint.begin_anew(self._seed)
         self._window.is_open = False
         self._peak = max(settings.minimum, self.size.total)
@@ -280,10 +280,10 @@ class Pool:
     def _renew(self) -> list[Command]:
         if not self.is_renewing or self._restraint.is_pending:
             return []
-        return self._retire(self._renewal.leavers(self._settings.maximum))
+        return self._retire(self._renewal.leavers(self._settings.room))
 
     def _spawn(self, wanted: int, now: float, room: int = 0) -> list[Command]:
-        count = min(wanted, self._settings.maximum - len(self._register))
+        count = min(wanted, self._settings.room - len(self._register))
         count = self.share.grant(self._restraint.allowed(count, room))
         if count <= 0 or self._phase > Phase.DRAINING:
             return self._watch_surplus(now)

@@ -27,6 +27,7 @@ class PoolSettings:
     `connection_limit` ends the service after that many connections, `limit_seconds` a connection
     after that time, `silence_seconds` one on which no byte has gone for that time, and
     `first_byte_seconds` one whose client has said nothing until then; None means never.
+    `spares` are workers beyond the maximum: while so many are busy, they send clients away.
     """
 
     minimum: int
@@ -39,3 +40,14 @@ class PoolSettings:
     limit_seconds: float | None = None
     silence_seconds: float | None = None
     first_byte_seconds: float | None = None
+    spares: int = 0
+
+    @property
+    def rule(self) -> tuple[Strategy, int, int, int]:
+        """Return what a rule of growth is made of."""
+        return self.strategy, self.minimum, self.maximum, self.spares
+
+    @property
+    def room(self) -> int:
+        """Return how many workers there may be."""
+        return self.maximum + self.spares

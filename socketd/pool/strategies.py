@@ -201,6 +201,45 @@ _RULES: dict[Strategy, type[Fixed]] = {
 }
 
 
-def rule_for(strategy: Strategy, minimum: int, maximum: int) -> SizingRule:
+class WithSpares:
+    """Another rule, and beyond its maximum a worker that waits while as many as that are busy."""
+
+    def __init__(self, rule: SizingRule, maximum: int, spares: int) -> None:
+        self._rule = rule
+        self._maximum = maximum
+        self._spares = spares
+
+    @property
+    def grows_on_completion(self) -> bool:
+        """Tell what the other rule does."""
+        return self._rule.grows_on_completion
+
+    def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
+        """Return what the other rule wants, or what nobody is left for without a spare one."""
+        growth = self._rule.growth_on_accept(size, is_after_quiet=is_after_quiet)
+        return max(growth, self._missing(size))
+
+    def growth_on_completion(self, size: Size) -> int:
+        """Return what the other rule wants."""
+        return self._rule.growth_on_completion(size)
+
+    def shortage(self, size: Size) -> int:
+        """Return what is missing for either."""
+        return max(self._rule.shortage(size), self._missing(size))
+
+    def surplus(self, size: Size, needed: int) -> int:
+        """Return what the other rule has too many."""
+        return self._rule.surplus(size, needed)
+
+    def shrunk(self, size: Size) -> None:
+        """Have the other rule learn it."""
+        self._rule.shrunk(size)
+
+    def _missing(self, size: Size) -> int:
+        return max(0, self._spares - size.idle) if size.busy >= self._maximum else 0
+
+
+def rule_for(strategy: Strategy, minimum: int, maximum: int, spares: int = 0) -> SizingRule:
     """Return a fresh rule of the strategy for a pool of `minimum` to `maximum` workers."""
-    return _RULES[strategy](minimum, maximum)
+    rule = _RULES[strategy](minimum, maximum)
+    return WithSpares(rule, maximum, spares) if spares else rule

@@ -40,6 +40,8 @@ class Admission:
     addresses that begin with the same bits, or a user.
     `rate` says how often clients may come, `source_rate` how often those of a source. Who comes too
     often waits for `longest_seconds` at most, and is sent away if that is too short.
+    Who connects while all workers are busy may have waited for `queue_seconds`, and is sent away
+    then; None lets it wait.
     With `proxies` nobody else may connect, and each says for whom within `header_seconds`.
     """
 
@@ -55,6 +57,7 @@ class Admission:
     rate: Rate = ANY_RATE
     source_rate: Rate = ANY_RATE
     longest_seconds: float = 0.0
+    queue_seconds: float | None = None
     proxies: tuple[str, ...] | None = None
     header_seconds: float = 0.0
 
@@ -72,7 +75,7 @@ class Admission:
     def is_counted(self) -> bool:
         """Tell whether it is not by rules alone that a client may come in."""
         has_limit = self.source_limit or self.rate or self.source_rate
-        return bool(has_limit) or self.proxies is not None
+        return bool(has_limit) or self.proxies is not None or self.queue_seconds is not None
 
 
 OPEN = Admission()

@@ -59,6 +59,14 @@ ADMISSION_SETTINGS = (
         usual="64",
     ),
     Setting(
+        "when_full",
+        Patience("queue", may_be_endless=True),
+        "what becomes of a client that connects while {workers.max} are served: it waits in the "
+        "queue, is sent away, or is sent away when it has waited for a time",
+        metavar="WHAT",
+        usual="queue",
+    ),
+    Setting(
         "rate",
         Frequency(),
         "how often clients may connect to a listener, and how many of them at once",

@@ -185,14 +185,18 @@ class Frequency(Kind):
 class Patience(Kind):
     """A refusal, at once or after a time: `refuse`, or a word with a duration, as in `wait:5s`.
 
-    The value is in seconds, 0 for at once.
+    The value is in seconds, 0 for at once. With `may_be_endless` the word alone is for never.
     """
 
-    __slots__ = ("_word",)
+    __slots__ = ("_may_be_endless", "_word")
 
-    def __init__(self, word: str) -> None:
+    _NEVER = float("inf")
+
+    def __init__(self, word: str, *, may_be_endless: bool = False) -> None:
         self._word = word
-        super().__init__(f"refuse, or {word}: and a duration, as in '{word}:5s'")
+        self._may_be_endless = may_be_endless
+        alone = f"{word}, " if may_be_endless else ""
+        super().__init__(f"{alone}refuse, or {word}: and a duration, as in '{word}:5s'")
 
     def read(self, word: str) -> object:
         """Return the seconds."""
@@ -201,6 +205,8 @@ class Patience(Kind):
 
         if word == "refuse":
             return 0.0
+        if word == self._word and self._may_be_endless:
+            return self._NEVER
         name, sign, duration = word.partition(":")
         if name != self._word or not sign:
             raise BadValueError
@@ -214,6 +220,8 @@ class Patience(Kind):
         from socketd.settings.duration import format_duration
 
         assert isinstance(value, float | int)
+        if value == self._NEVER:
+            return self._word
         return f"{self._word}:{format_duration(value)}" if value else "refuse"
 
 

@@ -9,11 +9,12 @@ import time
 
 from socketd.admission.intake import Intake
 from socketd.admission.proxy_header import Header, Verdict
-from socketd.admission.refusal import LATE_HEADER, NO_HEADER, send_away
+from socketd.admission.refusal import FULL, LATE_HEADER, NO_HEADER, send_away
 from socketd.dataclass import replace
 from socketd.programs.environment import connection_variables
 from socketd.programs.peer import NOBODY, Peer, identify
 from socketd.workers.place import Place, Turn
+from socketd.workers.queue import Watch, queue_end
 
 _MS_PER_SECOND = 1000
 _NS_PER_SECOND = 1_000_000_000
@@ -22,6 +23,7 @@ _NS_PER_SECOND = 1_000_000_000
 class Arrival:
     """A connection at the gate; it stands on the board if it may come in.
 
+    `queue_end_ns` is until when it may wait for a place.
     `is_to_wait` says that it may come in only after a wait: for what a proxy has to say, or for its
     turn. What is so then is known after `settle`.
     """
@@ -37,6 +39,7 @@ class Arrival:
         self._is_silent = False
         self._heard: Header | Verdict = Verdict.MORE
         self._turn = Turn()
+        self.queue_end_ns = 0
         self._verdict = place.gate.meet(self.client)
         if not self._verdict.is_granted:
             return
@@ -44,7 +47,7 @@ class Arrival:
             heard = self._intake.take()
             if heard is Verdict.MORE:
                 self._is_silent = True
-                place.announce(self._turn, self.client)
+                self._announce()
                 return
             self._take(heard)
         self._take_place()
@@ -53,6 +56,23 @@ class Arrival:
     def may_come_in(self) -> bool:
         """Tell whether the client may come in, as far as is known."""
         return self._verdict.is_granted
+
+    def queue(self) -> Watch | None:
+        """Begin to wait for a place, if somebody who has not come in may have one in time."""
+        if self.may_come_in or self._verdict.reason != FULL:
+            return None
+        if not self.queue_end_ns:
+            longest_ns = self._place.gate.limits.queue_ns
+            self.queue_end_ns = queue_end(self._connection, longest_ns)
+        return self._place.watch() if time.monotonic_ns() < self.queue_end_ns else None
+
+    def ask_again(self) -> None:
+        """Decide again on somebody who had no place."""
+        self._verdict = replace(self._verdict, is_granted=True, reason="")
+        if self._is_silent:
+            self._announce()
+        else:
+            self._take_place()
 
     @property
     def is_to_wait(self) -> bool:
@@ -100,6 +120,10 @@ class Arrival:
         if heard.source is not None:
             self.client, self.proxy, self._behind = heard.source, self.client, heard.destination
         self._verdict = self._place.gate.decide(self.client)
+
+    def _announce(self) -> None:
+        if not self._place.announce(self._turn, self.client):
+            self._refuse(self._turn.reason)
 
     def _take_place(self) -> None:
         if not self._verdict.is_granted:

@@ -35,7 +35,7 @@ _IS_TOLD_OFFSET = 4
 _REFUSALS_OFFSET = 8
 _BY_REASON_OFFSET = 16
 _LIMITS_OFFSET = 144
-_LIMITS = struct.Struct("=8Q")
+_LIMITS = struct.Struct("=10Q")
 _RING_OFFSET = 256
 _HALVES_OFFSET = 4096
 _HIGHEST = 2**32
@@ -72,13 +72,17 @@ class SourceLimit:
 class Limits:
     """How many connections a source may have at once, and how often it and all together may come.
 
-    Who comes too often waits for its turn if that is not longer than `longest_ns`.
+    Who comes too often waits for its turn if that is not longer than `longest_ns`. All together
+    have `most` connections at once, 0 for any number; one more may have waited in the listener's
+    queue for `queue_ns`.
     """
 
     sources: SourceLimit = SourceLimit()
     rate: Rate = ANY_RATE
     source_rate: Rate = ANY_RATE
     longest_ns: int = 0
+    most: int = 0
+    queue_ns: int = 0
 
 
 class Gate:
@@ -106,9 +110,9 @@ class Gate:
     @property
     def limits(self) -> Limits:
         """Return how many connections a source may have, and how often clients may come."""
-        number, *rates, longest_ns, _, _ = _LIMITS.unpack(self._read_limits())
+        number, *rates, longest_ns, _, _, most, queue_ns = _LIMITS.unpack(self._read_limits())
         sources = SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
-        return Limits(sources, Rate(*rates[:2]), Rate(*rates[2:]), longest_ns)
+        return Limits(sources, Rate(*rates[:2]), Rate(*rates[2:]), longest_ns, most, queue_ns)
 
     def limit(self, limits: Limits) -> None:
         """Have clients limited from now on, by buckets that no client can aim at."""
@@ -117,7 +121,8 @@ class Gate:
         if not any(key):
             key = struct.unpack("=2Q", os.urandom(_KEY_BYTES))
         rates = (value for rate in (limits.rate, limits.source_rate) for value in rate.numbers)
-        self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *key)
+        ends = (limits.most, limits.queue_ns)
+        self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *key, *ends)
         self._write_limits()
 
     def put_in_force(self, table: bytes) -> None:
@@ -198,7 +203,7 @@ class Gate:
         return client, proxy, REASONS[reason] if reason < len(REASONS) else "unknown"
 
     def _key(self) -> tuple[int, ...]:
-        return _LIMITS.unpack(self._read_limits())[-2:]
+        return _LIMITS.unpack(self._read_limits())[6:8]
 
     def _read_limits(self) -> bytes:
         start = self.offset + _LIMITS_OFFSET

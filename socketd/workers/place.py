@@ -1,7 +1,7 @@
 """A worker's place on the board, which a client takes if it may have one now.
 
-Owns the order in which a client is counted with its source, and with how often its source and all
-together come. Must not know what becomes of a client that has no place. native/place.c does the
+Owns the order in which a client is counted: with its source, with all together, and with how often
+both come. Must not know what becomes of a client that has no place. native/place.c does the
 same.
 
 One lock from the first look until the client stands on the board: so nobody counts a source while
@@ -10,12 +10,14 @@ another client of it is let in, and each turn is taken once.
 
 import os
 import time
+from collections.abc import Callable
 
-from socketd.admission.refusal import CROWDED, HASTY, OVER_RATE, UNCOUNTED
+from socketd.admission.refusal import CROWDED, FULL, HASTY, OVER_RATE, UNCOUNTED
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.board import Board
-from socketd.workers.sources import has_room, locked, name_of
+from socketd.workers.queue import Watch
+from socketd.workers.sources import are_full, has_room, locked, name_of
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Place:
     def is_limited(self) -> bool:
         """Tell whether anything about clients has to be counted: the listener is needed then."""
         limits = self.gate.limits
-        return bool(limits.sources.most or limits.rate or limits.source_rate)
+        return bool(limits.sources.most or limits.rate or limits.source_rate or limits.most)
 
     def take(self, turn: Turn, client: Peer, proxy: Peer) -> bool:
         """Write a client down, unless it cannot have a place; tell whether it has."""
@@ -58,21 +60,26 @@ class Place:
         if not self.is_limited:
             self._write(turn, client, proxy)
             return True
-        try:
-            with locked(self._listener_fd):
-                turn.reason = self._why_not(turn, client)
-                if not turn.reason:
-                    self._write(turn, client, proxy)
-        except (OSError, ValueError):
-            turn.reason = UNCOUNTED
+        turn.reason = self._counted(lambda: self._why_not(turn, client), turn, client, proxy)
         turn.is_counted = not turn.reason
         turn.is_announced |= turn.is_counted
         return turn.is_counted
 
-    def announce(self, turn: Turn, proxy: Peer) -> None:
-        """Write down a proxy that has not said yet for whom it comes. It is of no source."""
-        self._write(turn, NOBODY, proxy)
-        turn.is_announced = True
+    def announce(self, turn: Turn, proxy: Peer) -> bool:
+        """Write down a proxy that has not said yet for whom it comes, unless there is no place.
+
+        It is of no source.
+        """
+        if self.gate.limits.most:
+            turn.reason = self._counted(lambda: self._why_full(turn), turn, NOBODY, proxy)
+        else:
+            self._write(turn, NOBODY, proxy)
+        turn.is_announced = not turn.reason
+        return turn.is_announced
+
+    def watch(self) -> Watch:
+        """Begin to wait for the end of somebody who is served."""
+        return Watch(self._board)
 
     def leave_listener(self) -> None:
         """Give the listener back: no lock is needed any more."""
@@ -85,7 +92,25 @@ class Place:
         is_to_be_counted = limit.most > 0 and not turn.is_counted
         if is_to_be_counted and not has_room(self._board.serving(), limit, client):
             return CROWDED
-        return self._take_turns(turn, client)
+        return self._why_full(turn) or self._take_turns(turn, client)
+
+    def _why_full(self, turn: Turn) -> str:
+        """Return why there is no place at all; who is announced has one by now."""
+        most = self.gate.limits.most
+        if most and not turn.is_announced and are_full(self._board.serving(), most):
+            return FULL
+        return ""
+
+    def _counted(self, why_not: Callable[[], str], turn: Turn, client: Peer, proxy: Peer) -> str:
+        """Write somebody down unless there is a reason not to, as the only worker that counts."""
+        try:
+            with locked(self._listener_fd):
+                reason = why_not()
+                if not reason:
+                    self._write(turn, client, proxy)
+        except (OSError, ValueError):
+            return UNCOUNTED
+        return reason
 
     def _take_turns(self, turn: Turn, client: Peer) -> str:
         """Take a turn of the source, then one of all together.

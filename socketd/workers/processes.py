@@ -151,7 +151,7 @@ class Processes:
         handing = self.handing if has_favourites(settings) else None
         doorbell_fd, pid = self._doorbell_fd, os.getpid()
         plan = WorkerPlan(settings, listener.socket, doorbell_fd, pid, generation, groups, handing)
-        self.board.watch(max(self.board.watched, settings.pool.maximum))
+        self.board.watch(max(self.board.watched, settings.pool.room))
         if settings.worker is WorkerKind.PYTHON:
             return PythonSpawner(plan, self.ledger)
         if settings.worker is WorkerKind.NATIVE or is_built():

@@ -265,6 +265,12 @@ def _admit(listener: socket.socket, place: Place, bell: Bell) -> tuple[socket.so
         connection, name = accepted
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         arrival = Arrival(place, connection, name)
+        while watch := arrival.queue():
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            watch.wait(arrival.queue_end_ns)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            watch.leave()
+            arrival.ask_again()
         if arrival.may_come_in:
             return connection, arrival
         if arrival.send_away():

@@ -54,6 +54,12 @@ def has_room(serving: Iterable[tuple[int, bytes]], limit: SourceLimit, client: P
     return len(alike) < limit.most or sum(not _is_over(pid) for pid in alike) < limit.most
 
 
+def are_full(serving: Iterable[tuple[int, bytes]], most: int) -> bool:
+    """Tell whether as many connections are served as there may be, of whatever sources."""
+    pids = [pid for pid, _ in serving]
+    return len(pids) >= most and sum(not _is_over(pid) for pid in pids) >= most
+
+
 def name_of(client: Peer, limit: SourceLimit) -> bytes:
     """Return what all clients of a source have in common: the family, and address or user."""
     content = bytearray(_NAME_BYTES)

@@ -180,6 +180,7 @@ def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
         "GATE_LATE_HEADER": REASONS.index("late header"),
         "GATE_HASTY": REASONS.index("too often from its source"),
         "GATE_OVER_RATE": REASONS.index("too often"),
+        "GATE_FULL": REASONS.index("all busy"),
         "sizeof(struct gate_table)": HEADER.size,
     }
 

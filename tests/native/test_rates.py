@@ -103,6 +103,8 @@ def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
         "offsetof(struct gate, source_rate)": 168,
         "offsetof(struct gate, longest_wait_ns)": 184,
         "offsetof(struct gate, hash_key)": 192,
+        "offsetof(struct gate, most)": 208,
+        "offsetof(struct gate, queue_ns)": 216,
         "offsetof(struct gate, all)": _TABLE - 64,
         "offsetof(struct gate, buckets)": _TABLE,
         "offsetof(struct gate_bucket, full_at_ns)": 8,

@@ -19,7 +19,7 @@ from socketd.workers import layout
 from socketd.workers.board import Board
 from socketd.workers.gate import Limits, SourceLimit
 from socketd.workers.layout import SlotState
-from socketd.workers.sources import has_room, name_of
+from socketd.workers.sources import are_full, has_room, name_of
 
 from .evaluate import evaluate
 
@@ -38,12 +38,13 @@ int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsig
         return -1;
     memcpy(peer.address.bytes, bytes, 16);
     peer.credentials.uid = uid;
+    name[SOURCES_NAME] = sources_are_full(&board, gate_limit_of(board.gate->source_limit).most);
     sources_name(name, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
     return sources_have_room(&board, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
 }
 """
 
-Ask = Callable[[Peer], tuple[int, bytes]]
+Ask = Callable[[Peer], tuple[int, bytes, bool]]
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,12 @@ def ask(compiler: str, tmp_path_factory: pytest.TempPathFactory, board: Board) -
     memory = mmap.mmap(board.fd, 0)
     whole = (ctypes.c_char * len(memory)).from_buffer(memory)
 
-    def call(client: Peer) -> tuple[int, bytes]:
+    def call(client: Peer) -> tuple[int, bytes, bool]:
         address = client.address.ljust(16, b"\0")
-        size, name = ctypes.c_size_t(len(memory)), ctypes.create_string_buffer(_NAME_SIZE)
+        size, name = ctypes.c_size_t(len(memory)), ctypes.create_string_buffer(_NAME_SIZE + 1)
         uid = ctypes.c_uint(client.uid)
-        return function(whole, size, client.family, address, uid, name), name.raw
+        has_place = function(whole, size, client.family, address, uid, name)
+        return has_place, name.raw[:_NAME_SIZE], bool(name.raw[_NAME_SIZE])
 
     return call
 
@@ -152,7 +154,7 @@ def test_both_sides_count_who_serves_and_is_there(
     limit = SourceLimit(most, ipv4_bits, ipv6_bits)
     board.gate.limit(Limits(limit))
     pids = {"here": os.getpid(), "gone": gone, "none": 0}
-    count = 0
+    count = everybody = 0
     for number in range(CAPACITY):
         board.claim(number, 1)
         board.set_state(number, SlotState.FREE)
@@ -161,11 +163,14 @@ def test_both_sides_count_who_serves_and_is_there(
         board.write_accepted(number, 1, peer)
         board.set_state(number, state)
         is_serving = state in (SlotState.ACCEPTED, SlotState.BUSY) and number < watched
-        count += is_serving and process == "here" and is_same(peer, client, limit)
+        is_there = is_serving and process == "here"
+        everybody += is_there
+        count += is_there and is_same(peer, client, limit)
     board.watch(watched)
 
     assert board.gate.limits.sources == limit
-    assert ask(client) == (count < most, name_of(client, limit))
+    assert ask(client) == (count < most, name_of(client, limit), everybody >= most)
+    assert are_full(board.serving(), most) == (everybody >= most)
     assert has_room(board.serving(), limit, client) == (count < most)
 
 

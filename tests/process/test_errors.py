@@ -168,6 +168,7 @@ NONSENSE = {
         ["--source-prefix-ipv6", "129", *CAT],
         "socket: --source-prefix-ipv6: '129' is not a whole",
     ),
+    "when full": (["--when-full", "wait", *CAT], "socket: --when-full: 'wait' is not queue, refus"),
     "rate": (["--rate", "5", *CAT], "socket: --rate: '5' is not a number from 1 to 100000 with"),
     "source rate": (["--source-rate", "1/w", *CAT], "socket: --source-rate: '1/w' is not a numbe"),
     "over rate": (["--over-rate", "wait", *CAT], "socket: --over-rate: 'wait' is not refuse, or"),

@@ -13,22 +13,22 @@ from socketd.workers.gate import GATE_SIZE, Gate, Limits, SourceLimit
 CLOSED = compile_table(RuleSet(is_closed=True))
 
 
-@given(st.binary(min_size=208, max_size=208), st.booleans())
+@given(st.binary(min_size=224, max_size=224), st.booleans())
 def test_what_somebody_else_has_written_is_taken_back(content: bytes, is_ruled: bool) -> None:
     """The number of the table and the limits, whether there were any or not."""
     memory = mmap.mmap(-1, GATE_SIZE)
     gate = Gate(memory, 0)
-    limits = Limits(SourceLimit(7, 24, 56), Rate(1, 2), Rate(3, 4), 5)
+    limits = Limits(SourceLimit(7, 24, 56), Rate(1, 2), Rate(3, 4), 5, 6, 7)
     if not is_ruled:
         limits = Limits(SourceLimit(0, 0, 0))
     if is_ruled:
         gate.put_in_force(CLOSED)
         gate.limit(limits)
     assert not gate.is_altered
-    own = memory[:4], memory[144:208]
-    memory[:208] = content
+    own = memory[:4], memory[144:224]
+    memory[:224] = content
 
-    assert gate.is_altered == ((content[:4], content[144:208]) != own)
+    assert gate.is_altered == ((content[:4], content[144:224]) != own)
     gate.take_back()
     assert not gate.is_altered
     assert gate.limits == limits

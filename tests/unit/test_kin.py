@@ -164,6 +164,7 @@ _ALLOWED = {
     "piped.py": "its own child, and itself, in a worker",
     "rehearsal.py": "its own child, by a pidfd",
     "borrowed.py": "nobody: it copies a descriptor of a child",
+    "queue.py": "nobody: it waits for the end of a worker, by a pidfd",
     "sources.py": "nobody: it waits for the end of a worker, by a pidfd",
     "python_worker.py": "the master, in a worker",
     "keeper.py": "in a worker",

@@ -377,3 +377,35 @@ def test_worker_that_accepts_while_asked_to_leave_is_not_replaced_twice() -> Non
 
     assert pool.handle(WorkerAccepted(1), QUIET) == [ArmTimer(PoolTimer.SHRINK, 2 * QUIET)]
     assert pool.size == Size(idle=1, busy=1)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_spare_worker_is_there_while_the_maximum_is_busy(strategy: Strategy) -> None:
+    """With every strategy, and not before; otherwise each does what it does without."""
+    plain, rule = rule_for(strategy, 2, 2), rule_for(strategy, 2, 2, spares=1)
+    assert rule.growth_on_accept(Size(0, 2), is_after_quiet=False) >= 1
+    assert rule.shortage(Size(0, 2)) >= 1
+    pool = Pool(PoolSettings(2, 2, strategy, spares=1))
+    pool.start(0.0)
+    numbers = [
+        one for worker in (0, 1) for one in spawned(pool.handle(WorkerAccepted(worker), 0.0))
+    ]
+    assert numbers == [2]
+    assert spawned(pool.handle(WorkerAccepted(2), 0.0)) == ()
+
+    for size in (Size(1, 2), Size(2, 0), Size(1, 1), Size(3, 0)):
+        assert rule.surplus(size, size.busy) == plain.surplus(size, size.busy)
+        assert rule.growth_on_completion(size) == plain.growth_on_completion(size)
+        assert rule.shortage(size) == plain.shortage(size)
+        rule.shrunk(size)
+        plain.shrunk(size)
+    assert rule.grows_on_completion == plain.grows_on_completion
+
+
+def test_reload_with_a_spare_worker_makes_one_if_all_are_busy() -> None:
+    """Not only the next client finds it there."""
+    pool = Pool(PoolSettings(1, 1, Strategy.EAGER))
+    pool.start(0.0)
+    pool.handle(WorkerAccepted(0), 0.0)
+
+    assert spawned(pool.adjust(PoolSettings(1, 1, Strategy.EAGER, spares=1), 1.0)) == (1,)
