@@ -2,8 +2,10 @@
 
 import contextlib
 import socket
+from pathlib import Path
 
 from harness.clients import Place
+from harness.supervisors import run_socketd
 
 SHOW = "sh -c 'read line; echo $line ${TENANT-none} $REMOTE_ADDR'"
 ECHO = "sh -c 'read line; echo $line'"  # for levels at which a program has no variables in time
@@ -18,6 +20,15 @@ def service(kind: str, *keys: str, program: str = SHOW, listen: str = "tcp:127.0
         f'[service.s]\nlisten = ["{listen}"]\nprogram = "{program}"\n{way}\n{lines}\n'
         "[service.s.workers]\nmin = 2\nmax = 8\n"
     )
+
+
+def complaint_about(folder: Path, *keys: str) -> str:
+    """Return what the command says of a file with these keys, which is a mistake."""
+    file = folder / "services.toml"
+    file.write_text(service("fork", *keys))
+    outcome = run_socketd("run", str(file))
+    assert outcome.status == 78
+    return outcome.stderr
 
 
 def say(place: Place, host: str = "127.0.0.1", text: bytes = b"hello\n") -> bytes:

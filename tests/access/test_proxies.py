@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from access.services import ECHO, service
+from access.services import ECHO, complaint_about, service
 
 from harness import fastcgi, scgi
 from harness.clients import Place, read_all
 from harness.extent import by_extent
 from harness.proxyheaders import LINE, RIGHT, UNKNOWN, WRONG, block, ends, hostile
-from harness.supervisors import Supervisor, run_socketd
+from harness.supervisors import Supervisor
 from harness.waiting import wait_for
 from socketd.admission.proxy_header import Header, Verdict, parse
 from socketd.system.products import is_built
@@ -320,9 +320,4 @@ def test_list_of_proxies_that_cannot_be_is_a_mistake_of_the_file(
     tmp_path: Path, keys: str, complaint: str
 ) -> None:
     """One line at the start, with the place and what to give."""
-    file = tmp_path / "services.toml"
-    file.write_text(service("fork", keys))
-    outcome = run_socketd("run", str(file))
-
-    assert outcome.status == 78
-    assert complaint in outcome.stderr
+    assert complaint in complaint_about(tmp_path, keys)

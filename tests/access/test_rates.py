@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from access.services import ECHO, say, service
+from access.services import ECHO, complaint_about, say, service
 
 from harness.clients import Place
-from harness.supervisors import Supervisor, run_socketd
+from harness.supervisors import Supervisor
 from socketd.system.products import is_built
 
 Supervise = Callable[..., Supervisor]
@@ -183,9 +183,4 @@ def test_rate_that_cannot_be_is_a_mistake_of_the_file(
     tmp_path: Path, keys: str, complaint: str
 ) -> None:
     """One line at the start, with what to give."""
-    file = tmp_path / "services.toml"
-    file.write_text(service("fork", keys))
-    outcome = run_socketd("run", str(file))
-
-    assert outcome.status == 78
-    assert complaint in outcome.stderr
+    assert complaint in complaint_about(tmp_path, keys)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from harness.clients import Place, connect
+
 HEAD = struct.Struct(">BBHHBx")
 END = struct.Struct(">IB3x")
 MAX_CONTENT = 0xFFFF
@@ -210,3 +212,13 @@ class Peer:
         content = bytes(self._received[:size])
         del self._received[:size]
         return content
+
+
+def ask(place: Place, params: Mapping[str, str], body: bytes = b"") -> Answer:
+    """Return the answer to a request, on a connection of its own."""
+    peer = Peer(connect(place))
+    try:
+        peer.send(request(params, body))
+        return peer.read_answer()
+    finally:
+        peer.close()

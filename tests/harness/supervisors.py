@@ -96,14 +96,14 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def supervising(folder: Path) -> Iterator[Callable[[str], Supervisor]]:
+def supervising(folder: Path) -> Iterator[Callable[..., Supervisor]]:
     """Have a function that starts supervisors of a text; they leave nothing behind."""
     supervisors: list[Supervisor] = []
 
-    def start(text: str) -> Supervisor:
+    def start(text: str, *options: str, **more: object) -> Supervisor:
         file = folder / f"services-{len(supervisors)}.toml"
         file.write_text(text)
-        supervisors.append(Supervisor(file))
+        supervisors.append(Supervisor(file, *options, **more))  # type: ignore[arg-type]  # options of Supervisor
         return supervisors[-1]
 
     try:

@@ -4,7 +4,6 @@ import ctypes
 import ipaddress
 import mmap
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.native import NATIVE
 from socketd.admission.refusal import REASONS
 from socketd.admission.table import (
     HALF_SIZE,
@@ -35,6 +33,7 @@ from socketd.workers import gate as gates
 from socketd.workers.board import Board
 
 from .evaluate import evaluate
+from .shims import load
 
 _OUT_SIZE = 4096
 _SHIM = """
@@ -87,15 +86,7 @@ Meet = Callable[[mmap.mmap, Peer], tuple[bool, str, int]]
 def library(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Return the code in C."""
     folder = tmp_path_factory.mktemp("admission")
-    source, product = folder / "shim.c", folder / "shim.so"
-    source.write_text(_SHIM)
-    checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    inputs = [str(NATIVE / name) for name in ("admission.c", "doorbell.c")]
-    flags = [f"@{NATIVE / 'flags'}", "-Werror", "-iquote", str(NATIVE), "-fPIC", "-shared"]
-    subprocess.run(
-        [compiler, *flags, *checks, "-o", str(product), str(source), *inputs], check=True
-    )
-    return ctypes.CDLL(str(product))
+    return load(compiler, folder, _SHIM, "admission.c", "doorbell.c")
 
 
 @pytest.fixture(scope="module")

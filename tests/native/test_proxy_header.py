@@ -1,7 +1,6 @@
 """The header of the PROXY protocol in C against Python: one answer, whatever comes."""
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.native import NATIVE
 from harness.proxyheaders import RIGHT, WRONG, block, ends, hostile, value
 from socketd.admission.proxy_header import MOST_BYTES, VARIABLES, Header, Verdict, parse
 from socketd.programs.peer import Peer
 
 from .evaluate import evaluate
+from .shims import load
 
 _OUT_SIZE = 4096
 _SHIM = """
@@ -69,15 +68,7 @@ def form(header: Header) -> tuple[int, bytes]:
 def ask(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Return what asks the code in C: for MORE, WRONG, or the size and content of a header."""
     folder = tmp_path_factory.mktemp("proxy")
-    source, library = folder / "shim.c", folder / "shim.so"
-    source.write_text(_SHIM)
-    checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    flags = [f"@{NATIVE / 'flags'}", "-Werror", "-iquote", str(NATIVE), "-fPIC", "-shared"]
-    subprocess.run(
-        [compiler, *flags, *checks, "-o", str(library), str(source), str(NATIVE / "proxy.c")],
-        check=True,
-    )
-    function = ctypes.CDLL(str(library)).ask
+    function = load(compiler, folder, _SHIM, "proxy.c").ask
     more, _, wrong = evaluate(
         compiler, folder, "proxy.h", ["PROXY_MORE", "PROXY_WHOLE", "PROXY_WRONG"]
     )

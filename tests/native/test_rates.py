@@ -2,14 +2,12 @@
 
 import ctypes
 import mmap
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.native import NATIVE
 from socketd.admission.rate import take_turn
 from socketd.admission.siphash import siphash
 from socketd.settings.admission import Rate
@@ -17,6 +15,7 @@ from socketd.workers.gate import GATE_SIZE, Gate, Limits
 from socketd.workers.rates import RATES_SIZE
 
 from .evaluate import evaluate
+from .shims import load
 
 _SHIM = """
 #include "rates.h"
@@ -85,15 +84,7 @@ class Native:
 def native(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Native:
     """Return the code in C."""
     folder = tmp_path_factory.mktemp("rates")
-    source, library = folder / "shim.c", folder / "shim.so"
-    source.write_text(_SHIM)
-    checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    flags = [f"@{NATIVE / 'flags'}", "-Werror", "-iquote", str(NATIVE), "-fPIC", "-shared"]
-    subprocess.run(
-        [compiler, *flags, *checks, "-o", str(library), str(source), str(NATIVE / "rates.c")],
-        check=True,
-    )
-    return Native(ctypes.CDLL(str(library)))
+    return Native(load(compiler, folder, _SHIM, "rates.c"))
 
 
 def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import ctypes
 import mmap
 import os
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.native import NATIVE
 from socketd.admission.refusal import REASONS
 from socketd.programs.peer import Peer
 from socketd.workers import layout
@@ -22,6 +20,7 @@ from socketd.workers.layout import SlotState
 from socketd.workers.sources import are_full, has_room, name_of
 
 from .evaluate import evaluate
+from .shims import load
 
 CAPACITY = 65
 _NAME_SIZE = 18
@@ -59,15 +58,7 @@ def board() -> Iterator[Board]:
 def ask(compiler: str, tmp_path_factory: pytest.TempPathFactory, board: Board) -> Ask:
     """Return what asks the code in C whether there is room."""
     folder = tmp_path_factory.mktemp("sources")
-    source, library = folder / "shim.c", folder / "shim.so"
-    source.write_text(_SHIM)
-    checks = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    flags = [f"@{NATIVE / 'flags'}", "-Werror", "-iquote", str(NATIVE), "-fPIC", "-shared"]
-    subprocess.run(
-        [compiler, *flags, *checks, "-o", str(library), str(source), str(NATIVE / "sources.c")],
-        check=True,
-    )
-    function = ctypes.CDLL(str(library)).ask
+    function = load(compiler, folder, _SHIM, "sources.c").ask
     memory = mmap.mmap(board.fd, 0)
     whole = (ctypes.c_char * len(memory)).from_buffer(memory)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from privileges.serving import HERE, serving, web_answer
 
-from harness import fastcgi, scgi
-from harness.clients import connect, exchange
+from harness.clients import exchange
 from harness.servers import Outcome, Server, run_socket
 from socketd.config.confined import NOT_HELD
 from socketd.programs.needs import needed_files
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the root directory"),
 ]
 
-HERE = ("-B", "127.0.0.1", "-l", "-s", "0")
 KINDS = {
     "fork": ("--worker", "native"),
     "relay": ("--ready", "relay!"),
@@ -54,16 +53,9 @@ def jail(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Start servers, which have to leave nothing behind."""
-    servers: list[Server] = []
-
-    def start(*options: str) -> Server:
-        servers.append(Server([*options, *HERE], is_measured=False))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    """Start servers."""
+    with serving() as start:
+        yield start
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,15 +123,8 @@ def test_programs_of_a_web_server_are_inside(
 
 def answer(server: Server, front: str) -> bytes:
     """Return the body of an answer."""
-    if front == "scgi":
-        request = scgi.request(PATH_INFO="/one.cgi")
-        return scgi.ask(server.place, request).partition(b"\r\n\r\n")[2]
-    peer = fastcgi.Peer(connect(server.place))
-    try:
-        peer.send(fastcgi.request({"REQUEST_METHOD": "GET", "PATH_INFO": "/one.cgi"}))
-        return peer.read_answer().body
-    finally:
-        peer.close()
+    whole = web_answer(server, front, PATH_INFO="/one.cgi")
+    return whole.partition(b"\r\n\r\n")[2] if front == "scgi" else whole
 
 
 REFUSED = {

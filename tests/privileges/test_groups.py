@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from privileges.serving import HERE, serving
 
 from harness import fastcgi
 from harness.clients import Place, connect, exchange, read_all
@@ -25,7 +26,6 @@ from socketd.system.products import is_built
 
 pytestmark = [pytest.mark.slow]
 
-HERE = ("-B", "127.0.0.1", "-l", "-s", "0")
 LEVELS = {
     "fork": ("--ready", "fork!"),
     "load": ("--ready", "load!"),
@@ -62,18 +62,8 @@ def home() -> Iterator[str]:
 @pytest.fixture
 def serve(home: str) -> Iterator[Callable[..., Server]]:  # noqa: ARG001  it ends after them
     """Start servers, which have to leave nothing behind."""
-    servers: list[Server] = []
-
-    def start(*options: str, prefix: tuple[str, ...] = (), is_quiet: bool = True) -> Server:
-        server = Server(
-            [*options, *HERE], is_measured=False, prefix=list(prefix), is_quiet=is_quiet
-        )
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.close()
+    with serving() as start:
+        yield start
 
 
 @pytest.fixture(params=LEVELS)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from privileges.serving import HERE, serving, web_answer
 
-from harness import fastcgi, scgi
 from harness.clients import TIMEOUT_SECONDS, connect, exchange, read_all
 from harness.servers import Server, run_socket
 from harness.supervisors import Supervisor
@@ -28,7 +28,6 @@ pytestmark = [
 ]
 
 USUAL = ("/usr", "/etc/ld.so.cache", sys.base_prefix, sys.prefix)
-HERE = ("-B", "127.0.0.1", "-l", "-s", "0")
 # Each step that is refused says why by its number.
 ATTEMPTS = """
 import os, socket, sys
@@ -107,16 +106,9 @@ def surroundings(tmp_path: Path) -> Iterator[Surroundings]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Start servers, which have to leave nothing behind."""
-    servers: list[Server] = []
-
-    def start(*options: str) -> Server:
-        servers.append(Server([*options, *HERE], is_measured=False))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    """Start servers."""
+    with serving() as start:
+        yield start
 
 
 def outcomes(answer: bytes) -> dict[str, int]:
@@ -167,18 +159,6 @@ def test_the_same_holds_for_a_program_of_a_web_server(
     server = serve("--front", front, *LEVELS[level], *surroundings.options, "-p", path)
 
     assert outcomes(web_answer(server, front)) == EXPECTED
-
-
-def web_answer(server: Server, front: str, **variables: str) -> bytes:
-    """Return what a program answers to a request without a body."""
-    if front == "scgi":
-        return scgi.ask(server.place, scgi.request(**variables))
-    peer = fastcgi.Peer(connect(server.place))
-    try:
-        peer.send(fastcgi.request({"REQUEST_METHOD": "GET", **variables}))
-        return peer.read_answer().body
-    finally:
-        peer.close()
 
 
 @pytest.mark.parametrize("front", ["scgi", "fcgi"])

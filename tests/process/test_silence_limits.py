@@ -42,13 +42,13 @@ def test_connection_over_which_nothing_goes_is_ended(serve: Serve) -> None:
 
 def test_connection_that_says_something_now_and_then_goes_on(serve: Serve) -> None:
     """Each byte counts, in either direction; this takes three times the limit."""
-    server = serve("--idle-limit", "1s", "-p", "cat", *TCP)
+    program = "while read x; do sleep 0.2; echo $x; done"
+    server = serve("--idle-limit", "1s", "-p", program, *TCP)
     with connect(server.place) as connection:
         until = time.monotonic() + 3.0
         while time.monotonic() < until:
-            connection.sendall(b"x")
-            assert connection.recv(1) == b"x"
-            time.sleep(0.1)  # what the limit is about
+            connection.sendall(b"x\n")
+            assert connection.recv(2) == b"x\n"
     assert (closed(server)["status"], closed(server)["limit"]) == (0, None)
 
 

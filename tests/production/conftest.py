@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.supervisors import Supervisor
+from harness.supervisors import Supervisor, supervising
 from socketd.system.products import is_built
 
 
@@ -21,14 +21,5 @@ def worker_kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
     """Start supervisors of a text; they are stopped at the end and must leave nothing behind."""
-    supervisors: list[Supervisor] = []
-
-    def start(text: str, *options: str, **more: object) -> Supervisor:
-        file = tmp_path / f"services-{len(supervisors)}.toml"
-        file.write_text(text)
-        supervisors.append(Supervisor(file, *options, **more))  # type: ignore[arg-type]  # options of Supervisor
-        return supervisors[-1]
-
-    yield start
-    for supervisor in supervisors:
-        supervisor.server.close()
+    with supervising(tmp_path) as start:
+        yield start
