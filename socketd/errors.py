@@ -77,8 +77,8 @@ class ListenError(SocketdError):
 class ConnectError(SocketdError):
     """A client cannot connect: the exit code is the errno."""
 
-    def __init__(self, number: int, advice: str = "") -> None:
-        text = f"client socket: {describe_errno(number)}"
+    def __init__(self, number: int, place: str, advice: str = "") -> None:
+        text = f"client socket: {describe_errno(number)}: {place}"
         super().__init__(f"{text}; {advice}" if advice else text)
         self.number = number
         self.exit_code = number

@@ -89,6 +89,12 @@ static _Noreturn void reject(const char *reason)
     _exit(EXIT_WRONG_CALL);
 }
 
+static _Noreturn void reject_option(const char *option, const char *reason)
+{
+    dprintf(STDERR_FILENO, "fcgi2cgi: %s: %s; see fcgi2cgi --help\n", option, reason);
+    _exit(EXIT_WRONG_CALL);
+}
+
 static _Noreturn void fail(const char *attempt)
 {
     dprintf(STDERR_FILENO, "fcgi2cgi: cannot %s: %s\n", attempt, strerror(errno));
@@ -170,7 +176,7 @@ static void take_option(struct call *call, const char *name, char *value)
         accept_or_reject(pool_parse(&call->pool, value));
         call->has_pool = true;
     } else {
-        reject("an option is unknown");
+        reject_option(name, "no such option");
     }
 }
 
@@ -188,17 +194,17 @@ static void parse(struct call *call, char **words)
 {
     int kinds;
 
+    if (*words && (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0)) {
+        dprintf(STDOUT_FILENO, "%s", help);
+        _exit(0);
+    }
     while (*words && strncmp(*words, "--", 2) == 0) {
-        if (strcmp(*words, "--help") == 0) {
-            dprintf(STDOUT_FILENO, "%s", help);
-            _exit(0);
-        }
         if (strcmp(*words, "--") == 0) {
             words++;
             break;
         }
         if (!words[1])
-            reject("an option lacks its value");
+            reject_option(words[0], "no such option, or its value is missing");
         take_option(call, words[0], words[1]);
         words += 2;
     }

@@ -56,6 +56,12 @@ static _Noreturn void reject(const char *reason)
     exit(EXIT_WRONG_CALL);
 }
 
+static _Noreturn void reject_option(const char *option, const char *reason)
+{
+    fprintf(stderr, "scgi2cgi: %s: %s\n%s", option, reason, usage);
+    exit(EXIT_WRONG_CALL);
+}
+
 static void take_head_timeout(struct call *call, const char *value)
 {
     if (!seconds_parse(value, &call->front.head_limit_ms))
@@ -105,17 +111,17 @@ static void parse(struct call *call, char **words)
     struct rule *rule = &call->front.rule;
     const char *complaint;
 
+    if (*words && (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0)) {
+        fputs(usage, stdout);
+        exit(0);
+    }
     for (; *words && strncmp(*words, "--", 2) == 0; words += 2) {
-        if (strcmp(*words, "--help") == 0) {
-            fputs(usage, stdout);
-            exit(0);
-        }
         if (strcmp(*words, "--") == 0) {
             words++;
             break;
         }
         if (!words[1])
-            reject("an option lacks its value");
+            reject_option(words[0], "no such option, or its value is missing");
         if (rule_take_option(rule, words[0], words[1], &complaint))
             accept_or_reject(complaint);
         else if (strcmp(*words, "--body-limit") == 0)
@@ -135,7 +141,7 @@ static void parse(struct call *call, char **words)
         else if (strcmp(*words, "--request-variables") == 0)
             take_names(call, words[1]);
         else
-            reject("unknown option");
+            reject_option(words[0], "no such option");
     }
     if ((*words != NULL) + (rule->root != NULL) + (rule->scripts != NULL) != 1)
         reject("give either a program, --root or --scripts");

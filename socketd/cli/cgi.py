@@ -128,9 +128,9 @@ def _address(text: str, options: CgiOptions) -> Address:
 
 
 def _parsed(text: str) -> Address:
-    """Read `HOST:PORT`, `PORT`, `/PATH` or `@NAME`, or any form of a configuration file."""
+    """Read `HOST:PORT`, `PORT`, a path with a slash, `@NAME`, or any form of a file."""
     is_whole = text.startswith(("tcp:", "unix:", "fd:"))
-    scheme = "" if is_whole else "unix:" if text.startswith(("/", "@")) else "tcp:"
+    scheme = "" if is_whole else "unix:" if "/" in text or text[:1] == "@" else "tcp:"
     return parse_listen(scheme + text)
 
 

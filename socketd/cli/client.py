@@ -89,7 +89,7 @@ def _introduce(connection: socket.socket, version: str) -> None:
     try:
         connection.sendall(introduction(connection, version))
     except OSError as error:
-        raise ConnectError(error.errno or 0) from error
+        raise ConnectError(error.errno or 0, "the header of the PROXY protocol") from error
 
 
 def _connected_line(connection: socket.socket, line: CommandLine) -> str:

@@ -74,7 +74,7 @@ _OWN = (
         "debug info warning error",
     ),
     Option("", "completion", "SHELL", "print completions for bash, zsh or fish", "bash zsh fish"),
-    Option("", "help", "", "print this text"),
+    Option("h", "help", "", "print this text"),
     Option("", "version", "", "print the version"),
 )
 
@@ -86,6 +86,8 @@ _FORMS = (
     "socket [-bcfqrvwN] [-p command] [-W n] [-B local-address] -s [-l] port",
     "socket [-bcfqrvwN] [-p command] [-W n] -s [-l] /path",
     "socket -version",
+    "socket -h",
+    "socket -h",
 )
 
 
@@ -238,7 +240,7 @@ def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
     exact = [option for option in own_options() if option.name == name]
     options = exact or _find_names(name)
     if not options:
-        raise _complaint(f"unrecognized option '--{text}'")
+        raise _complaint(f"unrecognized option '--{text}'{_nearest(name)}")
     if len(options) > 1:
         names = " ".join(f"'--{option.name}'" for option in options)
         raise _complaint(f"option '--{text}' is ambiguous; possibilities: {names}")
@@ -253,6 +255,14 @@ def _take_long(text: str, coming: list[str], line: CommandLine) -> None:
             raise _complaint(f"option '--{option.name}' requires an argument")
         value = coming.pop()
     _add_value(option, value, line)
+
+
+def _nearest(name: str) -> str:
+    """Return a hint at the option whose name is most like this one, nothing if none is."""
+    import difflib  # which only a mistake needs
+
+    near = difflib.get_close_matches(name, [option.name for option in all_options()], 1, 0.7)
+    return f"; did you mean '--{near[0]}'?" if near else ""
 
 
 def _find_names(name: str) -> list[Option]:

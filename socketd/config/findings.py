@@ -38,8 +38,8 @@ class Findings:
         import difflib  # which only a mistake needs
 
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        self.add(key, f"unknown key; {hint}known: {', '.join(known)}")
+        hint = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
+        self.add(key, f"unknown key; {hint}")
 
 
 def quoted(name: str) -> str:

@@ -49,6 +49,7 @@ def connect_tcp(
     Raises UsageError, UnknownServiceError or UnknownHostError for an unknown name, and ConnectError
     with the system's reason for the last address if there is no connection.
     """
+    place = f"{host} port {port}" + (f" from {local}" if local else "")
     number = port_number(port)
     candidates = _look_up(host, number)
     sources = None if local is None else dict(reversed(_look_up(local, 0)))
@@ -71,8 +72,8 @@ def connect_tcp(
 
         used = [entry[1] for entry in candidates] + list((sources or {}).values())
         if any(map(is_without_interface, used)):
-            raise ConnectError(reason, ADVICE)
-    raise ConnectError(reason)
+            raise ConnectError(reason, place, ADVICE)
+    raise ConnectError(reason, place)
 
 
 def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
@@ -89,10 +90,10 @@ def connect_unix(path: str, limit_seconds: float | None) -> socket.socket:
         connection.connect(name)
     except BlockingIOError:
         connection.close()
-        raise ConnectError(errno.ETIMEDOUT) from None
+        raise ConnectError(errno.ETIMEDOUT, path) from None
     except OSError as error:
         connection.close()
-        raise ConnectError(_number_of(error)) from error
+        raise ConnectError(_number_of(error), path) from error
     return connection
 
 
@@ -128,7 +129,9 @@ def port_number(text: str) -> int:
     try:
         return socket.getservbyname(text, "tcp")
     except (OSError, UnicodeError):
-        raise UnknownServiceError("unknown service") from None
+        raise UnknownServiceError(
+            f"unknown service {text!r}: give a port number or a name of /etc/services"
+        ) from None
 
 
 def port_name(number: int) -> str | None:

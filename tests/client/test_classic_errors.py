@@ -40,10 +40,10 @@ CASES = (
         "-f without -s goes on",
         "-f /nonexistent/s",
         "It does not make sense to set -f and not -s.\n"
-        "socket: client socket: No such file or directory\n",
+        "socket: client socket: No such file or directory: /nonexistent/s\n",
         2,
     ),
-    Case("unknown service", "localhost no-such", "socket: unknown service\n", 5),
+    Case("unknown service", "localhost no-such", "socket: unknown service", 5, is_whole=False),
     Case("unknown service, server", "-s no-such", "socket: unknown service", 5, is_whole=False),
     Case("unknown host", "no.such.invalid 1", "socket: unknown host no.such.invalid\n", 13),
     Case(
@@ -59,13 +59,24 @@ CASES = (
         13,
         is_whole=False,
     ),
-    Case("connection refused", "127.0.0.1 1", "socket: client socket: Connection refused\n", 111),
-    Case("no such path", "./none", "socket: client socket: No such file or directory\n", 2),
-    Case("path too long", f"./{'x' * 200}", "socket: client socket: File name too long\n", 36),
+    Case(
+        "connection refused",
+        "127.0.0.1 1",
+        "socket: client socket: Connection refused: 127.0.0.1 port 1\n",
+        111,
+    ),
+    Case("no such path", "./none", "socket: client socket: No such file or directory: ./none\n", 2),
+    Case(
+        "path too long",
+        f"./{'x' * 200}",
+        "socket: client socket: File name too long: ./xxx",
+        36,
+        is_whole=False,
+    ),
     Case(
         "local address not ours",
         "-B 192.0.2.1 127.0.0.1 1",
-        "socket: client socket: Cannot assign requested address\n",
+        "socket: client socket: Cannot assign requested address: 127.0.0.1 port 1 from 192.0.2.1\n",
         99,
     ),
     Case(
@@ -151,6 +162,7 @@ def test_error_has_its_line_and_its_exit_code(case: Case, tmp_path: Path) -> Non
     [
         ("-Z", "invalid option -- 'Z'"),
         ("--zzz", "unrecognized option '--zzz'"),
+        ("--strateggy=x", "unrecognized option '--strateggy=x'; did you mean '--strategy'?"),
         ("-sp", "option requires an argument -- 'p'"),
         ("--loop=yes", "option '--loop' doesn't allow an argument"),
     ],

@@ -9,11 +9,11 @@ import pytest
 WRONG = [
     ([], "no program"),
     (["--"], "no program"),
-    (["--root"], "an option lacks its value"),
+    (["--root"], "--root: no such option, or its value is missing"),
     (["--root", "relative"], "--root: not an absolute path"),
     (["--root", "/x", "program"], "only one of PROGRAM, --root, --scripts and --to"),
     (["--root", "/x", "--to", "unix:/y"], "only one of PROGRAM, --root, --scripts and --to"),
-    (["--unknown", "x"], "an option is unknown"),
+    (["--unknown", "x"], "--unknown: no such option"),
     (["--env", "A_NAME_OF_NOBODY", "true"], "--env: no value, and none in the environment"),
     (["--env", "=A", "true"], "--env: not NAME=VALUE or NAME"),
     (["--env", "", "true"], "--env: not NAME=VALUE or NAME"),
