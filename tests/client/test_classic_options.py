@@ -340,7 +340,7 @@ def test_client_whose_output_is_gone_says_so(start: StartCommand) -> None:
         with listener.accept()[0] as connection:
             connection.sendall(b"nobody listens")
             assert client.wait() == 32
-    assert client.stderr == f"socket: write to stdout: Broken pipe\n"
+    assert client.stderr == "socket: write to stdout: Broken pipe\n"
 
 
 def test_client_whose_connection_is_reset_says_so(start: StartCommand) -> None:
@@ -352,7 +352,7 @@ def test_client_whose_connection_is_reset_says_so(start: StartCommand) -> None:
             assert client.read(6) == b"before"
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert client.wait() == 104
-    assert client.stderr == f"socket: read from connection: Connection reset by peer\n"
+    assert client.stderr == "socket: read from connection: Connection reset by peer\n"
 
 
 def test_closed_standard_descriptors_are_no_trap(start: StartCommand, tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ _ALLOWED = {
     "borrowed.py": "nobody: it copies a descriptor of a child",
     "queue.py": "nobody: it waits for the end of a worker, by a pidfd",
     "sources.py": "nobody: it waits for the end of a worker, by a pidfd",
-    "python_worker.py": "the master, in a worker",
+    "bell.py": "the master, in a worker",
+    "orders.py": "the server of a pid file, by a pidfd, in a command",
     "keeper.py": "in a worker",
 }
 _SENDING = {"kill", "killpg", "pidfd_send_signal", "pidfd_open", "pthread_kill", "tgkill"}
