@@ -5,7 +5,7 @@ asks.
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from socketd.control.document import State, WorkerList
@@ -41,8 +41,8 @@ class Order:
 class Authority(Protocol):
     """Who answers questions and carries out orders. Each method raises SocketdError to say no."""
 
-    def state(self) -> State:
-        """Return the state, without a wait for anything."""
+    def survey(self) -> Iterator[State | None]:
+        """Yield None for each short step, and the state at last; no step waits for anything."""
         ...
 
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:

@@ -39,7 +39,7 @@ class Conversation:
 
     `hear` is called with each line, and with None where a client says nothing at all; it may send
     an answer, now or later. `run` calls what may fail, `leave` is called at the end.
-    `since_seconds` is when it was heard.
+    `since_seconds` is when it was heard, `is_silent` tells that it never was.
     """
 
     def __init__(
@@ -63,19 +63,26 @@ class Conversation:
         self._leave = leave
         self._said = b""
         self._to_send: memoryview = memoryview(b"")
-        self._is_silent = not is_known
+        self.is_silent = not is_known
         self._is_at_end = False
         self._is_last = False
         self._timer: Timer | None = None
         self._source: Source = sources.add(connection.fileno(), self._on_ready, READABLE)
         self._watch(_PAUSE_SECONDS if is_known else _SILENT_SECONDS)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether there is nothing of it but its socket: what it says is in the kernel."""
+        return not (self._said or self._to_send or self._is_at_end or self.waits_for)
+
     def fileno(self) -> int:
         """Return the descriptor."""
         return self._socket.fileno()
 
     def answer(self, line: bytes, *, is_last: bool = False) -> None:
-        """Send a line; after the last one the connection is closed."""
+        """Send a line, if it is still there; after the last one the connection is closed."""
+        if self._socket.fileno() < 0:
+            return
         self._is_last |= is_last
         self._to_send = memoryview(line)
         self._watch(_SEND_SECONDS)
@@ -109,7 +116,7 @@ class Conversation:
             self.close()
             return
         if line is not None:
-            self._is_silent = False
+            self.is_silent = False
             self.since_seconds = time.monotonic()
             self._hear(self, line)
         elif self._is_at_end:
@@ -117,13 +124,13 @@ class Conversation:
 
     def _end(self) -> None:
         """Act on its end of file: what was no whole line is one, and nothing stands for all."""
-        if self._is_silent:
+        if self.is_silent:
             self._say_all()
         else:
             self.close()
 
     def _say_all(self) -> None:
-        self._is_silent = False
+        self.is_silent = False
         self._is_at_end = self._is_last = True
         self._hear(self, None)
 
@@ -138,7 +145,7 @@ class Conversation:
         line_end = ahead.find(b"\n")
         part = self._socket.recv(len(ahead) if line_end < 0 else line_end + 1)
         self._said += part
-        self._is_silent = False
+        self.is_silent = False
         if line_end < 0 and len(self._said) <= MOST_REQUEST_BYTES:
             return None
         line, self._said = self._said.removesuffix(b"\n"), b""
@@ -183,7 +190,7 @@ class Conversation:
 
     def _on_late(self) -> None:
         self._timer = None
-        if self._is_silent:
+        if self.is_silent:
             self._say_all()
         else:
             self.close()

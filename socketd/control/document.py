@@ -14,6 +14,11 @@ from socketd.dataclass import dataclass
 FORMAT = 1
 
 
+def text(words: str) -> str:
+    """Return a text that can be sent: a path may hold bytes that are no text."""
+    return words.encode(errors="backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a reload or a re-exec; `errors` are none if it was done."""

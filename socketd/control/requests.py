@@ -6,7 +6,7 @@ Owns the words of the protocol and their limits. Must not know sockets, nor how 
 import msgspec
 
 from socketd.control.authority import Order
-from socketd.control.document import FORMAT
+from socketd.control.document import FORMAT, text
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 
@@ -71,7 +71,8 @@ def line_of(document: object) -> bytes:
 
 def failed(errors: list[str], code: int) -> bytes:
     """Return the line that says why something was not done; the code is one of exit codes."""
-    return line_of(_Failed(FORMAT, "; ".join(errors), errors, code))
+    texts = list(map(text, errors))
+    return line_of(_Failed(FORMAT, "; ".join(texts), texts, code))
 
 
 def done(what: str) -> bytes:

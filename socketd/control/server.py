@@ -4,8 +4,7 @@ Owns the listening socket and its clients. Must not know how a master does what 
 where its socket ought to be.
 
 Nothing here may keep the master from its services. Clients, their lines and the time that each has
-are bounded; a state that was just put together serves whoever else asks, so that asking takes a
-bounded part of the master's time, however often it is done.
+are bounded, and so is the time that it takes to put a state together; see surveyor.py.
 """
 
 import errno
@@ -28,6 +27,7 @@ from socketd.control.requests import (
     line_of,
     read,
 )
+from socketd.control.surveyor import Surveyor
 from socketd.errors import ExitCode, SocketdError, UsageError
 from socketd.loop.listeners import Listener, listen, resume
 from socketd.loop.sources import Source, Sources
@@ -40,8 +40,6 @@ _BACKLOG = 128
 _MOST_CLIENTS = 16
 _MOST_AT_ONCE = 8
 _REST_SECONDS = 1.0
-# A state is told again for so many times the time that it took: a fifth of the master's at most.
-_SHARE = 4.0
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 # What a command ends with whose order was not carried out.
 _CODES = {Later.RELOAD: ExitCode.CONFIGURATION, Later.REEXEC: ExitCode.SYSTEM}
@@ -66,8 +64,7 @@ class ControlServer:
         self._listener: Listener | None = None
         self._source: Source | None = None
         self._clients: list[Conversation] = []
-        self._line = b""
-        self._line_until_seconds = 0.0
+        self._surveyor = Surveyor()
 
     def open(
         self,
@@ -80,6 +77,7 @@ class ControlServer:
         """Begin to listen, or go on where another has stopped. Raises SocketdError."""
         self._authority, self._sources, self._run = authority, sources, run
         self._timers = OwnTimers(wheel, run)
+        self._surveyor.begin(authority, self._timers)
         if state is not None:
             self._resume(state)
             return
@@ -109,7 +107,7 @@ class ControlServer:
     def tell(self, about: Later, errors: list[str]) -> None:
         """Tell those who wait for an outcome what it is."""
         line = failed(errors, _CODES[about]) if errors else done(about.value)
-        self._line_until_seconds = 0.0
+        self._surveyor.forget()
         for client in [one for one in self._clients if one.waits_for is about]:
             client.waits_for = None
             client.answer(line)
@@ -118,8 +116,12 @@ class ControlServer:
         """Return what `open` wants to know; those who wait for a re-exec are among it."""
         if self._listener is None or self.path is None:
             return None
+        self._surveyor.finish()
         waiting = [one.fileno() for one in self._clients if one.waits_for is Later.REEXEC]
-        return ControlState(self._listener.state(), self.path, tuple(waiting))
+        resting = [one for one in self._clients if one.is_at_rest]
+        others = tuple(one.fileno() for one in resting if not one.is_silent)
+        silent = tuple(one.fileno() for one in resting if one.is_silent)
+        return ControlState(self._listener.state(), self.path, tuple(waiting), others, silent)
 
     def close(self) -> None:
         """Answer nobody any more, and leave no file behind."""
@@ -142,10 +144,12 @@ class ControlServer:
         listener = resume(state.listener, UnixAddress(state.path, mode=_OWNER_ONLY))
         if listener.socket.fileno() >= 0:
             self._take(listener, state.path)
-        for fd in state.waiting:
+        for fd in (*state.waiting, *state.others, *state.silent):
             os.set_inheritable(fd, False)
-            client = self._meet(socket.socket(fileno=fd), is_known=True)
-            client.wait(Later.REEXEC)
+            is_known = fd not in state.silent
+            client = self._meet(socket.socket(fileno=fd), is_known=is_known)
+            if fd in state.waiting:
+                client.wait(Later.REEXEC)
 
     def _give_up_listener(self) -> None:
         if self._source is not None:
@@ -214,7 +218,7 @@ class ControlServer:
         try:
             request = STATE if line is None else read(line)
             if isinstance(request, Question):
-                client.answer(self._answer_to(request))
+                self._answer(client, request)
             else:
                 self._carry_out(client, request)
         except SocketdError as error:
@@ -223,18 +227,18 @@ class ControlServer:
             client.close()
             raise
 
-    def _answer_to(self, question: Question) -> bytes:
+    def _answer(self, client: Conversation, question: Question) -> None:
         match question.get:
             case "state":
-                return self._state_line()
+                self._surveyor.tell(client)
             case "workers":
                 some = self._authority.workers(question.service, question.address, question.start)
-                return line_of(some)
+                client.answer(line_of(some))
             case _:
                 raise UsageError(f"'get' is one of {', '.join(QUESTIONS)}, not {question.get!r}")
 
     def _carry_out(self, client: Conversation, order: Order) -> None:
-        self._line_until_seconds = 0.0
+        self._surveyor.forget()
         outcome = self._authority.order(order)
         if isinstance(outcome, str):
             client.answer(done(outcome))
@@ -243,11 +247,3 @@ class ControlServer:
         if outcome is Later.STOP:
             client.answer(done(outcome.value))
             client.wait(outcome)
-
-    def _state_line(self) -> bytes:
-        begun = time.monotonic()
-        if begun >= self._line_until_seconds:
-            self._line = line_of(self._authority.state())
-            now = time.monotonic()
-            self._line_until_seconds = now + _SHARE * (now - begun)
-        return self._line

@@ -15,6 +15,7 @@ from socketd.errors import SocketdError
 from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
+from socketd.pool.tally import Tally
 from socketd.programs.peer import Route
 from socketd.workers.gate import Gate, Limits, SourceLimit
 
@@ -78,10 +79,13 @@ class Doorkeeper:
         """Go on where another has stopped with the same gate."""
         self._taken = taken
 
-    def take_refused(self) -> dict[str, int]:
-        """Return how many were sent away since the last time, by reason."""
-        former, self._taken = self._taken, self._gate.by_reason
-        return {reason: count - former.get(reason, 0) for reason, count in self._taken.items()}
+    def count_refused(self, tally: Tally) -> None:
+        """Count those who were sent away since the last time, by reason."""
+        former, now = self._taken, self._gate.by_reason
+        if now != former:
+            self._taken = now
+            for reason, count in now.items():
+                tally.refuse(reason, count - former.get(reason, 0))
 
     def close(self) -> None:
         """Do nothing any more."""

@@ -201,8 +201,7 @@ class Endpoint:
 
     def settle_books(self) -> None:
         """Count what has gone on since the last event."""
-        for reason, count in self.doorkeeper.take_refused().items():
-            self.books.tally.refuse(reason, count)
+        self.doorkeeper.count_refused(self.books.tally)
         self.books.meter.note(*self.pool.size, self.settings.pool.maximum, self._clock())
 
     def state(self) -> EndpointState:

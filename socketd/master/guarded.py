@@ -324,6 +324,7 @@ class GuardedEndpoint(Behind):
     def _put_away(self, error: Exception) -> None:
         """Take a crashed service out of action."""
         self.crashes += 1
+        self.tally.crashes += 1
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             self._was_ready |= endpoint.is_ready

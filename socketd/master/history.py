@@ -6,7 +6,7 @@ those of day: people read them.
 
 import time
 
-from socketd.control.document import Attempts, Outcome
+from socketd.control.document import Attempts, Outcome, text
 from socketd.dataclass import dataclass, field
 
 
@@ -24,13 +24,13 @@ class History:
 
     def note_reload(self, errors: list[str]) -> Outcome:
         """Note a reload that is over: it was done if there are no errors."""
-        outcome = Outcome(time.time(), errors)
+        outcome = Outcome(time.time(), list(map(text, errors)))
         self.reloads = _after(self.reloads, outcome)
         return outcome
 
     def note_reexec(self, errors: list[str]) -> Outcome:
         """Note the same of a re-exec."""
-        outcome = Outcome(time.time(), errors)
+        outcome = Outcome(time.time(), list(map(text, errors)))
         self.reexecs = _after(self.reexecs, outcome)
         return outcome
 

@@ -9,18 +9,18 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from socketd import __version__
 from socketd.control.authority import Later, Order
-from socketd.control.document import FORMAT, Server, State, Worker, WorkerList
+from socketd.control.document import FORMAT, Server, State, Worker, WorkerList, text
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 from socketd.master import acts
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
 from socketd.master.member import Member
-from socketd.master.overview import services_of, text, workers_of
+from socketd.master.overview import services_of, workers_of
 from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL
 from socketd.operations import log
 from socketd.system import procfs
@@ -64,9 +64,10 @@ class Oversight:
             "log_level": self._set_log_level,
         }
 
-    def state(self) -> State:
-        """Return the state, without a wait for anything."""
-        return State(FORMAT, self._server(), services_of(self._endpoints.members))
+    def survey(self) -> Iterator[State | None]:
+        """Yield None for each step, and the state at last."""
+        for services in services_of(tuple(self._endpoints.members)):
+            yield None if services is None else State(FORMAT, self._server(), services)
 
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:
         """Return some workers of a listener. Raises UsageError if there is no such one."""

@@ -5,8 +5,10 @@ only reads: a question changes nothing.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from socketd.admission.refusal import REASONS
 from socketd.config.services import ServiceSettings
 from socketd.control.document import (
     BackOff,
@@ -21,36 +23,41 @@ from socketd.control.document import (
     Template,
     Worker,
     Workers,
+    text,
 )
 from socketd.master.endpoint import Endpoint
 from socketd.master.member import Member
 from socketd.master.override import NO_OVERRIDE
 from socketd.pool.messages import PoolTimer
 from socketd.pool.states import WorkerState
-from socketd.pool.tally import DURATION_BOUNDS, MEMORY_BOUNDS, Spread, Tally
+from socketd.pool.tally import DURATION_BOUNDS, MEMORY_BOUNDS, Spread
 from socketd.programs.peer import NOBODY
+from socketd.settings.readiness import ReadyLevel
 from socketd.system import procfs
 from socketd.system.queues import Queues
 from socketd.workers.layout import SlotState
 
+_DURATIONS, _SIZES = list(DURATION_BOUNDS), list(MEMORY_BOUNDS)
+_KEYS = {reason: reason.replace(" ", "_") for reason in REASONS}
 _NS_PER_SECOND = 1_000_000_000
 _LETTERS = {WorkerState.BUSY: "W", WorkerState.RETIRING: "R"}
 _OF_FORMER = {"_": "o", "W": "O"}
 _MOST_WORKERS = 200  # of each a file of /proc is read, and nobody is served meanwhile
 
 
-def services_of(members: Iterable[Member]) -> list[Service]:
-    """Return all services, each with its listeners, in the order in which they were founded."""
+def services_of(members: Iterable[Member]) -> Iterator[list[Service] | None]:
+    """Yield None for each step, and last all services, in the order in which they were founded."""
     by_service: dict[str, Service] = {}
     listenings: dict[str, Listening] = {}
     with Queues() as queues:
         for member in members:
+            yield None
             if member.is_favourite:
                 # Its service came first, and its listener is that of its service.
-                size = member.size
-                of_service = listenings[str(member.listener)]
-                program = text(member.settings.program.path)
-                of_service.favourites.append(Favourite(program, size.idle, size.busy))
+                of_service = listenings.get(text(str(member.listener)))
+                if of_service is not None:
+                    size, program = member.size, text(member.settings.program.path)
+                    of_service.favourites.append(Favourite(program, size.idle, size.busy))
                 continue
             settings = member.settings
             service = by_service.get(settings.name)
@@ -60,22 +67,39 @@ def services_of(members: Iterable[Member]) -> list[Service]:
             listening = listening_of(member, queues)
             listenings[listening.address] = listening
             service.listeners.append(listening)
-    return list(by_service.values())
+    yield list(by_service.values())
+
+
+class _Present(NamedTuple):
+    """What only an endpoint knows of itself."""
+
+    generation: int
+    target: int
+    board: str
+    level: ReadyLevel | None
+    has_template: bool
+    back_off: BackOff | None
+
+
+_ABSENT = _Present(0, 0, "", None, False, None)
 
 
 def listening_of(member: Member, queues: Queues) -> Listening:
     """Return what one listener does."""
-    now, tally = time.monotonic(), member.tally
-    member.ask(lambda endpoint: endpoint.settle_books(), otherwise=None)
-    board = member.ask(_board_of, otherwise="")
-    waiting = None
-    if member.listener.socket.fileno() >= 0:
-        waiting = queues.of(member.listener.socket)
-    pool = member.in_force.pool
+    now, tally, pool = time.monotonic(), member.tally, member.in_force.pool
+    present = member.ask(lambda endpoint: _present_of(endpoint, now), otherwise=_ABSENT)
+    board, listening = present.board, member.listener.socket
+    waiting = queues.of(listening) if listening.fileno() >= 0 else None
+    restart = member.restart_due_seconds
+    back_off = present.back_off
+    if restart is not None:
+        back_off = BackOff(_left(restart, now), member.crashes, "a fault of socketd; see the log")
+    wanted, had = member.settings.readiness.level, present.level
+    failed_at = tally.failed_seconds
     return Listening(
         address=text(str(member.listener)),
         state=_state_of(member),
-        generation=member.ask(lambda endpoint: endpoint.pool.generation, otherwise=0),
+        generation=present.generation,
         strategy=pool.strategy.value,
         workers=Workers(
             idle=board.count("_"),
@@ -83,25 +107,64 @@ def listening_of(member: Member, queues: Queues) -> Listening:
             starting=board.count("S"),
             retiring=board.count("R"),
             outdated=board.count("o"),
-            target=member.ask(lambda endpoint: endpoint.pool.size.total, otherwise=0),
+            target=present.target,
             min=pool.minimum,
             max=pool.maximum,
-            is_set=member.override != NO_OVERRIDE,
+            is_set=member.override is not NO_OVERRIDE and member.override != NO_OVERRIDE,
         ),
         board=board,
-        queue=None if waiting is None else Queue(waiting.length, waiting.limit),
-        connections=_connections_of(tally),
-        refused={reason.replace(" ", "_"): count for reason, count in tally.refused.items()},
+        queue=None if waiting is None else Queue(*waiting),
+        connections=Connections(
+            tally.accepted,
+            tally.closed,
+            tally.ended,
+            round(tally.cpu_seconds, 6),
+            _histogram(_DURATIONS, tally.durations),
+            _histogram(_SIZES, tally.memory),
+        ),
+        refused={_KEYS.get(reason, reason): count for reason, count in tally.refused.items()},
         nobody_idle=tally.nobody_idle,
         max_reached=tally.max_reached,
         busy_seconds=round(tally.busy_seconds, 3),
         idle_seconds=round(tally.idle_seconds, 3),
-        failures=Failures(tally.failures, text(tally.failure), _time_of_day(tally.failed_seconds)),
-        back_off=_back_off_of(member, now),
-        level=_level_of(member),
-        template=_template_of(member, now),
+        failures=Failures(
+            tally.failures,
+            text(tally.failure),
+            None if failed_at is None else round(time.time() - (now - failed_at), 3),
+        ),
+        back_off=back_off,
+        level=Level(
+            wanted.value,
+            None if had is None else had.value,
+            "" if had is None or had is wanted else text(tally.template_reason),
+        ),
+        template=Template(
+            tally.template_pid if present.has_template else None,
+            round(now - tally.template_seconds, 3) if present.has_template else None,
+            tally.templates_begun,
+            tally.templates_failed,
+        ),
         favourites=[],
-        crashes=member.crashes,
+        crashes=tally.crashes,
+    )
+
+
+def _present_of(endpoint: Endpoint, now: float) -> _Present:
+    if endpoint.is_finished:  # its board is closed
+        return _ABSENT
+    endpoint.settle_books()
+    pool, processes = endpoint.pool, endpoint.processes
+    due, said = endpoint.timers.due.get(PoolTimer.RETRY), endpoint.books.back_off
+    back_off = None
+    if due is not None and said is not None:
+        back_off = BackOff(_left(due, now), said.step, text(said.reason))
+    return _Present(
+        pool.generation,
+        pool.size.total,
+        _board_of(endpoint),
+        processes.level,
+        endpoint.books.tally.template_pid in processes.template_pids,
+        back_off,
     )
 
 
@@ -141,11 +204,6 @@ def workers_of(endpoint: Endpoint, start: int) -> tuple[list[Worker], int | None
     return workers, rest[0].number if rest else None
 
 
-def text(words: str) -> str:
-    """Return a text that can be sent: a path may hold bytes that are no text."""
-    return words.encode(errors="backslashreplace").decode()
-
-
 def _board_of(endpoint: Endpoint) -> str:
     """Return the letters: what a worker does that waits is known by the board only."""
     workers, board = endpoint.pool.state().workers, endpoint.processes.board
@@ -175,60 +233,12 @@ def _state_of(member: Member) -> str:
     return "drained" if member.override.is_drained else "running"
 
 
-def _connections_of(tally: Tally) -> Connections:
-    return Connections(
-        tally.accepted,
-        dict(tally.closed),
-        dict(tally.ended),
-        round(tally.cpu_seconds, 6),
-        _histogram(DURATION_BOUNDS, tally.durations),
-        _histogram(MEMORY_BOUNDS, tally.memory),
-    )
-
-
-def _histogram(bounds: tuple[float, ...], spread: Spread) -> Histogram:
-    return Histogram(list(bounds), spread.cumulative(), round(spread.sum, 6))
-
-
-def _back_off_of(member: Member, now: float) -> BackOff | None:
-    restart = member.restart_due_seconds
-    if restart is not None:
-        return BackOff(_left(restart, now), member.crashes, "a fault of socketd; see the log")
-
-    def ask(endpoint: Endpoint) -> BackOff | None:
-        due, said = endpoint.timers.due.get(PoolTimer.RETRY), endpoint.books.back_off
-        if due is None or said is None:
-            return None
-        return BackOff(_left(due, now), said.step, text(said.reason))
-
-    return member.ask(ask, otherwise=None)
+def _histogram(bounds: list[float], spread: Spread) -> Histogram:
+    return Histogram(bounds, spread.cumulative(), round(spread.sum, 6))
 
 
 def _left(due_seconds: float, now: float) -> float:
     return round(max(0.0, due_seconds - now), 3)
-
-
-def _level_of(member: Member) -> Level:
-    wanted = member.settings.readiness.level
-    had = member.ask(lambda endpoint: endpoint.processes.level, otherwise=None)
-    reason = "" if had is None or had is wanted else text(member.tally.template_reason)
-    return Level(wanted.value, None if had is None else had.value, reason)
-
-
-def _template_of(member: Member, now: float) -> Template:
-    tally = member.tally
-    pid = tally.template_pid
-    is_there = member.ask(lambda it: pid in it.processes.template_pids, otherwise=False)
-    age_seconds = round(now - tally.template_seconds, 3) if is_there else None
-    return Template(
-        pid if is_there else None, age_seconds, tally.templates_begun, tally.templates_failed
-    )
-
-
-def _time_of_day(monotonic_seconds: float | None) -> float | None:
-    if monotonic_seconds is None:
-        return None
-    return round(time.time() - (time.monotonic() - monotonic_seconds), 3)
 
 
 def _program_of(settings: ServiceSettings) -> str:

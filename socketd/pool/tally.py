@@ -7,6 +7,7 @@ Times are seconds on the caller's monotonic clock.
 """
 
 from bisect import bisect_left
+from itertools import accumulate
 
 from socketd.dataclass import dataclass, field
 from socketd.pool.timelimit import EndReason
@@ -47,11 +48,7 @@ class Spread:
 
     def cumulative(self) -> list[int]:
         """Return how many values are at most each bound, and last how many there are."""
-        total, sums = 0, []
-        for count in self.counts:
-            total += count
-            sums.append(total)
-        return sums
+        return list(accumulate(self.counts))
 
 
 @dataclass(slots=True)
@@ -77,6 +74,7 @@ class Tally:
     template_pid: int = 0
     template_seconds: float = 0.0
     template_reason: str = ""
+    crashes: int = 0
 
     def close(self, result: str, limit: str | None, duration_seconds: float) -> None:
         """Count a connection that is over."""

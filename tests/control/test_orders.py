@@ -2,18 +2,21 @@
 
 import contextlib
 import os
+import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from control.asking import asked, listening, path_of, state, when
+from control.asking import asked, connected, listening, path_of, state, when
 from harness.clients import connect, exchange
 from harness.servers import Outcome
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
 from socketd.control.client import RefusedError
+from socketd.control.document import State
 
 Serve = Callable[..., Supervisor]
 CAT = '[service.s]\nlisten = ["tcp:127.0.0.1:0"]\nprogram = "cat"\n'
@@ -61,6 +64,19 @@ def test_replacement_is_answered_by_the_new_version(serve: Serve) -> None:
 
     assert (now.pid, now.reexecs.done, now.started_at) == (former.pid, 1, former.started_at)
     assert now.executed_at > former.executed_at
+
+
+def test_client_lives_through_a_replacement(serve: Serve) -> None:
+    """Who is connected and has been told everything may go on asking on the same connection."""
+    server = serve(CAT)
+    with connected(path_of(server)) as asking, asking.makefile("rb") as answers:
+        for count in (0, 1):
+            asking.sendall(b'{"get":"state"}\n')
+            found = msgspec.json.decode(answers.readline(), type=State).server
+            assert found.reexecs.done == count
+            assert told(server, "reexec").status == 0
+            # Who has asked before does not count as one who says nothing.
+            assert select.select([asking], [], [], 0.4)[0] == []
 
 
 def test_replacement_that_fails_says_why(serve: Serve) -> None:

@@ -252,3 +252,35 @@ def test_connection_that_hangs_up_while_it_is_answered_costs_nothing(serve: Serv
             connection.sendall(b'{"get":"state"}\n' * 4)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert state(server).server.faults == 0
+
+
+def test_many_services_are_told_in_steps(serve: Serve) -> None:
+    """A state that takes many steps is whole, for two who ask at once, also before a re-exec."""
+    texts = [
+        CAT.replace(".s]", f".s{n}]").replace('"cat"', '"cat"\nready = "fork"') for n in range(60)
+    ]
+    server = serve("".join(texts))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(path_of(server))) for _ in range(4)]
+        for client in clients:
+            client.sendall(b'{"get":"state"}\n')
+        server.replace()
+        for client in clients:
+            with client.makefile("rb") as answer:
+                found = msgspec.json.decode(answer.readline(), type=State)
+            assert [one.name for one in found.services] == [f"s{n}" for n in range(60)]
+    assert state(server).server.faults == 0
+
+
+def test_removed_service_is_told_as_finished_until_it_is_forgotten(serve: Serve) -> None:
+    """Of a service whose last worker is gone nothing is asked any more, and nothing breaks."""
+    server = serve(CAT + CAT.replace(".s]", ".t]"))
+    text = server.file.read_text()
+    server.reload(text.partition("[service.t]")[0])
+    when(server, lambda one: one.state == "finished", "t")
+    found = state(server)
+    assert found.server.faults == 0
+    with asked(server) as connection, pytest.raises(ControlError, match="there are: s"):
+        list(connection.workers("t"))
+    server.reload()
+    assert [one.name for one in state(server).services] == ["s"]

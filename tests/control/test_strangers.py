@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from control.asking import connected, listening, path_of, say, state
 from harness.clients import connect, exchange
-from harness.supervisors import Supervisor
+from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
+from socketd.control.client import state_of
 from socketd.system.products import is_built
 
 CAT = '[service.s]\nlisten = ["tcp:127.0.0.1:0"]\nprogram = "cat"\n'
@@ -214,3 +215,22 @@ def test_control_socket_is_nobody_elses(serve: Serve) -> None:
         for pid in server.server.workers():
             theirs = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
             assert not theirs & here
+
+
+def test_path_that_is_no_text_can_be_told(tmp_path: Path) -> None:
+    """A file whose name holds any bytes, and what is wrong in it, are told as text."""
+    folder = os.fsencode(tmp_path) + b"/\xff\xfe"
+    os.mkdir(folder)
+    file = Path(os.fsdecode(folder)) / "0.toml"
+    file.write_text(f'control = "{tmp_path / "0.control"}"\n{CAT}')
+    server = Supervisor(file, is_quiet=False)
+    try:
+        server.wait_ready()
+        server.reload(file.read_text() + "nothing = 1\n")
+        found = state_of(str(tmp_path / "0.control")).server
+        assert "\\udcff\\udcfe/0.toml" in (found.file or "")
+        assert found.reloads.last is not None
+        assert "\\udcff" in found.reloads.last.errors[0]
+        assert run_socketd("reload", "--control", str(tmp_path / "0.control")).status == 78
+    finally:
+        server.server.close()
