@@ -278,7 +278,10 @@ class Endpoint:
             limit = self._limits.reason_of(number)
             self.books.close(child, number, limit, record)
             if record:
-                self._endings.tell(child, number, record, limit, self.pool.generation)
+                is_stopping = bool(self._stop_reason)
+                self._endings.tell(
+                    child, number, record, limit, self.pool.generation, is_stopping=is_stopping
+                )
             if child.has_crashed:
                 self.processes.on_crash(number)
         self.processes.ledger.release(number)

@@ -99,11 +99,16 @@ class Endpoints:
             endpoint = self._found(settings, listener, is_first=True)
             self.members.append(endpoint)
             endpoint.create()
+        self.tell_apart()
         spawners = [endpoint.prepare(endpoint.settings) for endpoint in self.members]
         self._adopt_orphans()
         for endpoint, spawner in zip(self.services, spawners, strict=True):
             endpoint.begin(spawner)
             self._favouring[endpoint].open(endpoint.settings)
+
+    def tell_apart(self) -> None:
+        """Have lines of the log for people name their service, if there are several."""
+        log.name_services(are_several=len({one.settings.name for one in self.services}) > 1)
 
     def change(self, wanted: list[ServiceSettings], open_listener: OpenListener) -> Changes:
         """Make the services those that are wanted, and begin a new generation in each.
@@ -250,6 +255,7 @@ class Endpoints:
             self.members.append(endpoint)
             endpoint.override = one.override
             endpoint.resume(one.state, one.remains)
+        self.tell_apart()
         self._adopt_orphans()
         for endpoint in self.services:
             endpoint.renew()

@@ -39,7 +39,9 @@ from socketd.master.signals import (
     WORKER_SIGNALS,
 )
 from socketd.master.statistics import describe as describe_statistics
+from socketd.master.statistics import describe_progress
 from socketd.operations import log
+from socketd.operations.progress import Progress
 from socketd.operations.systemd import Notifier, ServiceManager
 from socketd.operations.title import Title
 from socketd.settings.duration import LONGEST_WAIT_SECONDS
@@ -98,6 +100,8 @@ class Master:
         )
         titling = OwnTimers(self._wheel, functools.partial(self._tolerate, "set the title"))
         self._title = Title(set_title, titling, self._describe)
+        showing = OwnTimers(self._wheel, functools.partial(self._tolerate, "show progress"))
+        self._progress = Progress(log.show_progress, showing, self._describe_progress)
 
     def run(
         self, services: list[tuple[ServiceSettings, Listener]], snapshot: Snapshot | None = None
@@ -145,6 +149,7 @@ class Master:
                     "report it with the traceback in the log"
                 ) from error
             finally:
+                self._progress.clear()
                 self._tolerate(_NOTIFY, self._notifier.close)
                 self._control.close()
                 if self._successor is not None:
@@ -295,6 +300,7 @@ class Master:
             endpoint.work()
         self._tolerate(_NOTIFY, self._notifier.note_change)
         self._title.note_change()
+        self._progress.note_change(is_under_way=self._is_under_way)
 
     def _follow_orders(self, rung: set[int], doorbell: Doorbell) -> None:
         for number in self._stop_signals & rung:
@@ -305,6 +311,7 @@ class Master:
             if all(endpoint.is_ready for endpoint in self._endpoints.services):
                 self._is_ready = True
                 self._tolerate(_NOTIFY, self._notifier.tell_ready)
+                self._progress.clear()
                 self._on_ready()
         self._is_reload_wanted |= self._read is not None and RELOAD_SIGNAL in rung
         if self._is_reload_wanted and self._is_ready:
@@ -376,6 +383,16 @@ class Master:
     def _describe(self) -> str:
         return describe_statistics(endpoint.statistics for endpoint in self._endpoints.members)
 
+    @property
+    def _is_under_way(self) -> bool:
+        """Tell whether it starts or stops as a whole."""
+        return not self._is_ready or self.stop_signal is not None
+
+    def _describe_progress(self) -> str:
+        numbers = [endpoint.statistics for endpoint in self._endpoints.members]
+        return describe_progress(numbers, is_stopping=self.stop_signal is not None)
+
     def _stop(self, reason: str) -> None:
         self._tolerate(_NOTIFY, self._notifier.tell_stopping)
         self._endpoints.stop(reason)
+        self._progress.note_change(is_under_way=True)

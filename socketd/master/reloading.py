@@ -35,6 +35,7 @@ def reload(
     except Exception as error:  # noqa: BLE001  the services that are there need no reload
         report_fault("reload", error)
         return _failed(f"a bug in socketd: {describe(error)}")
+    endpoints.tell_apart()
     log.emit(
         "reloaded",
         added=len(changes.added),

@@ -51,3 +51,12 @@ def describe(statistics: Iterable[Statistics]) -> str:
         busy += one.busy
         connections += one.connections
     return f"{idle} idle, {busy} busy, {connections} connections so far"
+
+
+def describe_progress(statistics: list[Statistics], *, is_stopping: bool) -> str:
+    """Return how far a start has got, or a stop."""
+    if is_stopping:
+        left = sum(one.busy for one in statistics)
+        return f"stopping: {left} connection{'s' * (left != 1)} left"
+    ready = sum(one.is_ready for one in statistics)
+    return f"starting: {ready} of {len(statistics)} listeners ready"

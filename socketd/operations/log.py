@@ -3,10 +3,9 @@
 Owns the event names, their keys and levels, and how a line looks. Knows nothing else of the
 package.
 
-Three formats. `console` prints the messages of socket 1.1, and for all other events `socket:
-warning: event key=value`; below a warning such lines need the debug level, since scripts read the
-classic ones. In a file each event is a line with its time. `json` prints every event as one object
-a line, `journal` sends it with its keys as fields.
+Three formats. `console` prints lines for people, see console.py; in a file each event is a line
+with its time. `json` prints every event as one object a line, `journal` sends it with its keys as
+fields.
 
 structlog is imported with the first line that is printed. It brings asyncio and more along, which
 takes longer than all that a server does before it listens, and eight megabytes; most servers print
@@ -15,14 +14,20 @@ nothing as long as all is well.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, MutableMapping
 
 from socketd.dataclass import dataclass
-from socketd.errors import in_one_line
+from socketd.operations.console import (
+    ConsoleRenderer,
+    FileRenderer,
+    dropped_text,
+    now,
+    pairs,
+)
 from socketd.operations.log_targets import (
     JOURNAL_SOCKET,
     FileTarget,
@@ -41,7 +46,6 @@ if TYPE_CHECKING:
     _Line = MutableMapping[str, Any]
 
 _STDERR_FD = 2
-_NS_PER_SECOND = 1_000_000_000
 # syslog(3)
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 
@@ -87,7 +91,7 @@ EVENTS: Mapping[str, EventKind] = {
     "template_fell_back": _kind(LogLevel.WARNING, "service wanted ready reason"),
     "ready_chosen": _kind(LogLevel.INFO, "service ready reason"),
     "template_failed": _kind(LogLevel.WARNING, "service reason delay_s step"),
-    "native_worker_missing": _kind(LogLevel.INFO, "service"),
+    "native_worker_missing": _kind(LogLevel.INFO, "reason"),
     "worker_started": _kind(LogLevel.DEBUG, "service worker pid"),
     "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
     "connection_closed": _kind(
@@ -107,6 +111,7 @@ EVENTS: Mapping[str, EventKind] = {
     "favourite_refused": _kind(LogLevel.INFO, "service program reason"),
     "variable_left_out": _kind(LogLevel.WARNING, "service variable others"),
     "pool_resized": _kind(LogLevel.INFO, "service idle busy target"),
+    "program_killed": _kind(LogLevel.WARNING, "service pid peer signal others"),
     "worker_failed": _kind(LogLevel.INFO, "service worker reason"),
     "command_not_run": _kind(LogLevel.WARNING, "service status"),
     "backing_off": _kind(LogLevel.WARNING, "service delay_s step reason"),
@@ -137,6 +142,7 @@ _least = LogLevel.INFO
 _outlet: Outlet | None = None
 _finish: Callable[[_Line], bytes | None] | None = None
 _logger: Any = None  # structlog's, after the first line
+_console: ConsoleRenderer | None = None
 
 
 def usual_format(environment: Mapping[str, str], journal_socket: str = JOURNAL_SOCKET) -> LogFormat:
@@ -158,9 +164,10 @@ def configure(
     They go to the file if there is one, else to the journal in its format, else to standard error.
     Raises SystemFailureError if that cannot be opened.
     """
-    global _enabled, _finish, _least, _logger, _outlet
+    global _console, _enabled, _finish, _least, _logger, _outlet
     _least = level
     target: Target = _terminal
+    _console = None
     if log_file is not None:
         target = FileTarget(log_file)
     elif log_format is LogFormat.JOURNAL:
@@ -172,12 +179,14 @@ def configure(
             render = _render_json
         case LogFormat.JOURNAL if log_file is None:
             render = _JournalRenderer(program)
-        case LogFormat.CONSOLE | LogFormat.JOURNAL:
-            render = _ConsoleRenderer(
-                program,
-                is_file=log_file is not None,
-                has_colour=log_file is None and os.isatty(_STDERR_FD),
-            )
+        case LogFormat.JOURNAL:
+            render = FileRenderer(program)
+        case LogFormat.CONSOLE if log_file is not None:
+            render = FileRenderer(program)
+        case LogFormat.CONSOLE:
+            is_terminal = os.isatty(_STDERR_FD)
+            render = _console = ConsoleRenderer(program, is_terminal=is_terminal)
+            _console.has_all = level is LogLevel.DEBUG
 
     def finish(line: _Line) -> bytes | None:
         rendered = render(line)
@@ -203,6 +212,8 @@ def set_level(level: LogLevel) -> None:
     global _enabled, _least
     _least = level
     _enabled = _from(level)
+    if _console is not None:
+        _console.has_all = level is LogLevel.DEBUG
 
 
 def _from(level: LogLevel) -> frozenset[str]:
@@ -266,6 +277,24 @@ def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any
     return structlog.get_logger()
 
 
+def name_services(*, are_several: bool) -> None:
+    """Have lines for people begin with the name of their service, or not."""
+    if _console is not None:
+        _console.are_several = are_several
+
+
+def show_progress(text: str) -> None:
+    """Show on a terminal how far something has got, below the lines; an empty text takes it away.
+
+    Only where we are what the terminal is about: not in the background of a shell.
+    """
+    if _console is None:
+        return
+    with contextlib.suppress(OSError):  # nobody has asked for it
+        if os.tcgetpgrp(_STDERR_FD) == os.getpgrp() and (drawn := _console.draw(text)):
+            _terminal.draw(drawn.encode(errors="replace"))
+
+
 def say(line: str) -> None:
     """Print a line that is no event to standard error; it is dropped if there is no room."""
     _stderr.msg(line.encode(errors="replace"))
@@ -277,26 +306,13 @@ def speak_to(fd: int) -> None:
 
 
 _terminal = StderrTarget()
-_stderr = Outlet(_terminal, lambda dropped: _dropped_text(dropped).encode())
-
-
-def _dropped_text(dropped: int) -> str:
-    return f"({dropped} log lines dropped)"
-
-
-def _now() -> str:
-    seconds, ns = divmod(time.time_ns(), _NS_PER_SECOND)
-    return time.strftime(f"%Y-%m-%dT%H:%M:%S.{ns // 1000:06}Z", time.gmtime(seconds))
+_stderr = Outlet(_terminal, lambda dropped: dropped_text(dropped).encode())
 
 
 def _render_json(line: _Line) -> str:
     import json
 
-    return json.dumps({**line, "timestamp": _now()}, default=str)
-
-
-def _pairs(line: Mapping[str, Any]) -> str:
-    return "".join(f" {key}={_quoted(value)}" for key, value in line.items())
+    return json.dumps({**line, "timestamp": now()}, default=str)
 
 
 class _JournalRenderer:
@@ -309,64 +325,10 @@ class _JournalRenderer:
         """Return the record to send."""
         event, level = line.pop("event"), line.pop("level")
         fields = [
-            ("MESSAGE", f"{event}{_pairs(line)}"),
+            ("MESSAGE", f"{event}{pairs(line)}"),
             ("PRIORITY", str(_PRIORITIES[level])),
             ("SYSLOG_IDENTIFIER", self._program),
             ("SOCKETD_EVENT", event),
         ]
         values = ((key, "" if value is None else str(value)) for key, value in line.items())
         return encode_fields([*fields, *((f"SOCKETD_{key.upper()}", text) for key, text in values)])
-
-
-class _ConsoleRenderer:
-    """Turns events into the messages of socket 1.1."""
-
-    def __init__(self, program: str, *, is_file: bool, has_colour: bool) -> None:
-        self._program = program
-        self._has_time = is_file
-        self._colour = "\x1b[33m{}\x1b[0m" if has_colour else "{}"
-
-    def __call__(self, line: _Line) -> str | None:
-        """Return the line to print; None for an event that is not for people."""
-        text = self._render(line)
-        return f"{_now()} {text}" if text and self._has_time else text
-
-    def _render(self, line: _Line) -> str | None:
-        event, level = line.pop("event"), line.pop("level")
-        if not self._has_time and (classic := _classic_message(event, line)) is not None:
-            return in_one_line(classic)
-        is_warning = level in ("warning", "error")
-        if not is_warning and not self._has_time and _least is not LogLevel.DEBUG:
-            return None
-        text = f"{self._program}: {level}: {event}{_pairs(line)}"
-        return self._colour.format(text) if is_warning else text
-
-
-def _classic_message(event: str, line: Mapping[str, Any]) -> str | None:
-    """Return what socket 1.1 prints with -v at such a moment."""
-    match event:
-        case "service_ready" if line["port"] is None:
-            return f"unix: bound to {line['address']}{_level(line)}"
-        case "service_ready":
-            name = f" ({line['port_name']})" if line["port_name"] else ""
-            return f"inet: listening on port {line['port']}{name}{_level(line)}"
-        case "connection_accepted" if line["listener"].startswith("unix:"):
-            return f"unix: connection from {line['listener'].removeprefix('unix:')}"
-        case "connection_accepted":
-            return f"inet: connection from {line['peer'].host or line['peer']}"
-        case "connection_closed":
-            return "connection closed"
-        case "log_lines_dropped":
-            return _dropped_text(line["count"])
-        case _:
-            return None
-
-
-def _level(line: Mapping[str, Any]) -> str:
-    """Return how far a program has got; nothing where it has not run yet, as ever."""
-    return "" if line["ready"] in ("fork", "load") else f", ready at {line['ready']}"
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return repr(text) if " " in text else in_one_line(text)

@@ -95,6 +95,13 @@ class StderrTarget(Target):
         if self._is_torn:
             raise BlockingIOError
 
+    def draw(self, text: bytes) -> None:
+        """Write something that is no line, if there is room. Raises OSError."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        if dict(poll.poll(0)).get(self.fd, 0) & select.POLLOUT:
+            self._write(text)
+
     def close(self) -> None:
         """Do nothing: it is not ours alone."""
 

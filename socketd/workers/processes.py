@@ -10,6 +10,7 @@ pool there may be: slots that were never used cost no memory.
 """
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ from socketd.pool.tally import Tally
 from socketd.pool.template_memory import TemplateMemory
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.table import MOST_WORKERS
-from socketd.system.products import is_built
+from socketd.system.products import NOT_BUILT, is_built
 from socketd.workers import kin
 from socketd.workers.board import Board
 from socketd.workers.children import Family
@@ -165,7 +166,7 @@ class Processes:
                 watches=self._watches,
                 tally=self.tally,
             )
-        log.emit("native_worker_missing", service=settings.name)
+        _tell_once_of_missing_parts()
         if settings.readiness.level is not ReadyLevel.FORK:
             log.emit(
                 "template_fell_back",
@@ -390,3 +391,8 @@ class Processes:
                 kin.send_to_group(pid, number)
             except PermissionError:
                 log.emit("signal_refused", service=self.service, pid=pid, signal=number.name)
+
+
+@functools.cache
+def _tell_once_of_missing_parts() -> None:
+    log.emit("native_worker_missing", reason=NOT_BUILT)

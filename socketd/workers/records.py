@@ -4,6 +4,7 @@ Owns reading a record, and the log lines about a connection's end. Must not know
 was.
 """
 
+import signal
 import time
 
 from socketd.errors import ExitCode, describe_errno, is_shortage
@@ -15,6 +16,14 @@ from socketd.workers.processes import Processes
 from socketd.workers.remarks import Remarks
 
 _NS_PER_SECOND = 1_000_000_000
+# Of these a program dies by a fault of its own, or because something has run out; others are a way
+# to end one, and SIGPIPE is the way in which programs end whose client has gone.
+_OF_FAULTS = frozenset(
+    {
+        signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGKILL, signal.SIGSEGV,
+        signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ,
+    }
+)  # fmt: skip
 _NOT_RUN = frozenset({ExitCode.CANNOT_EXECUTE, ExitCode.NOT_FOUND})
 
 
@@ -47,13 +56,22 @@ class Endings:
         self._connection_log = connection_log
         self._remarks = Remarks(service, connection_log)
         self._told_generation = -1
+        self._killed_seconds: float | None = None
+        self._killed_untold = 0
 
     def is_wanted(self, number: int) -> bool:
         """Tell whether something is to be printed of any connection, or of this one."""
         return log.is_enabled("connection_closed") or self._board.has_remark(number)
 
     def tell(
-        self, child: DeadChild, number: int, record: Record, limit: str | None, generation: int
+        self,
+        child: DeadChild,
+        number: int,
+        record: Record,
+        limit: str | None,
+        generation: int,
+        *,
+        is_stopping: bool,
     ) -> None:
         """Print how a connection has ended; `limit` is the one that has ended it."""
         if record.remark_kind is not RemarkKind.NONE:
@@ -73,7 +91,25 @@ class Endings:
                 memory_peak_kib=self._groups.peak_kib(number),
                 limit=limit,
             )
+        if -child.status in _OF_FAULTS and limit is None and not is_stopping:
+            self._tell_killed(child, record)
         was_executed = record.step is Step.NONE
         if was_executed and child.status in _NOT_RUN and generation != self._told_generation:
             self._told_generation = generation
             self._connection_log.emit("command_not_run", service=self._service, status=child.status)
+
+    def _tell_killed(self, child: DeadChild, record: Record) -> None:
+        """Print that a program was killed, once a second at most."""
+        now = time.monotonic()
+        if self._killed_seconds is not None and now - self._killed_seconds < 1.0:
+            self._killed_untold += 1
+            return
+        self._connection_log.emit(
+            "program_killed",
+            service=self._service,
+            pid=child.pid,
+            peer=record.route,
+            signal=signal.Signals(-child.status).name,
+            others=self._killed_untold,
+        )
+        self._killed_seconds, self._killed_untold = now, 0

@@ -247,3 +247,22 @@ def test_stranger_among_the_children_is_collected(serve: Serve) -> None:
 
     assert exchange(server.place, b"unharmed") == b"unharmed"
     assert view(server.pid) is not None
+
+
+def test_program_that_is_killed_is_told_of_as_a_warning(serve: Serve) -> None:
+    """Of many in a second one line tells, and the next one how many it did not."""
+    program = "read -r x; kill -$x 0"
+    server = serve("-p", program, "-B", "localhost", "-s", "0", "-l", is_quiet=False)
+    for name in ("TERM", "PIPE", "SEGV", "KILL"):
+        exchange(server.place, f"{name}\n".encode())
+    server.wait_event("program_killed")
+
+    def is_told_later() -> bool:
+        exchange(server.place, b"ABRT\n")
+        return len(server.events("program_killed")) > 1
+
+    wait_for(is_told_later, "a second line")
+    first, second = server.events("program_killed")[:2]
+    assert (first["signal"], first["level"], first["others"]) == ("SIGSEGV", "warning", 0)
+    assert second["signal"] == "SIGABRT"
+    assert second["others"] >= 1

@@ -79,7 +79,7 @@ def test_list_of_events_is_closed() -> None:
         "template_fell_back": ("warning", "ready reason service wanted"),
         "ready_chosen": ("info", "ready reason service"),
         "template_failed": ("warning", "delay_s reason service step"),
-        "native_worker_missing": ("info", "service"),
+        "native_worker_missing": ("info", "reason"),
         "worker_started": ("debug", "pid service worker"),
         "connection_accepted": ("info", "listener peer pid service"),
         "connection_closed": (
@@ -98,6 +98,7 @@ def test_list_of_events_is_closed() -> None:
         "favourite_refused": ("info", "program reason service"),
         "request_refused": ("info", "peer pid reason service status trace variable"),
         "variable_left_out": ("warning", "others service variable"),
+        "program_killed": ("warning", "others peer pid service signal"),
         "worker_failed": ("info", "reason service worker"),
         "worker_distrusted": ("warning", "pid reason service worker"),
         "signal_refused": ("warning", "pid service signal"),
@@ -351,7 +352,7 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
         "import sys; sys.modules['structlog'] = None\n"
         "from socketd.operations import log\n"
         "log.configure(log.LogFormat.JSON, log.LogLevel.INFO, 'socket')\n"
-        "log.emit('native_worker_missing', service='s')\n"
+        "log.emit('warm_up_answered', service='s', status=0, answer_bytes=1)\n"
         "log.emit('worker_started', service='s', worker=1, pid=2)\n"
     )
 
@@ -361,7 +362,7 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
 
     [line] = done.stderr.splitlines()
     found = json.loads(line)
-    assert (found["event"], found["service"]) == ("native_worker_missing", "s")
+    assert (found["event"], found["service"]) == ("warm_up_answered", "s")
     assert found["level"] == "info"
 
 

@@ -226,7 +226,7 @@ def test_lines_of_a_file_have_their_time_and_are_all_that_the_level_allows(file:
     """No script reads the classic messages there."""
     log.configure(LogFormat.CONSOLE, LogLevel.INFO, "socket", str(file))
     log.emit("connection_closed", **_CLOSED)
-    log.emit("native_worker_missing", service="s")
+    log.emit("native_worker_missing", reason="x")
     log.emit("template_started", service="s", pid=1, ready="fork", descriptors="", canary="own")
 
     found = [_LINE.fullmatch(line) for line in file.read_text().splitlines()]
@@ -309,7 +309,7 @@ def test_full_journal_is_not_waited_for_and_the_loss_is_told(journal: Journal) -
     """What has no room is dropped; the next that gets through is preceded by their number."""
     log.configure(LogFormat.JOURNAL, LogLevel.INFO, "socket", journal_socket=journal.path)
     for _ in range(1000):
-        log.emit("native_worker_missing", service="s")
+        log.emit("native_worker_missing", reason="x")
     kept = 0
     while True:
         try:
@@ -317,7 +317,7 @@ def test_full_journal_is_not_waited_for_and_the_loss_is_told(journal: Journal) -
         except BlockingIOError:
             break
         kept += 1
-    log.emit("native_worker_missing", service="s")
+    log.emit("native_worker_missing", reason="x")
 
     note = journal.read()
 
