@@ -4,13 +4,16 @@ Owns the way from what a user gives (a configuration file, a pid file, a path, o
 control socket. Must not know what is asked there.
 """
 
+import contextlib
 import os
 import re
+from pathlib import Path
 
 from socketd.config.file import OFF, control_in
 from socketd.control.place import find, find_of_process, find_only
 from socketd.dataclass import dataclass
 from socketd.errors import UsageError, describe_errno
+from socketd.operations.pidfile import writer_of
 from socketd.system.directory import absolute
 
 _PID = re.compile(r"\s*[0-9]{1,10}\s*")
@@ -25,9 +28,27 @@ class Target:
     control: str | None = None
     pid_file: str | None = None
 
-    def pid(self) -> int | None:
-        """Return its process id, if there is a pid file. Raises UsageError if that is none."""
-        return None if self.pid_file is None else _pid_in(self.pid_file)
+    def pid(self) -> int:
+        """Return its process id, for who has named a pid file. Raises UsageError."""
+        assert self.pid_file is not None
+        return _pid_in(self.pid_file)
+
+    def check(self, pid: int) -> None:
+        """Raise UsageError if the process of the pid file is no server of ours.
+
+        One of ours has locked the file, or calls itself so.
+        """
+        assert self.pid_file is not None
+        with contextlib.suppress(OSError):
+            with open(self.pid_file, "rb") as file:
+                if writer_of(file.fileno()) == pid:
+                    return
+            if b"socketd" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return
+        raise UsageError(
+            f"process {pid} is no server of socketd: the pid file {self.pid_file!r} is left over; "
+            "remove it"
+        )
 
     def path(self) -> str:
         """Return the path of its control socket. Raises UsageError if that is not known."""

@@ -22,10 +22,9 @@ def give(target: Target, do: str, **about: object) -> int:
     try:
         path = target.path()
     except UsageError:
-        pid = target.pid()
-        if pid is None or do not in _SIGNALS:
+        if target.pid_file is None or do not in _SIGNALS:
             raise
-        return _signal(pid, do)
+        return _signal(target, do)
     try:
         with Connection(path) as connection:
             done = connection.order(do, **about)
@@ -39,12 +38,17 @@ def give(target: Target, do: str, **about: object) -> int:
     return ExitCode.DONE if console.show(done, "socketd") else ExitCode.SYSTEM
 
 
-def _signal(pid: int, do: str) -> int:
-    """Send the signal that means the same; only of a stop is the outcome known."""
-    number = _SIGNALS[do]
+def _signal(target: Target, do: str) -> int:
+    """Send the signal that means the same; only of a stop is the outcome known.
+
+    The number in a pid file that was left over may be anybody's by now. So the process is asked who
+    it is, while a descriptor of it says that it is still the same.
+    """
+    number, pid = _SIGNALS[do], target.pid()
     try:
         process = os.pidfd_open(pid)
         try:
+            target.check(pid)
             signal.pidfd_send_signal(process, number)
             if do == _STOP:
                 waiting = select.poll()

@@ -21,6 +21,7 @@ from socketd.cli import clicked_completion, console
 from socketd.cli.clicked import Strict, WholeNumber, taken, with_settings
 from socketd.cli.control_commands import CONTROL_COMMANDS
 from socketd.cli.report import report
+from socketd.cli.usual_file import usual_file
 from socketd.errors import ExitCode
 from socketd.settings.setting import CGI, EXPLAIN
 from socketd.settings.table import LEVELS
@@ -69,7 +70,7 @@ def _print_completion(ctx: click.Context, _: click.Parameter, shell: str | None)
         ctx.exit()
 
 
-_FILE = click.argument("file", type=click.Path(dir_okay=False))
+_FILE = click.argument("file", type=click.Path(dir_okay=False), required=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,9 +91,13 @@ def commands() -> None:
 @_FILE
 @_serving
 def run(
-    file: str, ready_fd: int | None, log_format: str | None, log_file: str | None, log_level: str
+    file: str | None,
+    ready_fd: int | None,
+    log_format: str | None,
+    log_file: str | None,
+    log_level: str,
 ) -> _Action:
-    """Serve what FILE says until stopped.
+    """Serve what FILE says until stopped; without FILE ./socketd.toml or /etc/socketd.toml.
 
     SIGHUP reloads FILE; SIGUSR2 replaces the running version of socketd by the installed one.
     """
@@ -100,7 +105,7 @@ def run(
     from socketd.cli.run import run_options
 
     options = run_options(log_format, log_level, ready_fd, log_file)
-    return lambda: serve(file, options)
+    return lambda: serve(file or usual_file(), options)
 
 
 @commands.command(cls=Strict)
@@ -154,7 +159,7 @@ def cgi(
 )
 def check(
     *,
-    file: str,
+    file: str | None,
     state_format: int | None,
     log_format: str | None,
     log_file: str | None,
@@ -171,11 +176,12 @@ def check(
             from socketd.cli.run import begin_log, run_options
 
             begin_log(run_options(log_format, "info", None, log_file))
-        services = check_file(file, state_format)
+        path = file or usual_file()
+        services = check_file(path, state_format)
         if is_explained:
             from socketd.cli.explain import explain_services
 
-            explain_services(file, services, lambda line: _show(line))
+            explain_services(path, services, lambda line: _show(line))
         return ExitCode.DONE
 
     return lambda: min(report(_PROGRAM, judge), 1)
@@ -183,12 +189,12 @@ def check(
 
 @commands.command(cls=Strict)
 @_FILE
-def show(file: str) -> _Action:
+def show(file: str | None) -> _Action:
     """Print every setting of FILE with its default filled in."""
     from socketd.cli.check import show as show_file
 
     def display() -> int:
-        return _show(show_file(file))
+        return _show(show_file(file or usual_file()))
 
     return lambda: min(report(_PROGRAM, display), 1)
 

@@ -66,7 +66,7 @@ class PidFile:
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
-            if _is_being_written(fd):
+            if writer_of(fd) is not None:
                 raise SystemFailureError(
                     f"pid file {self._path!r} belongs to a running server; stop it or choose "
                     "another path"
@@ -97,8 +97,8 @@ def _check_content(fd: int) -> None:
         )
 
 
-def _is_being_written(fd: int) -> bool:
-    """Tell whether a process holds a write lock on a file, as a server does."""
+def writer_of(fd: int) -> int | None:
+    """Return the process that holds a write lock on a file, as a server does, None if none does."""
     question = _LOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
-    answer = fcntl.fcntl(fd, fcntl.F_GETLK, question)
-    return int(_LOCK.unpack(answer)[0]) != fcntl.F_UNLCK
+    kind, *_, pid = _LOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question))
+    return None if kind == fcntl.F_UNLCK else int(pid)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -242,6 +243,23 @@ def test_signals_do_where_there_is_no_socket(serve: Serve, tmp_path: Path) -> No
     assert run_socketd("stop", "--pidfile", str(pid_file)).status == 0
     assert server.server.wait() == 0
     assert run_socketd("drain", "s", "--pidfile", str(pid_file)).status == 15
+
+
+def test_pid_file_that_is_left_over_costs_nobody_his_life(tmp_path: Path) -> None:
+    """Its number is another process's by now."""
+    pid_file = tmp_path / "pid"
+    with subprocess.Popen(["sleep", "1000"]) as stranger:
+        try:
+            pid_file.write_text(str(stranger.pid))
+            outcome = run_socketd("stop", "--pidfile", str(pid_file))
+            assert outcome.status == 15
+            assert outcome.stderr == (
+                f"socketd: process {stranger.pid} is no server of socketd: the pid file "
+                f"{str(pid_file)!r} is left over; remove it\n"
+            )
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 @pytest.mark.parametrize(
