@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from socketd.cli.given import refuse
 from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import Builder, Surroundings
+from socketd.config.file import ServerTable
 from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
@@ -22,6 +23,7 @@ from socketd.programs.command import Program, locate
 from socketd.settings.address import Address, parse_listen
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Problem, Values
+from socketd.system.directory import absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class CgiOptions:
     fcgi: tuple[str, ...]
     words: tuple[str, ...]
     values: Values
+    control: str | None = None
 
 
 def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) -> int:
@@ -48,7 +51,10 @@ def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) 
         _settings(options, Surroundings(dict(os.environ)))
         return ExitCode.DONE
     proof = ("cgi", "--estate-version", str(VERSION), *sys.argv[2:])
-    return serve(Source("cgi", functools.partial(_settings, options), proof), run_options)
+    read = functools.partial(_settings, options)
+    control = None if options.control is None else absolute(options.control)
+    server = None if control is None else ServerTable(control=control, is_read=True)
+    return serve(Source("cgi", read, proof, server=server), run_options)
 
 
 def _settings(options: CgiOptions, around: Surroundings) -> list[ServiceSettings]:

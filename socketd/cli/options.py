@@ -58,6 +58,7 @@ _OWN = (
         "1 2",
     ),
     Option("", "pidfile", "PATH", "write the server's process id to PATH"),
+    Option("", "control", "PATH", "say at a socket at PATH what the server does, and take orders"),
     Option(
         "",
         "log-format",

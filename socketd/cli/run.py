@@ -152,9 +152,9 @@ def _usual_control(source: Source, environment: dict[str, str]) -> str | None:
 
 
 def _control_of(source: Source, environment: dict[str, str]) -> "ControlServer | None":
-    """Return the control socket of a server that has a file, not bound yet."""
+    """Return the control socket of a server, not bound yet; None for one that nobody wants."""
     file, server = source.file, source.server
-    if file is None or server is None:
+    if server is None:
         return None
     from socketd.control.place import Place
     from socketd.control.server import ControlServer

@@ -32,6 +32,10 @@ from socketd.settings.values import Values
 from socketd.system.directory import absolute
 from socketd.system.products import is_built
 
+TYPE_CHECKING = False  # typing's, without typing
+if TYPE_CHECKING:
+    from socketd.control.server import ControlServer
+
 
 def serve(line: CommandLine, environment: dict[str, str]) -> int:
     """Serve until told to stop; return the exit code. Raises SocketdError if it cannot begin."""
@@ -44,9 +48,11 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
             listener.set_options(settings.address.options)
     _configure_log(line)
     manager = find_manager(environment, os.getpid())
-    pid_path = line.values.get("pidfile")
+    pid_path, control_path = line.values.get("pidfile"), line.values.get("control")
     if pid_path is not None:
         pid_path = absolute(pid_path)
+    if control_path is not None:
+        control_path = absolute(control_path)
     announce = None
     if line.has("background"):
         kept = {listener.socket.fileno() for listener in passed}
@@ -76,7 +82,13 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
             renewed = [one for one, _ in services]
             # With -b there is no terminal whose hang-up could mean "stop", so SIGHUP reloads.
             read = (lambda: renewed) if line.has("background") else None
-            master = Master(on_ready, manager, read, lambda one: listen(one.address, one.backlog))
+            master = Master(
+                on_ready,
+                manager,
+                read,
+                lambda one: listen(one.address, one.backlog),
+                control=_control_at(control_path),
+            )
             master.run(services)
         finally:
             if pid_file is not None:
@@ -85,6 +97,16 @@ def serve(line: CommandLine, environment: dict[str, str]) -> int:
         for listener in listeners:
             listener.close()
     return _exit_code(line, master.stop_signal)
+
+
+def _control_at(path: str | None) -> "ControlServer | None":
+    """Return a control socket at a path, if one was asked for."""
+    if path is None:
+        return None
+    from socketd.control.place import Place
+    from socketd.control.server import ControlServer
+
+    return ControlServer(lambda: Place(path, is_asked_for=True))
 
 
 def _is_port_untold(line: CommandLine) -> bool:

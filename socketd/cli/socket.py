@@ -20,7 +20,7 @@ _OF_A_SERVERS_PROGRAM = (
     "user", "groups", "directory", "umask", "nice", "no-new-privs", "env", "limit",
     "chroot", "read-paths", "write-paths", "tcp-connect", "linger",
     "cgroup", "memory-max", "cpu-max", "pids-max", "keep-children",
-    "allow", "deny", "allow-file", "deny-file", "refusal-text", "proxy-protocol",
+    "allow", "deny", "allow-file", "deny-file", "refusal-text", "proxy-protocol", "control",
 )  # fmt: skip
 
 

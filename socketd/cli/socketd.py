@@ -118,10 +118,17 @@ def run(
 @click.option("--scgi", multiple=True, metavar="ADDRESS", help="Take SCGI requests at ADDRESS.")
 @click.option("--fcgi", multiple=True, metavar="ADDRESS", help="Take FastCGI requests at ADDRESS.")
 @with_settings(CGI)
+@click.option(
+    "--control",
+    type=click.Path(dir_okay=False),
+    metavar="PATH",
+    help="Say at a socket at PATH what the server does, and take orders there.",
+)
 @click.option("--estate-version", "state_format", type=int, hidden=True)
 @_serving
 def cgi(
     *,
+    control: str | None,
     state_format: int | None,
     ready_fd: int | None,
     log_format: str | None,
@@ -141,7 +148,7 @@ def cgi(
     from socketd.cli.cgi import cgi as serve
     from socketd.cli.run import run_options
 
-    options = CgiOptions(scgi, fcgi, words, taken(rest, CGI))
+    options = CgiOptions(scgi, fcgi, words, taken(rest, CGI), control)
     serving = run_options(log_format, log_level, ready_fd, log_file)
     return lambda: serve(options, serving, state_format)
 

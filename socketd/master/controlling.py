@@ -21,7 +21,7 @@ class Controlling:
     """What the loop knows of a control socket; without one only the past is kept.
 
     `describe` says how far the server has got, and how many faults it has survived. `run` calls
-    what may fail: no service depends on it.
+    what may fail: no service depends on it. `abilities` are whether it can reload, and re-exec.
     """
 
     def __init__(
@@ -29,11 +29,13 @@ class Controlling:
         server: ControlSocket | None,
         describe: Callable[[], tuple[str, int]],
         run: Run,
+        abilities: tuple[bool, bool] = (True, True),
     ) -> None:
         self.history = History()
         self._server = server
         self._describe = describe
         self._run = run
+        self._abilities = abilities
 
     def open(
         self,
@@ -80,4 +82,5 @@ class Controlling:
     def _facts(self) -> ServerFacts:
         assert self._server is not None  # it has asked
         state, faults = self._describe()
-        return ServerFacts(state, self._server.file, self._server.path or "", faults)
+        path = self._server.path or ""
+        return ServerFacts(state, self._server.file, path, faults, *self._abilities)

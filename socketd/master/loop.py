@@ -80,7 +80,8 @@ class Master:
         self._open_listener = open_listener
         self._successor = successor
         run = functools.partial(self._tolerate, "answer on the control socket")
-        self._control = Controlling(control, self._describe_server, run)
+        abilities = read is not None, successor is not None
+        self._control = Controlling(control, self._describe_server, run, abilities)
         self._stop_signals = STOP_SIGNALS - {RELOAD_SIGNAL} if read else STOP_SIGNALS
         self._is_ready = False
         self._failure: SocketdError | None = None

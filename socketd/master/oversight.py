@@ -34,6 +34,8 @@ class ServerFacts:
     file: str | None
     control: str
     faults: int
+    can_reload: bool = True
+    can_reexec: bool = True
 
 
 class Oversight:
@@ -88,8 +90,13 @@ class Oversight:
 
     def _hand_over(self, number: signal.Signals, outcome: Later) -> Later:
         """Have the loop do what it does at a signal."""
-        if self._describe().state == "stopping" and outcome is not Later.STOP:
+        facts = self._describe()
+        if facts.state == "stopping" and outcome is not Later.STOP:
             raise UsageError("the server is stopping")
+        if outcome is Later.RELOAD and not facts.can_reload:
+            raise UsageError("this server has nothing to read again: it would stop at SIGHUP")
+        if outcome is Later.REEXEC and not facts.can_reexec:
+            raise UsageError("this server cannot be replaced while it runs; start it again")
         self._ring(number)
         return outcome
 

@@ -63,7 +63,7 @@ def test_metrics_are_a_service_among_others(supervise: Start, tmp_path: Path) ->
         assert value(text, "socketd_workers_max", service="metrics") == 4
         return value(text, "socketd_connections_total", service="echo")
 
-    assert connections() == 1
+    wait_for(lambda: connections() == 1, "the first connection is counted")
     assert supervisor.reload()["event"] == "reloaded"
     assert supervisor.replace()["event"] == "reexec_done"
     assert exchange(echo, b"b") == b"b"

@@ -340,6 +340,7 @@ def test_every_option_with_a_limited_value_has_its_nonsense() -> None:
     """An option that is added is tested here too."""
     # Any text is allowed.
     free = {"program", "bind", "pidfile", "log-file", "directory", "user", "owner", "group"}
+    free |= {"control"}
     client = {"connect-timeout", "completion", "send-proxy"}  # not for servers
     tried = {line.removeprefix("socket: --").partition(":")[0] for _, line in NONSENSE.values()}
 
