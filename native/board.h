@@ -49,6 +49,7 @@ enum remark_kind {
     REMARK_NONE = 0,
     REMARK_LEFT_OUT = 1, /* a variable of it, and it was carried out */
     REMARK_REFUSED = 2,
+    REMARK_TRACED = 3, /* nothing, but the trace that it belongs to */
 };
 
 struct board_header {

@@ -33,5 +33,8 @@ void remark_write(const void *worker, const struct note *note)
     copy(remark.name, sizeof remark.name, note->name);
     copy(remark.trace, sizeof remark.trace, note->trace);
     board_write_remark(&whose->board, whose->number,
-                       note->refused ? REMARK_REFUSED : REMARK_LEFT_OUT, &remark);
+                       note->refused ? REMARK_REFUSED
+                       : note->count ? REMARK_LEFT_OUT
+                                     : REMARK_TRACED,
+                       &remark);
 }

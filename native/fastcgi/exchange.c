@@ -91,7 +91,7 @@ void exchange_start(struct exchange *exchange, uint16_t request_id, struct reque
     exchange->body_taken = 0;
     request_trace(request, exchange->trace);
     exchange->leave_ms = 0;
-    exchange->left_out = note_of_left_out(request);
+    exchange->left_out = note_of_request(request);
     exchange->backend = (struct backend){.body_fd = -1, .answer_fd = -1, .stderr_fd = -1};
     refused = request_check_body(request, exchange->service->body_limit);
     if (!refused && has_body)

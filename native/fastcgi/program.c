@@ -128,7 +128,7 @@ static const struct refusal *spawn(const struct service *service, const struct e
 const struct refusal *program_start(const struct service *service, struct request *request,
                                     bool has_body, struct backend *backend)
 {
-    const struct refusal *refused = request_say_dialect(request);
+    const struct refusal *refused = request_complete(request);
 
     return refused ? refused
                    : spawn(service, service->means, request->entries, has_body, backend);
@@ -140,7 +140,7 @@ const struct refusal *program_start_at(const struct service *service, const stru
 {
     char *words[3] = {NULL};
     const struct executable program = {choice->path, choice->folder, choice->path, words};
-    const struct refusal *refused = request_say_dialect(request);
+    const struct refusal *refused = request_complete(request);
 
     return refused ? refused : spawn(service, &program, request->entries, has_body, backend);
 }

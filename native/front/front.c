@@ -89,14 +89,12 @@ bool front_prepare(char *const service_entries[])
     return request_begin(&request, service_entries, NULL) == NULL;
 }
 
-static void tell_of_left_out(const struct front *front)
+static void tell_of_request(const struct front *front)
 {
-    struct note note;
+    const struct note note = note_of_request(&request);
 
-    if (request.left_out_count == 0)
-        return;
-    note = note_of_left_out(&request);
-    front->note(front->keeper_of_notes, &note);
+    if (note.count || *note.trace)
+        front->note(front->keeper_of_notes, &note);
 }
 
 bool front_hand_on(const struct front *front, int connection)
@@ -128,7 +126,7 @@ struct front_request front_take(const struct front *front, int in, int out)
     if (!refused)
         refused = request_check_body(&request, front->body_limit);
     if (!refused)
-        refused = request_say_dialect(&request);
+        refused = request_complete(&request);
     if (!refused && rule_is_there(&front->rule)) {
         refused = choice_make(&front->rule, &request, &choice);
         taken.path = choice.path;
@@ -136,7 +134,7 @@ struct front_request front_take(const struct front *front, int in, int out)
     }
     if (refused)
         front_refuse(front, out, refused);
-    tell_of_left_out(front);
+    tell_of_request(front);
     direct_set_mask(&before, NULL);
     taken.own_entries = request.entries + request.own_count;
     taken.body_length = scgi_body_length(&request);

@@ -20,7 +20,7 @@ struct note note_of_refusal(const struct refusal *refused, const struct request 
     return note_of(refused, request, &request->culprit, request->culprit.length != 0);
 }
 
-struct note note_of_left_out(const struct request *request)
+struct note note_of_request(const struct request *request)
 {
     return note_of(NULL, request, &request->left_out, request->left_out_count);
 }

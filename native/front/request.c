@@ -146,11 +146,25 @@ const struct refusal *request_put(struct request *request, char *entry, size_t n
     return NULL;
 }
 
-const struct refusal *request_say_dialect(struct request *request)
+static const struct refusal *say_trace(struct request *request)
+{
+    static char entry[sizeof "TRACEPARENT=" + TRACE_PARENT_LENGTH] = "TRACEPARENT=";
+    const char *text = request_find(request, "HTTP_TRACEPARENT");
+
+    if (!text || request_find(request, "TRACEPARENT") || !trace_is_parent(text))
+        return NULL;
+    memcpy(entry + strlen("TRACEPARENT="), text, TRACE_PARENT_LENGTH);
+    return append(request, entry);
+}
+
+const struct refusal *request_complete(struct request *request)
 {
     static char entry[] = "GATEWAY_INTERFACE=CGI/1.1";
+    const struct refusal *refused = NULL;
 
-    return request_find(request, "GATEWAY_INTERFACE") ? NULL : append(request, entry);
+    if (!request_find(request, "GATEWAY_INTERFACE"))
+        refused = append(request, entry);
+    return refused ? refused : say_trace(request);
 }
 
 const char *request_find(const struct request *request, const char *name)
@@ -189,14 +203,11 @@ const struct refusal *request_check_body(struct request *request, uint64_t limit
 
 void request_trace(const struct request *request, char trace[REQUEST_TRACE_SIZE])
 {
-    static const char digits[] = "0123456789abcdef";
     const char *text = request_find(request, "HTTP_TRACEPARENT");
-    const size_t length = REQUEST_TRACE_SIZE - 1;
 
     trace[0] = '\0';
-    if (!text || strspn(text, digits) != 2 || text[2] != '-' || strspn(text + 3, digits) != length ||
-        text[3 + length] != '-' || strspn(text + 3, "0") == length)
+    if (!text || !trace_is_parent(text))
         return;
-    memcpy(trace, text + 3, length);
-    trace[length] = '\0';
+    memcpy(trace, text + TRACE_ID_AT, TRACE_ID_LENGTH);
+    trace[TRACE_ID_LENGTH] = '\0';
 }

@@ -8,6 +8,7 @@
 #define SOCKETD_REQUEST_H
 
 #include "refusal.h"
+#include "trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -80,14 +81,14 @@ char **request_entry(struct request *request, const char *name, size_t name_leng
 const struct refusal *request_blame(struct request *request, const char *name, size_t name_length,
                                     const struct refusal *refused);
 
-/* Say that this is CGI/1.1, which CGI programs go by (RFC 3875, section 4.1.4), unless the web server
- * has said it: by SCGI Apache does not. */
-const struct refusal *request_say_dialect(struct request *request);
+/* Say what programs go by, unless it was said: that this is CGI/1.1 (RFC 3875, section 4.1.4), which
+ * Apache does not say by SCGI; and TRACEPARENT, where tracers look for what a header traceparent says. */
+const struct refusal *request_complete(struct request *request);
 
 /* Look whether the body that a request announces is larger than a limit in bytes, 0 for none. */
 const struct refusal *request_check_body(struct request *request, uint64_t limit);
 
-enum { REQUEST_TRACE_SIZE = 33 };
+enum { REQUEST_TRACE_SIZE = TRACE_ID_LENGTH + 1 };
 
 /* Write the trace that a request belongs to (W3C Trace Context, traceparent), empty if it is of none. */
 void request_trace(const struct request *request, char trace[REQUEST_TRACE_SIZE]);

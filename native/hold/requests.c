@@ -244,7 +244,7 @@ static const struct refusal *start(const struct service *service, struct request
     if (!refused && backend->error)
         refused = front_why_not_run(backend->error);
     if (!refused)
-        refused = request_say_dialect(request);
+        refused = request_complete(request);
     if (refused)
         return refused;
     if (!child.pid) {

@@ -14,11 +14,10 @@ from socketd.settings.admission_table import ADMISSION_SETTINGS
 from socketd.settings.setting import FILE, Setting
 from socketd.settings.values import Values
 from socketd.system.extras import HTTP, why_missing
-from socketd.system.products import is_built
+from socketd.system.products import HOLD_SCRIPT, is_built
 
 METRICS = "metrics"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_HOLD = os.path.join(_PACKAGE, "hold.py")
 _PROGRAM = os.path.join(_PACKAGE, "metrics", "__main__.py")
 _LEAST_WORKERS, _MOST_WORKERS = 1, 4
 _LONGEST_SECONDS = 60.0  # its program gives a client half of that
@@ -45,7 +44,7 @@ def as_service(given: Values, control: str) -> Values:
     held it is started for each request.
     """
     service: dict[str, object] = {
-        "program": (sys.executable, "-P", _HOLD, _PROGRAM, control),
+        "program": (sys.executable, "-P", HOLD_SCRIPT, _PROGRAM, control),
         "ready": "stop" if is_built() else "fork",
         "workers.min": _LEAST_WORKERS,
         "workers.max": _MOST_WORKERS,

@@ -96,7 +96,7 @@ EVENTS: Mapping[str, EventKind] = {
     "connection_accepted": _kind(LogLevel.INFO, "service listener pid peer"),
     "connection_closed": _kind(
         LogLevel.INFO,
-        "service pid peer status duration_s cpu_s max_rss_kib memory_peak_kib limit",
+        "service pid peer status duration_s cpu_s max_rss_kib memory_peak_kib limit trace",
     ),
     "connection_refused": _kind(LogLevel.INFO, "service peer reason"),
     "connections_refused": _kind(LogLevel.INFO, "service count reason"),

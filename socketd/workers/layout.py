@@ -93,6 +93,7 @@ class RemarkKind(enum.IntEnum):
     NONE = 0
     LEFT_OUT = 1  # a variable of it, and it was carried out
     REFUSED = 2
+    TRACED = 3  # nothing, but the trace that it belongs to
 
 
 _FAMILIES = frozenset({socket.AF_UNSPEC, socket.AF_UNIX, socket.AF_INET, socket.AF_INET6})

@@ -74,9 +74,12 @@ class Endings:
         is_stopping: bool,
     ) -> None:
         """Print how a connection has ended; `limit` is the one that has ended it."""
-        if record.remark_kind is not RemarkKind.NONE:
+        kind, trace = record.remark_kind, ""
+        if kind is not RemarkKind.NONE:
             remark = self._board.remark(number)
-            self._remarks.tell(record.remark_kind, remark, child.pid, record.route, generation)
+            trace = remark.trace
+            if kind is not RemarkKind.TRACED:
+                self._remarks.tell(kind, remark, child.pid, record.route, generation)
         if log.is_enabled("connection_closed"):
             duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
             self._connection_log.emit(
@@ -90,6 +93,7 @@ class Endings:
                 max_rss_kib=child.max_rss_kib,
                 memory_peak_kib=self._groups.peak_kib(number),
                 limit=limit,
+                trace=trace or None,
             )
         if -child.status in _OF_FAULTS and limit is None and not is_stopping:
             self._tell_killed(child, record)

@@ -86,3 +86,13 @@ def test_wrong_limit_is_refused(start: Start, option: str, value: str) -> None:
     assert wrapper.wait() == 100
     assert wrapper.process.stderr is not None
     assert option.encode() in wrapper.process.stderr.read()
+
+
+def test_program_finds_the_trace_of_its_own_request(start: Start, script: Script) -> None:
+    """TRACEPARENT is there for the request that has one, and not for the next of the connection."""
+    wrapper = start(script(f"{HEAD}; env"))
+    first = wrapper.ask(TRACED)
+    second = wrapper.ask({"REQUEST_METHOD": "POST"})
+
+    assert f"\nTRACEPARENT={TRACED['HTTP_TRACEPARENT']}\n".encode() in b"\n" + first.body
+    assert b"TRACEPARENT" not in second.body

@@ -32,7 +32,7 @@ _READY = {
 }
 _CLOSED = {
     "service": "s", "pid": 7, "peer": CLIENT, "status": 0, "duration_s": 0.1,
-    "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None,
+    "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None, "trace": None,
 }  # fmt: skip
 _BACKING_OFF = {"service": "s", "delay_s": 0.1, "step": 1, "reason": "no more processes"}
 
@@ -83,7 +83,8 @@ def test_list_of_events_is_closed() -> None:
         "worker_started": ("debug", "pid service worker"),
         "connection_accepted": ("info", "listener peer pid service"),
         "connection_closed": (
-            "info", "cpu_s duration_s limit max_rss_kib memory_peak_kib peer pid service status",
+            "info",
+            "cpu_s duration_s limit max_rss_kib memory_peak_kib peer pid service status trace",
         ),
         "connection_refused": ("info", "peer reason service"),
     "connections_refused": ("info", "count reason service"),

@@ -28,7 +28,7 @@ from socketd.operations.log_targets import (
 _LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z socket: (\w+): (\w+)(.*)")
 _CLOSED = {
     "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
-    "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None,
+    "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None, "trace": None,
 }  # fmt: skip
 
 
