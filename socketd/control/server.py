@@ -35,6 +35,7 @@ from socketd.loop.wheel import OwnTimers, Wheel
 from socketd.operations import log
 from socketd.settings.address import UnixAddress
 
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 _OWNER_ONLY = 0o600
 _BACKLOG = 128
 _MOST_CLIENTS = 16
@@ -65,6 +66,7 @@ class ControlServer:
         self._source: Source | None = None
         self._clients: list[Conversation] = []
         self._surveyor = Surveyor()
+        self._pause_seconds = 0.0
 
     def open(
         self,
@@ -88,7 +90,11 @@ class ControlServer:
             self.settle()
 
     def settle(self) -> None:
-        """Be where the socket ought to be now; stay where it is if that cannot be had."""
+        """Be where the socket ought to be now; stay where it is if that cannot be had.
+
+        That is tried again from time to time: a former server of the same file may be on its way
+        out, and has its socket until its last connection is over.
+        """
         place = self._wanted()
         if place is None:
             return
@@ -101,8 +107,14 @@ class ControlServer:
                 self._give_up_listener()
             else:
                 self._listen(path)
+            self._pause_seconds = 0.0
         except SocketdError as error:
-            log.emit("control_unavailable", path=path, reason=str(error))
+            if not self._pause_seconds:
+                log.emit("control_unavailable", path=path, reason=str(error))
+            self._pause_seconds = min(
+                max(_FIRST_PAUSE_SECONDS, 2 * self._pause_seconds), _LONGEST_PAUSE_SECONDS
+            )
+            self._timers.add(time.monotonic() + self._pause_seconds, self.settle)
 
     def tell(self, about: Later, errors: list[str]) -> None:
         """Tell those who wait for an outcome what it is."""

@@ -168,7 +168,7 @@ def test_socket_moves_with_the_file(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_path_that_cannot_be_had_leaves_the_socket_where_it_is(serve: Serve) -> None:
-    """A reload with a path that is in use is done, and says so of the socket."""
+    """A reload with a path that is in use says so; it is there when its owner has gone."""
     first, second = serve(CAT, is_quiet=False), serve(CAT, is_quiet=False)
     text = second.file.read_text()
     assert second.reload(text.replace(path_of(second), path_of(first)))["event"] == "reloaded"
@@ -176,6 +176,11 @@ def test_path_that_cannot_be_had_leaves_the_socket_where_it_is(serve: Serve) -> 
     assert "live server" in line["reason"]
     assert state(first).server.pid == first.pid
     assert state(second).server.pid == second.pid
+
+    first.server.stop()
+    wait_for(lambda: os.path.exists(path_of(first)), "it is there")
+    assert state(first).server.pid == second.pid
+    assert len(second.server.events("control_unavailable")) == 1
 
 
 def test_stale_socket_is_replaced(serve: Serve, tmp_path: Path) -> None:
