@@ -130,11 +130,15 @@ class BackOff:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The level of `ready`: as it was asked for, as it is, and why it is not the wanted one."""
+    """The level of `ready`: as it was asked for, as it is, and why it is not the wanted one.
+
+    With `is_auto` nobody has asked for it: another one is what this program can have.
+    """
 
     wanted: str
     had: str | None
     reason: str
+    is_auto: bool
 
 
 @dataclass(frozen=True, slots=True)

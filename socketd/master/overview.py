@@ -137,6 +137,7 @@ def listening_of(member: Member, queues: Queues) -> Listening:
             wanted.value,
             None if had is None else had.value,
             "" if had is None or had is wanted else text(tally.template_reason),
+            member.settings.readiness.is_auto,
         ),
         template=Template(
             tally.template_pid if present.has_template else None,

@@ -10,7 +10,7 @@ each connection those would have no end.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from socketd.control.document import Attempts, Histogram, Listening, Server, State
+from socketd.control.document import Attempts, Histogram, Level, Listening, Server, State
 from socketd.metrics.exposition import Family, bucket_endings, labelled
 
 _SERVER_STATES = ("starting", "running", "stopping")
@@ -277,9 +277,9 @@ def _of_templates(listeners: _Labelled) -> Iterator[Family]:
     yield _each(
         "ready_level_as_wanted",
         "gauge",
-        "Whether workers are made at the level that is wanted; nothing while none are made.",
+        "Whether workers are made at the level that is wanted, as any is that auto has chosen.",
         listeners,
-        lambda one: None if one.level.had is None else int(one.level.had == one.level.wanted),
+        lambda one: None if one.level.had is None else int(_is_as_wanted(one.level)),
     )
     yield _each(
         "template_age_seconds",
@@ -303,6 +303,10 @@ def _of_templates(listeners: _Labelled) -> Iterator[Family]:
         lambda one: one.template.failed,
     )
     yield favourites
+
+
+def _is_as_wanted(level: Level) -> bool:
+    return level.is_auto or level.had == level.wanted
 
 
 def _one(name: str, kind: str, meaning: str, value: float, labels: str = "") -> Family:

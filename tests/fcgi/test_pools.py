@@ -95,7 +95,7 @@ def test_a_request_is_passed_on(serve: Serve, start: Start) -> None:
 def test_a_large_request_is_passed_on(serve: Serve, start: Start) -> None:
     """The longest head, and a body and an answer that are larger than every buffer."""
     wrapper = start("--to", serve(_mirror))
-    longest = "x" * (64 * 1024 - 3)
+    longest = "x" * (64 * 1024 - 4)
     body = bytes(range(256)) * 10_000
     wrapper.peer.send(request({"A": longest}, body))
     answer = wrapper.peer.read_answer()

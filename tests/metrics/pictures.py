@@ -40,7 +40,7 @@ def made_up() -> Document:
         listener["failures"] = {"count": 0, "reason": "", "failed_at": None}
         document["services"].append(service)
     finger = document["services"][3]["listeners"][0]
-    finger["level"] = {"wanted": "read", "had": "load", "reason": "the program has two threads"}
+    finger["level"] |= {"wanted": "read", "reason": "the program has two threads", "is_auto": False}
     document["server"]["started_at"] = time.time() - 400_000
     return document
 

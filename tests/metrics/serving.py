@@ -20,3 +20,16 @@ def url_of(server: Server) -> str:
     """Return the address of the page."""
     host, port = server.place[0], server.place[1]
     return f"http://{host}:{port}/"
+
+
+def without_h11(folder: Path) -> dict[str, str]:
+    """Return variables with which a command finds no h11."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys\nfrom importlib.machinery import PathFinder\n"
+        "class Without(PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, *rest):\n"
+        "        return None if name == 'h11' else PathFinder.find_spec(name, *rest)\n"
+        "sys.meta_path[:] = [Without if f is PathFinder else f for f in sys.meta_path]\n"
+    )
+    return {"PYTHONPATH": str(folder)}

@@ -11,6 +11,7 @@ from harness.commands import StartCommand
 from harness.controls import ControlSocket, controlled, example
 from harness.servers import Server
 from harness.supervisors import SOCKETD, run_socketd
+from metrics.serving import without_h11
 from socketd.errors import ExitCode
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -173,15 +174,7 @@ def test_server_is_found_by_its_file(start: StartCommand, tmp_path: Path) -> Non
 
 def test_missing_package_is_one_line(tmp_path: Path) -> None:
     """Without h11 the command says what to install."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nfrom importlib.machinery import PathFinder\n"
-        "class Without(PathFinder):\n"
-        "    @classmethod\n"
-        "    def find_spec(cls, name, *rest):\n"
-        "        return None if name == 'h11' else PathFinder.find_spec(name, *rest)\n"
-        "sys.meta_path[:] = [Without if f is PathFinder else f for f in sys.meta_path]\n"
-    )
-    outcome = run_socketd("metrics", "--control", "/none", PYTHONPATH=str(tmp_path))
+    outcome = run_socketd("metrics", "--control", "/none", **without_h11(tmp_path))
     assert outcome.status == ExitCode.SYSTEM
     assert outcome.stderr == (
         "socketd: cannot speak HTTP: the package h11 is not installed "

@@ -99,6 +99,17 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert "socketd_template_age_seconds" not in found
 
 
+def test_auto_is_as_wanted_at_any_level() -> None:
+    """Who leaves the choice to auto has no alert for what it has chosen; who has asked does."""
+    document = example()
+    for is_auto in (True, False):
+        level = {"wanted": "load", "had": "fork", "reason": "it is static", "is_auto": is_auto}
+        document["services"][0]["listeners"][0]["level"] = level
+        labels = (("listener", "tcp:127.0.0.1:7000"), ("service", "echo"))
+        found = samples(text_of(state_of(document)))
+        assert found[("socketd_ready_level_as_wanted", labels)] == is_auto
+
+
 def test_names_of_strangers_stay_in_their_label() -> None:
     """Whatever stands in a name ends neither its label nor its line."""
     name = 'a"} 1\nsocketd_evil 1\\'

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness.clients import Place, connect, exchange
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
+from metrics.serving import without_h11
 from socketd.errors import ExitCode
 from socketd.system.products import is_built
 
@@ -129,6 +130,18 @@ def test_no_metrics_without_control_socket(tmp_path: Path) -> None:
     assert outcome.status == ExitCode.CONFIGURATION
     assert outcome.stderr == (
         f"socketd: {file}: metrics: needs the control socket: see the key control\n"
+    )
+
+
+def test_missing_package_is_a_mistake(tmp_path: Path) -> None:
+    """Without h11 there can be no [metrics], and the file says what to install."""
+    file = tmp_path / "file.toml"
+    file.write_text(file_of(tmp_path))
+    outcome = run_socketd("check", str(file), **without_h11(tmp_path))
+    assert outcome.status == 1
+    assert outcome.stderr == (
+        f"socketd: {file}: metrics: cannot speak HTTP: the package h11 is not installed "
+        "(try: pip install 'socketd[metrics]')\n"
     )
 
 

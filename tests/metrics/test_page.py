@@ -93,7 +93,8 @@ def test_news_are_what_has_happened_since(page: Browser, control: ControlSocket)
         told = f"echo: {more} client{'s' * (more > 1)} sent away, denied by a rule"
         wait_for(functools.partial(_is_told, page, told), told)
     assert sum("sent away" in text for text in page.texts("#news li")) == 1
-    listener["level"] = {"wanted": "read", "had": "load", "reason": "it has threads"}
+    level = {"wanted": "read", "had": "load", "reason": "it has threads", "is_auto": False}
+    listener["level"] = level
     trouble = "at level load, not read: it has threads"
     wait_for(lambda: trouble in page.texts("[data-at=trouble]"), "the fall-back on its service")
     assert f"echo: {trouble}" in page.texts("#news li span")
