@@ -3,6 +3,7 @@
 #include "admission.h"
 #include "direct.h"
 #include "proxy_intake.h"
+#include "sensed.h"
 
 #include <sys/socket.h>
 
@@ -37,12 +38,26 @@ static bool announce(struct arrival *arrival, const struct place *place)
     return false;
 }
 
+/* Keep out who was sensed, whatever the rules say. */
+static bool is_granted(const struct gate *gate, const struct peer *client)
+{
+    if (admission.is_granted && sensed_is_anybody(gate) && sensed_is(gate, client))
+        admission_refuse(&admission, GATE_SENSED_BEFORE);
+    return admission.is_granted;
+}
+
+/* The usual case touches no page of the admission. */
+static bool is_open(const struct gate *gate)
+{
+    return atomic_load(&gate->in_force) == 0 && !sensed_is_anybody(gate);
+}
+
 bool arrival_is_welcome(const struct gate *gate, const struct peer *client)
 {
-    if (atomic_load(&gate->in_force) == 0)
+    if (is_open(gate))
         return true;
     admission_decide(&admission, gate, client);
-    return admission.is_granted;
+    return is_granted(gate, client);
 }
 
 /* Decide, as far as a header can say for whom a proxy comes. False if there is none. */
@@ -59,7 +74,7 @@ static bool hear_proxy(struct arrival *arrival, const struct place *place,
         arrival->client = (struct peer){.address = header.source};
     }
     admission_decide(&admission, place->board->gate, &arrival->client);
-    return admission.is_granted && take_place(arrival, place);
+    return is_granted(place->board->gate, &arrival->client) && take_place(arrival, place);
 }
 
 bool arrival_let_in(struct arrival *arrival, const struct place *place, int connection)
@@ -72,15 +87,14 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
     arrival->turn = (struct turn){.reason = GATE_DENIED};
     arrival->queue_end_ns = 0;
     arrival->is_silent = arrival->is_described = arrival->is_judged = false;
-    /* The usual case touches no page of the admission. */
-    if (atomic_load(&gate->in_force) == 0) {
+    if (is_open(gate)) {
         place_write(place, &arrival->turn, &arrival->client, &arrival->proxy);
         return true;
     }
     arrival->is_judged = true;
     admission_meet(&admission, gate, &arrival->client);
     if (!admission.is_granted || !admission.header_limit_ms)
-        return admission.is_granted && take_place(arrival, place);
+        return is_granted(gate, &arrival->client) && take_place(arrival, place);
     intake.count = 0;
     heard = proxy_take(&intake, &header, connection);
     if (heard != PROXY_MORE)

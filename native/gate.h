@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GATE_RING = 32, GATE_REASONS = 16, GATE_WAYS = 8, GATE_BUCKETS = 65536 };
+enum { GATE_RING = 32, GATE_REASONS = 16, GATE_WAYS = 8, GATE_BUCKETS = 65536, GATE_SENSED = 4096 };
 #define GATE_HALF_SIZE ((size_t)4 << 20)
 
 /* Why a client was sent away. */
@@ -31,6 +31,7 @@ enum gate_reason {
     GATE_HASTY = 6,       /* its source comes more often than it may */
     GATE_OVER_RATE = 7,   /* all together come more often than they may */
     GATE_FULL = 8,        /* as many connections are served as may be */
+    GATE_SENSED_BEFORE = 9, /* it has connected where nobody has any business */
 };
 
 /* One end of a connection; the family is AF_UNSPEC where there is no peer, or an unknown one. */
@@ -106,6 +107,13 @@ struct gate_bucket {
     uint64_t full_at_ns;
 };
 
+/* A source that is kept out until a monotonic time. Only the master writes here: first that it is nobody
+ * any more, then who, then until when. */
+struct gate_sensed {
+    _Atomic uint64_t source; /* as in a bucket */
+    _Atomic uint64_t until_ns;
+};
+
 struct gate {
     _Atomic uint32_t in_force; /* 0: no table, everybody may come in */
     _Atomic uint32_t is_told;  /* the master has been rung, and has not looked yet */
@@ -119,13 +127,15 @@ struct gate {
     uint64_t hash_key[2];             /* which no client knows */
     _Atomic uint64_t most;            /* connections at once; 0: who is one too many waits in the queue */
     _Atomic uint64_t queue_ns;        /* for so long somebody may have waited there, who is one too many */
-    uint8_t more[32];
+    _Atomic uint64_t sensed_until_ns; /* somebody is kept out for that; in the past: nobody is */
+    uint8_t more[24];
     struct gate_refusal ring[GATE_RING];
     uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
     uint8_t halves[2][GATE_HALF_SIZE];
     struct gate_bucket all; /* its source is nobody's */
     uint8_t to_a_line[48];
     struct gate_bucket buckets[GATE_BUCKETS];
+    struct gate_sensed sensed[GATE_SENSED];
 };
 
 /* What `source_limit` says, which is one number so that nobody reads a mixture. */
@@ -142,7 +152,8 @@ static inline struct gate_limit gate_limit_of(uint64_t number)
 
 static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
 static_assert(sizeof(struct gate_refusal) == 64, "a refusal is one cache line");
-static_assert(sizeof(struct gate_bucket) == 16, "a bucket has no gaps");
+static_assert(sizeof(struct gate_bucket) == 16 && sizeof(struct gate_sensed) == 16,
+              "neither has gaps");
 static_assert(sizeof(struct gate_table) == 40, "the entries begin here");
 static_assert(sizeof(struct gate_ipv4) == 8 && sizeof(struct gate_ipv6) == 20 &&
                   sizeof(struct gate_id) == 8,

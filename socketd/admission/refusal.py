@@ -15,8 +15,9 @@ LATE_HEADER = "late header"
 HASTY = "too often from its source"
 OVER_RATE = "too often"
 FULL = "all busy"
+SENSED = "sensed"
 REASONS = (  # as in native/gate.h
-    DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER, HASTY, OVER_RATE, FULL,
+    DENIED, CROWDED, UNCOUNTED, NO_PROXY, NO_HEADER, LATE_HEADER, HASTY, OVER_RATE, FULL, SENSED,
 )  # fmt: skip
 _MOST_UNREAD = 64 * 1024
 _PART = 4096

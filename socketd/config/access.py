@@ -35,7 +35,7 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         deny=values.names("deny") or (),
         allow_file=values.text("allow_file"),
         deny_file=values.text("deny_file"),
-        has_list=values.has("allow") or values.has("allow_file"),
+        has_list=any(map(values.has, ("allow", "allow_file", "sensor"))),
         refusal=values.text("refusal_text") or "",
         source_limit=values.number("source_limit") or 0,
         ipv4_bits=_bits(values.number("source_prefix_ipv4"), 32),
@@ -46,11 +46,12 @@ def admission_in(values: Values, settings: ServiceSettings, problems: list[Probl
         queue_seconds=_queue_seconds(values),
         proxies=values.names("proxy_protocol"),
         header_seconds=values.seconds("head_timeout"),
+        sensor_seconds=values.limit_seconds("sensor"),
     )
     if admission.refusal and admission.is_open:
         why = (
-            "needs {allow}, {deny}, {source_limit}, {rate}, {source_rate}, {when_full} or "
-            "{proxy_protocol}: everybody may come in"
+            "needs {allow}, {deny}, {source_limit}, {rate}, {source_rate}, {when_full}, "
+            "{sensor} or {proxy_protocol}: everybody may come in"
         )
         problems.append(Problem("refusal_text", why))
     if not (admission.rate or admission.source_rate) and values.has("over_rate"):

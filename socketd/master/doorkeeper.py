@@ -10,13 +10,16 @@ costs it a look a second, and the log a few lines.
 import time
 from collections.abc import Callable
 
+from socketd.admission.refusal import DENIED
+from socketd.admission.table import decide
 from socketd.config.services import ServiceSettings
 from socketd.errors import SocketdError
 from socketd.loop.filewatch import OwnWatches, Watch
 from socketd.loop.wheel import Timer, Timers
+from socketd.master.sensing import Sensing
 from socketd.operations import log
 from socketd.pool.tally import Tally
-from socketd.programs.peer import Route
+from socketd.programs.peer import Peer, Route
 from socketd.workers.gate import Gate, Limits, SourceLimit
 
 _REST_SECONDS = 1.0
@@ -34,8 +37,11 @@ class Doorkeeper:
         wheel: Timers,
         watches: OwnWatches | None,
         clock: Callable[[], float] = time.monotonic,
+        sensing: Sensing | None = None,
     ) -> None:
         self._gate = gate
+        self._sensing = sensing or Sensing()
+        self._table = b""
         self._wheel = wheel
         self._watches = watches
         self._clock = clock
@@ -45,6 +51,7 @@ class Doorkeeper:
         self._settling: Timer | None = None
         self._counts = dict.fromkeys(gate.take().by_reason, 0)
         self._taken: dict[str, int] = {}
+        self._has_joined = False
 
     def admit(self, settings: ServiceSettings) -> None:
         """Have these rules in force from now on."""
@@ -53,6 +60,9 @@ class Doorkeeper:
         if self._watches is not None and settings.admission.files:
             self._watch = self._watches.add(settings.admission.files, self._on_change)
         self.limit(settings)
+        if not self._has_joined:  # behind the key of the gate
+            self._has_joined = True
+            self._sensing.join(self._gate)
         if self._gate.is_there or not settings.admission.is_open:
             self._put_in_force()
 
@@ -121,6 +131,7 @@ class Doorkeeper:
             if count > self._counts[reason]
         }
         self._counts = taken.by_reason
+        self._sense([peer for peer, _, reason in taken.last if reason == DENIED])
         named = taken.last[-_MOST_LINES:]
         for peer, proxy, reason in named:
             log.emit("connection_refused", service=service, peer=Route(peer, proxy), reason=reason)
@@ -129,6 +140,22 @@ class Doorkeeper:
             if count > 0:
                 log.emit("connections_refused", service=service, count=count, reason=reason)
         return bool(named)
+
+    def _sense(self, denied: list[Peer]) -> None:
+        """Have all services keep out who was denied here, if this one is a sensor.
+
+        Others may have written what the gate says, so what the rules say is asked again: whom they
+        let in here is never kept out.
+        """
+        settings = self._settings
+        assert settings is not None
+        seconds = settings.admission.sensor_seconds
+        if seconds is None:
+            return
+        strangers = [peer for peer in denied if not decide(self._table, peer).is_granted]
+        new = [peer for peer in strangers if self._sensing.sense(peer, seconds)]
+        for peer in new[-_MOST_LINES:]:
+            log.emit("client_sensed", service=settings.name, peer=peer, duration_s=seconds)
 
     def _put_in_force(self) -> None:
         from socketd.config.access import access_to  # which most servers never need
@@ -140,6 +167,7 @@ class Doorkeeper:
         except SocketdError as error:
             log.emit("rules_unusable", service=settings.name, reason=str(error))
             return
+        self._table = b"" if settings.admission.sensor_seconds is None else access.table
         self._gate.put_in_force(access.table)
         allow, deny = len(access.rules.allow), len(access.rules.deny)
         log.emit("rules_in_force", service=settings.name, allow=allow, deny=deny)

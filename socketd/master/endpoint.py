@@ -25,6 +25,7 @@ from socketd.master.connection_limits import ConnectionLimits
 from socketd.master.doorkeeper import Doorkeeper
 from socketd.master.pooltimers import PoolTimers
 from socketd.master.reports import reports_of
+from socketd.master.sensing import Sensing
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
 from socketd.operations import log
@@ -79,6 +80,7 @@ class Endpoint:
         clock: Callable[[], float] = time.monotonic,
         share: Share | None = None,
         tally: Tally | None = None,
+        sensing: Sensing | None = None,
     ) -> None:
         self.settings = settings
         self.listener = listener
@@ -97,7 +99,7 @@ class Endpoint:
         processes.tally = tally or processes.tally
         self.books = Books(processes.tally, processes.ledger, clock())
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
-        self.doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock)
+        self.doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock, sensing)
         self.doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
         self.timers = PoolTimers(wheel, self._expire)

@@ -25,6 +25,7 @@ from socketd.master.guarded import GuardedEndpoint
 from socketd.master.member import Member
 from socketd.master.orphans import Orphans
 from socketd.master.override import NO_OVERRIDE, Override
+from socketd.master.sensing import Sensing
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.operations import log
@@ -63,13 +64,17 @@ class Endpoints:
         sources: Sources,
         doorbell_fd: int,
         crashes: int = 0,
+        sensed: dict[str, int] | None = None,
     ) -> None:
+        self.sensing = Sensing(sensed)
         self.members: list[Member] = []
         self._favouring: dict[GuardedEndpoint, Favouring] = {}
         self._sources = sources
         self._children = Children()
         self._by_family: dict[Family, GuardedEndpoint] = {}
-        self._shared = Shared(wheel, files, doorbell_fd, self._add_family, self._forget_family)
+        self._shared = Shared(
+            wheel, files, doorbell_fd, self._add_family, self._forget_family, self.sensing
+        )
         self._former_crashes = crashes
         self.orphans = Orphans(self._children, wheel, self._households, self._household_of)
 

@@ -319,6 +319,7 @@ class GuardedEndpoint(Behind):
             self._clock,
             share,
             self.tally,
+            shared.sensing,
         )
 
     def _put_away(self, error: Exception) -> None:

@@ -134,6 +134,7 @@ class Master:
                 sources,
                 doorbell.write_fd,
                 snapshot.crashes if snapshot is not None else 0,
+                snapshot.sensed if snapshot is not None else None,
             )
             try:
                 self._control.open(self._endpoints, sources, self._wheel, doorbell.ring, snapshot)
@@ -334,7 +335,8 @@ class Master:
         crashes = self._endpoints.crashes + len(self._faults)
         history, control = self._control.history, self._control.state()
         fds = doorbell.read_fd, doorbell.write_fd
-        return Snapshot(endpoints, fds, crashes, history=history, control=control)
+        sensed = self._endpoints.sensing.passed_on
+        return Snapshot(endpoints, fds, crashes, history=history, control=control, sensed=sensed)
 
     def _reload(self) -> None:
         """Make the services those that are wanted now; whatever is wrong, go on as before."""

@@ -45,6 +45,7 @@ class Snapshot:
     version: str = __version__
     history: History = field(default_factory=History)
     control: ControlState | None = None
+    sensed: dict[str, int] = field(default_factory=dict)
 
     @property
     def fds(self) -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from socketd.dataclass import dataclass
 from socketd.loop.filewatch import FileWatch
 from socketd.loop.wheel import Wheel
+from socketd.master.sensing import Sensing
 from socketd.workers.children import Family
 
 if TYPE_CHECKING:
@@ -24,3 +25,4 @@ class Shared:
     doorbell_fd: int
     add_family: "Callable[[GuardedEndpoint], Family]"
     forget_family: Callable[[Family], None]
+    sensing: Sensing

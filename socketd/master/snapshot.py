@@ -72,6 +72,7 @@ class _Document(msgspec.Struct):
     soft_nofile: int | None
     history: History
     control: ControlState | None
+    sensed: dict[str, int]
     program_version: str = "unknown"
 
 
@@ -87,6 +88,7 @@ def write(snapshot: Snapshot, passed: list[PassedSocket], soft_nofile: int | Non
         soft_nofile,
         snapshot.history,
         snapshot.control,
+        snapshot.sensed,
         snapshot.version,
     )
     return _encode(document)
@@ -112,6 +114,7 @@ def read(fd: int) -> tuple[Snapshot, list[PassedSocket], int | None]:
             document.program_version,
             document.history,
             document.control,
+            document.sensed,
         ),
         document.passed,
         document.soft_nofile,

@@ -100,6 +100,7 @@ EVENTS: Mapping[str, EventKind] = {
     ),
     "connection_refused": _kind(LogLevel.INFO, "service peer reason"),
     "connections_refused": _kind(LogLevel.INFO, "service count reason"),
+    "client_sensed": _kind(LogLevel.INFO, "service peer duration_s"),
     "rules_in_force": _kind(LogLevel.INFO, "service allow deny"),
     "rules_unusable": _kind(LogLevel.ERROR, "service reason"),
     "client_gone": _kind(LogLevel.INFO, "service pid"),

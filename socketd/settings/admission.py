@@ -42,6 +42,7 @@ class Admission:
     often waits for `longest_seconds` at most, and is sent away if that is too short.
     Who connects while all workers are busy may have waited for `queue_seconds`, and is sent away
     then; None lets it wait.
+    Who is denied by rules is kept out of all services for `sensor_seconds`, if that is not None.
     With `proxies` nobody else may connect, and each says for whom within `header_seconds`.
     """
 
@@ -60,6 +61,7 @@ class Admission:
     queue_seconds: float | None = None
     proxies: tuple[str, ...] | None = None
     header_seconds: float = 0.0
+    sensor_seconds: float | None = None
 
     @property
     def files(self) -> tuple[str, ...]:

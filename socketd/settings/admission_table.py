@@ -4,7 +4,7 @@ Owns those rows. Must not know what a setting does. Client mode pays for every i
 """
 
 from socketd.settings.compound import Frequency, Line, Patience, PeerRules, Proxies
-from socketd.settings.kinds import Count, Path
+from socketd.settings.kinds import Count, Duration, Path
 from socketd.settings.setting import Setting
 
 MOST_OF_A_SOURCE = 32768  # workers that there may be
@@ -87,6 +87,14 @@ ADMISSION_SETTINGS = (
         "if that comes within a time",
         metavar="WHAT",
         usual="refuse",
+    ),
+    Setting(
+        "sensor",
+        Duration(),
+        "keep every client out of all services for this time that connects here and is not let in "
+        "by {allow}; nobody else is served here",
+        metavar="TIME",
+        usual="off",
     ),
     Setting(
         "proxy_protocol",

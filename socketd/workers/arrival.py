@@ -9,7 +9,7 @@ import time
 
 from socketd.admission.intake import Intake
 from socketd.admission.proxy_header import Header, Verdict
-from socketd.admission.refusal import FULL, LATE_HEADER, NO_HEADER, send_away
+from socketd.admission.refusal import FULL, LATE_HEADER, NO_HEADER, SENSED, send_away
 from socketd.dataclass import replace
 from socketd.programs.environment import connection_variables
 from socketd.programs.peer import NOBODY, Peer, identify
@@ -50,6 +50,8 @@ class Arrival:
                 self._announce()
                 return
             self._take(heard)
+        else:
+            self._keep_out()
         self._take_place()
 
     @property
@@ -120,6 +122,12 @@ class Arrival:
         if heard.source is not None:
             self.client, self.proxy, self._behind = heard.source, self.client, heard.destination
         self._verdict = self._place.gate.decide(self.client)
+        self._keep_out()
+
+    def _keep_out(self) -> None:
+        """Keep out who was sensed, whatever the rules say."""
+        if self._verdict.is_granted and self._place.keeps_out(self.client):
+            self._refuse(SENSED)
 
     def _announce(self) -> None:
         if not self._place.announce(self._turn, self.client):

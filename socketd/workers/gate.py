@@ -22,6 +22,7 @@ from socketd.programs.peer import NOBODY, Peer
 from socketd.settings.admission import ANY_RATE, Rate
 from socketd.workers.layout import PEER_SIZE, read_peer, write_peer
 from socketd.workers.rates import RATES_SIZE, Rates
+from socketd.workers.sensed import SENSED_SIZE, Offsets, Sensed
 
 GATE_RING = 32
 _MOST_REASONS = 16
@@ -42,7 +43,9 @@ _HIGHEST = 2**32
 _MOST_TRIES = 64
 _RATES_OFFSET = _HALVES_OFFSET + 2 * HALF_SIZE
 _KEY_BYTES = 16
-GATE_SIZE = _RATES_OFFSET + RATES_SIZE
+_SENSED_OFFSET = _RATES_OFFSET + RATES_SIZE
+_SENSED_UNTIL_OFFSET = 224
+GATE_SIZE = _SENSED_OFFSET + SENSED_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Gate:
         self._number = self._read(_IN_FORCE_OFFSET)
         self._limits = self._read_limits()
         self.rates = Rates(memory, offset + _RATES_OFFSET, self._key)
+        places = Offsets(offset + _SENSED_OFFSET, offset + _SENSED_UNTIL_OFFSET)
+        self._sensed = Sensed(memory, places)
 
     @property
     def is_there(self) -> bool:
@@ -124,6 +129,24 @@ class Gate:
         ends = (limits.most, limits.queue_ns)
         self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *key, *ends)
         self._write_limits()
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the board is."""
+        return self._memory.closed
+
+    @property
+    def keeps_out(self) -> bool:
+        """Tell whether anybody is kept out for having been sensed."""
+        return self._sensed.is_anybody
+
+    def is_kept_out(self, name: bytes) -> bool:
+        """Tell a worker whether a source is kept out."""
+        return self._sensed.has(self._key(), name)
+
+    def keep_out(self, name: bytes, until_ns: int) -> None:
+        """Keep a source out until a monotonic time."""
+        self._sensed.add(self._key(), name, until_ns)
 
     def put_in_force(self, table: bytes) -> None:
         """Have workers look at this table from now on."""

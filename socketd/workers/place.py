@@ -17,7 +17,8 @@ from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.board import Board
 from socketd.workers.queue import Watch
-from socketd.workers.sources import are_full, has_room, locked, name_of
+from socketd.workers.sensed import can_be_sensed
+from socketd.workers.sources import ONE_HOST, are_full, has_room, locked, name_of
 
 
 @dataclass(slots=True)
@@ -53,6 +54,11 @@ class Place:
         """Tell whether anything about clients has to be counted: the listener is needed then."""
         limits = self.gate.limits
         return bool(limits.sources.most or limits.rate or limits.source_rate or limits.most)
+
+    def keeps_out(self, client: Peer) -> bool:
+        """Tell whether a client is kept out of all services for having been sensed."""
+        is_known = self.gate.keeps_out and can_be_sensed(client.family)
+        return is_known and self.gate.is_kept_out(name_of(client, ONE_HOST))
 
     def take(self, turn: Turn, client: Peer, proxy: Peer) -> bool:
         """Write a client down, unless it cannot have a place; tell whether it has."""

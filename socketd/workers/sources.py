@@ -28,6 +28,8 @@ from socketd.workers.layout import read_peer, write_peer
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _MOST_EXIT_MS = 100
+# For who is kept out of all services, whatever a source is for their limits.
+ONE_HOST = SourceLimit(ipv4_bits=32, ipv6_bits=64)
 _IPV6_BITS = 128
 _NAME_BYTES = 16
 _IPV4_BITS = 32

@@ -169,6 +169,7 @@ NONSENSE = {
         "socket: --source-prefix-ipv6: '129' is not a whole",
     ),
     "when full": (["--when-full", "wait", *CAT], "socket: --when-full: 'wait' is not queue, refus"),
+    "sensor": (["--sensor", "soon", *CAT], "socket: --sensor: 'soon' is not a duration"),
     "rate": (["--rate", "5", *CAT], "socket: --rate: '5' is not a number from 1 to 100000 with"),
     "source rate": (["--source-rate", "1/w", *CAT], "socket: --source-rate: '1/w' is not a numbe"),
     "over rate": (["--over-rate", "wait", *CAT], "socket: --over-rate: 'wait' is not refuse, or"),

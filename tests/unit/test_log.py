@@ -88,6 +88,7 @@ def test_list_of_events_is_closed() -> None:
         ),
         "connection_refused": ("info", "peer reason service"),
     "connections_refused": ("info", "count reason service"),
+    "client_sensed": ("info", "duration_s peer service"),
     "rules_in_force": ("info", "allow deny service"),
     "rules_unusable": ("error", "reason service"),
         "client_gone": ("info", "pid service"),
