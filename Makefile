@@ -68,9 +68,10 @@ tables: $(STAMP)
 explained: $(STAMP)
 	$(BIN)/python docs/explained.py
 
-# The picture of the page in docs/images, by a browser.
+# The pictures in docs/images: of the page by a browser, of `socketd top` by what it draws with.
 pictures: $(STAMP)
 	PYTHONPATH=.:tests $(BIN)/python -m metrics.pictures docs/images
+	PYTHONPATH=.:tests $(BIN)/python -m control.pictures docs/images
 
 unit: $(STAMP)
 	$(BIN)/pytest tests/unit

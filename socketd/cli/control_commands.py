@@ -122,6 +122,41 @@ def metrics(*, file: str | None, control: str | None, pidfile: str | None) -> _A
     return lambda: answer_request(Target(file, control, pidfile).path)
 
 
+@click.command(cls=Strict)
+@_of_a_server
+@click.option("--service", metavar="NAME", help="Show one service only.")
+@click.option(
+    "--interval",
+    metavar="TIME",
+    default="1s",
+    show_default=True,
+    help="Ask the server once in this time.",
+)
+@click.option("--plain", "is_plain", is_flag=True, help="Show plain text, without keys and mouse.")
+def top(
+    *,
+    file: str | None,
+    control: str | None,
+    pidfile: str | None,
+    service: str | None,
+    interval: str,
+    is_plain: bool,
+) -> _Action:
+    """Watch what a running server does, with keys and mouse.
+
+    FILE is its configuration file; without it, and if only one server runs, it is that one.
+
+    Enter opens a listener, k ends the connection of a worker after a question, ? shows all keys.
+    """
+    from socketd.cli.asking import Target
+    from socketd.cli.top import TopOptions
+    from socketd.cli.top import top as watch
+
+    options = TopOptions(service, parse_duration(interval, "--interval"), is_plain)
+    target = Target(file, control, pidfile)
+    return lambda: watch(target.path, options)
+
+
 def _order(target: tuple[str | None, str | None, str | None], do: str, **about: object) -> _Action:
     """Return what gives an order to a server: its file, its control socket or its pid file."""
     from socketd.cli.asking import Target
@@ -264,6 +299,7 @@ def log_level(level: str, file: str | None, control: str | None, pidfile: str | 
 
 CONTROL_COMMANDS = (
     status,
+    top,
     metrics,
     reload,
     reexec,

@@ -38,6 +38,7 @@ _SHAPE = Shape(
     first_to_go=("LEVEL", "REFUSED", "FAILED", "ACCEPTED"),
     first_to_shrink=("ADDRESS", "SERVICE"),
     least=12,
+    enough=40,
 )
 
 

@@ -15,13 +15,14 @@ class Shape:
     """What a table gives up where it is too wide: whole columns first, then parts of texts.
 
     `texts` are the columns that begin at the left, `least` the width that is left of one in
-    `first_to_shrink`.
+    `first_to_shrink`. One that is wider than `enough` sends no other away.
     """
 
     texts: frozenset[str]
     first_to_go: tuple[str, ...]
     first_to_shrink: tuple[str, ...]
     least: int
+    enough: int
 
 
 def fit(
@@ -30,7 +31,11 @@ def fit(
     """Return the names of the columns that stay."""
     keep = list(heads)
     for name in shape.first_to_go:
-        if name in keep and _natural(heads, cells, keep) > width:
+        sizes = {
+            one: min(size, shape.enough) if one in shape.first_to_shrink else size
+            for one, size in _widths(heads, cells, keep).items()
+        }
+        if name in keep and sum(sizes.values()) + GAP * (len(keep) - 1) > width:
             keep.remove(name)
     return keep
 
@@ -93,7 +98,3 @@ def _widths(
         for place, name in enumerate(heads)
         if name in keep
     }
-
-
-def _natural(heads: Sequence[str], cells: Sequence[Sequence[str]], keep: Sequence[str]) -> int:
-    return sum(_widths(heads, cells, keep).values()) + GAP * (len(keep) - 1)

@@ -15,6 +15,7 @@ class Extra:
 
 
 HTTP = Extra("h11", "metrics")
+SCREEN = Extra("textual", "top")
 
 
 def why_missing(extra: Extra) -> str:

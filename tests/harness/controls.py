@@ -1,10 +1,10 @@
 """A control socket with nobody behind it: it says the state that a test has set."""
 
+import contextlib
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class ControlSocket:
         self.path = path
         self.document = example()
         self.raw: bytes | None = None
+        self._client: socket.socket | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -33,8 +34,11 @@ class ControlSocket:
         self._thread.start()
 
     def close(self) -> None:
-        """Take the socket away; whoever asks then is refused."""
+        """Take the socket and its client away; whoever asks then is refused."""
         self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # there is none any more
+            if self._client is not None:
+                self._client.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
         self.path.unlink()
@@ -45,14 +49,15 @@ class ControlSocket:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection:
+            self._client = connection
+            with connection, contextlib.suppress(OSError):
                 connection.settimeout(5.0)
                 while connection.recv(65536):
                     line = json.dumps(self.document).encode() if self.raw is None else self.raw
                     connection.sendall(line + b"\n")
 
 
-@contextmanager
+@contextlib.contextmanager
 def controlled(path: Path) -> Iterator[ControlSocket]:
     """Have such a socket for a while."""
     control = ControlSocket(path)

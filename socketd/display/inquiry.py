@@ -1,0 +1,109 @@
+"""Asking a server again and again, for somebody who watches it.
+
+Owns the connection, when it is made anew, and how often is often enough. Must not know what is done
+with an answer.
+"""
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable
+
+from socketd.control.client import Connection, ControlError
+from socketd.display.history import Place
+from socketd.display.messages import Command, End, Event, Heard, Leave, Listed, Look, Lost, Told
+from socketd.errors import SocketdError
+
+# A server that takes long to answer is left alone for so many times as long.
+_SHARE = 4.0
+
+
+class Inquiry:
+    """Asks the server at the path that `path` returns; `tell` is given what comes of it."""
+
+    def __init__(
+        self, path: Callable[[], str], interval_seconds: float, tell: Callable[[Event], None]
+    ) -> None:
+        self._path = path
+        self._interval_seconds = interval_seconds
+        self._tell = tell
+        self._connection: Connection | None = None
+        self._place: Place | None = None
+        self._taken_seconds = 0.0
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+
+    def command(self, command: Command) -> None:
+        """Have something done by `run`, which is in another thread."""
+        self._commands.put(command)
+
+    def run(self) -> None:
+        """Ask until somebody leaves."""
+        while self._do_for(self.pause_seconds()):
+            self.ask()
+        self.close()
+
+    def pause_seconds(self) -> float:
+        """Return for how long nobody asks after the last question."""
+        return max(self._interval_seconds, _SHARE * self._taken_seconds)
+
+    def begin(self) -> None:
+        """Ask for the first time. Raises SocketdError if that leads to nothing."""
+        self._tell(self._first())
+
+    def ask(self) -> None:
+        """Ask once."""
+        begun = time.monotonic()
+        try:
+            self._tell(self._first())
+            if self._place is not None:
+                self._tell(Listed(self._place, tuple(self._connected().workers(*self._place))))
+        except SocketdError as error:
+            self.close()
+            self._tell(Lost(str(error)))
+        self._taken_seconds = time.monotonic() - begun
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _do_for(self, seconds: float) -> bool:
+        """Do what is commanded meanwhile, and be back early then; tell whether to go on."""
+        deadline_seconds = time.monotonic() + seconds
+        while (rest := deadline_seconds - time.monotonic()) > 0:
+            try:
+                command = self._commands.get(timeout=rest)
+            except queue.Empty:
+                return True
+            match command:
+                case Leave():
+                    return False
+                case Look():
+                    self._place = command.place
+                    return True
+                case End():
+                    self._end(command.pid)
+                    return True
+        return True
+
+    def _end(self, pid: int) -> None:
+        try:
+            self._connected().ask(do="end", pid=pid)
+        except SocketdError as error:
+            self._tell(Told(str(error), is_done=False))
+        else:
+            self._tell(Told(f"the connection of process {pid} told to end", is_done=True))
+
+    def _first(self) -> Heard:
+        """Return the state; a connection that was there before may have been closed meanwhile."""
+        if self._connection is not None:
+            with contextlib.suppress(ControlError):
+                return Heard(self._connection.state(), time.monotonic())
+            self.close()
+        return Heard(self._connected().state(), time.monotonic())
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self._path())
+        return self._connection
