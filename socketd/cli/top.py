@@ -53,8 +53,7 @@ def _on_screen(path: Callable[[], str], options: TopOptions) -> int:
     inquiry = Inquiry(path, options.interval_seconds, application.hear)
     inquiry.begin()
     _check(application.model)
-    watch(application, inquiry)
-    return ExitCode.DONE
+    return ExitCode.DONE if watch(application, inquiry) else ExitCode.BUG
 
 
 def _plain(path: Callable[[], str], options: TopOptions, hint: str, *, is_dumb: bool) -> int:

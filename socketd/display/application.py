@@ -145,7 +145,8 @@ class Application(App[None]):
         self.happen(Wheeled(-1))
 
 
-def watch(application: Application, inquiry: Inquiry) -> None:
-    """Show a server that has been asked once, until somebody leaves."""
+def watch(application: Application, inquiry: Inquiry) -> bool:
+    """Show a server that has been asked once, until somebody leaves; tell whether all went well."""
     application.inquiry = inquiry
     application.run()
+    return not application.return_code  # Textual has printed what went wrong

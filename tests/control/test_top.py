@@ -126,6 +126,22 @@ def test_signal_gives_the_terminal_back(tmp_path: Path) -> None:
         assert b"\x1b[?1049l" in screen.raw
 
 
+def test_bug_is_an_exit_code(tmp_path: Path) -> None:
+    """It gives the terminal back too, and ends with 70."""
+    path = tmp_path / "control"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socketd.display.picture\n"
+        "def draw(model):\n    raise ValueError('a bug on purpose')\n"
+        "socketd.display.picture.draw = draw\n"
+    )
+    command = (SOCKETD, "top", "--control", str(path))
+    with controlled(path), ScreenedCommand(*command, PYTHONPATH=str(tmp_path)) as screen:
+        before = screen.attributes
+        assert screen.wait_end() == 70
+        assert b"a bug on purpose" in screen.raw
+        assert screen.attributes == before
+
+
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_plain_text_needs_nothing(tmp_path: Path, term: str) -> None:
     """--plain, and a terminal that can do nothing, get the table again and again."""
