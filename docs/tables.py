@@ -21,7 +21,7 @@ _WIDTH = 76
 
 
 def options_table() -> str:
-    """Return the table of the README: the options of `socket`."""
+    """Return the table of the options of `socket`."""
     rows = [
         f"| {option.letter and '-' + option.letter} | --{option.name} | {option.metavar} "
         f"| {option.help} |"
@@ -97,7 +97,7 @@ def _made() -> dict[tuple[str, str], Callable[[], str]]:
     """Return what is written where: the file, and the name of the mark."""
     page = "docs/configuration.md"
     made: dict[tuple[str, str], Callable[[], str]] = {
-        ("README.md", "options"): options_table,
+        ("docs/command.md", "options"): options_table,
         (page, "service"): service_keys,
         (page, "listen"): listener_keys,
         ("docs/man/socket.1", "settings"): lambda: manual_options(setting_options()),
