@@ -9,12 +9,24 @@ from collections.abc import Callable
 
 from socketd.control.authority import ControlSocket, Later, Run
 from socketd.control.passing import ControlState
+from socketd.dataclass import dataclass
 from socketd.loop.sources import Sources
 from socketd.loop.wheel import Wheel
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
-from socketd.master.oversight import Oversight, ServerFacts
 from socketd.master.reexec import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What only the loop knows of a server."""
+
+    state: str
+    file: str | None
+    control: str
+    faults: int
+    can_reload: bool = True
+    can_reexec: bool = True
 
 
 class Controlling:
@@ -49,6 +61,10 @@ class Controlling:
         if snapshot is not None:
             self.history = snapshot.history
         if self._server is not None:
+            from socketd.master.oversight import (
+                Oversight,
+            )  # which most servers of socket never need
+
             view = Oversight(endpoints, self.history, self._facts, ring)
             state = None if snapshot is None else snapshot.control
             self._server.open(view, sources, wheel, self._run, state)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from socketd import __version__
 from socketd.control.authority import Later, Order
 from socketd.control.document import FORMAT, Server, State, Worker, WorkerList, text
-from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 from socketd.master import acts
+from socketd.master.controlling import ServerFacts
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
 from socketd.master.member import Member
@@ -24,18 +24,6 @@ from socketd.master.overview import services_of, workers_of
 from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL
 from socketd.operations import log
 from socketd.system import procfs
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """What only the loop knows of a server."""
-
-    state: str
-    file: str | None
-    control: str
-    faults: int
-    can_reload: bool = True
-    can_reexec: bool = True
 
 
 class Oversight:

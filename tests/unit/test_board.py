@@ -167,6 +167,15 @@ def test_slots_of_a_state_are_counted(board: Board) -> None:
     board.set_state(2, SlotState.BUSY)
 
     assert board.count_ready() == 2
+    assert board.count(SlotState.IDLE) == board.count(SlotState.BUSY) == 1
+
+
+def test_time_of_an_accept_is_read_alone(board: Board) -> None:
+    """It is what the worker has written, without the rest of its record."""
+    board.claim(3, 1)
+    board.write_accepted(3, FULL_RECORD.accepted_ns, FULL_RECORD.client)
+
+    assert board.accepted_ns(3) == board.record(3).accepted_ns == FULL_RECORD.accepted_ns
 
 
 def test_find_of_a_state_that_nobody_has_is_empty(board: Board) -> None:
