@@ -49,7 +49,15 @@ def test_every_option_is_offered(shell: str) -> None:
         (["--shell", ""], {"auto", "always", "never"}),
         (
             ["--w"],
-            {"--wait", "--warm-up", "--worker", "--workers", "--write-only", "--write-paths"},
+            {
+                "--wait",
+                "--warm-up",
+                "--when-full",
+                "--worker",
+                "--workers",
+                "--write-only",
+                "--write-paths",
+            },
         ),
         (["--warm-up", "/etc/hostn"], {"/etc/hostname"}),
         (["--root", "/et"], {"/etc"}),
