@@ -2,9 +2,11 @@
 
 #include "admission.h"
 #include "direct.h"
+#include "identity.h"
 #include "proxy_intake.h"
 #include "sensed.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 /* What most workers never touch; the texts are the program's until it runs. */
@@ -60,6 +62,14 @@ bool arrival_is_welcome(const struct gate *gate, const struct peer *client)
     return is_granted(gate, client);
 }
 
+/* The header's name for the connection, NULL if it has none. */
+static const char *given_name(const struct arrival *arrival)
+{
+    const char *variable = header.variables[PROXY_UNIQUE_ID];
+
+    return arrival->is_described && *variable ? strchr(variable, '=') + 1 : NULL;
+}
+
 /* Decide, as far as a header can say for whom a proxy comes. False if there is none. */
 static bool hear_proxy(struct arrival *arrival, const struct place *place,
                        enum proxy_verdict heard)
@@ -73,6 +83,8 @@ static bool hear_proxy(struct arrival *arrival, const struct place *place,
         arrival->proxy = arrival->client;
         arrival->client = (struct peer){.address = header.source};
     }
+    if (given_name(arrival))
+        identity_note(place->board, place->number, given_name(arrival));
     admission_decide(&admission, place->board->gate, &arrival->client);
     return is_granted(place->board->gate, &arrival->client) && take_place(arrival, place);
 }
@@ -92,6 +104,7 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
         return true;
     }
     arrival->is_judged = true;
+    identity_forget(place->board, place->number);
     admission_meet(&admission, gate, &arrival->client);
     if (!admission.is_granted || !admission.header_limit_ms)
         return is_granted(gate, &arrival->client) && take_place(arrival, place);
@@ -147,12 +160,14 @@ void arrival_send_away(const struct arrival *arrival, const struct board *board,
                         arrival->connection);
 }
 
-void arrival_describe(const struct arrival *arrival, struct environment *environment)
+void arrival_describe(const struct arrival *arrival, const struct place *place,
+                      struct environment *environment)
 {
     const struct address *client = &arrival->client.address, *proxy = &arrival->proxy.address;
     struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof name;
     struct address local;
+    char identity[IDENTITY_SIZE];
 
     getsockname(arrival->connection, (struct sockaddr *)&name, &size);
     address_read(&local, &name, size);
@@ -164,6 +179,10 @@ void arrival_describe(const struct arrival *arrival, struct environment *environ
         environment_add_tcp(environment, &local, client);
     if (proxy->family == AF_INET || proxy->family == AF_INET6)
         environment_add_proxy(environment, proxy);
+    if (!given_name(arrival)) {
+        identity_read(place->board, place->number, identity);
+        environment_add_identity(environment, identity);
+    }
     for (size_t i = 0; arrival->is_described && i < PROXY_VARIABLES; i++)
         if (*header.variables[i])
             environment_add_text(environment, header.variables[i]);

@@ -63,6 +63,7 @@ void arrival_send_away(const struct arrival *arrival, const struct board *board,
                        const struct doorbell *doorbell);
 
 /* Add what a program is told of its connection. */
-void arrival_describe(const struct arrival *arrival, struct environment *environment);
+void arrival_describe(const struct arrival *arrival, const struct place *place,
+                      struct environment *environment);
 
 #endif

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define BOARD_MAGIC UINT32_C(0x736B6408)
@@ -70,7 +71,7 @@ struct board_record {
     uint8_t step;
     _Atomic uint8_t retire;
     uint8_t remark; /* a remark_kind; what it says stands in board_remark */
-    uint8_t reserved;
+    uint8_t is_named; /* others have a name for the connection, which stands there, too */
     struct board_peer client;
     struct board_peer proxy; /* which has told us of the client */
 };
@@ -82,7 +83,7 @@ struct board_remark {
     char reason[124];
     char name[64]; /* of the first of them */
     char trace[32]; /* that the request belongs to */
-    char reserved[32];
+    char id[32];    /* what others call the connection, or the request */
 };
 
 static_assert(sizeof(struct board_header) == 64, "the header is one cache line");
@@ -180,7 +181,9 @@ static inline void board_write_failure(const struct board *board, uint32_t numbe
 static inline void board_write_remark(const struct board *board, uint32_t number,
                                       enum remark_kind kind, const struct board_remark *remark)
 {
-    board->remarks[number] = *remark;
+    struct board_remark *there = &board->remarks[number];
+
+    memcpy(there, remark, offsetof(struct board_remark, id)); /* which may be there */
     board->records[number].remark = (uint8_t)kind;
 }
 

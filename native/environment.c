@@ -145,6 +145,11 @@ void environment_add_proxy(struct environment *environment, const struct address
     add_end(environment, proxy, proxy_addresses, proxy_ports);
 }
 
+void environment_add_identity(struct environment *environment, const char *identity)
+{
+    add(environment, proxy_variable_names[PROXY_UNIQUE_ID], identity);
+}
+
 void environment_add_text(struct environment *environment, const char *text)
 {
     environment->entries[environment->count++] = (char *)text;

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 /* The longest is IPCREMOTEPATH with a path of full length. */
-enum { ENVIRONMENT_VARIABLES = 12, ENVIRONMENT_VARIABLE_SIZE = 128 };
+enum { ENVIRONMENT_VARIABLES = 13, ENVIRONMENT_VARIABLE_SIZE = 128 };
 /* With those that a rule adds, see admission.h, and a proxy. */
 enum { ENVIRONMENT_MOST = ENVIRONMENT_VARIABLES + ADMISSION_VARIABLES + PROXY_VARIABLES };
 
@@ -44,6 +44,9 @@ void environment_add_unix(struct environment *environment, const struct address 
 
 /* Append where a proxy has come from that has a client of its own. Allocates nothing. */
 void environment_add_proxy(struct environment *environment, const struct address *proxy);
+
+/* Append what the connection is called. Allocates nothing. */
+void environment_add_identity(struct environment *environment, const char *identity);
 
 /* Append a variable of somebody else, which has to stay where it is. */
 void environment_add_text(struct environment *environment, const char *text);

@@ -11,6 +11,7 @@
 #include "fastcgi/responder.h"
 #include "fastcgi/signals.h"
 #include "front/keeper.h"
+#include "identity.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -71,6 +72,7 @@ static _Noreturn void fail(void)
 
 void fastcgi_worker_serve(struct worker *worker, const struct service *service)
 {
+    char name[IDENTITY_SIZE];
     int connection, ended_by;
 
     worker->cpu_limit = NULL; /* it is the programs' */
@@ -81,12 +83,14 @@ void fastcgi_worker_serve(struct worker *worker, const struct service *service)
     }
     connection = worker_wait(worker, NULL);
     signals_note();
+    identity_read(&worker->board, worker->number, name);
     worker_give_back(worker);
     /* A busy worker outlives the master. */
     prctl(PR_SET_PDEATHSIG, 0);
     prctl(PR_SET_NAME, "socketd-fastcgi");
     if (!conversation && !begin_conversation(service))
         fail();
+    memcpy(conversation->name, name, sizeof conversation->name);
     ended_by = responder_run(conversation, service, connection, connection);
     if (ended_by == RESPONDER_FAILED)
         fail();

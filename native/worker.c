@@ -281,6 +281,7 @@ static void wait_for_turn(struct worker *worker, struct arrival *arrival)
 int worker_wait(struct worker *worker, struct environment *environment)
 {
     struct arrival arrival;
+    struct place place;
     int connection;
 
     prepare(worker);
@@ -289,8 +290,9 @@ int worker_wait(struct worker *worker, struct environment *environment)
     tell_master(worker);
     if (arrival_is_to_wait(&arrival))
         wait_for_turn(worker, &arrival);
+    place = place_of(worker);
     if (environment)
-        arrival_describe(&arrival, environment);
+        arrival_describe(&arrival, &place, environment);
     return connection;
 }
 

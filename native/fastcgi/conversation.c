@@ -33,9 +33,27 @@ void conversation_give_up(struct conversation *conversation)
         end_request(conversation);
 }
 
+/* Call a request what its connection is called, with its number there, unless it has a name. */
+static void name_request(struct conversation *conversation)
+{
+    struct request *request = &conversation->params.request;
+    char digits[sizeof "4294967295"], *digit = digits + sizeof digits - 1;
+    unsigned number = ++conversation->requests;
+
+    if (!*conversation->name || request_find(request, "UNIQUE_ID"))
+        return;
+    *digit = '\0';
+    do
+        *--digit = (char)('0' + number % 10);
+    while (number /= 10);
+    strcpy(stpcpy(stpcpy(stpcpy(conversation->entry, "UNIQUE_ID="), conversation->name), "-"), digit);
+    request_put(request, conversation->entry, strlen("UNIQUE_ID")); /* there is room, or it has none */
+}
+
 static void start(struct conversation *conversation)
 {
     conversation->phase = PHASE_CARRIED_OUT;
+    name_request(conversation);
     conversation->is_prepared = false;
     exchange_start(&conversation->exchange, conversation->request_id, &conversation->params.request,
                    !conversation->has_body_ended);

@@ -15,7 +15,10 @@
 #include "service.h"
 #include "values.h"
 
-enum { CONVERSATION_BEGIN_SIZE = 8 }; /* of the content of BEGIN_REQUEST */
+enum {
+    CONVERSATION_BEGIN_SIZE = 8, /* of the content of BEGIN_REQUEST */
+    CONVERSATION_NAME_SIZE = 33, /* of what a connection is called, with the NUL */
+};
 
 enum phase {
     PHASE_IDLE,   /* between requests */
@@ -26,6 +29,9 @@ enum phase {
 
 struct conversation {
     const struct service *service;
+    char name[CONVERSATION_NAME_SIZE]; /* of the connection; empty if it has none */
+    unsigned requests; /* that have been carried out */
+    char entry[sizeof "UNIQUE_ID=-4294967295" + CONVERSATION_NAME_SIZE]; /* of the one of now */
     struct connection connection;
     struct record_decoder decoder;
     struct record record; /* that is being decoded */

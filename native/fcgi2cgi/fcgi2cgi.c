@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -268,12 +269,16 @@ int main(int count, char **words)
                                            .keep_limit_ms = USUAL_KEEP_SECONDS * 1000}};
     /* Not on the stack: most of its pages are never touched. */
     static struct conversation conversation;
+    const char *name;
     int signal_number;
 
     settle_descriptors();
     if (count < 1)
         reject("no arguments");
     parse(&call, words + 1);
+    name = getenv("UNIQUE_ID"); /* of the connection */
+    if (name && strlen(name) < sizeof conversation.name)
+        strcpy(conversation.name, name);
     reset_signals();
     signals_note();
     signal_number = responder_run(&conversation, &call.service, STDIN_FILENO, STDOUT_FILENO);

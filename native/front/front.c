@@ -112,6 +112,19 @@ bool front_hand_on(const struct front *front, int connection)
     return is_handed_on;
 }
 
+/* A request has a name, by which its program and the log can say which one they mean. */
+static const struct refusal *settle_name(const struct front *front)
+{
+    static const char name[] = "UNIQUE_ID";
+    static char entry[sizeof name + FRONT_NAME_SIZE] = "UNIQUE_ID=";
+    const char *given = request_find(&request, name);
+
+    if (!front->settle_name)
+        return NULL;
+    front->settle_name(front->keeper_of_notes, given, entry + sizeof name);
+    return given || !entry[sizeof name] ? NULL : request_put(&request, entry, sizeof name - 1);
+}
+
 struct front_request front_take(const struct front *front, int in, int out)
 {
     struct front_request taken = {.entries = request.entries};
@@ -123,6 +136,8 @@ struct front_request front_take(const struct front *front, int in, int out)
     sigemptyset(&none);
     direct_set_mask(&none, &before);
     refused = scgi_read(in, front->head_limit_ms, text, &request);
+    if (!refused)
+        refused = settle_name(front);
     if (!refused)
         refused = request_check_body(&request, front->body_limit);
     if (!refused)

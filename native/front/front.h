@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { FRONT_NAME_SIZE = 33 }; /* of what a request is called, with the NUL */
+
 struct front {
     int head_limit_ms; /* for the whole head; 0: there is no front */
     const char *allowed_names; /* that a request may set: a list of names.h; or NULL */
@@ -28,6 +30,8 @@ struct front {
     struct favourites favourites; /* among those programs */
     void (*note)(const void *keeper_of_notes, const struct note *note);
     const void *keeper_of_notes;
+    /* Settle what a request is called, which is `given`, or NULL; NULL where nobody can. */
+    void (*settle_name)(const void *keeper_of_notes, const char *given, char text[FRONT_NAME_SIZE]);
 };
 
 struct front_request {

@@ -135,6 +135,7 @@ static void describe_trial(int listener_fd)
         environment_add_unix(&connection_variables, &address, &address, &own);
     else
         environment_add_tcp(&connection_variables, &address, &address);
+    environment_add_identity(&connection_variables, "trial");
 }
 
 /* The life of a copy, to the program. With FastCGI the process that has been a worker stays behind, and

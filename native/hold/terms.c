@@ -3,6 +3,7 @@
 #include "call.h"
 #include "fastcgi_worker.h"
 #include "front/names.h"
+#include "identity.h"
 #include "plan.h"
 #include "remark.h"
 
@@ -63,6 +64,7 @@ static const char *take(struct terms *terms, const struct plan *plan)
         .answer_limit_ms = plan->answer_limit_ms,
         .allowed_names = request_variables ? names : NULL,
         .note = remark_write,
+        .settle_name = identity_settle,
     };
     if (plan->is_favourite)
         take_favourite(terms, plan);

@@ -172,6 +172,15 @@ static void print_note(const void *nothing, const struct note *note)
         fprintf(stderr, "scgi2cgi: %s\n", line);
 }
 
+/* What the connection is called we have been told, if it has a name. */
+static void settle_name(const void *nothing, const char *given, char text[FRONT_NAME_SIZE])
+{
+    const char *known = given ? given : getenv("UNIQUE_ID");
+
+    (void)nothing;
+    snprintf(text, FRONT_NAME_SIZE, "%s", known ? known : "");
+}
+
 /* What a CGI program complains of is for the operator. Where standard error is the connection it
  * would stand in the midst of the answer. */
 static void move_stderr(const struct front *front)
@@ -259,7 +268,8 @@ int main(int count, char **words)
         .watch = CARRY_TO_END,
         .front = {.head_limit_ms = USUAL_HEAD_SECONDS * 1000,
                   .head_limit = REQUEST_HEAD_MOST,
-                  .note = print_note}};
+                  .note = print_note,
+                  .settle_name = settle_name}};
     char *chosen_words[3] = {NULL};
     struct executable chosen;
     struct front_request request;

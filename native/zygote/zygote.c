@@ -17,6 +17,7 @@
 #include "front/front.h"
 #include "front/keeper.h"
 #include "instance.h"
+#include "identity.h"
 #include "plan.h"
 #include "privileges.h"
 #include "program.h"
@@ -278,6 +279,7 @@ static struct front read_front(const struct plan *plan)
                  .indexes = plan_text(plan, plan->indexes)},
         .favourites = {.token = plan_text(plan, plan->token), .master = plan->master},
         .note = remark_write,
+        .settle_name = identity_settle,
     };
 }
 

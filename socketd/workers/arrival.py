@@ -18,6 +18,7 @@ from socketd.workers.queue import Watch, queue_end
 
 _MS_PER_SECOND = 1000
 _NS_PER_SECOND = 1_000_000_000
+_IDENTITY = "UNIQUE_ID"
 
 
 class Arrival:
@@ -41,6 +42,7 @@ class Arrival:
         self._turn = Turn()
         self.queue_end_ns = 0
         self._verdict = place.gate.meet(self.client)
+        place.name(None)
         if not self._verdict.is_granted:
             return
         if self._verdict.header_ms:
@@ -112,13 +114,15 @@ class Arrival:
     def variables(self) -> dict[str, str]:
         """Return the variables that tell a program about its connection."""
         known = connection_variables(self._connection, self.client, self.proxy, self._behind)
-        return known | self._said | self._verdict.variables
+        own = {} if _IDENTITY in self._said else {_IDENTITY: self._place.identity}
+        return known | own | self._said | self._verdict.variables
 
     def _take(self, heard: Header | Verdict) -> None:
         if not isinstance(heard, Header):
             self._refuse(LATE_HEADER if heard is Verdict.MORE else NO_HEADER)
             return
         self._said = heard.variables
+        self._place.name(self._said.get(_IDENTITY))
         if heard.source is not None:
             self.client, self.proxy, self._behind = heard.source, self.client, heard.destination
         self._verdict = self._place.gate.decide(self.client)

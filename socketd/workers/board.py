@@ -34,7 +34,9 @@ from socketd.workers.layout import (
     FAULT,
     HEADER,
     HEADER_SIZE,
+    IDENTITY_OFFSET,
     MAGIC,
+    NAMED_OFFSET,
     PAGE,
     PEER_SIZE,
     PID,
@@ -53,6 +55,7 @@ from socketd.workers.layout import (
     padded,
     read_record,
     read_remark,
+    write_identity,
     write_peer,
 )
 
@@ -254,6 +257,15 @@ class Board:
         """Return a copy of a slot's record."""
         offset = self._records_offset + number * RECORD_SIZE
         return read_record(self._memory[offset : offset + RECORD_SIZE])
+
+    def write_identity(self, number: int, text: str | None) -> None:
+        """Record what others call a connection, or that they do not."""
+        start = self._remarks_offset + number * REMARK_SIZE + IDENTITY_OFFSET
+        if text:
+            content = write_identity(text)
+            self._memory[start : start + len(content)] = content
+        named = self._records_offset + number * RECORD_SIZE + NAMED_OFFSET
+        self._memory[named] = bool(text)
 
     def has_remark(self, number: int) -> bool:
         """Tell whether a worker has said something of its request."""

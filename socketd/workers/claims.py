@@ -19,6 +19,7 @@ from socketd.loop.wheel import Timer, Timers
 from socketd.operations import log
 from socketd.pool.messages import Event, SpawnFailed, WorkerAccepted, WorkerExited, WorkerStarted
 from socketd.workers.connection_log import ConnectionLog
+from socketd.workers.identity import identity
 from socketd.workers.layout import Record, SlotState
 from socketd.workers.processes import Processes
 from socketd.workers.records import describe_fault, is_of_shortage
@@ -87,6 +88,7 @@ class Claims:
                 listener=self._listener,
                 pid=pid,
                 peer=record.route,
+                id=identity(self._board, number, record),
             )
         self._events.append(WorkerAccepted(number))
         return True

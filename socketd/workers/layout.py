@@ -43,8 +43,9 @@ PID_OF_RECORD = struct.Struct(f"=i{RECORD_SIZE - 4}x")
 BIRTH = struct.Struct("=iI")
 ACCEPTED_NS = struct.Struct("=Q")
 FAULT = struct.Struct("=iB")
-_RECORD = struct.Struct("=iIQiBBBx20s20s")
-_REMARK = struct.Struct("=HH124s64s32s32x")
+_RECORD = struct.Struct("=iIQiBBBB20s20s")
+_REMARK = struct.Struct("=HH124s64s32s32s")
+_IDENTITY_BYTES = 32
 # A peer: its family, its port, and its address or, of a UNIX socket, its credentials.
 _PEER = struct.Struct("=HH16s")
 _CREDENTIALS = struct.Struct("=iII4x")
@@ -56,12 +57,14 @@ ERROR_OFFSET = 16
 STEP_OFFSET = 20
 RETIRE_OFFSET = 21
 REMARK_OFFSET = 22
+NAMED_OFFSET = 23
 CLIENT_OFFSET = 24
 PROXY_OFFSET = 44
 PEER_SIZE = _PEER.size
 PEER_PORT_OFFSET = 2
 PEER_BYTES_OFFSET = 4
 REMARK_SIZE = _REMARK.size
+IDENTITY_OFFSET = REMARK_SIZE - _IDENTITY_BYTES
 
 
 class SlotState(enum.IntEnum):
@@ -120,6 +123,7 @@ class Record:
     proxy: Peer = NOBODY
     is_sound: bool = True
     remark_kind: RemarkKind = RemarkKind.NONE
+    is_named: bool = False
 
     @property
     def route(self) -> Route:
@@ -133,7 +137,7 @@ class Remark:
 
     The texts are of printable characters. `count` is the number of variables that it is about, and
     `name` that of the first. `trace` is the one
-    that the request belongs to.
+    that the request belongs to, `identity` what others call the connection.
     """
 
     status: int
@@ -141,6 +145,7 @@ class Remark:
     reason: str
     name: str
     trace: str
+    identity: str
 
 
 def padded(capacity: int) -> int:
@@ -171,7 +176,7 @@ def read_peer(content: bytes) -> Peer | None:
 
 def read_record(content: bytes) -> Record:
     """Return what stands in a record, as far as it can mean anything."""
-    pid, generation, accepted_ns, error, step, _, remark, *ends = _RECORD.unpack(content)
+    pid, generation, accepted_ns, error, step, _, remark, named, *ends = _RECORD.unpack(content)
     client, proxy = map(read_peer, ends)
     is_sound = client is not None and proxy is not None
     if remark not in _REMARK_KINDS:
@@ -190,6 +195,7 @@ def read_record(content: bytes) -> Record:
         proxy or NOBODY,
         is_sound,
         RemarkKind(remark),
+        bool(named),
     )
 
 
@@ -202,3 +208,8 @@ def read_remark(content: bytes) -> Remark:
 def _text(content: bytes) -> str:
     text = content.partition(b"\0")[0].decode("latin-1")
     return "".join(one if " " <= one <= "~" else "?" for one in text)
+
+
+def write_identity(text: str) -> bytes:
+    """Return the bytes of what others call a connection, as far as there is room."""
+    return text.encode(errors="replace")[:_IDENTITY_BYTES].ljust(_IDENTITY_BYTES, b"\0")

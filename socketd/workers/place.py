@@ -16,6 +16,7 @@ from socketd.admission.refusal import CROWDED, FULL, HASTY, OVER_RATE, UNCOUNTED
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.board import Board
+from socketd.workers.identity import identity
 from socketd.workers.queue import Watch
 from socketd.workers.sensed import can_be_sensed
 from socketd.workers.sources import ONE_HOST, are_full, has_room, locked, name_of
@@ -82,6 +83,15 @@ class Place:
             self._write(turn, NOBODY, proxy)
         turn.is_announced = not turn.reason
         return turn.is_announced
+
+    def name(self, given: str | None) -> None:
+        """Note what others call the connection that may have the place, None if nothing."""
+        self._board.write_identity(self._number, given)
+
+    @property
+    def identity(self) -> str:
+        """Return what the connection is called that has the place."""
+        return identity(self._board, self._number, self._board.record(self._number))
 
     def watch(self) -> Watch:
         """Begin to wait for the end of somebody who is served."""

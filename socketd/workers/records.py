@@ -11,6 +11,7 @@ from socketd.errors import ExitCode, describe_errno, is_shortage
 from socketd.loop.reaper import DeadChild
 from socketd.operations import log
 from socketd.workers.connection_log import ConnectionLog
+from socketd.workers.identity import identity
 from socketd.workers.layout import Record, RemarkKind, Step
 from socketd.workers.processes import Processes
 from socketd.workers.remarks import Remarks
@@ -74,12 +75,14 @@ class Endings:
         is_stopping: bool,
     ) -> None:
         """Print how a connection has ended; `limit` is the one that has ended it."""
+        called = identity(self._board, number, record)
         kind, trace = record.remark_kind, ""
         if kind is not RemarkKind.NONE:
             remark = self._board.remark(number)
             trace = remark.trace
             if kind is not RemarkKind.TRACED:
-                self._remarks.tell(kind, remark, child.pid, record.route, generation)
+                who = child.pid, record.route, called
+                self._remarks.tell(kind, remark, who, generation)
         if log.is_enabled("connection_closed"):
             duration = (time.monotonic_ns() - record.accepted_ns) / _NS_PER_SECOND
             self._connection_log.emit(
@@ -87,6 +90,7 @@ class Endings:
                 service=self._service,
                 pid=child.pid,
                 peer=record.route,
+                id=called,
                 status=child.status,
                 duration_s=round(duration, 6),
                 cpu_s=round(child.cpu_seconds, 6),
@@ -96,13 +100,13 @@ class Endings:
                 trace=trace or None,
             )
         if -child.status in _OF_FAULTS and limit is None and not is_stopping:
-            self._tell_killed(child, record)
+            self._tell_killed(child, record, called)
         was_executed = record.step is Step.NONE
         if was_executed and child.status in _NOT_RUN and generation != self._told_generation:
             self._told_generation = generation
             self._connection_log.emit("command_not_run", service=self._service, status=child.status)
 
-    def _tell_killed(self, child: DeadChild, record: Record) -> None:
+    def _tell_killed(self, child: DeadChild, record: Record, called: str) -> None:
         """Print that a program was killed, once a second at most."""
         now = time.monotonic()
         if self._killed_seconds is not None and now - self._killed_seconds < 1.0:
@@ -113,6 +117,7 @@ class Endings:
             service=self._service,
             pid=child.pid,
             peer=record.route,
+            id=called,
             signal=signal.Signals(-child.status).name,
             others=self._killed_untold,
         )

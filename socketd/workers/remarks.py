@@ -23,15 +23,17 @@ class Remarks:
         self._told: set[str] = set()
 
     def tell(
-        self, kind: RemarkKind, remark: Remark, pid: int, peer: object, generation: int
+        self, kind: RemarkKind, remark: Remark, who: tuple[int, object, str], generation: int
     ) -> None:
-        """Print what is new."""
+        """Print what is new; `who` are process, client, and what the connection is called."""
+        pid, peer, called = who
         if kind is RemarkKind.REFUSED:
             self._log.emit(
                 "request_refused",
                 service=self._service,
                 pid=pid,
                 peer=peer,
+                id=called,
                 status=remark.status,
                 reason=remark.reason,
                 variable=remark.name or None,

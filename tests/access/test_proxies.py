@@ -69,8 +69,9 @@ def test_program_sees_the_client_and_not_the_proxy(
 
     heard = ask(supervisor.place("s"), RIGHT[name] + b"hello\n")
 
-    assert heard == b"hello 192.0.2.1 1234 198.51.100.2 443 127.0.0.1 none none\n"
     [line] = supervisor.wait_events("connection_closed", 1)
+    called = str(line["id"]).encode()
+    assert heard == b"hello 192.0.2.1 1234 198.51.100.2 443 127.0.0.1 none %s\n" % called
     assert str(line["peer"]).startswith("192.0.2.1:1234 via 127.0.0.1:")
 
 
@@ -81,6 +82,7 @@ def test_what_a_proxy_knows_of_tls_are_variables(supervise: Supervise, early: st
     heard = ask(supervisor.place("s"), RIGHT["values"] + b"hello\n")
 
     assert heard.endswith("127.0.0.1 Jörg id-1\n".encode())
+    assert supervisor.wait_events("connection_closed", 1)[0]["id"] == "id-1"
 
 
 def test_header_in_pieces_takes_no_byte_of_the_input(supervise: Supervise, kind: str) -> None:
@@ -114,7 +116,7 @@ def test_connection_of_nobody_is_the_proxys_own(
     heard = ask(place, RIGHT[name] + b"hello\n").split()
 
     assert heard[1] == b"127.0.0.1"
-    assert heard[3:] == [b"127.0.0.1", str(place[1]).encode(), b"none", b"none", b"none"]
+    assert heard[3:-1] == [b"127.0.0.1", str(place[1]).encode(), b"none", b"none"]
 
 
 def test_who_is_no_proxy_is_sent_away_whatever_it_says(supervise: Supervise, kind: str) -> None:
@@ -210,8 +212,8 @@ def test_proxy_on_a_unix_socket_is_named_by_the_socket_or_its_user(
     """The client behind it has come by TCP."""
     listen = f"unix:{tmp_path}/socket"
     supervisor = supervise(service(early, 'proxy_protocol = ["unix"]', listen=listen, program=SHOW))
-    heard = b"hello 192.0.2.1 1234 198.51.100.2 443 none none none\n"
-    assert ask(supervisor.place("s"), LINE + b"hello\n") == heard
+    heard = b"hello 192.0.2.1 1234 198.51.100.2 443 none none "
+    assert ask(supervisor.place("s"), LINE + b"hello\n").startswith(heard)
 
     supervisor.reload(service(early, 'proxy_protocol = ["uid:4711"]', listen=listen, program=SHOW))
     assert ask(supervisor.place("s"), LINE + b"hello\n") == b""
@@ -251,9 +253,9 @@ def test_header_that_is_half_read_outlives_a_reexec(supervise: Supervise, early:
 
     supervisor.replace()
 
-    seen = b"hello 192.0.2.1 1234 198.51.100.2 443 127.0.0.1 none none\n"
-    assert proxy.say(LINE[9:] + b"hello\n").hear() == seen
-    assert ask(place, LINE + b"hello\n") == seen
+    seen = b"hello 192.0.2.1 1234 198.51.100.2 443 127.0.0.1 none "
+    assert proxy.say(LINE[9:] + b"hello\n").hear().startswith(seen)
+    assert ask(place, LINE + b"hello\n").startswith(seen)
     for line in supervisor.wait_events("connection_closed", 2):
         assert str(line["peer"]).startswith("192.0.2.1:1234 via 127.0.0.1:")
 

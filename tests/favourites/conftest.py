@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ class Answered:
 
     def without_session(self) -> bytes:
         """Return the answer without what is different in any case."""
-        return self.stdout.replace(f"session {self.session}\n".encode(), b"")
+        rest = self.stdout.replace(f"session {self.session}\n".encode(), b"")
+        return re.sub(rb"\nUNIQUE_ID=[^\n]*", b"", rest)
 
 
 @dataclass

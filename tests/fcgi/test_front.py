@@ -91,14 +91,16 @@ def test_requests_of_a_kept_connection_are_answered(
     begin: Begin, script: Script, ready: str
 ) -> None:
     """One after another: variables, body, both streams and status are those of each."""
-    program = script(f'{HEAD}; echo "$NAME $GATEWAY_INTERFACE"; cat; echo oops >&2; exit $CODE')
+    words = "$NAME $GATEWAY_INTERFACE $UNIQUE_ID"
+    program = script(f'{HEAD}; echo "{words}"; cat; echo oops >&2; exit $CODE')
     server = begin("--ready", ready, "-p", program)
     with connected(server) as peer:
+        called = server.wait_event("connection_accepted")["id"]
         for turn in range(5):
             body = b"body" * turn * 20_000
             peer.send(request({"NAME": f"n{turn}", "CODE": str(turn)}, body, keep=True))
             answer = peer.read_answer()
-            assert answer.body == f"n{turn} CGI/1.1\n".encode() + body
+            assert answer.body == f"n{turn} CGI/1.1 {called}-{turn + 1}\n".encode() + body
             assert (answer.stderr, answer.app_status) == (b"oops\n", turn)
     assert server.wait_event("service_ready")["ready"] == ready.strip("!")
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 ENVIRONMENT = """#!/bin/sh
 printf 'Status: 201 Created\\r\\nContent-Type: text/plain\\r\\nX-A: 1\\r\\nX-A: 2\\r\\n\\r\\n'
-env | grep -v -e '^PWD=' -e '^OLDPWD=' -e '^SHLVL=' -e '^_=' -e '^FCGI_ROLE=' | sort
+env | grep -v -E '^(PWD|OLDPWD|SHLVL|_|FCGI_ROLE|UNIQUE_ID)=' | sort
 echo "in $(pwd) as $0 with $#"
 cat
 echo complaint >&2

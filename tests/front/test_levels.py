@@ -51,9 +51,20 @@ def test_program_gets_exactly_its_request(start: Start, script: Script, level: s
         "REMOTE_ADDR=192.0.2.7",
         "REQUEST_METHOD=POST",
         "SCGI=1",
+        f"UNIQUE_ID={server.wait_event('connection_closed')['id']}",
         f"in {os.path.dirname(program)}",
         "body the body",
     ]
+
+
+@LEVELS
+def test_name_of_a_request_is_taken_over(start: Start, script: Script, level: str) -> None:
+    """A web server may have one, as Apache has; the log has it, too."""
+    server = start("--ready", level, "-p", script(stopping(level, SHOW)))
+    answer = scgi.ask(server.place, scgi.request(UNIQUE_ID="of-the-web-server"))
+
+    assert b"\nUNIQUE_ID=of-the-web-server\n" in answer
+    assert server.wait_event("connection_closed")["id"] == "of-the-web-server"
 
 
 @LEVELS

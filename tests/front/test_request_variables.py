@@ -50,5 +50,6 @@ def test_list_holds_at_every_level(start: Start, script: Script, level: str) -> 
         "HTTPS=on",
         "PATH=/usr/local/bin:/usr/bin:/bin",
         "SCGI=1",
+        f"UNIQUE_ID={server.wait_event('connection_closed')['id']}",
     ]
     assert lines[-1] == "body the body"

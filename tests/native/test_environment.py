@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def _environment_of(
     pairs = [(name, value) for name, _, value in (entry.partition("=") for entry in entries)]
     environment = dict(pairs)
     assert len(pairs) == len(environment)
+    assert re.fullmatch(r"[0-9a-f]{24}", environment.pop("UNIQUE_ID"))
     assert list(environment)[: len(BASE_ENVIRONMENT)] == list(BASE_ENVIRONMENT)
     return environment
 

@@ -109,6 +109,18 @@ def test_program_runs_in_the_launch_directory_and_its_own_group(
     assert seen["arguments"] == ["one", "two"]
 
 
+def test_connection_has_one_name_for_its_program_and_the_log(serve: Serve, look: str) -> None:
+    """And no other connection has it."""
+    server = serve("-p", look, "-W", "1", "-B", "localhost", "-s", "0")
+
+    names = [ask(server)["environment"]["UNIQUE_ID"] for _ in range(3)]
+    server.wait_settled(idle=1)
+
+    assert len(set(names)) == 3
+    for event in ("connection_accepted", "connection_closed"):
+        assert [line["id"] for line in server.events(event)] == names
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("bind", ["with", "without"])
 def test_tcp_peer_is_told_in_every_dialect(serve: Serve, look: str, host: str, bind: str) -> None:

@@ -478,12 +478,12 @@ def test_remark_of_a_worker_is_read_as_it_stands(board: Board, memory: mmap.mmap
     """A byte of the record says that there is one; the texts end with a NUL."""
     assert not board.has_remark(3)
     memory[RECORDS + 3 * RECORD_SIZE + layout.REMARK_OFFSET] = layout.RemarkKind.REFUSED
-    content = struct.pack("=HH124s64s32s32x", 400, 2, b"reason\0left", b"A_NAME", b"trace")
+    content = struct.pack("=HH124s64s32s32s", 400, 2, b"reason\0left", b"A_NAME", b"trace", b"id")
     memory[remarks_at(3) : remarks_at(4)] = content
 
     assert board.has_remark(3)
     assert board.record(3).remark_kind is layout.RemarkKind.REFUSED
-    assert board.remark(3) == layout.Remark(400, 2, "reason", "A_NAME", "trace")
+    assert board.remark(3) == layout.Remark(400, 2, "reason", "A_NAME", "trace", "id")
     assert not board.has_remark(4)
 
 

@@ -19,10 +19,10 @@ from socketd.programs.peer import Peer
 
 Lines = Callable[[], list[str]]
 
-_TCP = {"service": "s", "listener": "tcp:[::]:7392", "pid": 7}
+_TCP = {"service": "s", "listener": "tcp:[::]:7392", "pid": 7, "id": "1"}
 LINK_LOCAL = Peer(socket.AF_INET6, bytes.fromhex("fe80") + bytes(11) + b"\1\0\2", 5000)
 CLIENT = Peer(socket.AF_INET, bytes((127, 0, 0, 1)), 5000)
-_UNIX = {"service": "s", "listener": "unix:./u.sock", "pid": 7}
+_UNIX = {"service": "s", "listener": "unix:./u.sock", "pid": 7, "id": "1"}
 _READY = {
     "service": "s",
     "listener": "tcp:[::]:7392",
@@ -31,7 +31,7 @@ _READY = {
     "ready": "fork",
 }
 _CLOSED = {
-    "service": "s", "pid": 7, "peer": CLIENT, "status": 0, "duration_s": 0.1,
+    "service": "s", "pid": 7, "peer": CLIENT, "id": "1", "status": 0, "duration_s": 0.1,
     "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None, "trace": None,
 }  # fmt: skip
 _BACKING_OFF = {"service": "s", "delay_s": 0.1, "step": 1, "reason": "no more processes"}
@@ -81,10 +81,10 @@ def test_list_of_events_is_closed() -> None:
         "template_failed": ("warning", "delay_s reason service step"),
         "native_worker_missing": ("info", "reason"),
         "worker_started": ("debug", "pid service worker"),
-        "connection_accepted": ("info", "listener peer pid service"),
+        "connection_accepted": ("info", "id listener peer pid service"),
         "connection_closed": (
             "info",
-            "cpu_s duration_s limit max_rss_kib memory_peak_kib peer pid service status trace",
+            "cpu_s duration_s id limit max_rss_kib memory_peak_kib peer pid service status trace",
         ),
         "connection_refused": ("info", "peer reason service"),
     "connections_refused": ("info", "count reason service"),
@@ -98,9 +98,9 @@ def test_list_of_events_is_closed() -> None:
         "favourite_started": ("info", "canary pid program service"),
         "favourite_dropped": ("info", "program reason service"),
         "favourite_refused": ("info", "program reason service"),
-        "request_refused": ("info", "peer pid reason service status trace variable"),
+        "request_refused": ("info", "id peer pid reason service status trace variable"),
         "variable_left_out": ("warning", "others service variable"),
-        "program_killed": ("warning", "others peer pid service signal"),
+        "program_killed": ("warning", "id others peer pid service signal"),
         "worker_failed": ("info", "reason service worker"),
         "worker_distrusted": ("warning", "pid reason service worker"),
         "signal_refused": ("warning", "pid service signal"),

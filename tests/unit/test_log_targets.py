@@ -27,7 +27,7 @@ from socketd.operations.log_targets import (
 
 _LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z socket: (\w+): (\w+)(.*)")
 _CLOSED = {
-    "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "status": 0, "duration_s": 0.1,
+    "service": "s", "pid": 7, "peer": "127.0.0.1:5000", "id": "1", "status": 0, "duration_s": 0.1,
     "cpu_s": 0.01, "max_rss_kib": 900, "memory_peak_kib": None, "limit": None, "trace": None,
 }  # fmt: skip
 
@@ -233,7 +233,9 @@ def test_lines_of_a_file_have_their_time_and_are_all_that_the_level_allows(file:
     assert [match and match[1] for match in found] == ["info", "info"]
     assert [match and match[2] for match in found] == ["connection_closed", "native_worker_missing"]
     assert found[0]
-    assert found[0][3].startswith(" service=s pid=7 peer=127.0.0.1:5000 status=0 duration_s=0.1")
+    assert found[0][3].startswith(
+        " service=s pid=7 peer=127.0.0.1:5000 id=1 status=0 duration_s=0.1"
+    )
 
 
 class Journal:
