@@ -66,7 +66,7 @@ struct board_header {
 struct board_record {
     pid_t pid;
     uint32_t generation;
-    uint64_t accepted_ns;
+    uint64_t accepted_ns; /* while idle: since when it waits with a client for a place, or 0 */
     int32_t error;
     uint8_t step;
     _Atomic uint8_t retire;

@@ -82,13 +82,32 @@ static bool take_turns(const struct place *place, struct turn *turn, const struc
     return true;
 }
 
+/* Whoever comes later leaves the next place to it. */
+static void join_queue(const struct place *place, struct turn *turn)
+{
+    struct board_record *record = &place->board->records[place->number];
+
+    if (turn->queued_ns || atomic_load(&place->board->gate->queue_ns) == 0)
+        return;
+    turn->queued_ns = record->accepted_ns = direct_now_ns();
+}
+
+void place_leave_queue(const struct place *place, struct turn *turn)
+{
+    if (turn->queued_ns && !turn->is_announced)
+        place->board->records[place->number].accepted_ns = 0;
+    turn->queued_ns = 0;
+}
+
 /* Who is announced has its place among all by now. */
 static bool has_room_among_all(const struct place *place, struct turn *turn)
 {
     const uint64_t most = atomic_load(&place->board->gate->most);
+    const uint64_t before_ns = turn->queued_ns ? turn->queued_ns : UINT64_MAX;
 
-    if (turn->is_announced || most == 0 || !sources_are_full(place->board, most))
+    if (turn->is_announced || most == 0 || !sources_are_full(place->board, most, before_ns))
         return true;
+    join_queue(place, turn);
     turn->reason = GATE_FULL;
     return false;
 }
@@ -120,6 +139,7 @@ bool place_take(const struct place *place, struct turn *turn, const struct peer 
     if (!place_is_limited(place->board)) {
         turn->wait_ns = 0;
         place_write(place, turn, client, proxy);
+        turn->is_announced = true;
         return true;
     }
     if (!lock(place, turn))

@@ -24,6 +24,7 @@ struct turn {
     enum gate_reason reason; /* why it can have no place, if that is so */
     bool is_announced;       /* the master knows of the connection by now */
     bool is_counted;         /* with its source, so that only the turn of all together is left to take */
+    uint64_t queued_ns;      /* since when it waits for a place, 0 if it does not */
     uint64_t wait_ns;        /* for a turn that was taken; the client is on the board, and waits first */
     bool is_half;            /* behind this wait it has to ask once more */
 };
@@ -34,6 +35,9 @@ bool place_is_limited(const struct board *board);
 /* Write a client down, unless it cannot have a place. All signals are to be blocked. */
 bool place_take(const struct place *place, struct turn *turn, const struct peer *client,
                 const struct peer *proxy);
+
+/* Have somebody wait for a place no more. */
+void place_leave_queue(const struct place *place, struct turn *turn);
 
 /* Write down a proxy that has not said yet for whom it comes, unless as many are served as may be. It is
  * of no source. */

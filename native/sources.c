@@ -118,14 +118,25 @@ static uint32_t slots_of(const struct board *board)
     return watched < board->capacity ? watched : board->capacity;
 }
 
-/* Whom a count is about; without a client it is everybody. */
+/* Whom a count is about; without a client it is everybody, and who has waited since before a time. */
 struct those {
     const struct peer *client;
     struct gate_limit limit;
+    uint64_t before_ns;
 };
+
+static bool is_queued_before(const struct board *board, uint32_t number, uint64_t before_ns)
+{
+    const struct board_record *record = &board->records[number];
+
+    return atomic_load(&board->states[number]) == SLOT_IDLE &&
+           record->accepted_ns != 0 && record->accepted_ns < before_ns;
+}
 
 static bool is_one(const struct board *board, uint32_t number, const struct those *those)
 {
+    if (those->before_ns && is_queued_before(board, number, those->before_ns))
+        return true;
     return is_serving(board, number) &&
            (!those->client ||
             is_same_source(&board->records[number].client, those->limit, those->client));
@@ -153,9 +164,9 @@ bool sources_have_room(const struct board *board, struct gate_limit limit, const
     return are_fewer(board, &those, limit.most);
 }
 
-bool sources_are_full(const struct board *board, uint64_t most)
+bool sources_are_full(const struct board *board, uint64_t most, uint64_t before_ns)
 {
-    const struct those those = {.client = NULL};
+    const struct those those = {.client = NULL, .before_ns = before_ns};
 
     return !are_fewer(board, &those, most);
 }

@@ -30,8 +30,9 @@ void sources_name(uint8_t name[SOURCES_NAME], struct gate_limit limit, const str
 /* Tell whether a source may have one more connection. */
 bool sources_have_room(const struct board *board, struct gate_limit limit, const struct peer *client);
 
-/* Tell whether as many connections are served as there may be, of whatever sources. */
-bool sources_are_full(const struct board *board, uint64_t most);
+/* Tell whether as many connections are served as there may be, of whatever sources. Those count, too, that
+ * have waited for a place since before a time. */
+bool sources_are_full(const struct board *board, uint64_t most, uint64_t before_ns);
 
 /* The process ids of workers that serve, as many as there is room for. */
 size_t sources_list(const struct board *board, pid_t *pids, size_t room);

@@ -206,6 +206,11 @@ static bool queue(const struct worker *worker, struct arrival *arrival)
         place = place_of(worker);
         is_in = arrival_ask_again(arrival, &place);
     }
+    if (arrival->turn.queued_ns) {
+        const struct place place = place_of(worker);
+
+        place_leave_queue(&place, &arrival->turn);
+    }
     return is_in;
 }
 

@@ -61,6 +61,10 @@ class Arrival:
         """Tell whether the client may come in, as far as is known."""
         return self._verdict.is_granted
 
+    def leave_queue(self) -> None:
+        """Have it wait for a place no more."""
+        self._place.leave_queue(self._turn)
+
     def queue(self) -> Watch | None:
         """Begin to wait for a place, if somebody who has not come in may have one in time."""
         if self.may_come_in or self._verdict.reason != FULL:

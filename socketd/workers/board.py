@@ -195,6 +195,19 @@ class Board:
             client = self._records_offset + number * RECORD_SIZE + CLIENT_OFFSET
             yield self.pid(number), self._memory[client : client + PEER_SIZE]
 
+    def join_queue(self, number: int, since_ns: int) -> None:
+        """Record since when an idle worker waits with a client for a place; 0 if it does not."""
+        offset = self._records_offset + number * RECORD_SIZE
+        ACCEPTED_NS.pack_into(self._memory, offset + ACCEPTED_NS_OFFSET, since_ns)
+
+    def queued(self, before_ns: int) -> Iterator[int]:
+        """Tell a worker of all that have waited since before a time: the process id of each."""
+        for number in self.find(SlotState.IDLE):
+            offset = self._records_offset + number * RECORD_SIZE
+            (since_ns,) = ACCEPTED_NS.unpack_from(self._memory, offset + ACCEPTED_NS_OFFSET)
+            if 0 < since_ns < before_ns:
+                yield self.pid(number)
+
     def claim(self, number: int, generation: int) -> None:
         """Make a slot ready for a worker that is about to be born."""
         offset = self._records_offset + number * RECORD_SIZE

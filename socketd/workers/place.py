@@ -21,12 +21,15 @@ from socketd.workers.queue import Watch
 from socketd.workers.sensed import can_be_sensed
 from socketd.workers.sources import ONE_HOST, are_full, has_room, locked, name_of
 
+_NEVER_NS = 2**64 - 1
+
 
 @dataclass(slots=True)
 class Turn:
     """What a client has got so far.
 
     `reason` says why it can have no place. `is_announced`: the master knows of the connection.
+    `queued_ns` is since when it waits for a place, 0 if it does not.
     `is_counted`: with its source, so that only the turn of all together is left to take. `wait_ns`
     is for a turn that was taken, and behind it a client that `is_half` has to ask once more.
     """
@@ -34,6 +37,7 @@ class Turn:
     reason: str = ""
     is_announced: bool = False
     is_counted: bool = False
+    queued_ns: int = 0
     wait_ns: int = 0
     is_half: bool = False
 
@@ -66,6 +70,7 @@ class Place:
         turn.wait_ns = 0
         if not self.is_limited:
             self._write(turn, client, proxy)
+            turn.is_announced = True
             return True
         turn.reason = self._counted(lambda: self._why_not(turn, client), turn, client, proxy)
         turn.is_counted = not turn.reason
@@ -93,6 +98,12 @@ class Place:
         """Return what the connection is called that has the place."""
         return identity(self._board, self._number, self._board.record(self._number))
 
+    def leave_queue(self, turn: Turn) -> None:
+        """Have somebody wait for a place no more."""
+        if turn.queued_ns and not turn.is_announced:
+            self._board.join_queue(self._number, 0)
+        turn.queued_ns = 0
+
     def watch(self) -> Watch:
         """Begin to wait for the end of somebody who is served."""
         return Watch(self._board)
@@ -112,9 +123,14 @@ class Place:
 
     def _why_full(self, turn: Turn) -> str:
         """Return why there is no place at all; who is announced has one by now."""
-        most = self.gate.limits.most
-        if most and not turn.is_announced and are_full(self._board.serving(), most):
-            return FULL
+        limits, before_ns = self.gate.limits, turn.queued_ns or _NEVER_NS
+        if limits.most and not turn.is_announced:
+            queued = self._board.queued(before_ns)
+            if are_full(self._board.serving(), limits.most, queued):
+                if limits.queue_ns and not turn.queued_ns:
+                    turn.queued_ns = time.monotonic_ns()
+                    self._board.join_queue(self._number, turn.queued_ns)
+                return FULL
         return ""
 
     def _counted(self, why_not: Callable[[], str], turn: Turn, client: Peer, proxy: Peer) -> str:

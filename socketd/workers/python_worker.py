@@ -271,6 +271,7 @@ def _admit(listener: socket.socket, place: Place, bell: Bell) -> tuple[socket.so
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             watch.leave()
             arrival.ask_again()
+        arrival.leave_queue()
         if arrival.may_come_in:
             return connection, arrival
         if arrival.send_away():

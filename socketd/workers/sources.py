@@ -56,9 +56,12 @@ def has_room(serving: Iterable[tuple[int, bytes]], limit: SourceLimit, client: P
     return len(alike) < limit.most or sum(not _is_over(pid) for pid in alike) < limit.most
 
 
-def are_full(serving: Iterable[tuple[int, bytes]], most: int) -> bool:
-    """Tell whether as many connections are served as there may be, of whatever sources."""
-    pids = [pid for pid, _ in serving]
+def are_full(serving: Iterable[tuple[int, bytes]], most: int, queued: Iterable[int] = ()) -> bool:
+    """Tell whether as many connections are served as there may be, of whatever sources.
+
+    Those count, too, that have waited for a place before.
+    """
+    pids = [*(pid for pid, _ in serving), *queued]
     return len(pids) >= most and sum(not _is_over(pid) for pid in pids) >= most
 
 

@@ -1,6 +1,7 @@
 """As many connections as may be: who comes then waits in the queue, or is sent away."""
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -109,6 +110,25 @@ def test_who_waits_has_the_place_of_who_ends(
     assert not supervisor.server.events("connection_refused")
 
 
+@pytest.mark.parametrize(("kind", "most"), [("python", 20), ("fork", 70)], indirect=["kind"])
+def test_places_are_given_in_the_order_of_the_queue(
+    supervise: Supervise, kind: str, most: int
+) -> None:
+    """Though more are served than a worker can watch, and others come as soon as one has ended."""
+    supervisor = supervise(bounded(kind, ENDLESS, most=most))
+    place = supervisor.place("s")
+
+    with held(place, most) as clients, ExitStack() as stack:
+        waiting = [stack.enter_context(begin(place)) for _ in range(6)]
+        poll = select.poll()
+        for one in waiting:
+            poll.register(one, select.POLLIN)
+        for number, one in enumerate(waiting):
+            clients[-1 - number].close()
+            assert [fd for fd, _ in poll.poll(30_000)] == [one.fileno()]
+            assert one.recv(100) == b"x"
+
+
 def test_who_has_waited_for_its_time_is_sent_away(supervise: Supervise, kind: str) -> None:
     """All who came together, by what the kernel says of each: not one after the other."""
     supervisor = supervise(bounded(kind, "queue:300ms"))
@@ -143,6 +163,17 @@ def test_limit_that_changes_is_in_force_at_once(supervise: Supervise, early: str
         supervisor.reload(bounded(early, "refuse", most=3))
         with held(place, 1):
             assert say(place) == BUSY
+
+
+def test_limit_that_goes_lets_in_who_waits(supervise: Supervise, early: str) -> None:
+    """And its time begins with its place."""
+    supervisor = supervise(bounded(early, ENDLESS))
+    with held(supervisor.place("s"), 2), begin(supervisor.place("s")) as third:
+        supervisor.reload(bounded(early, "queue"))
+        assert third.recv(100) == b"x"
+        third.close()
+        [line] = supervisor.wait_events("connection_closed", 1)
+        assert 0 <= float(str(line["duration_s"])) < 3600
 
 
 def test_silent_proxy_has_a_place_of_its_own(supervise: Supervise, early: str) -> None:

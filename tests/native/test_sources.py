@@ -37,7 +37,8 @@ int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsig
         return -1;
     memcpy(peer.address.bytes, bytes, 16);
     peer.credentials.uid = uid;
-    name[SOURCES_NAME] = sources_are_full(&board, gate_limit_of(board.gate->source_limit).most);
+    name[SOURCES_NAME] = sources_are_full(&board, gate_limit_of(board.gate->source_limit).most,
+                                          board.gate->queue_ns);
     sources_name(name, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
     return sources_have_room(&board, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
 }
@@ -106,7 +107,12 @@ _CLIENTS = st.one_of(
     st.just(Peer()),
 )
 _WORKERS = st.lists(
-    st.tuples(st.sampled_from(SlotState), st.sampled_from(["here", "gone", "none"]), _CLIENTS),
+    st.tuples(
+        st.sampled_from(SlotState),
+        st.sampled_from(["here", "gone", "none"]),
+        _CLIENTS,
+        st.integers(0, 4),
+    ),
     max_size=CAPACITY,
 )
 
@@ -134,34 +140,42 @@ def test_both_sides_count_who_serves_and_is_there(
     ask: Ask,
     board: Board,
     gone: int,
-    workers: list[tuple[SlotState, str, Peer]],
+    workers: list[tuple[SlotState, str, Peer, int]],
     client: Peer,
     most: int,
     ipv4_bits: int,
     ipv6_bits: int,
     watched: int,
 ) -> None:
-    """Not who waits, who is over, or who is beyond the slots in use."""
+    """Not who waits, who is over, or who is beyond the slots in use.
+
+    Among all together those count who wait with a client for a place, and have before.
+    """
     limit = SourceLimit(most, ipv4_bits, ipv6_bits)
-    board.gate.limit(Limits(limit))
+    before_ns = 3
+    board.gate.limit(Limits(limit, queue_ns=before_ns))
     pids = {"here": os.getpid(), "gone": gone, "none": 0}
     count = everybody = 0
     for number in range(CAPACITY):
         board.claim(number, 1)
         board.set_state(number, SlotState.FREE)
-    for number, (state, process, peer) in enumerate(workers):
+    for number, (state, process, peer, queued_ns) in enumerate(workers):
         board.set_pid(number, pids[process])
-        board.write_accepted(number, 1, peer)
+        board.write_accepted(number, 0, peer)
+        if queued_ns:
+            board.join_queue(number, queued_ns)
         board.set_state(number, state)
         is_serving = state in (SlotState.ACCEPTED, SlotState.BUSY) and number < watched
         is_there = is_serving and process == "here"
-        everybody += is_there
+        has_waited = state is SlotState.IDLE and number < watched and 0 < queued_ns < before_ns
+        everybody += is_there or (has_waited and process == "here")
         count += is_there and is_same(peer, client, limit)
     board.watch(watched)
 
     assert board.gate.limits.sources == limit
     assert ask(client) == (count < most, name_of(client, limit), everybody >= most)
-    assert are_full(board.serving(), most) == (everybody >= most)
+    queued = board.queued(before_ns)
+    assert are_full(board.serving(), most, queued) == (everybody >= most)
     assert has_room(board.serving(), limit, client) == (count < most)
 
 
