@@ -136,8 +136,8 @@ class Remark:
     """What stands in a remark: the status of an answer, 0 if it was the program's, and texts.
 
     The texts are of printable characters. `count` is the number of variables that it is about, and
-    `name` that of the first. `trace` is the one
-    that the request belongs to, `identity` what others call the connection.
+    `name` that of the first. `trace` is the one that the request belongs to, `identity` what others
+    call the connection.
     """
 
     status: int

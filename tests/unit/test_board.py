@@ -235,6 +235,30 @@ def test_workers_see_who_else_serves(board: Board) -> None:
     assert list(board.serving()) == [(one, layout.write_peer(client)) for one in (91, 92)]
 
 
+def test_workers_see_who_has_waited_with_a_client_before_them(board: Board) -> None:
+    """Who does not wait for a place, or began later, or serves by now, is none of them."""
+    for number, since_ns in enumerate((0, 50, 99, 100, 50)):
+        board.claim(number, 4)
+        board.set_pid(number, 90 + number)
+        board.set_state(number, SlotState.IDLE)
+        board.join_queue(number, since_ns)
+    board.set_state(4, SlotState.ACCEPTED)
+
+    assert list(board.queued(100)) == [91, 92]
+    board.join_queue(1, 0)
+    assert list(board.queued(100)) == [92]
+
+
+def test_name_that_others_have_given_is_read_as_far_as_there_is_room(board: Board) -> None:
+    """And none is left of the worker before."""
+    board.write_identity(3, "a name " + "x" * 40)
+
+    assert board.record(3).is_named
+    assert board.remark(3).identity == "a name " + "x" * 25
+    board.write_identity(3, None)
+    assert not board.record(3).is_named
+
+
 def test_route_is_the_client_and_its_proxy(board: Board) -> None:
     """As the log has it."""
     client, proxy = (Peer(socket.AF_INET, bytes((10, 0, 0, end)), 80) for end in (1, 2))
