@@ -112,7 +112,7 @@ class Member(GuardedEndpoint):
     def set_for_now(self, override: Override) -> None:
         """Have other sizes; the most of all pools together is that of the service."""
         if not override.is_drained:
-            self._role.allotment.maximum = override.apply(self.settings.pool).maximum
+            self._role.allotment.maximum = override.apply(self.settings.pool).room
         super().set_for_now(override)
 
     def work(self) -> None:

@@ -60,6 +60,16 @@ def test_who_comes_while_all_are_busy_is_sent_away(supervise: Supervise, kind: s
     assert len(supervisor.server.events("template_failed")) == 0
 
 
+def test_size_that_is_set_for_now_is_what_is_full(supervise: Supervise, kind: str) -> None:
+    """Somebody is there to send clients away at that size as well."""
+    supervisor = supervise(bounded(kind, "refuse"))
+    place = supervisor.place("s")
+    assert run_socketd("size", "s", "--max", "3", str(supervisor.file)).status == 0
+
+    with held(place, 3):
+        assert [say(place) for _ in range(3)] == [BUSY] * 3
+
+
 @pytest.mark.parametrize("strategy", ["fixed", "eager", "adaptive", "incremental", "surge"])
 def test_somebody_is_there_to_send_clients_away_with_each_strategy(
     supervise: Supervise, strategy: str
