@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 enum {
-    PIECE_SIZE = 16 * 1024,
     MOST_READY = 64 * 1024, /* a pipe holds so much */
     READY_MS = 1,           /* between the pieces of a body that is on its way */
 };
@@ -41,24 +40,29 @@ void carry_leave_alone(struct carriage *carriage, int connection)
         .connection = connection, .input = none, .output = none, .waiting = none, .room = -1};
 }
 
-/* Put a small body into the pipe, as far as it is there or about to be. */
-static void take_ready(struct carriage *carriage)
+/*
+ * Put a small body into the pipe, as far as it is there or about to be. In one piece: nobody reads yet,
+ * and a pipe has room for so many pages, not bytes. Two pieces that end within a page take one more.
+ */
+static bool take_ready(struct carriage *carriage)
 {
-    static char piece[PIECE_SIZE];
+    static char body[MOST_READY];
     struct pollfd readable = {.fd = carriage->connection, .events = POLLIN};
+    size_t size = 0;
 
     if (carriage->body_left > MOST_READY ||
         fcntl(carriage->input.sink, F_GETPIPE_SZ) < (int)carriage->body_left)
-        return;
-    while (carriage->body_left && poll(&readable, 1, READY_MS) > 0) {
-        const size_t most =
-            carriage->body_left < PIECE_SIZE ? (size_t)carriage->body_left : PIECE_SIZE;
-        ssize_t size = recv(carriage->connection, piece, most, MSG_DONTWAIT);
+        return true;
+    while (size < carriage->body_left && poll(&readable, 1, READY_MS) > 0) {
+        const ssize_t read = recv(carriage->connection, body + size,
+                                  (size_t)carriage->body_left - size, MSG_DONTWAIT);
 
-        if (size <= 0 || write(carriage->input.sink, piece, (size_t)size) != size)
-            return; /* the one that carries on finds the same */
-        carriage->body_left -= (uint64_t)size;
+        if (read <= 0)
+            break; /* the one that carries on finds the same */
+        size += (size_t)read;
     }
+    carriage->body_left -= size;
+    return size == 0 || write(carriage->input.sink, body, size) == (ssize_t)size;
 }
 
 static bool begin_carrying(struct carriage *carriage, struct carry_ends *ends)
@@ -97,7 +101,8 @@ bool carry_begin(struct carriage *carriage, int input, int output, uint64_t leng
     ends->input = pipes[0];
     carriage->input = (struct flow){.source = input, .sink = pipes[1]};
     carriage->body_left = length;
-    take_ready(carriage);
+    if (!take_ready(carriage))
+        return false;
     if (!carriage->body_left) {
         carriage->input.source = -1;
         flow_close(&carriage->input.sink);
