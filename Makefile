@@ -79,9 +79,11 @@ unit: $(STAMP)
 process: $(STAMP)
 	$(BIN)/pytest tests/process
 
-# What holds programs, with none of the shortcuts of page tables and loader.
+# What holds programs, with none of the shortcuts of page tables and loader; not the tests that are
+# about another system, another build, or another program's own tests.
+ELSEWHERE := debian13 musl sanitized suites
 plain: $(STAMP)
-	SOCKETD_PLAIN=1 $(BIN)/pytest tests/held -n $(JOBS) --dist worksteal
+	SOCKETD_PLAIN=1 $(BIN)/pytest tests/held $(ELSEWHERE:%=--ignore=tests/held/test_%.py) -n $(JOBS) --dist worksteal
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
 sanitized: $(STAMP)

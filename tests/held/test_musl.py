@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from harness.clients import connect, exchange, read_all
-from harness.native import BUILDS
+from harness.native import BUILD_SECONDS, BUILDS
 from harness.servers import Server
 
 from .conftest import Compile, Start, ready, reason
 from .sources import ECHO, READERS, program
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(BUILD_SECONDS)]
 
 MUSL = "musl-gcc"
 _CALL = """
