@@ -31,7 +31,7 @@ from socketd.control.surveyor import Surveyor
 from socketd.errors import ExitCode, SocketdError, UsageError
 from socketd.loop.listeners import Listener, listen, resume
 from socketd.loop.sources import Source, Sources
-from socketd.loop.wheel import OwnTimers, Wheel
+from socketd.loop.wheel import OwnTimers, Timer, Wheel
 from socketd.operations import log
 from socketd.settings.address import UnixAddress
 
@@ -67,6 +67,7 @@ class ControlServer:
         self._clients: list[Conversation] = []
         self._surveyor = Surveyor()
         self._pause_seconds = 0.0
+        self._retry: Timer | None = None
 
     def open(
         self,
@@ -95,12 +96,14 @@ class ControlServer:
         That is tried again from time to time: a former server of the same file may be on its way
         out, and has its socket until its last connection is over.
         """
+        self._cancel_retry()
         place = self._wanted()
         if place is None:
             return
         path = place.path
         is_lost = self._listener is not None and self._listener.is_lost
         if path == self.path and not is_lost:
+            self._pause_seconds = 0.0
             return
         try:
             if path is None:
@@ -114,7 +117,12 @@ class ControlServer:
             self._pause_seconds = min(
                 max(_FIRST_PAUSE_SECONDS, 2 * self._pause_seconds), _LONGEST_PAUSE_SECONDS
             )
-            self._timers.add(time.monotonic() + self._pause_seconds, self.settle)
+            self._retry = self._timers.add(time.monotonic() + self._pause_seconds, self.settle)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._timers.cancel(self._retry)
+            self._retry = None
 
     def tell(self, about: Later, errors: list[str]) -> None:
         """Tell those who wait for an outcome what it is."""
@@ -137,6 +145,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Answer nobody any more, and leave no file behind."""
+        self._cancel_retry()
         self._give_up_listener()
         for client in tuple(self._clients):
             client.close()
