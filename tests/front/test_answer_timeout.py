@@ -119,8 +119,8 @@ def test_program_that_answers_for_the_signal_is_not_spoken_for(
 
 
 MUCH = 48 << 20
-THINKING = """import ballast, time
-time.sleep(99)
+THINKING = """import ballast, signal
+signal.pause()
 """
 
 
