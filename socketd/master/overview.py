@@ -110,7 +110,7 @@ def listening_of(member: Member, queues: Queues) -> Listening:
             target=present.target,
             min=pool.minimum,
             max=pool.maximum,
-            is_set=member.override is not NO_OVERRIDE and member.override != NO_OVERRIDE,
+            is_set=member.override != NO_OVERRIDE,
         ),
         board=board,
         queue=None if waiting is None else Queue(*waiting),
