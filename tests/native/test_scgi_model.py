@@ -24,6 +24,7 @@ LEAST_HEAD = len(b"24:CONTENT_LENGTH\x000\x00SCGI\x001\x00,")
 LARGEST = 65535
 NETSTRING = re.compile(rb"(0|[1-9][0-9]*):")
 NAME = re.compile(rb"[A-Za-z_.-][A-Za-z0-9_.-]*")
+IDENTITY = re.compile(rb"[0-9a-f]{24}")
 NUMBER = re.compile(rb"[0-9]{1,18}")
 # A few of those that are never a request's; the whole list has tests of its own.
 FORBIDDEN = (b"LD_PRELOAD", b"BASH_ENV", b"PYTHONPATH")
@@ -183,4 +184,6 @@ def test_stream_is_understood_as_its_model_says(
         return
     entries, _, body = answer.partition(b"\0\0")
     environment = dict(entry.split(b"=", 1) for entry in entries.split(b"\0"))
+    if b"UNIQUE_ID" not in expected.environment:  # a request without a name is given one
+        assert IDENTITY.fullmatch(environment.pop(b"UNIQUE_ID"))
     assert (Seen(environment, body), status) == (expected, 0)
