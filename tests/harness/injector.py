@@ -147,7 +147,8 @@ class Injector:
             return
         with contextlib.suppress(FileNotFoundError), open(self._path) as file:
             order = file.read()
-            name, count, kind = order.split()
+            # Whoever writes it may not have got further than to make the file.
+            name, count, kind = order.split() or ("", "0", "")
             if name != full:
                 return
             self._left = self._left if order == self._order else int(count)
