@@ -25,6 +25,8 @@ from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Problem, Values
 from socketd.system.directory import absolute
 
+_ADDRESSES = "HOST:PORT, PORT, a path with a slash in it, @NAME or fd:NAME"
+
 
 @dataclass(frozen=True, slots=True)
 class CgiOptions:
@@ -134,10 +136,20 @@ def _address(text: str, options: CgiOptions) -> Address:
 
 
 def _parsed(text: str) -> Address:
-    """Read `HOST:PORT`, `PORT`, a path with a slash, `@NAME`, or any form of a file."""
-    is_whole = text.startswith(("tcp:", "unix:", "fd:"))
-    scheme = "" if is_whole else "unix:" if "/" in text or text[:1] == "@" else "tcp:"
-    return parse_listen(scheme + text)
+    """Read `HOST:PORT`, `PORT`, a path with a slash, `@NAME`, or any form of a file.
+
+    Raises UsageError, which has the text as it was typed.
+    """
+    if text.startswith(("tcp:", "unix:", "fd:")):
+        whole = text
+    elif text.startswith("@"):
+        whole = f"unix:{text}"
+    else:
+        whole = f"unix:{absolute(text)}" if "/" in text else f"tcp:{text}"
+    try:
+        return parse_listen(whole)
+    except UsageError:
+        raise UsageError(f"{text!r} is no address to listen on: give {_ADDRESSES}") from None
 
 
 def _check_listeners(options: CgiOptions) -> None:

@@ -88,7 +88,6 @@ _FORMS = (
     "socket [-bcfqrvwN] [-p command] [-W n] -s [-l] /path",
     "socket -version",
     "socket -h",
-    "socket -h",
 )
 
 

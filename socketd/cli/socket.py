@@ -81,7 +81,7 @@ def _check(line: CommandLine) -> None:
     if len(line.operands) != wanted and not is_passed:
         raise wrong_operands()
     if line.has("workers"):
-        if not line.has_program:
+        if not line.has_program and not line.has("front"):
             raise UsageError(
                 "-W needs -p: without a program all connections share one stdin and stdout"
             )

@@ -141,8 +141,8 @@ def cgi(
 ) -> _Action:
     """Serve a CGI program, or a folder of them, to a web server.
 
-    ADDRESS is HOST:PORT, PORT, /PATH of a UNIX socket, or fd:NAME. Put "--" before PROGRAM if its
-    arguments begin with a dash.
+    ADDRESS is HOST:PORT, PORT, the path of a UNIX socket with a slash in it, @NAME, or fd:NAME. Put
+    "--" before PROGRAM if its arguments begin with a dash.
     """
     from socketd.cli.cgi import CgiOptions
     from socketd.cli.cgi import cgi as serve

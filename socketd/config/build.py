@@ -32,6 +32,7 @@ from socketd.programs.cgi import (
 )
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.programs.environment import base_environment
+from socketd.programs.hold_script import with_own_hold
 from socketd.programs.trial_request import UnusableRequestError, check_request
 from socketd.relay.relay import RelaySettings
 from socketd.settings.address import InheritedAddress
@@ -212,19 +213,23 @@ class Builder:
                     self._break_rule(
                         "program", "is a list, which is never run by a shell; see {shell}"
                     )
-                return locate(command, environment, chroot)
+                return self._own(locate(command, environment, chroot))
             if command is None:
                 if not self.values.wrong & {"program", "root", "scripts"}:
                     self._break_rule("program", "is missing: nothing says what to run")
                 return _NOWHERE
             assert isinstance(command, str)
-            return resolve(command, shell, environment, chroot)
+            return self._own(resolve(command, shell, environment, chroot))
         except ProgramError as error:
             allowed = "a program that can be run"
             self.problems.append(
                 Problem("program", str(error), found=command, allowed=allowed, cause=error)
             )
             return _NOWHERE
+
+    def _own(self, program: Program) -> Program:
+        """Return a program as it is run; below another root directory our files are not."""
+        return program if self.values.has("chroot") else with_own_hold(program)
 
     def may_have_front(self, kind: FrontKind, worker: WorkerKind, level: ReadyLevel) -> bool:
         """Tell whether a front reads requests; record a problem if that is not possible."""

@@ -4,6 +4,7 @@ Owns the way from a file to values, and from there to the settings of services; 
 described with the keys of the file. Must not know which settings there are, nor what they are for.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -40,7 +41,7 @@ _BYTE_ORDER_MARK = "\ufeff"  # some editors of other systems put it first
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _NAME = "a name of up to 64 letters, digits and _ . @ -"
 LISTEN_ALLOWED = (
-    f"a list of at least one of {LISTEN_FORMS}; or tables with address and the keys of a listener"
+    f"{LISTEN_FORMS}; or a table with address and the keys of a listener; or a list of these"
 )
 OFF = "off"
 CONTROL_ALLOWED = 'the absolute path of a UNIX socket, or "off"'
@@ -158,12 +159,10 @@ def _read_metrics(found: object, findings: Findings) -> ServiceTable:
     place = f"{METRICS}.{LISTEN}"
     addresses = rest.pop(LISTEN, None)
     if addresses is None:
-        findings.add(place, f"is missing; allowed: {LISTEN_FORMS}; or a list as for a service")
+        findings.add(place, f"is missing; allowed: {LISTEN_ALLOWED}")
     elif not isinstance(found, dict):
         findings.add_value(METRICS, found, "a table with listen")
         addresses = None
-    elif isinstance(addresses, str):
-        addresses = [addresses]
     listeners = [] if addresses is None else _read_listeners(place, addresses, findings)
     offered_there = settings_of_metrics()
     values = _read_settings(METRICS, offered_there, rest, findings, (LISTEN,))
@@ -273,7 +272,7 @@ def _read_settings(
         setting = settings.get(name)
         if setting is None:
             known = [*others[:1], *settings, *others[1:]]
-            findings.add_unknown(f"{place}.{quoted(name)}", name, known)
+            findings.add_unknown(f"{place}.{quoted(name)}", name, known, _home_of(name))
             continue
         try:
             given[setting.key] = setting.kind.take(value)
@@ -286,7 +285,20 @@ def _read_settings(
     return Values(given, frozenset(bad))
 
 
+def _home_of(name: str) -> str:
+    """Return in which table a key would be known, nothing if in none."""
+    for setting in offered(FILE):
+        if setting.name == name:
+            if setting.table == LISTEN:
+                return f"a listener, as in {LISTEN} = [{{ address = ..., {name} = ... }}]"
+            return f"[service.NAME{'.' * bool(setting.table)}{setting.table}]"
+    return ""
+
+
 def _read_listeners(place: str, found: object, findings: Findings) -> list[Listening]:
+    if isinstance(found, str | dict):  # a list of one, as people write it
+        one = _read_listener(place, found, findings)
+        return [] if one is None else [one]
     if not isinstance(found, list) or not found:
         findings.add_value(place, found, LISTEN_ALLOWED)
         return []
@@ -307,12 +319,23 @@ def _read_listener(place: str, found: object, findings: Findings) -> Listening |
     try:
         address = parse_listen(text)
     except UsageError:
-        findings.add_value(place, text, LISTEN_FORMS)
+        findings.add_value(place, text, LISTEN_FORMS, _meant(text))
         return None
     for problem in misplaced(address, values):
         name = problem.key.removeprefix(f"{LISTEN}.")
         findings.add(f"{place}.{name}", problem.in_file())
     return Listening(place, text, values)
+
+
+def _meant(text: str) -> str:
+    """Return a hint at the address that a text without its kind is, nothing if it is none."""
+    if text.partition(":")[0] in ("tcp", "unix", "fd"):
+        return ""
+    whole = ("unix:" if text.startswith(("/", "@")) else "tcp:") + text
+    with contextlib.suppress(UsageError):
+        parse_listen(whole)
+        return f"perhaps {whole!r} is meant"
+    return ""
 
 
 def _settings_of(

@@ -6,6 +6,9 @@ Owns the wording of mistakes. Must not know what a file may hold.
 from socketd.dataclass import dataclass, field
 from socketd.settings.values import Problem
 
+_MOST_KEYS = 20  # to be read in one line
+_MANUAL = "docs/configuration.md"
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -33,12 +36,16 @@ class Findings:
         """Record a value that is not allowed."""
         self.add(key, Problem("", why, found=found, allowed=allowed).in_file())
 
-    def add_unknown(self, key: str, name: str, known: list[str]) -> None:
-        """Record an unknown key, with the most similar known one."""
+    def add_unknown(self, key: str, name: str, known: list[str], home: str = "") -> None:
+        """Record an unknown key, with the most similar known one, or where it is known."""
         import difflib  # which only a mistake needs
 
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
+        if home:
+            hint = f"it is a key of {home}"
+        elif not near and len(known) > _MOST_KEYS:
+            hint = f"{_MANUAL} has the keys of a service"
         self.add(key, f"unknown key; {hint}")
 
 

@@ -31,6 +31,7 @@ from socketd.programs.needs import needed_files
 from socketd.settings.confinement import RESOURCES, Boundary, Confinement, ResourceLimit
 from socketd.system import landlock
 from socketd.system.accounts import find_group, find_user, groups_of
+from socketd.system.products import PACKAGE
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
@@ -81,14 +82,16 @@ class CannotApplyError(OSError):
         self.attempt = attempt
 
 
-def grant(confinement: Confinement, program: str) -> Privileges:
+def grant(confinement: Confinement, program: str, *read: str) -> Privileges:
     """Look up the settings, and test in a child that they can be applied and the program be run.
+
+    `read` are files that the program has to be able to read.
 
     Raises SystemFailureError if a user or group does not exist, or the system refuses.
     """
     privileges = look_up(confinement)
     if _may_be_refused(privileges):
-        prove(privileges, program)
+        prove(privileges, program, *read)
     return privileges
 
 
@@ -127,14 +130,14 @@ def _may_be_refused(privileges: Privileges) -> bool:
     )
 
 
-def prove(privileges: Privileges, program: str) -> None:
+def prove(privileges: Privileges, program: str, *read: str) -> None:
     """Try all steps in a child process. Raises SystemFailureError if one fails."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            _try_out(privileges, program, writing)
+            _try_out(privileges, (program, *read), writing)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(writing)
@@ -145,11 +148,13 @@ def prove(privileges: Privileges, program: str) -> None:
         raise SystemFailureError("cannot try out the privileges of workers: the attempt died")
     if attempt:
         raise SystemFailureError(
-            f"cannot {attempt}: {describe_errno(int(number))}{_advice(int(number))}"
+            f"cannot {attempt}: {describe_errno(int(number))}{_advice(int(number), attempt)}"
         )
 
 
-def _advice(number: int) -> str:
+def _advice(number: int, attempt: str) -> str:
+    if PACKAGE in attempt:
+        return "; install socketd where that user can read it, or start the script without it"
     if number != errno.EPERM:
         return ""
     if os.geteuid() != 0:
@@ -157,17 +162,21 @@ def _advice(number: int) -> str:
     return "; root lacks that capability here"
 
 
-def _try_out(privileges: Privileges, program: str, writing: int) -> None:
-    """Apply, report the result, and always end the process."""
+def _try_out(privileges: Privileges, files: tuple[str, ...], writing: int) -> None:
+    """Apply, report the result, and always end the process; the first of the files is run."""
     try:
         answer = "0 "
+        program, *read = files
         try:
             apply(replace(privileges, boundary=None))
             apply_late(privileges)
+            who = privileges.identity
+            by = f" as user {who.name!r}" if who else ""
             if not os.access(program, os.X_OK):
-                who = privileges.identity
-                by = f" as user {who.name!r}" if who else ""
                 raise CannotApplyError(f"run {program!r}{by}", errno.EACCES)
+            for path in read:
+                if not os.access(path, os.R_OK):
+                    raise CannotApplyError(f"read {path!r}{by}", errno.EACCES)
             if privileges.boundary is not None:
                 _try_out_boundary(privileges.boundary, program, is_listing=not privileges.chroot)
         except CannotApplyError as error:

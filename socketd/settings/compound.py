@@ -6,7 +6,7 @@ too.
 
 import os
 
-from socketd.settings.kinds import BadValueError, Kind
+from socketd.settings.kinds import BadValueError, Kind, listed
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 _MOST_DIGITS = 18  # int() refuses thousands, and no limit of ours needs more
@@ -26,13 +26,11 @@ class RequestVariables(Kind):
         from socketd.errors import UsageError
         from socketd.settings.request_variables import parse_request_variables
 
-        if not isinstance(found, list) or not found:
+        names = [name for name in listed(found) if isinstance(name, str) and "," not in name]
+        if not names or names != listed(found):
             raise BadValueError
-        for name in found:
-            if not isinstance(name, str) or "," in name:
-                raise BadValueError
         try:
-            return parse_request_variables(",".join(found), "")
+            return parse_request_variables(",".join(names), "")
         except UsageError as error:
             raise BadValueError(str(error).removeprefix(": "), is_whole=True) from None
 
@@ -63,16 +61,15 @@ class PeerRules(Kind):
         """Return the rules as they stand there."""
         from socketd.errors import UsageError
 
-        if not isinstance(found, list):
-            raise BadValueError
-        for rule in found:
+        rules = listed(found)
+        for rule in rules:
             if not isinstance(rule, str):
                 raise BadValueError
             try:
                 self._check(rule)
             except UsageError as error:
                 raise BadValueError(str(error)) from None
-        return tuple(found)
+        return tuple(rules)
 
     def show(self, value: object) -> object:
         """Return a list."""
@@ -276,12 +273,11 @@ class Ports(Kind):
 
     def take(self, found: object) -> object:
         """Return the ports, of which there may be none."""
-        if not isinstance(found, list):
-            raise BadValueError
-        for port in found:
+        ports = listed(found)
+        for port in ports:
             if type(port) is not int or not 1 <= port <= self._HIGHEST:
                 raise BadValueError
-        return tuple(found)
+        return tuple(ports)
 
     def show(self, value: object) -> object:
         """Return a list."""

@@ -69,6 +69,17 @@ class Kind:
         raise NotImplementedError
 
 
+def listed(found: object) -> list[object]:
+    """Return a list as it is, and a text or number as a list of that one. Raises BadValueError."""
+    if isinstance(found, str) and "," in found:
+        raise BadValueError("several stand in [ ], each in quotes of its own")
+    if isinstance(found, str) or type(found) is int:
+        return [found]
+    if not isinstance(found, list):
+        raise BadValueError
+    return found
+
+
 class Text(Kind):
     """A text that is not empty."""
 
@@ -304,13 +315,14 @@ class Accounts(Account):
 
     def take(self, found: object) -> object:
         """Return the names, none of which is empty."""
-        if not isinstance(found, list) or not found:
+        names = listed(found)
+        if not names:
             raise BadValueError
-        for name in found:
+        for name in names:
             if not isinstance(name, str):
                 raise BadValueError
             Account.read(self, name)
-        return tuple(found)
+        return tuple(names)
 
     def show(self, value: object) -> object:
         """Return a list."""
@@ -331,12 +343,13 @@ class Paths(Kind):
 
     def take(self, found: object) -> object:
         """Return the paths."""
-        if not isinstance(found, list) or not found:
+        paths = listed(found)
+        if not paths:
             raise BadValueError
-        for path in found:
+        for path in paths:
             if not isinstance(path, str) or not self._is_allowed(path):
                 raise BadValueError
-        return tuple(found)
+        return tuple(paths)
 
     def show(self, value: object) -> object:
         """Return a list."""

@@ -31,6 +31,7 @@ from socketd.loop.reaper import DeadChild
 from socketd.loop.transience import TRANSIENT_ERRORS
 from socketd.programs.command import Program
 from socketd.programs.exec_rules import start_by, status_of
+from socketd.programs.hold_script import read_by_hold
 from socketd.programs.keeper import divide, part, stay
 from socketd.programs.piped import PipedProgram, exit_like
 from socketd.programs.privileges import Privileges, apply, apply_late, grant, user_of
@@ -65,7 +66,8 @@ class PythonSpawner:
     def __init__(self, plan: WorkerPlan, ledger: Ledger) -> None:
         self._plan = plan
         self._ledger = ledger
-        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        program = plan.settings.program
+        self._privileges = grant(plan.settings.confinement, program.path, *read_by_hold(program))
         ledger.family.uids.add(user_of(self._privileges))
 
     def spawn(self, workers: Sequence[int]) -> None:

@@ -58,6 +58,7 @@ from socketd.pool.template_messages import (
     TimerDue,
 )
 from socketd.programs.fingerprint import fingerprint, mark_of
+from socketd.programs.hold_script import read_by_hold
 from socketd.programs.loadable import loader_lists
 from socketd.programs.privileges import grant, user_of
 from socketd.settings.readiness import ReadyLevel
@@ -114,7 +115,8 @@ class NativeSpawner:
         self._timers: dict[TemplateTimer, Timer] = {}
         self._is_used = False
         self._refusal: SystemFailureError | None = None
-        self._privileges = grant(plan.settings.confinement, plan.settings.program.path)
+        program = plan.settings.program
+        self._privileges = grant(plan.settings.confinement, program.path, *read_by_hold(program))
         ledger.family.uids.add(user_of(self._privileges))
         self._feed(Begun())
         self._refuse_if_absent()

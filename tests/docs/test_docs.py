@@ -120,3 +120,23 @@ def test_table_of_modules_names_every_module_that_there_is() -> None:
     assert native <= parts
     assert [name for name in parts if not (ROOT / name).exists()] == []
     assert all(row[1] for row in rows)
+
+
+COMMAND = re.compile(r"^#?\s*socketd cgi --[sf]cgi (/\S+) .*--root (\S+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "contrib").glob("*/socketd-*.conf")),
+    ids=lambda path: str(path.parent.name),
+)
+def test_first_command_for_a_web_server_makes_the_folders_that_it_needs(path: Path) -> None:
+    """The web server may write to the socket, and docs/cgi.md says the same address and folder."""
+    text = path.read_text()
+    [(address, folder)] = COMMAND.findall(text)
+    before = text[: text.index("socketd cgi")]
+
+    assert f"mkdir -p {Path(address).parent} {folder}\n" in before
+    assert f" --group {'caddy' if path.parent.name == 'caddy' else ''}" in text
+    assert folder in [one for _, one in COMMAND.findall((ROOT / "docs" / "cgi.md").read_text())]
+    assert address in text.replace("socketd cgi --", "", 1).partition("PATH_INFO")[2]

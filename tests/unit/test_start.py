@@ -7,6 +7,7 @@ import pytest
 
 from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program
+from socketd.programs.hold_script import read_by_hold, with_own_hold
 from socketd.system.products import HOLD_SCRIPT
 
 
@@ -68,3 +69,30 @@ def test_nothing_beside_the_script_that_holds_hides_a_module_of_python() -> None
     names = {path.stem for path in Path(HOLD_SCRIPT).parent.iterdir()}
 
     assert names & sys.stdlib_module_names == set()
+
+
+@pytest.mark.parametrize("flags", [(), ("-u", "-E")])
+def test_hold_by_a_foreign_python_is_our_own_file(flags: tuple[str, ...]) -> None:
+    """The Python that is found on PATH mostly does not have our package."""
+    words = ("python3", *flags, "-m", "socketd.hold", "--cgi", "/srv/page.py")
+
+    own = with_own_hold(Program("/usr/bin/python3", words))
+
+    assert own.arguments == ("python3", *flags, HOLD_SCRIPT, "--cgi", "/srv/page.py")
+    assert read_by_hold(own) == (HOLD_SCRIPT, "/srv/page.py")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        Program(f"{sys.prefix}/bin/python3", ("python3", "-m", "socketd.hold", "page.py")),
+        Program("/usr/bin/python3", ("python3", "page.py", "-m", "socketd.hold")),
+        Program("/usr/bin/python3", ("python3", "-m", "http.server")),
+        Program("/bin/cat", ("cat", "-m")),
+        Program("/bin/cat", ("cat",)),
+    ],
+)
+def test_any_other_command_is_run_as_it_is(program: Program) -> None:
+    """Our own Python has the module, and it may be a word of any other program."""
+    assert with_own_hold(program) == program
+    assert read_by_hold(program) == ()
