@@ -355,6 +355,7 @@ class Builder:
             silence_seconds=values.limit_seconds("timeouts.idle"),
             first_byte_seconds=values.limit_seconds("timeouts.first_byte"),
             spares=self._spares(most),
+            delay_seconds=values.limit_seconds("stop_delay") or 0.0,
         )
 
     def _spares(self, maximum: int) -> int:

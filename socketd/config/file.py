@@ -112,7 +112,7 @@ def gather(
     server = server or ServerTable()
     tables = parse(path, findings, server)
     if server.metrics is not None:
-        tables += _inner(server.metrics, server.control, around, findings)
+        tables += _inner(server.metrics, server.control, around, findings, _longest_delay(tables))
     settings, owners = [], dict[str, str]()
     for table in tables:
         of_table = _settings_of(table, around, findings)
@@ -122,14 +122,26 @@ def gather(
 
 
 def _inner(
-    table: ServiceTable, control: str | None, around: Surroundings, findings: Findings
+    table: ServiceTable,
+    control: str | None,
+    around: Surroundings,
+    findings: Findings,
+    delay_seconds: float | None,
 ) -> list[ServiceTable]:
     """Return [metrics] as the table of a service, nothing if there can be none."""
     path = around.usual_control() if control is None else None if control == OFF else control
     why = why_no_metrics(path)
     if why:
         findings.add(table.place, why)
-    return [] if path is None else [replace(table, values=as_service(table.values, path))]
+    if path is None:
+        return []
+    return [replace(table, values=as_service(table.values, path, delay_seconds))]
+
+
+def _longest_delay(tables: list[ServiceTable]) -> float | None:
+    """Return for how long the last of all services takes connections that was told to stop."""
+    found = [table.values.get("stop_delay") for table in tables]
+    return max((one for one in found if isinstance(one, float)), default=None)
 
 
 def parse(path: str, findings: Findings, server: ServerTable | None = None) -> list[ServiceTable]:

@@ -36,12 +36,12 @@ def why_no_metrics(control: str | None) -> str:
     return f"cannot speak HTTP: {missing}" if missing else ""
 
 
-def as_service(given: Values, control: str) -> Values:
+def as_service(given: Values, control: str, delay_seconds: float | None) -> Values:
     """Return the values of the service, with those that were given about its clients.
 
     The interpreter is told to look for modules in no directory that it is started in. It stops when
     it has imported everything, so that each copy of it answers at once; where no program can be
-    held it is started for each request.
+    held it is started for each request. It tells of all others for as long as they are served.
     """
     service: dict[str, object] = {
         "program": (sys.executable, "-P", HOLD_SCRIPT, _PROGRAM, control),
@@ -52,4 +52,6 @@ def as_service(given: Values, control: str) -> Values:
         "stderr": "inherit",
         "no_new_privs": True,
     }
+    if delay_seconds is not None:
+        service["stop_delay"] = delay_seconds
     return Values(service | given.given, given.wrong)

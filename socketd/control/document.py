@@ -167,6 +167,7 @@ class Listening:
     `board` has one letter for each worker. `nobody_idle` counts how often no worker was left that
     waits, `max_reached` how often there were as many as there may be. `busy_seconds` and
     `idle_seconds` are sums over all workers. `crashes` are bugs of socketd in this service.
+    `departs_in_seconds` is for how long one that is `departing` takes connections.
     """
 
     address: str
@@ -188,6 +189,7 @@ class Listening:
     template: Template
     favourites: list[Favourite]
     crashes: int
+    departs_in_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

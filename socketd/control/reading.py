@@ -8,6 +8,7 @@ constructors are Python. Those of a master are dataclasses all the same: it make
 msgspec, which is imported when somebody asks for one.
 """
 
+import dataclasses
 import functools
 import operator
 import types
@@ -41,7 +42,14 @@ def _structure_of(kind: Any) -> Any:  # noqa: ANN401  a type of any form
         return origin[inner]
     if not hasattr(kind, "__dataclass_fields__"):
         return kind
-    fields = [(name, _structure_of(one)) for name, one in typing.get_type_hints(kind).items()]
+    hints, known = typing.get_type_hints(kind), kind.__dataclass_fields__
+    fields: list[Any] = [(name, _structure_of(one)) for name, one in hints.items()]
+    # A key with a default is one that an older server does not tell.
+    defaults = {name: known[name].default for name in hints}
+    fields = [
+        one if defaults[one[0]] is dataclasses.MISSING else (*one, defaults[one[0]])
+        for one in fields
+    ]
     # It is read once and thrown away: nothing in it refers to itself.
     return msgspec.defstruct(kind.__name__, fields, frozen=True, gc=False)
 

@@ -43,6 +43,9 @@ def notes_on(rows: Sequence[Row]) -> list[str]:
             notes.append(f"{place}: {pause}: {one.back_off.reason}")
         if one.level.reason:
             notes.append(f"{place}: {one.level.had} and not {one.level.wanted}: {one.level.reason}")
+        if one.departs_in_seconds is not None:
+            seconds = f"{one.departs_in_seconds:.1f} s"
+            notes.append(f"{place}: it leaves, and takes connections for {seconds} more")
         if one.state == "drained":
             notes.append(f"{place}: it takes no connection until it is resumed, or reloaded")
         elif one.workers.is_set:

@@ -15,13 +15,16 @@ _WAITING = (WorkerState.STARTING, WorkerState.IDLE)
 
 
 def drain(member: Member) -> None:
-    """Have nobody accept any more: clients wait in the queue, those who are served are finished."""
-    former = member.override
-    member.set_for_now(Override(former.minimum, former.maximum, is_drained=True))
+    """Have nobody accept any more: clients wait in the queue, those who are served are finished.
+
+    If there is a delay, that begins after it.
+    """
+    member.drain()
 
 
 def resume(member: Member) -> None:
     """Serve again after `drain`, with the sizes that were there before."""
+    member.stay()
     former = member.override
     member.set_for_now(Override(former.minimum, former.maximum))
 

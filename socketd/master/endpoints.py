@@ -29,6 +29,7 @@ from socketd.master.sensing import Sensing
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.operations import log
+from socketd.pool.departure import DepartureState
 from socketd.pool.leftovers import Household
 from socketd.pool.tally import Tally
 from socketd.workers.children import Child, Children, Family
@@ -49,6 +50,7 @@ class EndpointSnapshot:
     remains: tuple[int, ...] = ()
     tally: Tally = field(default_factory=Tally)
     override: Override = NO_OVERRIDE
+    departure: DepartureState | None = None
 
 
 class Endpoints:
@@ -120,7 +122,7 @@ class Endpoints:
 
         Raises SocketdError or OSError if that cannot be, with everything as it was.
         """
-        staying = self.staying
+        staying = {one.settings.key: one for one in self.services if one.may_stay}
         lost = [endpoint for endpoint in staying.values() if endpoint.listener.is_lost]
         present = {key: one for key, one in staying.items() if one not in lost}
         changes = compare({key: one.settings for key, one in present.items()}, wanted)
@@ -158,7 +160,8 @@ class Endpoints:
             )
             self._favouring[endpoint].stop("reload")
         for key in changes.removed:
-            self._favouring[present[key]].stop("reload")
+            if present[key].departure is None:
+                present[key].depart("reload")
         for settings, spawner in zip(changes.kept, spawners, strict=True):
             self._favouring[present[settings.key]].allot(settings)
             present[settings.key].reload(settings, spawner)
@@ -169,8 +172,16 @@ class Endpoints:
             self._favouring[endpoint].open(endpoint.settings)
         return changes
 
+    def depart(self, reason: str) -> None:
+        """Stop all services, each after its delay; again, with more haste."""
+        for endpoint in self.services:
+            if not endpoint.is_finished:
+                endpoint.depart(reason)
+        if all(endpoint.departure is None for endpoint in self.services):
+            self.orphans.stop()
+
     def stop(self, reason: str) -> None:
-        """Stop all services, or with more haste."""
+        """Stop all services at once, or with more haste."""
         self.orphans.stop()
         for endpoint in self.services:
             if not endpoint.is_finished:
@@ -248,6 +259,7 @@ class Endpoints:
                     remains,
                     endpoint.tally,
                     endpoint.override,
+                    endpoint.departure,
                 )
             )
         return endpoints
@@ -260,6 +272,7 @@ class Endpoints:
             self.members.append(endpoint)
             endpoint.override = one.override
             endpoint.resume(one.state, one.remains)
+            endpoint.go_on_departing(one.departure)
         self.tell_apart()
         self._adopt_orphans()
         for endpoint in self.services:

@@ -69,7 +69,7 @@ class Favouring:
         self._leave = leave
         self._token = new_token()
         self._allotment = Allotment(settings.pool.room)
-        role = Role(Handing(self._token), self._allotment, self._tend)
+        role = Role(Handing(self._token), self._allotment, self._tend, self.stop)
         self.head = Member(settings, listener, shared, role, is_first=is_first, tally=tally)
         self._barrier = Barrier(self._do_without)
         self._timers = OwnTimers(shared.wheel, self._run)
@@ -221,7 +221,8 @@ class Favouring:
             self._policy.withdraw(program)  # another of that name is still on its way out
             self._refuse(program, describe_refusal(error.errno or 0))
             return
-        role = Role(Handing(self._token, is_favourite=True), self._allotment, self._tend)
+        handing = Handing(self._token, is_favourite=True)
+        role = Role(handing, self._allotment, self._tend, self.stop)
         member = Member(settings, listener, self._shared, role, tally=self.head.tally)
         try:
             member.create()

@@ -307,7 +307,7 @@ class Master:
     def _follow_orders(self, rung: set[int], doorbell: Doorbell) -> None:
         for number in self._stop_signals & rung:
             self.stop_signal = self.stop_signal or signal.Signals(number)
-            self._stop(signal.Signals(number).name)
+            self._stop(signal.Signals(number).name, may_wait=self._is_ready)
         if not self._is_ready:
             self._stop_if_one_failed()
             if all(endpoint.is_ready for endpoint in self._endpoints.services):
@@ -380,8 +380,8 @@ class Master:
         if failures:
             self._failure = failures[0]
             self._is_ready = True  # it never will be: do not come here again
-            self._stop("start failed")
-            self._stop("start failed")
+            self._stop("start failed", may_wait=False)
+            self._stop("start failed", may_wait=False)
 
     def _describe(self) -> str:
         return describe_statistics(endpoint.statistics for endpoint in self._endpoints.members)
@@ -395,7 +395,11 @@ class Master:
         numbers = [endpoint.statistics for endpoint in self._endpoints.members]
         return describe_progress(numbers, is_stopping=self.stop_signal is not None)
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, *, may_wait: bool) -> None:
+        """Stop, or hasten it; who was never ready need not say so for a while first."""
         self._tolerate(_NOTIFY, self._notifier.tell_stopping)
-        self._endpoints.stop(reason)
+        if may_wait:
+            self._endpoints.depart(reason)
+        else:
+            self._endpoints.stop(reason)
         self._progress.note_change(is_under_way=True)

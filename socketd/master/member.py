@@ -6,32 +6,37 @@ maximum of their workers. Must not know which programs have a pool, nor why one 
 
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.loop.listeners import Listener
+from socketd.master.departing import Departing
 from socketd.master.endpoint import Endpoint
 from socketd.master.guarded import GuardedEndpoint
 from socketd.master.override import Override
 from socketd.master.shared import Shared
 from socketd.master.state import EndpointState
 from socketd.master.statistics import Statistics
+from socketd.operations import log
 from socketd.pool.allotment import Allotment, PoolSize, Share
+from socketd.pool.departure import Aim, DepartureState
 from socketd.pool.messages import OfSeveral
 from socketd.pool.tally import Tally
-from socketd.workers.spawner import Handing
+from socketd.workers.spawner import Handing, Spawner
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
     """What a member is among those whose workers are a service's at most.
 
-    `on_worked` is called whenever one of them has done something.
+    `on_worked` is called whenever one of them has done something, `stop` when they are all to stop.
     """
 
     handing: Handing
     allotment: Allotment
     on_worked: Callable[[], None]
+    stop: Callable[[str], None]
 
 
 class Member(GuardedEndpoint):
@@ -52,11 +57,27 @@ class Member(GuardedEndpoint):
         self._role = role
         self._share: Share | None = None
         self._counted = 0
+        self._departing = Departing(shared.wheel, clock, self._tell, self._leave)
 
     @property
     def is_favourite(self) -> bool:
         """Tell whether its connections come from workers that have accepted them."""
         return self._role.handing.is_favourite
+
+    @property
+    def departure(self) -> DepartureState | None:
+        """Return what is to come of it that others are told first, None if nothing is."""
+        return self._departing.state
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether it is on its way to its end, or is going to be."""
+        return self._departing.is_to_stop or super().is_stopping
+
+    @property
+    def may_stay(self) -> bool:
+        """Tell whether it is served, so that it could go on even if it is going to stop."""
+        return not super().is_stopping
 
     @property
     def unmet(self) -> int:
@@ -109,6 +130,29 @@ class Member(GuardedEndpoint):
         """Tell whether programs of it run as a user."""
         return self.ask(lambda it: uid in it.processes.family.uids, otherwise=False)
 
+    def depart(self, reason: str) -> None:
+        """Begin to stop when its delay is over, or stop with more haste."""
+        is_served = self.is_ready and not self.override.is_drained and self.may_stay
+        self._departing.stop(self.settings.pool.delay_seconds if is_served else 0.0, reason)
+
+    def drain(self) -> None:
+        """Take no connection for now, when its delay is over."""
+        is_served = self.is_ready and not self.override.is_drained
+        self._departing.drain(self.settings.pool.delay_seconds if is_served else 0.0)
+
+    def stay(self) -> None:
+        """Have no drain come any more."""
+        self._departing.stay()
+
+    def go_on_departing(self, state: DepartureState | None) -> None:
+        """Go on where a predecessor has stopped."""
+        self._departing.resume(state)
+
+    def reload(self, settings: ServiceSettings, spawner: Spawner | None) -> None:
+        """Have a new generation of workers made; nothing that was set for now stays."""
+        self._departing.forget()
+        super().reload(settings, spawner)
+
     def set_for_now(self, override: Override) -> None:
         """Have other sizes; the most of all pools together is that of the service."""
         if not override.is_drained:
@@ -129,6 +173,21 @@ class Member(GuardedEndpoint):
         if self._share is not None:
             self._role.allotment.leave(self._share)
             self._share = None
+
+    def _tell(self, aim: Aim, seconds: float) -> None:
+        name = self.settings.name
+        log.emit("departing", service=name, aim=aim.value, seconds=round(seconds, 3))
+
+    def _leave(self, aim: Aim, reason: str) -> None:
+        match aim:
+            case Aim.STOP:
+                if not self.is_finished:
+                    self._role.stop(reason)
+            case Aim.DRAIN:
+                former = self.override
+                self.set_for_now(Override(former.minimum, former.maximum, is_drained=True))
+            case _:
+                assert_never(aim)
 
     def _make_endpoint(
         self,

@@ -89,7 +89,12 @@ class Oversight:
         return outcome
 
     def _drain(self, order: Order) -> str:
-        return self._each(order, acts.drain, "drained")
+        self._each(order, acts.drain, "drained")
+        due = [one.departure.due_seconds for one in self._named(order) if one.departure]
+        if not due:
+            return f"{order.service} drained"
+        seconds = max(0.0, max(due) - time.monotonic())
+        return f"{order.service} says that it leaves, and is drained in {seconds:.1f} s"
 
     def _resume(self, order: Order) -> str:
         return self._each(order, acts.resume, "resumed")

@@ -95,7 +95,7 @@ def listening_of(member: Member, queues: Queues) -> Listening:
     if restart is not None:
         back_off = BackOff(_left(restart, now), member.crashes, "a fault of socketd; see the log")
     wanted, had = member.settings.readiness.level, present.level
-    failed_at = tally.failed_seconds
+    failed_at, departure = tally.failed_seconds, member.departure
     return Listening(
         address=text(str(member.listener)),
         state=_state_of(member),
@@ -147,6 +147,7 @@ def listening_of(member: Member, queues: Queues) -> Listening:
         ),
         favourites=[],
         crashes=tally.crashes,
+        departs_in_seconds=None if departure is None else _left(departure.due_seconds, now),
     )
 
 
@@ -227,6 +228,8 @@ def _state_of(member: Member) -> str:
         return "finished"
     if member.restart_due_seconds is not None:
         return "crashed"
+    if member.departure is not None:
+        return "departing"
     if member.is_stopping:
         return "stopping"
     if not member.is_ready:

@@ -24,6 +24,7 @@ from socketd.master.override import Override
 from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
 from socketd.operations.systemd import PassedSocket
+from socketd.pool.departure import DepartureState
 from socketd.pool.tally import Tally
 from socketd.settings.address import (
     AbstractAddress,
@@ -59,6 +60,7 @@ class _Service(msgspec.Struct):
     remains: tuple[int, ...]
     tally: Tally
     override: Override
+    departure: DepartureState | None
 
 
 class _Document(msgspec.Struct):
@@ -166,6 +168,7 @@ def _decode(fd: int) -> tuple[_Document, list[EndpointSnapshot]]:
                 service.remains,
                 service.tally,
                 service.override,
+                service.departure,
             )
             for service in document.services
         ]
@@ -199,6 +202,7 @@ def _service_of(endpoint: EndpointSnapshot) -> _Service:
         endpoint.remains,
         endpoint.tally,
         endpoint.override,
+        endpoint.departure,
     )
 
 

@@ -14,7 +14,15 @@ from socketd.control.document import Attempts, Histogram, Level, Listening, Serv
 from socketd.metrics.exposition import Family, bucket_endings, labelled
 
 _SERVER_STATES = ("starting", "running", "stopping")
-_LISTENER_STATES = ("starting", "running", "drained", "stopping", "crashed", "finished")
+_LISTENER_STATES = (
+    "starting",
+    "running",
+    "departing",
+    "drained",
+    "stopping",
+    "crashed",
+    "finished",
+)
 
 # The labels of a listener as they stand in a sample, and the listener.
 _Labelled = list[tuple[str, Listening]]

@@ -134,6 +134,7 @@ EVENTS: Mapping[str, EventKind] = {
     "reexec_done": _kind(LogLevel.INFO, "services former version"),
     "reexec_failed": _kind(LogLevel.ERROR, "reason"),
     "log_lines_dropped": _kind(LogLevel.WARNING, "count"),
+    "departing": _kind(LogLevel.INFO, "service aim seconds"),
     "stopping": _kind(LogLevel.INFO, "service signal idle busy"),
     "stopped": _kind(LogLevel.INFO, "service connections"),
 }

@@ -24,6 +24,7 @@ class Strategy(enum.Enum):
 class PoolSettings:
     """The size of a pool and how it changes; already checked.
 
+    `delay_seconds` is how long a service is served on that was told to stop.
     `connection_limit` ends the service after that many connections, `limit_seconds` a connection
     after that time, `silence_seconds` one on which no byte has gone for that time, and
     `first_byte_seconds` one whose client has said nothing until then; None means never.
@@ -41,6 +42,7 @@ class PoolSettings:
     silence_seconds: float | None = None
     first_byte_seconds: float | None = None
     spares: int = 0
+    delay_seconds: float = 0.0
 
     @property
     def rule(self) -> tuple[Strategy, int, int, int]:

@@ -346,6 +346,14 @@ SETTINGS = (
         offers="file socket",  # of `socketd cgi` the time limit for the head of a request
     ),
     Setting(
+        "stop_delay",
+        Duration(),
+        "how long a service that was told to stop says so and still takes connections, before it "
+        "stops; likewise before it is drained",
+        metavar="TIME",
+        usual="none",
+    ),
+    Setting(
         "timeouts.drain",
         Duration(),
         "how long a stop waits for connections, then SIGTERM",

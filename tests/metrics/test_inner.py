@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import signal
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,21 @@ def test_clients_may_be_named(supervise: Start, tmp_path: Path) -> None:
     supervisor = supervise(text)
     assert exchange(supervisor.place("metrics")) == b""
     supervisor.wait_events("connection_refused", 1, service="metrics")
+
+
+def test_they_tell_that_others_leave(supervise: Start, tmp_path: Path) -> None:
+    """Readiness goes before a listener does, and whoever asks hears of it as long as it is open."""
+    supervisor = supervise(f'{file_of(tmp_path)}stop_delay = "1h"\n')
+    place, echo = supervisor.place("metrics"), supervisor.place("echo")
+    wait_for(lambda: get(place, "/readyz") == (200, b"ok\n"), "readiness")
+    supervisor.server.signal(signal.SIGTERM)
+    wait_for(lambda: get(place, "/readyz?service=echo")[0] == HTTPStatus.SERVICE_UNAVAILABLE, "503")
+    assert exchange(echo, b"a") == b"a"
+    assert get(place, "/healthz")[0] == HTTPStatus.OK
+    text = get(place, "/metrics")[1].decode()
+    assert value(text, "socketd_listener_state", service="echo", state="departing") == 1
+    supervisor.server.signal(signal.SIGTERM)
+    assert supervisor.server.wait() == 0
 
 
 @pytest.mark.parametrize(

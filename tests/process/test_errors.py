@@ -140,6 +140,7 @@ NONSENSE = {
         ["--front", "scgi", "--request-variables", "A,*", *CAT],
         "socket: --request-variables: '*' is not the name of a variable, a prefix of names",
     ),
+    "stop-delay": (["--stop-delay", "0", *CAT], "socket: --stop-delay: '0' is not a duration"),
     "linger": (["--linger", "soon", *CAT], "socket: --linger: 'soon' is not a duration"),
     "time limit": (
         ["--time-limit", "soon", *CAT], "socket: --time-limit: 'soon' is not a duration",

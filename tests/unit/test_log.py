@@ -122,6 +122,7 @@ def test_list_of_events_is_closed() -> None:
         "reexec_done": ("info", "former services version"),
         "reexec_failed": ("error", "reason"),
         "log_lines_dropped": ("warning", "count"),
+        "departing": ("info", "aim seconds service"),
         "stopping": ("info", "busy idle service signal"),
         "stopped": ("info", "connections service"),
     }  # fmt: skip
