@@ -16,6 +16,7 @@ class Extra:
 
 HTTP = Extra("h11", "metrics")
 SCREEN = Extra("textual", "top")
+PICTURES = Extra("matplotlib", "plot")
 
 
 def why_missing(extra: Extra) -> str:
