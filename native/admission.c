@@ -31,6 +31,10 @@ static bool find_parts(struct view *view, const uint8_t *half, size_t room)
     if (room < at)
         return false;
     memcpy(&view->table, half, sizeof view->table);
+    if (view->table.texts_size % sizeof(uint32_t))
+        return false;
+    view->texts = (const char *)half + at;
+    at += view->table.texts_size;
     view->ipv4 = (const void *)(half + at);
     at += (size_t)view->table.ipv4_count * sizeof *view->ipv4;
     view->ipv6 = (const void *)(half + at);
@@ -39,9 +43,7 @@ static bool find_parts(struct view *view, const uint8_t *half, size_t room)
     at += (size_t)view->table.uid_count * sizeof *view->uids;
     view->gids = (const void *)(half + at);
     at += (size_t)view->table.gid_count * sizeof *view->gids;
-    view->texts = (const char *)half + at;
-    return at + view->table.texts_size <= room &&
-           view->table.refusal_size <= view->table.texts_size &&
+    return at <= room && view->table.refusal_size <= view->table.texts_size &&
            view->table.refusal_size <= ADMISSION_REFUSAL_SIZE;
 }
 
@@ -150,13 +152,22 @@ static bool is_proxy(const struct view *view, const uint8_t *half, const struct 
            find_verdict(&proxies, who) != 0;
 }
 
+/* Only what says how much there is: most clients touch none of the texts. */
+static void clear(struct admission *admission)
+{
+    admission->is_granted = false;
+    admission->reason = GATE_DENIED;
+    admission->header_limit_ms = 0;
+    admission->count = admission->refusal_size = 0;
+}
+
 static void read_half(struct admission *admission, const uint8_t *half, const struct peer *client,
                       bool is_met)
 {
     struct view view;
     uint32_t verdict;
 
-    *admission = (struct admission){.reason = GATE_DENIED};
+    clear(admission);
     if (!find_parts(&view, half, GATE_HALF_SIZE))
         return;
     /* Whatever becomes of a client: it may be one too many, and a proxy may not say for whom it comes. */
@@ -182,9 +193,8 @@ static void look(struct admission *admission, const struct gate *gate, const str
         uint32_t now;
 
         if (in_force == 0) {
+            clear(admission);
             admission->is_granted = true;
-            admission->count = admission->refusal_size = 0;
-            admission->header_limit_ms = 0;
             return;
         }
         read_half(admission, gate->halves[in_force & 1], client, is_met);
@@ -195,7 +205,7 @@ static void look(struct admission *admission, const struct gate *gate, const str
         in_force = now;
     }
     /* Nobody who means well changes it as fast as that. */
-    *admission = (struct admission){.reason = GATE_DENIED};
+    clear(admission);
 }
 
 void admission_meet(struct admission *admission, const struct gate *gate, const struct peer *who)

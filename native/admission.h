@@ -17,13 +17,13 @@ enum { ADMISSION_VARIABLES = 16, ADMISSION_TEXTS_SIZE = 2048, ADMISSION_REFUSAL_
 
 struct admission {
     bool is_granted;
-    enum gate_reason reason;                        /* if it is not */
-    uint32_t header_limit_ms;                       /* it is a proxy, and to say for whom it comes */
-    size_t count;                                   /* of variables, if it is */
-    const char *variables[ADMISSION_VARIABLES];     /* in `texts` */
-    char texts[ADMISSION_TEXTS_SIZE];
-    size_t refusal_size;                            /* of what it hears if it is sent away */
+    enum gate_reason reason;                    /* if it is not */
+    uint32_t header_limit_ms;                   /* it is a proxy, and to say for whom it comes */
+    size_t count;                               /* of variables, if it is */
+    size_t refusal_size;                        /* of what it hears if it is sent away */
+    const char *variables[ADMISSION_VARIABLES]; /* in `texts` */
     char refusal[ADMISSION_REFUSAL_SIZE];
+    char texts[ADMISSION_TEXTS_SIZE];
 };
 
 /* Look what the gate says of who has connected. If that is a proxy, ask again for whom it comes. */

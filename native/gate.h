@@ -56,7 +56,8 @@ struct gate_refusal {
     uint8_t reserved[23];
 };
 
-/* What stands in a half; behind it, in this order, are the entries and the texts. With `proxies` another
+/* What stands in a half; behind it, in this order, are the texts and the entries: so the page that a
+ * worker begins with has all that most clients need but their own entry. With `proxies` another
  * such table begins there, a multiple of four, that says of who has connected whether it is a proxy
  * which says for whom. */
 struct gate_table {
@@ -65,7 +66,7 @@ struct gate_table {
     uint32_t uid_count;
     uint32_t gid_count;
     uint32_t unix_verdict; /* for whom neither user nor group is named */
-    uint32_t texts_size;
+    uint32_t texts_size; /* a multiple of four */
     uint32_t refusal_size; /* of the text for who is sent away, which comes first of all texts */
     uint32_t proxies;         /* 0: there are none, and who has connected is the client */
     uint32_t header_limit_ms; /* for what a proxy has to say */

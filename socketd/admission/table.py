@@ -97,7 +97,7 @@ def compile_table(rules: RuleSet) -> bytes:
     """Return the table. Raises UsageError if it would be too large."""
     table = _compile(rules)
     if rules.proxies is not None:
-        offset = -(-len(table) // _ALIGNMENT) * _ALIGNMENT
+        offset = _aligned(len(table))
         proxies = _compile(RuleSet(rules.proxies, is_closed=True))
         table = _compile(rules, offset).ljust(offset, b"\0") + proxies
     if len(table) > HALF_SIZE:
@@ -106,6 +106,10 @@ def compile_table(rules: RuleSet) -> bytes:
             "join prefixes that are next to each other"
         )
     return table
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def _compile(rules: RuleSet, proxies: int = 0) -> bytes:
@@ -117,17 +121,18 @@ def _compile(rules: RuleSet, proxies: int = 0) -> bytes:
     users = _by_number(wanted, UserId)
     groups = _by_number(wanted, GroupId)
     counts = (*map(len, (*ranges.values(), users, groups)), everybody)
-    sizes = (len(texts.content), len(rules.refusal))
+    content = bytes(texts.content).ljust(_aligned(len(texts.content)), b"\0")
+    sizes = (len(content), len(rules.refusal))
     return b"".join(
         (
             HEADER.pack(*counts, *sizes, proxies, rules.header_ms if proxies else 0),
+            content,
             *(IPV4.pack(*one) for one in ranges[socket.AF_INET]),
             *(
                 IPV6.pack(first.to_bytes(16, "big"), verdict)
                 for first, verdict in ranges[socket.AF_INET6]
             ),
             *(IDS.pack(*one) for one in (*users, *groups)),
-            texts.content,
         )
     )
 
@@ -193,13 +198,17 @@ def _parts(table: bytes | memoryview) -> _Parts:
     """Return the parts of a table. Raises struct.error or IndexError if it is none."""
     header = HEADER.unpack_from(table)
     ipv4, ipv6, users, groups, everybody, texts_size, refusal_size, proxies, header_ms = header
-    sizes = (ipv4 * IPV4.size, ipv6 * IPV6.size, users * IDS.size, groups * IDS.size, texts_size)
+    sizes = (texts_size, ipv4 * IPV4.size, ipv6 * IPV6.size, users * IDS.size, groups * IDS.size)
     begins = [HEADER.size]
     for size in sizes:
         begins.append(begins[-1] + size)
-    if begins[-1] > len(table) or refusal_size > min(texts_size, MOST_REFUSAL_BYTES):
+    if (
+        texts_size % _ALIGNMENT
+        or begins[-1] > len(table)
+        or refusal_size > min(texts_size, MOST_REFUSAL_BYTES)
+    ):
         raise IndexError
-    in_ipv4, in_ipv6, of_users, of_groups, texts = (
+    texts, in_ipv4, in_ipv6, of_users, of_groups = (
         table[begin:end] for begin, end in pairwise(begins)
     )
     return _Parts(

@@ -280,11 +280,13 @@ def test_both_sides_say_the_same_of_who_has_connected(
 
 def test_half_that_is_full_to_the_last_byte_is_read(ask: Ask, place: Place) -> None:
     """The last entry of the largest table there may be."""
-    count = (HALF_SIZE - HEADER.size - 2) // 8
-    header = (count, 0, 0, 0, 0, HALF_SIZE - HEADER.size - count * 8, 0, 0, 0, 0)
+    count = (HALF_SIZE - HEADER.size - 4) // 8
+    texts = bytes(HALF_SIZE - HEADER.size - count * 8)
+    header = (count, 0, 0, 0, 0, len(texts), 0, 0, 0, 0)
     entries = b"".join(number.to_bytes(4, "little") + b"\1\0\0\0" for number in range(count))
-    table = b"".join(one.to_bytes(4, "little") for one in header) + entries
-    place.gate.put_in_force(table.ljust(HALF_SIZE, b"\0"))
+    table = b"".join(one.to_bytes(4, "little") for one in header) + texts + entries
+    assert len(table) == HALF_SIZE
+    place.gate.put_in_force(table)
 
     assert ask(place.memory, 0, Peer(socket.AF_INET, b"\xff\xff\xff\xff")) == (True, b"")
 
