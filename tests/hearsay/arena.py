@@ -6,6 +6,7 @@ may notice.
 """
 
 import contextlib
+import faulthandler
 import json
 import mmap
 import os
@@ -34,6 +35,7 @@ from socketd.workers.layout import RECORD_SIZE, SlotState  # noqa: E402
 _STATES = 64
 _RECORDS = _STATES + MOST_WORKERS
 _WATCHED = 6
+_MOST_SECONDS = 45.0
 _SCRIBBLE_SECONDS = 4.0
 _MOST_TURNS = 300  # of the processor given away before a scribble: it falls anywhere in a round
 _ROUNDS_AT_STOP = 2000
@@ -481,7 +483,8 @@ ATTACKS: dict[str, Callable[[Arena], None]] = {
 
 
 def main() -> None:
-    """Run one attack and print the verdict."""
+    """Run one attack and print the verdict, or after a long time where it is stuck."""
+    faulthandler.dump_traceback_later(_MOST_SECONDS, exit=True)
     is_to_stop = bool(sys.argv[4:] and sys.argv[4])
     arena = Arena(sys.argv[2], random.Random(int(sys.argv[3])), is_to_stop=is_to_stop)
     ATTACKS[sys.argv[1]](arena)
