@@ -103,13 +103,17 @@ class ProgramError(SocketdError):
 
 
 class ConfigurationError(SocketdError):
-    """A configuration file has mistakes; `mistakes` has all of them."""
+    """A configuration file has mistakes; `mistakes` has all of them.
+
+    Without a path each mistake names its file itself.
+    """
 
     exit_code = ExitCode.CONFIGURATION
 
     def __init__(self, path: str, mistakes: list[str]) -> None:
-        super().__init__(f"{path}: " + "; ".join(mistakes))
-        self.lines = [in_one_line(f"{path}: {mistake}") for mistake in mistakes]
+        place = f"{path}: " if path else ""
+        super().__init__(place + "; ".join(mistakes))
+        self.lines = [in_one_line(place + mistake) for mistake in mistakes]
 
 
 class SystemFailureError(SocketdError):

@@ -4,9 +4,7 @@ Owns what can be tested without side effects, and how settings are shown.
 """
 
 import functools
-import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -27,6 +25,7 @@ from socketd.config.file import (
 from socketd.config.inner import METRICS, settings_of_metrics
 from socketd.config.listening import USUAL_MODE
 from socketd.config.services import ServiceSettings
+from socketd.config.toml import toml_key, toml_value
 from socketd.control.place import usual_path
 from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
@@ -102,7 +101,7 @@ def show(path: str) -> str:
     around, server = _around(path), ServerTable()
     tables = parse(path, Findings(), server)
     load(path, around)
-    head = [f"control = {_toml(server.control or around.usual_control() or OFF)}"]
+    head = [f"control = {toml_value(server.control or around.usual_control() or OFF)}"]
     if server.metrics is not None:
         head.append("\n".join(_metrics_lines(server.metrics)))
     return "\n\n".join([*head, *("\n".join(_lines(table, around)) for table in tables)])
@@ -116,16 +115,16 @@ def _around(path: str) -> Surroundings:
 
 def _metrics_lines(table: ServiceTable) -> Iterator[str]:
     yield f"[{METRICS}]"
-    yield f"listen = {_toml([_listen(one) for one in table.listeners])}"
+    yield f"listen = {toml_value([_listen(one) for one in table.listeners])}"
     yield from _settings(settings_of_metrics(), table.values)
 
 
 def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:
     """Yield a service's table and its inner tables; TOML has no value for "not set"."""
-    place = f"service.{_toml_key(table.name)}"
+    place = f"service.{toml_key(table.name)}"
     values = _with_derived(table, around)
     yield f"[{place}]"
-    yield f"listen = {_toml([_listen(one) for one in table.listeners])}"
+    yield f"listen = {toml_value([_listen(one) for one in table.listeners])}"
     yield from _settings(settings_in(""), values)
     for inner in inner_tables():
         yield ""
@@ -152,7 +151,7 @@ def _settings(settings: list[Setting], values: Values) -> Iterator[str]:
         if value is None:
             yield f"# {setting.name} is not set"
         else:
-            yield f"{setting.name} = {_toml(setting.kind.show(value))}"
+            yield f"{setting.name} = {toml_value(setting.kind.show(value))}"
 
 
 def _listen(listening: Listening) -> object:
@@ -166,16 +165,3 @@ def _listen(listening: Listening) -> object:
         one.name: one.kind.show(given[one.key]) for one in settings_in("listen") if one.key in given
     }
     return {"address": listening.address, **shown}
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        pairs = [f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items()]
-        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _toml_key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name)

@@ -20,6 +20,7 @@ from socketd import __version__
 from socketd.cli import clicked_completion, console
 from socketd.cli.clicked import Strict, WholeNumber, taken, with_settings
 from socketd.cli.control_commands import CONTROL_COMMANDS
+from socketd.cli.file_commands import FILE_COMMANDS
 from socketd.cli.plan_command import plan
 from socketd.cli.report import report
 from socketd.cli.usual_file import usual_file
@@ -269,7 +270,7 @@ def explain(
     return lambda: _show(explained(options))
 
 
-for command in (*CONTROL_COMMANDS, plan):
+for command in (*FILE_COMMANDS, *CONTROL_COMMANDS, plan):
     commands.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""Configuration files that are written for an operator."""
