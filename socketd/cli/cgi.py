@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 
 from socketd.cli.given import refuse
+from socketd.cli.place import typed_place
 from socketd.cli.run import RunOptions, Source, begin_log, serve
 from socketd.config.build import Builder, Surroundings
 from socketd.config.file import ServerTable
@@ -20,12 +21,10 @@ from socketd.master.agreement import VERSION, check_version
 from socketd.programs.cgi import FrontKind
 from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, locate
-from socketd.settings.address import Address, parse_listen
+from socketd.settings.address import Address
 from socketd.settings.readiness import ReadyLevel
 from socketd.settings.values import Problem, Values
 from socketd.system.directory import absolute
-
-_ADDRESSES = "HOST:PORT, PORT, a path with a slash in it, @NAME or fd:NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,29 +131,12 @@ def _at(address: Address, settings: ServiceSettings) -> ServiceSettings:
 
 
 def _address(text: str, options: CgiOptions) -> Address:
-    return completed(_parsed(text), options.values, USUAL_MODE)
-
-
-def _parsed(text: str) -> Address:
-    """Read `HOST:PORT`, `PORT`, a path with a slash, `@NAME`, or any form of a file.
-
-    Raises UsageError, which has the text as it was typed.
-    """
-    if text.startswith(("tcp:", "unix:", "fd:")):
-        whole = text
-    elif text.startswith("@"):
-        whole = f"unix:{text}"
-    else:
-        whole = f"unix:{absolute(text)}" if "/" in text else f"tcp:{text}"
-    try:
-        return parse_listen(whole)
-    except UsageError:
-        raise UsageError(f"{text!r} is no address to listen on: give {_ADDRESSES}") from None
+    return completed(typed_place(text), options.values, USUAL_MODE)
 
 
 def _check_listeners(options: CgiOptions) -> None:
     """Refuse a setting that goes with none of the addresses. Raises UsageError."""
-    addresses = [_parsed(text) for text in (*options.scgi, *options.fcgi)]
+    addresses = [typed_place(text) for text in (*options.scgi, *options.fcgi)]
     first, *others = (misplaced(address, options.values) for address in addresses)
     refuse(untimed(addresses, options.values))
     refuse(one for one in first if all(_has(problems, one.key) for problems in others))

@@ -19,12 +19,13 @@ class Draft:
     """A service: addresses, values by the keys of the table of settings, and remarks.
 
     One without an address cannot be served; its remarks say why. One that is off is written as
-    comments. `about` has a remark for a single key, which stands above it.
+    comments, as are the examples. `about` has what stands above a key.
     """
 
     name: str
     listen: list[object] = field(default_factory=list)
     settings: dict[str, object] = field(default_factory=dict)
+    examples: dict[str, object] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
     is_off: bool = False
@@ -59,12 +60,14 @@ def _lines(draft: Draft) -> list[str]:
         f"listen = {toml_value(draft.listen[0] if draft.listen[1:] == [] else draft.listen)}"
     )
     table = ""
-    for key, value in sorted(draft.settings.items(), key=lambda one: one[0].rpartition(".")[0]):
+    for key in sorted({**draft.settings, **draft.examples}, key=lambda one: one.rpartition(".")[0]):
         inner, _, name = key.rpartition(".")
         if inner != table:
             lines += ["", f"[{place}.{inner}]"]
             table = inner
-        lines += [*_said(draft, key), f"{name} = {toml_value(value)}"]
+        is_set = key in draft.settings
+        value = draft.settings[key] if is_set else draft.examples[key]
+        lines += [*_said(draft, key), f"{'' if is_set else '# '}{name} = {toml_value(value)}"]
     if draft.is_off:
         lines = [f"# {line}".rstrip() for line in lines]
     return [*_comment(draft.remarks), *lines]
