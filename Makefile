@@ -1,9 +1,11 @@
 # Everything a developer needs: `make run` to see it work, `make test` to check it all.
-# Both make their own virtual environment in .venv; nothing else of the machine is changed.
+# Both make one virtual environment in .venv, in which the second installs what checks; nothing else of
+# the machine is changed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 STAMP := $(VENV)/.installed
 WALLS := $(VENV)/walls/.installed
 ADDRESS ?= localhost
@@ -18,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs clean
 
-run: $(STAMP)
+run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
 	@echo "    echo hello | nc -N $(ADDRESS) $(PORT)"
 	@echo "or  echo hello | $(BIN)/python examples/client.py $(ADDRESS) $(PORT)"
@@ -99,11 +101,16 @@ fuzz: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
-$(STAMP): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags)
-	test -e $@ || rm -rf $(VENV)  # what an interrupted run has left
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+# What `make run` needs: the package, nothing for developers. Its own pip comes with the rest.
+$(READY): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags native/hold/linkage)
+	test -e $@ -o -e $(STAMP) || rm -rf $(VENV)  # what an interrupted run has left
+	$(PYTHON) release/environment.py $(VENV) --editable .
+	touch $@
+
+# Not made anew for what has only to be compiled again.
+$(STAMP): pyproject.toml | $(READY)
+	$(PYTHON) release/environment.py $(VENV) --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
 
 # The linter is where it has always been; the rest of its environment is out of everybody's way.

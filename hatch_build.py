@@ -6,11 +6,14 @@ Without a compiler, or when it fails, the wheel is built all the same, pure: soc
 workers in Python.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sysconfig
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,39 +71,94 @@ def find_compiler() -> list[str]:
     chosen = os.environ.get("CC")
     for candidate in [chosen] if chosen else ["cc", "gcc", "clang"]:
         words = shlex.split(candidate)
-        if words and shutil.which(words[0]):
-            return words
+        if words and (path := shutil.which(words[0])):
+            # It runs in another folder than the one in which it was named.
+            return [os.path.abspath(path) if "/" in words[0] else words[0], *words[1:]]
     raise CompileError(f"$CC is {chosen!r}, not found" if chosen else "no C compiler found")
 
 
-def compile_product(sources: Path, product: Product, place: Path) -> None:
-    """Compile a product, a program static where libc allows it, with $CFLAGS and $LDFLAGS added.
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A source file, as it is compiled for programs or for an object; products share them."""
 
-    It appears complete or not at all, also while an older one is running. Raises CompileError.
+    source: Path
+    is_object: bool
+
+
+class Compiler:
+    """Compiles what products are made of, each unit once and as many at a time as may run here.
+
+    It works in the folder of the sources, so that nothing it makes has the name of another folder
+    in it. $CFLAGS and $LDFLAGS are added.
     """
-    linkages = [[f"@{sources / 'hold' / 'flags'}"]] if product.is_object else [["-static"], []]
-    compiler = find_compiler()
-    flags = [f"@{sources / 'flags'}", "-iquote", str(sources)]
-    flags += shlex.split(os.environ.get("CFLAGS", ""))
-    if os.environ.get("SOCKETD_WERROR") == "1":
-        flags.append("-Werror")
-    unfinished = place.with_name(f"{place.name}.{os.getpid()}")
-    files = [
-        str(file) for folder in product.folders for file in sorted((sources / folder).glob("*.c"))
-    ]
-    place.parent.mkdir(parents=True, exist_ok=True)
-    complaint = ""
-    for linkage in linkages:
-        last = [*linkage, *shlex.split(os.environ.get("LDFLAGS", ""))]
-        command = [*compiler, *flags, "-o", str(unfinished), *files, *last]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            unfinished.replace(place)
-            return
-        complaint = done.stderr.strip()
-    unfinished.unlink(missing_ok=True)
-    first_line = complaint.partition("\n")[0]
-    raise CompileError(f"{compiler[0]} failed: {first_line}")
+
+    def __init__(self, sources: Path, scratch: Path) -> None:
+        self._sources = sources
+        self._scratch = scratch
+        self._command = find_compiler()
+        self._flags = ["@flags", "-iquote", ".", *shlex.split(os.environ.get("CFLAGS", ""))]
+        # Never by default: a compiler that is newer than this release warns of more, and who
+        # installs it has nothing from being told so but a build that fails. Developers and
+        # continuous integration build with -Werror by native/Makefile, and test this hook with it.
+        if os.environ.get("SOCKETD_WERROR") == "1":
+            self._flags.append("-Werror")
+        self._libraries = shlex.split(os.environ.get("LDFLAGS", ""))
+        self._jobs = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        self._units: dict[Unit, Future[Path]] = {}
+
+    def begin(self, product: Product) -> None:
+        """Have the units of a product compiled, while others are asked for."""
+        for unit in self._units_of(product):
+            if unit not in self._units:
+                self._units[unit] = self._jobs.submit(self._compile, unit)
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        self._jobs.shutdown(cancel_futures=True)
+
+    def link(self, product: Product, place: Path) -> None:
+        """Make a product that has begun, a program static where libc allows it.
+
+        It appears complete or not at all, also while an older one is running. Raises CompileError.
+        """
+        objects = [str(self._units[unit].result()) for unit in self._units_of(product)]
+        linkages = [["@hold/flags", "@hold/linkage"]] if product.is_object else [["-static"], []]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
+        for linkage in linkages:
+            try:
+                self._run([*linkage, "-o", str(unfinished), *objects, *self._libraries])
+            except CompileError:
+                unfinished.unlink(missing_ok=True)
+                if linkage is linkages[-1]:
+                    raise
+            else:
+                unfinished.replace(place)
+                return
+
+    def _units_of(self, product: Product) -> list[Unit]:
+        return [
+            Unit(source.relative_to(self._sources), product.is_object)
+            for folder in product.folders
+            for source in sorted((self._sources / folder).glob("*.c"))
+        ]
+
+    def _compile(self, unit: Unit) -> Path:
+        folder = self._scratch / ("object" if unit.is_object else "program")
+        place = folder / unit.source.with_suffix(".o")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        how = ["@hold/flags"] if unit.is_object else []
+        self._run([*how, "-c", "-o", str(place), str(unit.source)])
+        return place
+
+    def _run(self, arguments: list[str]) -> None:
+        command = [*self._command, *self._flags, *arguments]
+        done = subprocess.run(
+            command, cwd=self._sources, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            first_line = done.stderr.strip().partition("\n")[0]
+            raise CompileError(f"{self._command[0]} failed: {first_line}")
 
 
 class NativeBuildHook(BuildHookInterface[BuilderConfig]):
@@ -114,24 +172,42 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
             return
         # Those of an earlier build may not fit the sources of this one.
         self.clean([])
-        if not self._add(ZYGOTE, build_data):
+        built = self._build()
+        if ZYGOTE not in built:
             return
-        for product in EXTRAS:
-            self._add(product, build_data)
+        for product in built:
+            build_data["artifacts"].append(product.path.as_posix())
+            if product.is_command:
+                build_data["shared_scripts"][product.path.as_posix()] = product.name
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform}"
 
-    def _add(self, product: Product, build_data: dict[str, Any]) -> bool:
-        try:
-            compile_product(Path(self.root, "native"), product, Path(self.root, product.path))
-        except CompileError as error:
-            self.app.display_warning(f"socketd: {product.loss}: {error}")
-            return False
-        build_data["artifacts"].append(product.path.as_posix())
-        if product.is_command:
-            build_data["shared_scripts"][product.path.as_posix()] = product.name
-        return True
+    def _build(self) -> list[Product]:
+        """Return what could be built; without the first, the others are of no use."""
+        built = []
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                compiler = Compiler(Path(self.root, "native"), Path(scratch))
+            except CompileError as error:
+                self._warn(ZYGOTE, error)
+                return []
+            with contextlib.closing(compiler):
+                for product in (ZYGOTE, *EXTRAS):
+                    compiler.begin(product)
+                for product in (ZYGOTE, *EXTRAS):
+                    try:
+                        compiler.link(product, Path(self.root, product.path))
+                    except CompileError as error:
+                        self._warn(product, error)
+                        if product is ZYGOTE:
+                            break
+                    else:
+                        built.append(product)
+        return built
+
+    def _warn(self, product: Product, error: CompileError) -> None:
+        self.app.display_warning(f"socketd: {product.loss}: {error}")
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002  the hook's interface
         """Remove what was compiled."""
