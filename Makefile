@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STAMP := $(VENV)/.installed
 WALLS := $(VENV)/walls/.installed
+RELEASE := $(VENV)/release
 ADDRESS ?= localhost
 PORT ?= 7000
 # Tests wait now and then, so there is one more than processors.
@@ -18,7 +19,7 @@ FUZZ_SECONDS ?= 600
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs clean
+.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs dist check-dist clean
 
 run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -118,6 +119,18 @@ $(WALLS): $(STAMP)
 	$(PYTHON) -m venv $(VENV)/walls
 	$(BIN)/python -m pip --python $(VENV)/walls install --quiet --group walls
 	ln -sf ../walls/bin/lint-imports $(BIN)/lint-imports
+	touch $@
+
+# A release, in dist/: an sdist, and wheels for every libc and processor.
+dist: $(RELEASE)/.installed
+	$(RELEASE)/bin/python -m release.wheels
+
+check-dist: dist
+	$(RELEASE)/bin/python -m release.check
+
+$(RELEASE)/.installed: pyproject.toml | $(STAMP)
+	$(PYTHON) -m venv --without-pip $(RELEASE)
+	$(BIN)/python -m pip --python $(RELEASE) install --quiet --group release pip
 	touch $@
 
 clean:

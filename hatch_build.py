@@ -4,10 +4,14 @@ Owns the way from native/ to socketd/native/, and what each product is made of; 
 has the same table. Must not know what they do.
 Without a compiler, or when it fails, the wheel is built all the same, pure: socketd then forks its
 workers in Python.
+
+A release is made for machines that are not this one: release/wheels.py compiles, and says with
+$SOCKETD_PRODUCTS in which folder that lies, and with $SOCKETD_PLATFORM where it runs.
 """
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -33,7 +37,7 @@ class Product:
     loss: str
     is_object: bool = False
     is_command: bool = False
-    """It is also put where commands are."""
+    """A wheel has it where commands are, and there alone: socketd.system.products finds it."""
 
     @property
     def path(self) -> Path:
@@ -57,6 +61,7 @@ EXTRAS = (
     Product("scgi2cgi", ("front", "scgi2cgi"), "scgi2cgi not built", is_command=True),
     Product("fcgi2cgi", ("front", "fastcgi", "fcgi2cgi"), "fcgi2cgi not built", is_command=True),
 )
+PRODUCTS = (ZYGOTE, *EXTRAS)
 
 
 class CompileError(Exception):
@@ -92,10 +97,10 @@ class Compiler:
     in it. $CFLAGS and $LDFLAGS are added.
     """
 
-    def __init__(self, sources: Path, scratch: Path) -> None:
+    def __init__(self, command: list[str], sources: Path, scratch: Path) -> None:
+        self._command = command
         self._sources = sources
         self._scratch = scratch
-        self._command = find_compiler()
         self._flags = ["@flags", "-iquote", ".", *shlex.split(os.environ.get("CFLAGS", ""))]
         # Never by default: a compiler that is newer than this release warns of more, and who
         # installs it has nothing from being told so but a build that fails. Developers and
@@ -172,30 +177,41 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
             return
         # Those of an earlier build may not fit the sources of this one.
         self.clean([])
-        built = self._build()
+        prepared = os.environ.get("SOCKETD_PRODUCTS")
+        built = self._take(Path(prepared)) if prepared else self._build()
         if ZYGOTE not in built:
             return
         for product in built:
-            build_data["artifacts"].append(product.path.as_posix())
+            path = product.path.as_posix()
             if product.is_command:
-                build_data["shared_scripts"][product.path.as_posix()] = product.name
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+                build_data["shared_scripts"][path] = product.name
+            else:
+                build_data["artifacts"].append(path)
+        platform = os.environ.get("SOCKETD_PLATFORM") or sysconfig.get_platform()
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["tag"] = f"py3-none-{re.sub('[-.]', '_', platform)}"
+
+    def _take(self, folder: Path) -> list[Product]:
+        """Return all products, taken from where they have been made."""
+        for product in PRODUCTS:
+            place = Path(self.root, product.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / product.name, place)
+        return list(PRODUCTS)
 
     def _build(self) -> list[Product]:
         """Return what could be built; without the first, the others are of no use."""
         built = []
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                compiler = Compiler(Path(self.root, "native"), Path(scratch))
+                compiler = Compiler(find_compiler(), Path(self.root, "native"), Path(scratch))
             except CompileError as error:
                 self._warn(ZYGOTE, error)
                 return []
             with contextlib.closing(compiler):
-                for product in (ZYGOTE, *EXTRAS):
+                for product in PRODUCTS:
                     compiler.begin(product)
-                for product in (ZYGOTE, *EXTRAS):
+                for product in PRODUCTS:
                     try:
                         compiler.link(product, Path(self.root, product.path))
                     except CompileError as error:
@@ -211,5 +227,5 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002  the hook's interface
         """Remove what was compiled."""
-        for product in (ZYGOTE, *EXTRAS):
+        for product in PRODUCTS:
             Path(self.root, product.path).unlink(missing_ok=True)

@@ -1,5 +1,8 @@
 """Where the native products lie, and whether they were built when the package was installed.
 
+What only socketd starts is in the folder `native` of the package, which may be a link to where a
+distribution has such programs. The wrappers are commands, and where an installer puts those.
+
 Owns their paths, and the files themselves while a server runs. Must not know what they do.
 
 An upgrade replaces files under a running server, which goes on as the version it is until it is
@@ -10,6 +13,7 @@ file is kept open from its first use.
 import contextlib
 import functools
 import os
+import sys
 
 from socketd.system.descriptors import copy_above
 
@@ -18,14 +22,32 @@ _FOLDER = os.path.join(PACKAGE, "native")
 HOLD_SCRIPT = os.path.join(PACKAGE, "hold.py")
 ZYGOTE = os.path.join(_FOLDER, "socketd-zygote")
 HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
-SCGI_WRAPPER = os.path.join(_FOLDER, "scgi2cgi")
-FCGI_WRAPPER = os.path.join(_FOLDER, "fcgi2cgi")
 # A program that is started gets descriptors at fixed numbers, below this.
 _ABOVE_FIXED_FDS = 16
 NOT_BUILT = (
     "the native worker was not built when socketd was installed; install a C compiler and install "
     "socketd again"
 )
+
+
+def _command(name: str) -> str:
+    """Return where a command of ours lies: in a checkout, or where an installer has put it."""
+    site = os.path.dirname(PACKAGE)
+    places = (
+        _FOLDER,
+        os.path.join(sys.prefix, "bin"),
+        # Of a user or of /usr/local: PREFIX/lib/python3.N/site-packages.
+        os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(site))), "bin"),
+        os.path.join(site, "bin"),  # pip install --target
+    )
+    for place in places:
+        if os.access(path := os.path.join(place, name), os.X_OK):
+            return path
+    return os.path.join(_FOLDER, name)
+
+
+SCGI_WRAPPER = _command("scgi2cgi")
+FCGI_WRAPPER = _command("fcgi2cgi")
 
 
 @functools.cache

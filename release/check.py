@@ -1,0 +1,219 @@
+"""Check a release: what its files say of themselves, and each wheel where it is for.
+
+    python -m release.check [FOLDER]          (make check-dist)
+
+Owns what is looked at. Each check says how it went; one that cannot be made on this machine says
+why, and is an error with SOCKETD_REQUIRE_PEERS=1. release/smoke.py asks the installed package.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from release import environment, trees
+from release.targets import TARGETS, Target
+from release.wheels import ROOT
+
+SMOKE = ROOT / "release" / "smoke.py"
+OBJECT = "socketd/native/socketd-hold.so"
+
+
+class CheckError(Exception):
+    """A check has failed; the text says which and how."""
+
+
+class CannotError(Exception):
+    """A check cannot be made on this machine; the text says why."""
+
+
+def run(*command: str | Path, **environment_more: str) -> str:
+    """Run a command; return what it says. Raises CheckError."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={**os.environ, **environment_more},
+    )
+    if done.returncode != 0:
+        raise CheckError(f"{' '.join(words)}: {done.stdout}")
+    return done.stdout
+
+
+def wheel_of(folder: Path, target: Target) -> Path:
+    """Return the wheel of a target. Raises CheckError."""
+    found = list(folder.glob(f"*-py3-none-{target.platform}.whl"))
+    if len(found) != 1:
+        raise CheckError(f"{len(found)} wheels for {target.platform}")
+    return found[0]
+
+
+def glibc_versions(path: Path) -> list[tuple[int, ...]]:
+    """Return the versions of glibc's symbols that an object needs."""
+    found = re.findall(rb"GLIBC_([0-9.]+)", path.read_bytes())
+    return sorted({tuple(map(int, one.decode().split("."))) for one in found})
+
+
+def check_files(folder: Path) -> None:
+    """Look at names and contents: an sdist and four wheels, with which two programs agree."""
+    wheels = [wheel_of(folder, target) for target in TARGETS]
+    if len(list(folder.iterdir())) != len(wheels) + 1:
+        raise CheckError(f"something else is in {folder}")
+    tools = Path(sys.executable).parent
+    for wheel, target in zip(wheels, TARGETS, strict=True):
+        run(tools / "check-wheel-contents", wheel)
+        with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as place:
+            needed = glibc_versions(Path(archive.extract(OBJECT, place)))
+        if "musllinux" in target.platform:
+            if needed:
+                raise CheckError(f"{wheel.name}: the object needs glibc")
+            continue
+        _, major, minor, *_ = target.platform.split("_")
+        if not needed or needed[-1] > (int(major), int(minor)):
+            raise CheckError(f"{wheel.name}: the object needs glibc {needed[-1:]}")
+        said = run(tools / "auditwheel", "show", wheel).replace("\n", " ")
+        if f'"manylinux_{major}_{minor}' not in said and "manylinux" not in said:
+            raise CheckError(f"{wheel.name}: {said}")
+
+
+def check_same_bytes(folder: Path) -> None:
+    """Build a second time, with nothing kept of the first: it is the same bytes."""
+    with tempfile.TemporaryDirectory() as place:
+        again = Path(place) / "again"
+        run(sys.executable, "-m", "release.wheels", again)
+        for file in sorted(folder.iterdir()):
+            if file.read_bytes() != (again / file.name).read_bytes():
+                raise CheckError(f"{file.name} differs in a second build")
+
+
+def check_here(folder: Path) -> None:
+    """Try it in a fresh environment of this machine; uninstalled, nothing of it is left."""
+    target = next(one for one in TARGETS if one.processor == platform.machine())
+    with tempfile.TemporaryDirectory() as place:
+        fresh = Path(place) / "environment"
+        environment.main(str(fresh), "pip", "click", "msgspec", "setproctitle", "structlog")
+        before = listing(fresh)
+        python = fresh / "bin" / "python"
+        run(python, "-m", "pip", "install", "--no-deps", wheel_of(folder, target))
+        run(python, SMOKE, fresh / "bin")
+        run(python, "-m", "pip", "uninstall", "--yes", "socketd")
+        if left := listing(fresh) - before:
+            raise CheckError(f"left after pip uninstall: {sorted(left)[:5]}")
+
+
+def listing(folder: Path) -> set[Path]:
+    """Return what is in a folder, but for what Python compiles."""
+    return {
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def check_debian(folder: Path, suite: str) -> None:
+    """Try it in a tree of a release of Debian, with the Python that is there."""
+    target = next(one for one in TARGETS if one.processor == platform.machine())
+    tree = trees.debian(suite, "python3-venv,ca-certificates")
+    if tree is None:
+        raise CannotError("needs root and debootstrap")
+    place = tree / "opt" / "socketd"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    wheel = wheel_of(folder, target)
+    for file in (wheel, SMOKE):
+        shutil.copy(file, place)
+    version = run(
+        "chroot", tree, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"
+    )
+    # What it needs is fetched out here, where the network is.
+    run(
+        sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
+        "--python-version", version.strip(), "--dest", place / "wheels", wheel,
+    )  # fmt: skip
+    inside = "/opt/socketd/environment"
+    with trees.mounted(tree):
+        run("chroot", tree, "python3", "-m", "venv", inside)
+        run(
+            "chroot", tree, f"{inside}/bin/python", "-m", "pip", "install", "--quiet",
+            "--no-index", "--find-links", "/opt/socketd/wheels", f"/opt/socketd/{wheel.name}",
+        )  # fmt: skip
+        run("chroot", tree, f"{inside}/bin/python", "/opt/socketd/smoke.py", f"{inside}/bin")
+
+
+def check_musl(folder: Path) -> None:
+    """Load the object for musl into a program of musl."""
+    loader = Path("/lib/ld-musl-x86_64.so.1")
+    compiler = shutil.which("musl-gcc")
+    if compiler is None or not loader.exists():
+        raise CannotError("needs the package musl-tools, on x86_64")
+    target = next(one for one in TARGETS if one.platform.startswith("musllinux"))
+    with zipfile.ZipFile(wheel_of(folder, target)) as archive, tempfile.TemporaryDirectory() as on:
+        held = Path(archive.extract(OBJECT, on))
+        source = Path(on) / "hello.c"
+        source.write_text('#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n')
+        run(compiler, "-o", Path(on) / "hello", source)
+        said = run(Path(on) / "hello", LD_PRELOAD=str(held))
+        if said != "hello\n":
+            raise CheckError(said)
+
+
+def check_emulated(folder: Path) -> None:
+    """Start the programs for the other processor under an emulator, which cannot do more."""
+    target = next(one for one in TARGETS if one.processor != platform.machine())
+    emulator = shutil.which(f"qemu-{target.processor}-static")
+    if emulator is None:
+        raise CannotError("needs the package qemu-user-static")
+    with zipfile.ZipFile(wheel_of(folder, target)) as archive, tempfile.TemporaryDirectory() as on:
+        for name in archive.namelist():
+            if name.endswith(("scgi2cgi", "fcgi2cgi")):
+                program = Path(archive.extract(name, on))
+                program.chmod(0o755)
+                said = run(emulator, program, "-h")
+                if program.name not in said:
+                    raise CheckError(f"{name}: {said}")
+        zygote = Path(archive.extract("socketd/native/socketd-zygote", on))
+        zygote.chmod(0o755)
+        # Without a plan it is a wrong call.
+        if subprocess.run([emulator, zygote], capture_output=True, check=False).returncode != 100:
+            raise CheckError("socketd-zygote does not start")
+
+
+CHECKS: Sequence[tuple[str, Callable[[Path], None]]] = (
+    ("names, tags and contents", check_files),
+    ("installed and uninstalled here", check_here),
+    ("Debian 12", lambda folder: check_debian(folder, "bookworm")),
+    ("Debian 13", lambda folder: check_debian(folder, "trixie")),
+    ("musl", check_musl),
+    ("the other processor", check_emulated),
+    ("the same bytes again", check_same_bytes),
+)
+
+
+def main(folder: str = "dist") -> int:
+    """Make every check; return 1 if one has failed."""
+    status = 0
+    for name, check in CHECKS:
+        try:
+            check(Path(folder).absolute())
+            outcome = "ok"
+        except CannotError as reason:
+            outcome = f"not checked: {reason}"
+            status |= os.environ.get("SOCKETD_REQUIRE_PEERS") == "1"
+        except CheckError as error:
+            outcome = f"FAILED: {error}"
+            status = 1
+        print(f"{name}: {outcome}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
