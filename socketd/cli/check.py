@@ -22,7 +22,7 @@ from socketd.config.file import (
     parse,
     settings_in,
 )
-from socketd.config.inner import METRICS, settings_of_metrics
+from socketd.config.inner import settings_of_inner
 from socketd.config.listening import USUAL_MODE
 from socketd.config.services import ServiceSettings
 from socketd.config.toml import toml_key, toml_value
@@ -102,8 +102,7 @@ def show(path: str) -> str:
     tables = parse(path, Findings(), server)
     load(path, around)
     head = [f"control = {toml_value(server.control or around.usual_control() or OFF)}"]
-    if server.metrics is not None:
-        head.append("\n".join(_metrics_lines(server.metrics)))
+    head += ["\n".join(_inner_lines(table)) for table in server.inner]
     return "\n\n".join([*head, *("\n".join(_lines(table, around)) for table in tables)])
 
 
@@ -113,10 +112,10 @@ def _around(path: str) -> Surroundings:
     return Surroundings(environment, usual_control=find)
 
 
-def _metrics_lines(table: ServiceTable) -> Iterator[str]:
-    yield f"[{METRICS}]"
+def _inner_lines(table: ServiceTable) -> Iterator[str]:
+    yield f"[{table.name}]"
     yield f"listen = {toml_value([_listen(one) for one in table.listeners])}"
-    yield from _settings(settings_of_metrics(), table.values)
+    yield from _settings(settings_of_inner(), table.values)
 
 
 def _lines(table: ServiceTable, around: Surroundings) -> Iterator[str]:

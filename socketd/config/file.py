@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from socketd.config.build import Builder, Surroundings
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
-from socketd.config.inner import METRICS, as_service, settings_of_metrics, why_no_metrics
+from socketd.config.inner import INNER, as_service, settings_of_inner, why_not
 from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
@@ -69,10 +69,13 @@ class ServiceTable:
 
 @dataclass(slots=True)
 class ServerTable:
-    """What a file says of the server itself; `control` and `metrics` are None unless it does."""
+    """What a file says of the server itself; `control` is None unless it does.
+
+    `inner` are the tables of services that tell of all others.
+    """
 
     control: str | None = None
-    metrics: ServiceTable | None = None
+    inner: tuple[ServiceTable, ...] = ()
     is_read: bool = False
 
 
@@ -111,8 +114,9 @@ def gather(
     """
     server = server or ServerTable()
     tables = parse(path, findings, server)
-    if server.metrics is not None:
-        tables += _inner(server.metrics, server.control, around, findings, _longest_delay(tables))
+    delay_seconds = _longest_delay(tables)
+    for inner in server.inner:
+        tables += _inner(inner, server.control, around, findings, delay_seconds)
     settings, owners = [], dict[str, str]()
     for table in tables:
         of_table = _settings_of(table, around, findings)
@@ -128,14 +132,14 @@ def _inner(
     findings: Findings,
     delay_seconds: float | None,
 ) -> list[ServiceTable]:
-    """Return [metrics] as the table of a service, nothing if there can be none."""
+    """Return an inner table as that of a service, nothing if there can be none."""
     path = around.usual_control() if control is None else None if control == OFF else control
-    why = why_no_metrics(path)
+    why = why_not(table.name, path)
     if why:
         findings.add(table.place, why)
     if path is None:
         return []
-    return [replace(table, values=as_service(table.values, path, delay_seconds))]
+    return [replace(table, values=as_service(table.name, table.values, path, delay_seconds))]
 
 
 def _longest_delay(tables: list[ServiceTable]) -> float | None:
@@ -151,34 +155,35 @@ def parse(path: str, findings: Findings, server: ServerTable | None = None) -> l
     """
     document = _read_document(path)
     for name in document:
-        if name not in ("service", CONTROL, METRICS):
-            findings.add_unknown(name, name, ["service", CONTROL, METRICS])
+        if name not in ("service", CONTROL, *INNER):
+            findings.add_unknown(name, name, ["service", CONTROL, *INNER])
     server = server or ServerTable()
     server.control = _read_control(document, findings)
     tables = document.get("service", {})
-    if METRICS in document:
-        server.metrics = _read_metrics(document[METRICS], findings)
-        if isinstance(tables, dict) and METRICS in tables:
-            findings.add(METRICS, f"is a service of that name, so none can be [service.{METRICS}]")
+    for name in INNER:
+        if name in document:
+            server.inner += (_read_inner(name, document[name], findings),)
+            if isinstance(tables, dict) and name in tables:
+                findings.add(name, f"is a service of that name, so none can be [service.{name}]")
     if not isinstance(tables, dict) or not tables:
         findings.add_value("service", tables, "at least one table [service.NAME]")
         return []
     return [_read_service(name, table, findings) for name, table in tables.items()]
 
 
-def _read_metrics(found: object, findings: Findings) -> ServiceTable:
+def _read_inner(name: str, found: object, findings: Findings) -> ServiceTable:
     rest = dict(found) if isinstance(found, dict) else {LISTEN: found}
-    place = f"{METRICS}.{LISTEN}"
+    place = f"{name}.{LISTEN}"
     addresses = rest.pop(LISTEN, None)
     if addresses is None:
         findings.add(place, f"is missing; allowed: {LISTEN_ALLOWED}")
     elif not isinstance(found, dict):
-        findings.add_value(METRICS, found, "a table with listen")
+        findings.add_value(name, found, "a table with listen")
         addresses = None
     listeners = [] if addresses is None else _read_listeners(place, addresses, findings)
-    offered_there = settings_of_metrics()
-    values = _read_settings(METRICS, offered_there, rest, findings, (LISTEN,))
-    return ServiceTable(METRICS, METRICS, values, tuple(listeners))
+    offered_there = settings_of_inner()
+    values = _read_settings(name, offered_there, rest, findings, (LISTEN,))
+    return ServiceTable(name, name, values, tuple(listeners))
 
 
 def _read_control(document: dict[str, object], findings: Findings) -> str | None:

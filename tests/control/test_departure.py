@@ -1,7 +1,7 @@
 """A service with `stop_delay` says that it leaves, and serves on until then."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,22 @@ Serve = Callable[..., Supervisor]
 CAT = '[service.s]\nlisten = ["tcp:127.0.0.1:0"]\nprogram = "cat"\nstop_delay = "1h"\n'
 OTHER = CAT.replace("service.s", "service.other")
 HOUR = 3600.0
+
+
+@pytest.fixture
+def serve(serve: Serve) -> Iterator[Serve]:
+    """Start servers whose delay a test does not have to end."""
+    servers: list[Supervisor] = []
+
+    def start(text: str) -> Supervisor:
+        servers.append(serve(text))
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        if one.server.process.poll() is None:
+            one.server.signal(signal.SIGTERM)
+            wait_for(lambda at=one: state(at).server.state == "stopping", "it has heard")  # type: ignore[misc]  # its own
 
 
 def departing(server: Supervisor, service: str = "s") -> None:
