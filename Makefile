@@ -15,6 +15,9 @@ PORT ?= 7000
 JOBS ?= $(shell expr 1 + $$(nproc))
 TESTS ?= tests/unit
 FUZZ_SECONDS ?= 600
+# Tests of what holds programs that are about another system, another build, or another program's tests:
+# they make or bring along what they hold with.
+ELSEWHERE := debian13 musl sanitized suites
 
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -82,15 +85,13 @@ unit: $(STAMP)
 process: $(STAMP)
 	$(BIN)/pytest tests/process
 
-# What holds programs, with none of the shortcuts of page tables and loader; not the tests that are
-# about another system, another build, or another program's own tests.
-ELSEWHERE := debian13 musl sanitized suites
+# What holds programs, with none of the shortcuts of page tables and loader.
 plain: $(STAMP)
 	SOCKETD_PLAIN=1 $(BIN)/pytest tests/held $(ELSEWHERE:%=--ignore=tests/held/test_%.py) -n $(JOBS) --dist worksteal
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
 sanitized: $(STAMP)
-	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held tests/fcgi/test_front.py -n $(JOBS) --dist worksteal
+	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held $(ELSEWHERE:%=--ignore=tests/held/test_%.py) tests/fcgi/test_front.py -n $(JOBS) --dist worksteal
 	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
 
 # Which lines of native/ the corpora of the fuzzers and the tests of its products reach.

@@ -63,7 +63,7 @@ def test_interrupt_may_come_at_any_moment(begin: Begin, open_folder: Path) -> No
 
     A moment is how many processes it has been seen to have had.
     """
-    for number in range(by_extent(8, 40)):
+    for number in range(by_extent(8, 24)):
         seen: set[int] = set()
         command = begin("--level", "load", "--level", "fork", "--level", "read", "--", "cat")
 

@@ -14,7 +14,7 @@ from harness.waiting import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
 
 # Sizes are drawn from five, so each comes many times.
-SEQUENCE = by_extent(200, 1_000)
+SEQUENCE = by_extent(200, 600)
 ServeFixture = Callable[..., Server]
 
 

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.ready("load", "read", "stop", "relay"),
 ]
 
-CONNECTIONS = by_extent(1_500, 6_000)
+CONNECTIONS = by_extent(1_500, 3_000)
 CLIENTS = 4
 CONNECTIONS_PER_RETIREMENT = 16
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 BACKEND = "/usr/lib/git-core/git-http-backend"
 PUSHED_BYTES = 10 << 20
-LARGE_BYTES = by_extent(PUSHED_BYTES, 200 << 20)
+LARGE_BYTES = by_extent(PUSHED_BYTES, 64 << 20)
 # What the files for web servers allow for a request, and what stands there instead here.
 LIMITS = {"100m;": "300m;", "104857600": "314572800", "102400": "307200"}
 BRANCHES = 30  # enough names for a request that git compresses
