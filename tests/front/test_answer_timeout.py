@@ -94,7 +94,7 @@ def test_client_hears_of_a_program_that_its_time_limit_has_ended(
     """From who stays behind it, also if only SIGKILL ends it."""
     program = script(f"#!/bin/bash\n{trap}while :; do sleep 0.1; done\n")
     server = start(
-        *("--ready", level, "--answer-timeout", "1h", "--time-limit", "0.3s"),
+        *("--ready", level, "--answer-timeout", "1h", "--time-limit", "1s"),
         *("--kill-timeout", "1s", "-p", program),
     )
     answer = scgi.ask(server.place, scgi.request())

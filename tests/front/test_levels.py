@@ -382,7 +382,7 @@ def test_request_that_is_too_large_to_be_passed_on_delays_nobody(
         (("--root", "/nowhere"), "--root: '/nowhere' is not a directory"),
         (("--head-timeout", "soon", "-p", "cat"), "--head-timeout: 'soon' is not a duration"),
         (("--keep-timeout", "1m", "-p", "cat"), "--keep-timeout: needs --front fcgi"),
-        ((), "-W needs -p"),
+        ((), "--front needs -p COMMAND or --root FOLDER"),
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 MARK_NAME = "SOCKETD_TEST_MARK"
 
+# Some kernels are built without.
+_ARE_CHILDREN_LISTED = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
 
 @dataclass(frozen=True)
 class ProcessView:
@@ -45,8 +48,20 @@ def all_processes() -> list[ProcessView]:
 
 
 def children_of(pid: int) -> list[ProcessView]:
-    """Return the children of a process, zombies included."""
-    return [one for one in all_processes() if one.parent == pid]
+    """Return the children of a process, zombies included.
+
+    The kernel lists them, see proc_pid_task(5), so the other processes of a machine cost nothing.
+    While some of them end others may be left out.
+    """
+    if not _ARE_CHILDREN_LISTED:
+        return [one for one in all_processes() if one.parent == pid]
+    pids: set[int] = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                pids.update(map(int, file.read().split()))
+    found = [one for one in map(view, sorted(pids)) if one is not None]
+    return [one for one in found if one.parent == pid]
 
 
 class Offspring:
@@ -67,9 +82,11 @@ def marked(mark: str) -> list[ProcessView]:
     """Return the living processes that carry a mark in their environment."""
     needle = f"{MARK_NAME}={mark}".encode()
     found = []
-    for one in all_processes():
-        with contextlib.suppress(OSError), open(f"/proc/{one.pid}/environ", "rb") as file:
-            if needle in file.read().split(b"\0") and not one.is_zombie:
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+            if needle not in file.read().split(b"\0"):
+                continue
+            if (one := view(int(name))) is not None and not one.is_zombie:
                 found.append(one)
     return found
 
