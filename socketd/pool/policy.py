@@ -237,6 +237,7 @@ class Pool:
             return []
         if self._accepted == self._settings.connection_limit:
             return self._leave()
+        self._rule.accepted(now)
         growth = self._rule.growth_on_accept(size, is_after_quiet=is_after_quiet)
         return self._spawn(growth, now) + self._renew()
 

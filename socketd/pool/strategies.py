@@ -3,12 +3,13 @@
 Owns the rules of growth and shrinking. Knows the sizes of a pool, not its workers.
 
 With T = idle + busy, always within [min, max]; a worker that is still starting counts as idle. B is
-the most that were busy at once in the last window, see socketd/pool/window.py:
+the most that were busy at once in the last window, see socketd/pool/window.py. R is how many
+connections may come at once, see below:
 
     strategy      start  a worker accepts       a worker completes        at the end of a window
     fixed         N      nothing                start one                 nothing
     eager         min    top idle up to min     top idle up to min        let go idle above min
-    adaptive      min    top idle up to busy    top idle up to min        let go idle above B
+    adaptive      min    top idle up to R       top idle up to min        let go idle above R
     incremental   min    nothing                start two                 let go half the surplus
     surge         min    if T was min after a   back to the level         let go half the surplus
                          quiet time, or nobody  reached
@@ -20,7 +21,7 @@ and half of it is at least one. Every pool shrinks in the end: if from some time
 are busy at once, then after some windows
 
     eager         idle <= min
-    adaptive      idle <= max(min, b), b being no more than eight here
+    adaptive      idle <= max(min, b), b being no more than 64 here
     incremental   T <= max(min, b) + 2k + 1, where no more than k complete in a window
     surge         T <= max(min, b + 1), unless a quiet time comes before
 
@@ -35,17 +36,21 @@ each connection of the trickle. At the minimum one connection is enough to grow,
 quiet time; otherwise the same trickle would start all workers each time the pool has shrunk.
 
 A replacement is ready some hundred microseconds after the accept. A client that arrives before that
-needs a second idle worker, and several clients need several. The number of busy workers is the
-estimate of how many; `adaptive` uses it. With eight clients at once each step up to eight gained
-less than the one before (docs/performance.md); beyond eight every long connection would cost an
-idle worker.
+needs a second idle worker, and several clients need several. `adaptive` estimates how many by what
+has come within a moment, see socketd/pool/rush.py, and one more. It keeps no more idle than are
+busy: so a pool at rest needs no clock to come down to its minimum. And no more than 64: one burst
+of a port scanner would bring up hundreds.
+
+Its former estimate was the number of busy workers, eight at most. In simulated loads (`socketd
+plan`) that was too few for short connections that come in bursts, and too many for long ones.
 """
 
 from typing import NamedTuple, Protocol
 
+from socketd.pool.rush import Rush
 from socketd.pool.settings import Strategy
 
-_MOST_AHEAD = 8
+_MOST_AHEAD = 64
 
 
 class Size(NamedTuple):
@@ -66,6 +71,10 @@ class SizingRule(Protocol):
     @property
     def grows_on_completion(self) -> bool:
         """Tell whether a completion makes it start workers even below the maximum."""
+        ...
+
+    def accepted(self, now: float) -> None:
+        """Learn that a worker has accepted, before it is asked what follows."""
         ...
 
     def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
@@ -97,6 +106,9 @@ class Fixed:
     def __init__(self, minimum: int, maximum: int) -> None:
         self._minimum = minimum
         self._maximum = maximum
+
+    def accepted(self, now: float) -> None:
+        """Learn nothing: this strategy has no memory."""
 
     def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:  # noqa: ARG002  the same for every size
         """Return none: the number of workers never changes."""
@@ -141,10 +153,18 @@ class Eager(Fixed):
 
 
 class Adaptive(Eager):
-    """As many idle workers as busy ones, from `minimum` up to eight, while the maximum allows."""
+    """As many idle workers as may be wanted at once, from `minimum` up to as many as are busy."""
+
+    def __init__(self, minimum: int, maximum: int) -> None:
+        super().__init__(minimum, maximum)
+        self._rush = Rush()
+
+    def accepted(self, now: float) -> None:
+        """Count it among those that have come at once."""
+        self._rush.note(now)
 
     def _ahead(self, busy: int) -> int:
-        return max(self._minimum, min(busy, _MOST_AHEAD))
+        return max(self._minimum, min(busy, self._rush.size + 1, _MOST_AHEAD))
 
 
 class Incremental(Fixed):
@@ -213,6 +233,10 @@ class WithSpares:
     def grows_on_completion(self) -> bool:
         """Tell what the other rule does."""
         return self._rule.grows_on_completion
+
+    def accepted(self, now: float) -> None:
+        """Have the other rule learn it."""
+        self._rule.accepted(now)
 
     def growth_on_accept(self, size: Size, *, is_after_quiet: bool) -> int:
         """Return what the other rule wants, or what nobody is left for without a spare one."""

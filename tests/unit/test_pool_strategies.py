@@ -84,24 +84,60 @@ def test_growth_when_a_worker_accepts(
 
 
 @pytest.mark.parametrize(
-    ("minimum", "size", "expected"),
+    ("minimum", "size", "at_once", "expected"),
     [
-        (1, Size(0, 1), 1),
-        (1, Size(0, 2), 2),
-        (1, Size(1, 3), 2),
-        (1, Size(7, 8), 1),
-        (1, Size(7, 90), 1),
-        (1, Size(9, 2), 0),
-        (4, Size(3, 2), 1),
-        (4, Size(3, 6), 3),
-        (20, Size(19, 30), 1),
+        (1, Size(0, 1), 1, 1),
+        (1, Size(0, 2), 2, 2),
+        (1, Size(0, 40), 1, 2),
+        (1, Size(1, 3), 3, 2),
+        (1, Size(1, 90), 8, 8),
+        (1, Size(0, 300), 200, 64),
+        (1, Size(9, 2), 2, 0),
+        (4, Size(3, 2), 1, 1),
+        (4, Size(3, 6), 6, 3),
+        (20, Size(19, 30), 3, 1),
     ],
 )
-def test_adaptive_has_as_many_waiting_as_at_work(minimum: int, size: Size, expected: int) -> None:
-    """At an accept idle workers are topped up to the busy ones, from the minimum up to eight."""
+def test_adaptive_has_one_more_waiting_than_come_at_once(
+    minimum: int, size: Size, at_once: int, expected: int
+) -> None:
+    """At an accept, from the minimum up to as many as are at work, or 64."""
     rule = rule_for(Strategy.ADAPTIVE, minimum, 256)
+    for _ in range(at_once):
+        rule.accepted(5.0)
 
     assert rule.growth_on_accept(size, is_after_quiet=True) == expected
+
+
+def test_adaptive_keeps_few_idle_beside_long_connections() -> None:
+    """Forty that have come one after another need two who wait, not forty."""
+    pool = started_pool(Strategy.ADAPTIVE, 1, 256)
+    for worker in range(40):
+        pool.handle(WorkerAccepted(worker), float(worker))
+
+    assert pool.size == Size(idle=2, busy=40)
+
+
+def test_adaptive_forgets_a_rush() -> None:
+    """Eight at once are five after five seconds of other connections, and one in the end."""
+    rule = rule_for(Strategy.ADAPTIVE, 1, 256)
+    for _ in range(8):
+        rule.accepted(1.0)
+    ahead = []
+    for now in (1.0, 6.0, 11.0, 60.0):
+        rule.accepted(now)
+        ahead.append(rule.growth_on_accept(Size(0, 99), is_after_quiet=False))
+
+    assert ahead == [10, 7, 5, 2]
+
+
+def test_spare_worker_leaves_what_is_learnt_to_the_rule() -> None:
+    """It learns of accepts as it does without."""
+    rule = rule_for(Strategy.ADAPTIVE, 1, 256, spares=1)
+    for _ in range(5):
+        rule.accepted(1.0)
+
+    assert rule.growth_on_accept(Size(0, 99), is_after_quiet=False) == 6
 
 
 @pytest.mark.parametrize("strategy", [Strategy.EAGER, Strategy.ADAPTIVE])
@@ -217,7 +253,11 @@ def test_surplus_at_the_end_of_a_window(
     strategy: Strategy, maximum: int, size: Size, needed: int, expected: int
 ) -> None:
     """All idle above what `eager` and `adaptive` want for the window, of the others half of it."""
-    assert expected == rule_for(strategy, 3, maximum).surplus(size, needed)
+    rule = rule_for(strategy, 3, maximum)
+    for _ in range(7):
+        rule.accepted(1.0)
+
+    assert expected == rule.surplus(size, needed)
 
 
 @pytest.mark.parametrize(
