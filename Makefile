@@ -22,7 +22,7 @@ ELSEWHERE := debian13 musl sanitized suites
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs dist check-dist clean
+.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
 
 run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -50,6 +50,12 @@ coverage: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench run --output bench-results.json
+
+# What docs/strategies.md shows: tables and pictures of simulations, and on stdout plans beside real runs.
+bench-plans: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m bench plans --into docs/strategies.md --images docs/images
+	$(BIN)/python -m bench agree
 
 bench-docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group bench

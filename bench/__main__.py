@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from bench import cgi_measure, cgi_transfers, machine, measure, plots, report
+from bench import agreement, cgi_measure, cgi_transfers, machine, measure, plans, plots, report
 from bench.cgi import BACKENDS, CGI_PROGRAMS, Backend, Tools
 from bench.generator import Generator
 from bench.launch import BenchError
@@ -100,6 +100,28 @@ def report_command(*, results: str, into: str | None) -> None:
         click.echo(text)
     else:
         report.replace_in(into, text)
+
+
+@main.command("plans")
+@click.option("--into", type=click.Path(exists=True, dir_okay=False), help="A file with marks.")
+@click.option("--images", type=click.Path(exists=True, file_okay=False), help="A directory.")
+def plans_command(*, into: str | None, images: str | None) -> None:
+    """Simulate all strategies under all made-up streams: tables, and pictures with --images."""
+    text = plans.compare(images)
+    if into is None:
+        click.echo(text)
+    else:
+        report.replace_in(into, text, plans.BEGIN_MARK)
+
+
+@main.command("agree")
+@click.option("--rounds", default=3, show_default=True, help="How often each is run.")
+@click.option("--socket", default=machine.own_command, help="The socket command to measure.")
+def agree_command(*, rounds: int, socket: str) -> None:
+    """Run services beside their plans, and print how far they are off."""
+    signal.signal(signal.SIGTERM, _leave)
+    with tempfile.TemporaryDirectory(prefix="socketd-bench-") as directory:
+        click.echo(agreement.agreement(Generator.build(directory), socket, rounds))
 
 
 @main.command("plot")

@@ -57,6 +57,10 @@ class Generator:
         """Start connections at fixed moments, whatever the server does."""
         return self._run("paced", address, "-r", str(per_second), "-n", str(count))
 
+    def replay(self, address: str, path: str) -> Load:
+        """Start connections at the moments of a file, in nanoseconds since the begin."""
+        return self._run("replay", address, "-f", path)
+
     def closed(self, address: str, *, at_once: int, seconds: float = 0, count: int = 0) -> Load:
         """Keep so many connections under way, for a time or for a number of them."""
         amount = ("-d", str(seconds)) if seconds else ("-n", str(count))

@@ -4,6 +4,7 @@
  *   load closed ADDRESS -c AT_ONCE -d SECONDS     c connections at any moment, for a time ...
  *   load closed ADDRESS -c AT_ONCE -n COUNT       ... or for a number
  *   load burst  ADDRESS -n COUNT                  all at the same moment
+ *   load replay ADDRESS -f FILE                   at the moments of a file: nanoseconds since the begin, one a line
  *   load serve  ADDRESS                           the other side: one process that echoes, to weigh this program
  *
  * ADDRESS is 127.x.y.z:PORT, or the path of a UNIX socket. -t SECONDS limits a connection (10). -k keeps the
@@ -60,6 +61,7 @@ static size_t slots;
 static uint64_t started, in_flight, outcomes[OUTCOMES];
 static uint64_t *latencies, *first_bytes;
 static size_t recorded, capacity;
+static uint64_t *moments; /* NULL: a pace, or none */
 static uint64_t begin, deadline, last_end, in_window;
 static int last_errno;
 
@@ -247,6 +249,52 @@ static int open_pace(void)
 	return timer;
 }
 
+/* Read when each connection is to start; `wanted` is how many there are. */
+static void read_moments(const char *path)
+{
+	uint64_t moment, room = 0;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		fail("open the file of moments");
+	while (fscanf(file, "%" SCNu64, &moment) == 1) {
+		if (wanted == room) {
+			room = room ? 2 * room : 4096;
+			moments = realloc(moments, room * sizeof *moments);
+			if (!moments)
+				fail("realloc");
+		}
+		moments[wanted++] = moment;
+	}
+	fclose(file);
+}
+
+static void wait_for_next_moment(int timer)
+{
+	struct itimerspec due = {{0, 0}, {0, 0}};
+	uint64_t moment;
+
+	if (started >= wanted)
+		return;
+	moment = begin + moments[started];
+	due.it_value.tv_sec = (time_t)(moment / SECOND);
+	due.it_value.tv_nsec = (long)(moment % SECOND);
+	if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &due, NULL) < 0)
+		fail("timer");
+}
+
+static void start_due(uint64_t due, int timer)
+{
+	if (!moments) {
+		while (due-- && has_more())
+			start(&connections[started]);
+		return;
+	}
+	while (has_more() && begin + moments[started] <= now())
+		start(&connections[started]);
+	wait_for_next_moment(timer);
+}
+
 /* Run until everything wanted was started and has ended; `timer` is -1 unless the pace starts connections. */
 static void run(int timer, size_t keep)
 {
@@ -254,6 +302,8 @@ static void run(int timer, size_t keep)
 
 	begin = now();
 	deadline = window ? begin + window : 0;
+	if (moments)
+		wait_for_next_moment(timer);
 	do {
 		if (timer < 0)
 			refill(keep);
@@ -267,8 +317,7 @@ static void run(int timer, size_t keep)
 				if (c->fd >= 0)
 					advance(c, events[i].events);
 			} else if (read(timer, &due, sizeof due) == sizeof due) {
-				while (due-- && has_more())
-					start(&connections[started]);
+				start_due(due, timer);
 			}
 		}
 		sweep_timed_out();
@@ -313,8 +362,9 @@ int main(int argc, char **argv)
 	mode = argv[1];
 	target = parse_target(argv[2]);
 	optind = 3;
-	while ((option = getopt(argc, argv, "kr:c:n:d:t:")) != -1) {
+	while ((option = getopt(argc, argv, "kr:c:n:d:t:f:")) != -1) {
 		switch (option) {
+		case 'f': read_moments(optarg); break;
 		case 'k': keep_open = true; break;
 		case 'r': rate = strtoull(optarg, NULL, 10); break;
 		case 'c': at_once = strtoull(optarg, NULL, 10); break;
@@ -328,7 +378,9 @@ int main(int argc, char **argv)
 		serve(&target);
 	if ((poller = epoll_create1(EPOLL_CLOEXEC)) < 0)
 		fail("epoll_create1");
-	bool paced = strcmp(mode, "paced") == 0, burst = strcmp(mode, "burst") == 0;
+	bool replay = strcmp(mode, "replay") == 0, paced = replay || strcmp(mode, "paced") == 0, burst = strcmp(mode, "burst") == 0;
+	if (replay != (moments != NULL))
+		usage("replay, and nothing else, is with a file of moments");
 	if (!paced && !burst && strcmp(mode, "closed") != 0)
 		usage("unknown mode");
 	if (!wanted == !window || !rate || !at_once || ((paced || burst) && !wanted))

@@ -30,13 +30,13 @@ def render(results: Results) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def replace_in(path: str, text: str) -> None:
+def replace_in(path: str, text: str, begin_mark: str = BEGIN_MARK) -> None:
     """Put the text between the marks of a file; raise ValueError if it has none."""
     with open(path, encoding="utf-8") as file:
-        before, begin, rest = file.read().partition(BEGIN_MARK)
+        before, begin, rest = file.read().partition(begin_mark)
     _, end, after = rest.partition(END_MARK)
     if not begin or not end:
-        raise ValueError(f"cannot write the tables: {path!r} lacks the marks {BEGIN_MARK!r}")
+        raise ValueError(f"cannot write the tables: {path!r} lacks the marks {begin_mark!r}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 

@@ -50,6 +50,11 @@ class Record:
         self._sizes: dict[int, int] = {}
         self._work: dict[int, int] = {}
 
+    @property
+    def waits(self) -> "array[float]":
+        """Return how long each connection has waited, in the order of their numbers."""
+        return self._waits
+
     def accept(self, number: int, wait_seconds: float, now: float) -> None:
         """Count a connection that has found a worker."""
         self._waits[number] = wait_seconds

@@ -66,6 +66,11 @@ class Simulation:
         self._record = Record(0, 0.0, 0.0)
         self._stream = Stream(array("d"), array("d"))
 
+    @property
+    def waits(self) -> "array[float]":
+        """Return how long each connection has waited, in order of arrival."""
+        return self._record.waits
+
     def run(self, stream: Stream) -> Outcome:
         """Let these connections come, the first workers having been ready before the first."""
         begin = stream.arrivals[0] if len(stream.arrivals) else 0.0

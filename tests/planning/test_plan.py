@@ -61,7 +61,7 @@ TABLE = """\
 strategy     min  no idle worker  wait p50     p99     max  forks  mean workers  peak  mean memory
 fixed         19            1.7%         0  3.58ms  15.6ms   2019          19.0    19          95M
 eager          3            1.9%         0  3.58ms  15.6ms   2003          12.9    19        64.3M
-adaptive       3            1.8%         0  3.58ms  15.6ms   2007          16.1    19        80.4M
+adaptive       3            1.8%         0  3.58ms  15.6ms   2006          14.7    19        73.7M
 incremental    3            2.5%         0  7.52ms  34.2ms   2019          18.9    19        94.3M
 surge          3            1.7%         0  3.58ms  15.6ms   2019          19.0    19          95M
 """
