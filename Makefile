@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/docs/.installed
 WALLS := $(VENV)/walls/.installed
 RELEASE := $(VENV)/release
 ADDRESS ?= localhost
@@ -22,7 +23,7 @@ ELSEWHERE := debian13 musl sanitized suites
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
+.PHONY: run test coverage lint types walls docs tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
 
 run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -71,6 +72,11 @@ types: $(STAMP)
 
 walls: $(WALLS)
 	$(BIN)/lint-imports
+
+# The documents as a site, in build/docs; what is wrong in one, as a link that leads nowhere, is an error.
+docs: $(DOCS)
+	PYTHONPATH=. $(VENV)/docs/bin/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 # The tables of settings and options in the documents.
 tables: $(STAMP)
@@ -138,6 +144,11 @@ check-dist: dist
 $(RELEASE)/.installed: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv --without-pip $(RELEASE)
 	$(BIN)/python -m pip --python $(RELEASE) install --quiet --group release pip
+	touch $@
+
+$(DOCS): $(STAMP)
+	$(PYTHON) -m venv $(VENV)/docs
+	$(BIN)/python -m pip --python $(VENV)/docs install --quiet --group docs
 	touch $@
 
 clean:

@@ -206,7 +206,7 @@ class Builder:
         if folders is not None:
             return folders
         if self.found is not None:
-            return self.found
+            return self._own(self.found)
         try:
             if isinstance(command, tuple):
                 if shell is ShellUse.ALWAYS:

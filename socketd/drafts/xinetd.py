@@ -36,8 +36,8 @@ _WHY_NOT = {
     "access_times": "there are no hours of the day here; a timer may call `socketd drain` and "
     "`resume`",
     "max_load": "the load does not matter here; workers.max bounds the work",
-    "banner": "nothing is sent before the program's own output",
-    "banner_success": "nothing is sent before the program's own output",
+    "banner": "nothing is sent before the output of the program",
+    "banner_success": "nothing is sent before the output of the program",
     "banner_fail": "refusal_text has a text itself in place of its file",
     "passenv": "the program has all of the server's environment",
 }

@@ -140,3 +140,12 @@ def test_first_command_for_a_web_server_makes_the_folders_that_it_needs(path: Pa
     assert f" --group {'caddy' if path.parent.name == 'caddy' else ''}" in text
     assert folder in [one for _, one in COMMAND.findall((ROOT / "docs" / "cgi.md").read_text())]
     assert address in text.replace("socketd cgi --", "", 1).partition("PATH_INFO")[2]
+
+
+def test_index_of_the_site_names_every_page() -> None:
+    """`make docs` would fail for a page that is in no table of contents."""
+    folder = ROOT / "docs"
+    pages = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.md")}
+    named = set(re.findall(r"^([\w/-]+)$", (folder / "index.md").read_text(), re.MULTILINE))
+
+    assert pages - {"index"} == named
