@@ -17,11 +17,12 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from release import environment, trees
+from release import check_container, environment, trees
 from release.targets import TARGETS, Target
 from release.wheels import ROOT
 
 SMOKE = ROOT / "release" / "smoke.py"
+TREE_PACKAGES = "python3-venv,ca-certificates"
 OBJECT = "socketd/native/socketd-hold.so"
 
 
@@ -119,34 +120,55 @@ def listing(folder: Path) -> set[Path]:
     }
 
 
+def fetched(folder: Path, target: Target, tree: Path, place: Path) -> Path:
+    """Put a wheel and all that it needs into a folder of a tree: the network is out here."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    wheel = Path(shutil.copy(wheel_of(folder, target), place))
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    version = run("chroot", tree, "python3", "-c", asked).strip()
+    run(
+        sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
+        "--python-version", version, "--dest", place, wheel,
+    )  # fmt: skip
+    return wheel
+
+
 def check_debian(folder: Path, suite: str) -> None:
     """Try it in a tree of a release of Debian, with the Python that is there."""
     target = next(one for one in TARGETS if one.processor == platform.machine())
-    tree = trees.debian(suite, "python3-venv,ca-certificates")
+    tree = trees.debian(suite, TREE_PACKAGES)
     if tree is None:
         raise CannotError("needs root and debootstrap")
     place = tree / "opt" / "socketd"
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    wheel = wheel_of(folder, target)
-    for file in (wheel, SMOKE):
-        shutil.copy(file, place)
-    version = run(
-        "chroot", tree, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"
-    )
-    # What it needs is fetched out here, where the network is.
-    run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
-        "--python-version", version.strip(), "--dest", place / "wheels", wheel,
-    )  # fmt: skip
-    inside = "/opt/socketd/environment"
+    wheel = fetched(folder, target, tree, place / "wheels")
+    shutil.copy(SMOKE, place)
+    inside, kept = "/opt/socketd/environment", "/opt/socketd/wheels"
     with trees.mounted(tree):
         run("chroot", tree, "python3", "-m", "venv", inside)
         run(
             "chroot", tree, f"{inside}/bin/python", "-m", "pip", "install", "--quiet",
-            "--no-index", "--find-links", "/opt/socketd/wheels", f"/opt/socketd/{wheel.name}",
+            "--no-index", "--find-links", kept, f"{kept}/{wheel.name}",
         )  # fmt: skip
         run("chroot", tree, f"{inside}/bin/python", "/opt/socketd/smoke.py", f"{inside}/bin")
+
+
+def check_contained(folder: Path) -> None:
+    """Try it as in a container: process 1, a root that is read only, a user without a name."""
+    target = next(one for one in TARGETS if one.processor == platform.machine())
+    tree = trees.debian("trixie", TREE_PACKAGES)
+    if tree is None:
+        raise CannotError("needs root and debootstrap")
+    shutil.copy(Path(environment.__file__), tree / "opt")
+    shutil.rmtree(tree / "opt" / "socketd", ignore_errors=True)
+    wheels = fetched(folder, target, tree, tree / "opt" / "wheels")
+    run(
+        "chroot", tree, "python3", "/opt/environment.py", "/opt/socketd",
+        "--no-index", "--find-links", "/opt/wheels", f"/opt/wheels/{wheels.name}",
+    )  # fmt: skip
+    if wrong := check_container.check(tree):
+        raise CheckError("; ".join(wrong))
 
 
 def check_musl(folder: Path) -> None:
@@ -192,6 +214,7 @@ CHECKS: Sequence[tuple[str, Callable[[Path], None]]] = (
     ("installed and uninstalled here", check_here),
     ("Debian 12", lambda folder: check_debian(folder, "bookworm")),
     ("Debian 13", lambda folder: check_debian(folder, "trixie")),
+    ("as in a container", check_contained),
     ("musl", check_musl),
     ("the other processor", check_emulated),
     ("the same bytes again", check_same_bytes),
