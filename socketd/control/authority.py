@@ -6,9 +6,9 @@ asks.
 
 import enum
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from socketd.control.document import State, WorkerList
+from socketd.control.document import Lasting, Passing, Server, Service, WorkerList
 from socketd.control.passing import ControlState
 from socketd.dataclass import dataclass
 from socketd.loop.sources import Sources
@@ -38,11 +38,26 @@ class Order:
     level: str | None = None
 
 
+class Subject(NamedTuple):
+    """A listener. `stamp` is another one whenever `lasting` may return something else.
+
+    It is None if that may be so without an event. The service that it belongs to has no listeners
+    in here.
+    """
+
+    listener: object
+    stamp: object
+    lasting: Callable[[], tuple[Service, Lasting]]
+
+
+Seen = tuple[Subject, Passing]
+
+
 class Authority(Protocol):
     """Who answers questions and carries out orders. Each method raises SocketdError to say no."""
 
-    def survey(self) -> Iterator[State | None]:
-        """Yield None for each short step, and the state at last; no step waits for anything."""
+    def survey(self) -> Iterator[Seen | Server]:
+        """Yield each listener in a short step, and the server last; no step waits for anything."""
         ...
 
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:

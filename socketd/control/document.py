@@ -11,6 +11,7 @@ format.
 
 from socketd.dataclass import dataclass
 
+TYPE_CHECKING = False  # typing's, without typing
 FORMAT = 1
 
 
@@ -161,13 +162,12 @@ class Favourite:
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """One listener of a service with its workers.
+class Lasting:
+    """What of a listener and its workers stays as it is until something happens to them.
 
     `board` has one letter for each worker. `nobody_idle` counts how often no worker was left that
-    waits, `max_reached` how often there were as many as there may be. `busy_seconds` and
-    `idle_seconds` are sums over all workers. `crashes` are bugs of socketd in this service.
-    `departs_in_seconds` is for how long one that is `departing` takes connections.
+    waits, `max_reached` how often there were as many as there may be. `crashes` are bugs of socketd
+    in this service.
     """
 
     address: str
@@ -176,20 +176,46 @@ class Listening:
     strategy: str
     workers: Workers
     board: str
-    queue: Queue | None
     connections: Connections
     refused: dict[str, int]
     nobody_idle: int
     max_reached: int
+    failures: Failures
+    level: Level
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What of a listener is different at any time, or that only others know.
+
+    `busy_seconds` and `idle_seconds` are sums over all workers. `departs_in_seconds` is for how
+    long one that is `departing` takes connections.
+    """
+
+    queue: Queue | None
     busy_seconds: float
     idle_seconds: float
-    failures: Failures
     back_off: BackOff | None
-    level: Level
     template: Template
     favourites: list[Favourite]
-    crashes: int
-    departs_in_seconds: float | None = None
+    departs_in_seconds: float | None
+
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True, slots=True)
+    class Listening(Passing, Lasting):  # type: ignore[misc]  # slots of both, which only exist below
+        """One listener of a service: the keys of both, side by side."""
+
+        departs_in_seconds: float | None = None  # which an older server does not tell
+
+else:
+    _both = {
+        "__annotations__": Lasting.__annotations__ | Passing.__annotations__,
+        "departs_in_seconds": None,
+    }
+    Listening = dataclass(frozen=True, slots=True)(type("Listening", (), _both))
 
 
 @dataclass(frozen=True, slots=True)

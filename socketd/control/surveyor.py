@@ -1,7 +1,7 @@
 """When a state is put together, and for whom.
 
 Owns the pace: how long the master does that at a time, and for how long a state is told again. Must
-not know what is in one.
+not know what is in one, nor how it is written.
 
 A state of many services takes milliseconds, in which no worker is replaced. So it is made in steps,
 with turns of the loop between. Who asks meanwhile gets the same; who asks soon after that, too: so
@@ -11,10 +11,10 @@ asking takes a fifth of the master's time at most, however often it is done.
 import time
 from collections.abc import Iterator
 
-from socketd.control.authority import Authority
+from socketd.control.authority import Authority, Seen
 from socketd.control.conversation import Conversation
-from socketd.control.document import State
-from socketd.control.requests import line_of
+from socketd.control.document import Server
+from socketd.control.portrait import Portrait
 from socketd.loop.wheel import OwnTimers
 
 _STEP_SECONDS = 0.002
@@ -28,7 +28,8 @@ class Surveyor:
     def __init__(self) -> None:
         self._authority: Authority
         self._timers: OwnTimers
-        self._survey: Iterator[State | None] | None = None
+        self._survey: Iterator[Seen | Server] | None = None
+        self._portrait = Portrait()
         self._asking: list[Conversation] = []
         self._took_seconds = 0.0
         self._line = b""
@@ -48,6 +49,7 @@ class Surveyor:
         self._asking.append(client)
         if self._survey is None:
             self._survey, self._took_seconds = self._authority.survey(), 0.0
+            self._portrait.begin()
             self._is_out_of_date = False
             self._go_on()
 
@@ -84,12 +86,13 @@ class Surveyor:
     def _advance(self, until_seconds: float) -> bytes | None:
         """Go on for a while; return the line if that was enough."""
         assert self._survey is not None
-        for state in self._survey:
-            if state is not None:
-                return line_of(state)
+        for part in self._survey:
+            if isinstance(part, Server):
+                return self._portrait.finish(part)
+            self._portrait.add(part)
             if time.monotonic() >= until_seconds:
                 return None
-        raise AssertionError("a survey has ended without a state")
+        raise AssertionError("a survey has ended without a server")
 
     def _end(self, line: bytes | None) -> None:
         self._survey = None

@@ -58,7 +58,7 @@ def retire(member: Member, pid: int | None) -> int:
         endpoint.processes.retire(numbers)
         return len(numbers)
 
-    count = member.ask(act, otherwise=0)
+    count = member.act(act, otherwise=0)
     if pid is not None and not count:
         raise UsageError(f"process {pid} is no worker of {member.settings.name!r} that waits")
     return count
@@ -67,7 +67,7 @@ def retire(member: Member, pid: int | None) -> int:
 def renew(member: Member) -> None:
     """Take a fresh template. Raises UsageError where there is none."""
     name = member.settings.name
-    if not member.ask(lambda endpoint: endpoint.processes.renew_template(), otherwise=False):
+    if not member.act(lambda endpoint: endpoint.processes.renew_template(), otherwise=False):
         raise UsageError(
             f"service {name!r} has no template that could be renewed now: none serves, another is "
             "on its way, or workers are made without one"

@@ -51,6 +51,7 @@ class Doorkeeper:
         self._settling: Timer | None = None
         self._counts = dict.fromkeys(gate.take().by_reason, 0)
         self._taken: dict[str, int] = {}
+        self._raw = b""
         self._has_joined = False
 
     def admit(self, settings: ServiceSettings) -> None:
@@ -89,13 +90,17 @@ class Doorkeeper:
         """Go on where another has stopped with the same gate."""
         self._taken = taken
 
-    def count_refused(self, tally: Tally) -> None:
-        """Count those who were sent away since the last time, by reason."""
+    def count_refused(self, tally: Tally) -> bool:
+        """Count those who were sent away since the last time; tell whether there may be some."""
+        raw = self._gate.raw_counts
+        if raw == self._raw:
+            return False
+        self._raw = raw
         former, now = self._taken, self._gate.by_reason
-        if now != former:
-            self._taken = now
-            for reason, count in now.items():
-                tally.refuse(reason, count - former.get(reason, 0))
+        self._taken = now
+        for reason, count in now.items():
+            tally.refuse(reason, count - former.get(reason, 0))
+        return True
 
     def close(self) -> None:
         """Do nothing any more."""

@@ -194,6 +194,7 @@ class GuardedEndpoint(Behind):
 
     def reload(self, settings: ServiceSettings, spawner: Spawner | None) -> None:
         """Have a new generation of workers made; one that is put away begins at once."""
+        self.note_change()
         self.settings = settings
         self.override = NO_OVERRIDE
         self._restart.forget_failures()
@@ -231,12 +232,15 @@ class GuardedEndpoint(Behind):
 
     def state(self) -> tuple[EndpointState | None, tuple[int, ...]]:
         """Return what `resume` wants to know; there is no state of one that is put away."""
-        state = self.ask(lambda endpoint: endpoint.state(), otherwise=None)
+        state = self.act(lambda endpoint: endpoint.state(), otherwise=None)
         return state, self._wreckage.pids
 
     def look(self) -> bool:
         """Read the board after a ring; tell whether there is `work` to do."""
-        return self.ask(lambda it: not it.is_finished and it.look(), otherwise=False)
+        has_news = self.ask(lambda it: not it.is_finished and it.look(), otherwise=False)
+        if has_news:
+            self.note_change()
+        return has_news
 
     def work(self) -> None:
         """Feed the pool with all that has happened."""
@@ -256,9 +260,10 @@ class GuardedEndpoint(Behind):
 
         Tell whether a worker has ended that may have made room for another.
         """
+        self.note_change()
         endpoint = self._endpoint
         if endpoint is not None and endpoint.processes.family is whose.family:
-            with self._barrier:
+            with self._asking:
                 if whose.slot is not None:
                     return endpoint.on_exit(child, whose.slot)
                 endpoint.on_template_exit(child)
@@ -283,6 +288,7 @@ class GuardedEndpoint(Behind):
 
     def give_up(self) -> None:
         """Release all processes without waiting for their ends: the master is about to exit."""
+        self.note_change()
         self._stop_reason = self._stop_reason or "crash"
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
@@ -324,6 +330,7 @@ class GuardedEndpoint(Behind):
 
     def _put_away(self, error: Exception) -> None:
         """Take a crashed service out of action."""
+        self.note_change()
         self.crashes += 1
         self.tally.crashes += 1
         endpoint, self._endpoint = self._endpoint, None

@@ -40,7 +40,10 @@ class Role:
 
 
 class Member(GuardedEndpoint):
-    """An endpoint behind its barrier, with a role; if that of a favourite crashes, none follows."""
+    """An endpoint behind its barrier, with a role; if that of a favourite crashes, none follows.
+
+    `is_favourite` tells whether its connections come from workers that have accepted them.
+    """
 
     def __init__(
         self,
@@ -55,14 +58,10 @@ class Member(GuardedEndpoint):
     ) -> None:
         super().__init__(settings, listener, shared, is_first=is_first, clock=clock, tally=tally)
         self._role = role
+        self.is_favourite = role.handing.is_favourite
         self._share: Share | None = None
         self._counted = 0
         self._departing = Departing(shared.wheel, clock, self._tell, self._leave)
-
-    @property
-    def is_favourite(self) -> bool:
-        """Tell whether its connections come from workers that have accepted them."""
-        return self._role.handing.is_favourite
 
     @property
     def departure(self) -> DepartureState | None:
@@ -132,20 +131,24 @@ class Member(GuardedEndpoint):
 
     def depart(self, reason: str) -> None:
         """Begin to stop when its delay is over, or stop with more haste."""
+        self.note_change()
         is_served = self.is_ready and not self.override.is_drained and self.may_stay
         self._departing.stop(self.settings.pool.delay_seconds if is_served else 0.0, reason)
 
     def drain(self) -> None:
         """Take no connection for now, when its delay is over."""
+        self.note_change()
         is_served = self.is_ready and not self.override.is_drained
         self._departing.drain(self.settings.pool.delay_seconds if is_served else 0.0)
 
     def stay(self) -> None:
         """Have no drain come any more."""
+        self.note_change()
         self._departing.stay()
 
     def go_on_departing(self, state: DepartureState | None) -> None:
         """Go on where a predecessor has stopped."""
+        self.note_change()
         self._departing.resume(state)
 
     def reload(self, settings: ServiceSettings, spawner: Spawner | None) -> None:

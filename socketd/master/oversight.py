@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 
 from socketd import __version__
-from socketd.control.authority import Later, Order
-from socketd.control.document import FORMAT, Server, State, Worker, WorkerList, text
+from socketd.control.authority import Later, Order, Seen
+from socketd.control.document import FORMAT, Server, Worker, WorkerList, text
 from socketd.errors import UsageError
 from socketd.master import acts
 from socketd.master.controlling import ServerFacts
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
 from socketd.master.member import Member
-from socketd.master.overview import services_of, workers_of
+from socketd.master.overview import Overview, workers_of
 from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL
 from socketd.operations import log
 from socketd.system import procfs
@@ -41,6 +41,7 @@ class Oversight:
         self._describe = describe
         self._ring = ring
         self._executed_at = time.time()
+        self._overview = Overview()
         self._orders: dict[str, Callable[[Order], str | Later]] = {
             "reload": lambda _: self._hand_over(RELOAD_SIGNAL, Later.RELOAD),
             "reexec": lambda _: self._hand_over(REPLACE_SIGNAL, Later.REEXEC),
@@ -54,10 +55,10 @@ class Oversight:
             "log_level": self._set_log_level,
         }
 
-    def survey(self) -> Iterator[State | None]:
-        """Yield None for each step, and the state at last."""
-        for services in services_of(tuple(self._endpoints.members)):
-            yield None if services is None else State(FORMAT, self._server(), services)
+    def survey(self) -> Iterator[Seen | Server]:
+        """Yield each listener in a step, and the server last."""
+        yield from self._overview.of(tuple(self._endpoints.members))
+        yield self._server()
 
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:
         """Return some workers of a listener. Raises UsageError if there is no such one."""
@@ -120,7 +121,7 @@ class Oversight:
         slot = None if known is None else known[1].slot
         if known is None or slot is None:
             raise UsageError(f"process {order.pid} is no worker of this server")
-        if not known[0].ask(lambda endpoint: endpoint.end_connection(slot), otherwise=False):
+        if not known[0].act(lambda endpoint: endpoint.end_connection(slot), otherwise=False):
             raise UsageError(f"process {order.pid} is a worker without a connection")
         return f"the connection of process {pid} told to end"
 

@@ -22,6 +22,11 @@ class PoolTimers:
         """Return those that are armed, with the monotonic seconds at which they are due."""
         return {timer: due_seconds for timer, (due_seconds, _) in self._armed.items()}
 
+    def due_seconds(self, timer: PoolTimer) -> float | None:
+        """Return when one is due, None if it is not armed."""
+        armed = self._armed.get(timer)
+        return None if armed is None else armed[0]
+
     def arm(self, timer: PoolTimer, due_seconds: float) -> None:
         """Arm one, in place of an earlier arming."""
         self.disarm(timer)

@@ -129,6 +129,11 @@ class Meter:
             self._tally.max_reached += 1
         self._is_full = is_full
 
+    def running(self, now: float) -> tuple[float, float]:
+        """Return the idle and the busy seconds that the tally does not have yet."""
+        elapsed = max(0.0, now - self._since_seconds)
+        return self._idle * elapsed, self._busy * elapsed
+
     def note_taken(self, waiting: int) -> None:
         """Note that connections were taken, and how many workers wait after that."""
         if not waiting:

@@ -3,33 +3,31 @@
 Owns what the kernel is asked, and what it answers. Must not know why somebody asks.
 
 A listening TCP socket says so itself (TCP_INFO: in that state two of the fields mean the queue). Of
-a UNIX socket the kernel tells by its number only, over a socket of another kind (sock_diag(7)). It
-answers within the call that asks, so nobody waits for anything.
+a UNIX socket the kernel tells over a socket of another kind (sock_diag(7)): of all that listen, in
+one answer of several parts. To find one by its number it would walk through all UNIX sockets each
+time. It answers within the call that asks, so nobody waits for anything.
 """
 
 import contextlib
-import errno
 import os
 import socket
 import struct
-from types import TracebackType
-from typing import NamedTuple, Self
+from collections.abc import Iterator
+from typing import NamedTuple
 
 _TCP_QUEUE = struct.Struct("=24xII")  # struct tcp_info: tcpi_unacked, tcpi_sacked
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_NLM_F_REQUEST = 1
+_NLM_F_REQUEST, _NLM_F_DUMP = 1, 0x300
 _TCP_LISTEN = 10
 _UDIAG_SHOW_RQLEN = 0x10
 _UNIX_DIAG_RQLEN = 4
-_NO_COOKIE = 0xFFFFFFFF
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _UNIX_REQUEST = struct.Struct("=BBHIIIII")  # struct unix_diag_req
-_UNIX_ANSWER_SIZE = 16  # struct unix_diag_msg
-_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
-_PAIR = struct.Struct("=II")
-_MOST_ANSWER = 8192
-_MOST_STALE = 16
+# struct nlmsghdr, struct unix_diag_msg, struct nlattr and what is in the first one that comes
+_UNIX_ANSWER = struct.Struct("=IHHIIBBBxIIIHHII")
+_MOST_ANSWER = 1 << 16
+_MOST_ANSWERS = 1024
 
 
 class QueueLength(NamedTuple):
@@ -39,64 +37,59 @@ class QueueLength(NamedTuple):
     limit: int
 
 
+def inode_of(listening: socket.socket) -> int:
+    """Return by which number the kernel knows a socket; 0, which is nobody's, if it is closed."""
+    try:
+        return os.fstat(listening.fileno()).st_ino
+    except OSError:
+        return 0
+
+
 class Queues:
-    """What the kernel says of queues, as a context: one socket for all questions."""
+    """What the kernel says of queues: how long they are, None where it does not say.
+
+    Those of UNIX sockets are as they were at the first of them: it is made for each round of
+    questions.
+    """
 
     def __init__(self) -> None:
-        self._asking: socket.socket | None = None
-        self._number = 0
+        self._unix: dict[int, QueueLength] | None = None
 
-    def __enter__(self) -> Self:
-        """Return the questioner."""
-        return self
+    def of_tcp(self, listening: socket.socket) -> QueueLength | None:
+        """Return what it says of a TCP socket."""
+        try:
+            found = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_QUEUE.size)
+            return QueueLength._make(_TCP_QUEUE.unpack(found))
+        except (OSError, struct.error):
+            return None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the socket, if there was a question that needed it."""
-        if self._asking is not None:
-            self._asking.close()
-            self._asking = None
+    def of_unix(self, inode: int) -> QueueLength | None:
+        """Return what it says of the UNIX socket with a number."""
+        if self._unix is None:
+            self._unix = {}
+            with contextlib.suppress(OSError, struct.error):
+                self._unix.update(_of_all_unix())
+        return self._unix.get(inode)
 
-    def of(self, listening: socket.socket) -> QueueLength | None:
-        """Return how long the queue of a listening socket is; None if the kernel does not say."""
-        with contextlib.suppress(OSError, struct.error):
-            if listening.family != socket.AF_UNIX:
-                size = _TCP_QUEUE.size
-                found = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
-                return QueueLength(*_TCP_QUEUE.unpack(found))
-            return self._of_unix(os.fstat(listening.fileno()).st_ino)
-        return None
 
-    def _of_unix(self, inode: int) -> QueueLength | None:
-        if self._asking is None:
-            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-            self._asking = socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG)
-        self._number += 1
+def _of_all_unix() -> Iterator[tuple[int, QueueLength]]:
+    """Yield the number and the queue of each UNIX socket that listens. Raises OSError."""
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as asking:
         request = _UNIX_REQUEST.pack(
-            socket.AF_UNIX, 0, 0, 1 << _TCP_LISTEN, inode, _UDIAG_SHOW_RQLEN, _NO_COOKIE, _NO_COOKIE
+            socket.AF_UNIX, 0, 0, 1 << _TCP_LISTEN, 0, _UDIAG_SHOW_RQLEN, 0, 0
         )
+        flags = _NLM_F_REQUEST | _NLM_F_DUMP
         size = _HEADER.size + len(request)
-        head = _HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, self._number, 0)
-        self._asking.send(head + request)
-        for _ in range(_MOST_STALE):
-            answer = self._asking.recv(_MOST_ANSWER)
-            if _HEADER.unpack_from(answer)[3] == self._number:
-                return _queue_in(answer)
-        raise OSError(errno.ENOMSG, "the kernel answers something else")
-
-
-def _queue_in(answer: bytes) -> QueueLength | None:
-    size, kind, *_ = _HEADER.unpack_from(answer)
-    if kind != _SOCK_DIAG_BY_FAMILY:  # an error: the socket is of another network namespace, say
-        return None
-    at = _HEADER.size + _UNIX_ANSWER_SIZE
-    while at + _ATTRIBUTE.size <= size:
-        length, attribute = _ATTRIBUTE.unpack_from(answer, at)
-        if attribute == _UNIX_DIAG_RQLEN:
-            return QueueLength(*_PAIR.unpack_from(answer, at + _ATTRIBUTE.size))
-        at += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return None
+        asking.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, flags, 0, 0) + request)
+        for _ in range(_MOST_ANSWERS):
+            answer, at = asking.recv(_MOST_ANSWER), 0
+            while at < len(answer):
+                size, kind, *_ = _HEADER.unpack_from(answer, at)
+                if kind != _SOCK_DIAG_BY_FAMILY:  # the end, or an error
+                    return
+                found = _UNIX_ANSWER.unpack_from(answer, at)
+                inode, attribute, length, limit = found[8], found[-3], found[-2], found[-1]
+                if attribute == _UNIX_DIAG_RQLEN:
+                    yield inode, QueueLength(length, limit)
+                at += max(_HEADER.size, (size + 3) & ~3)

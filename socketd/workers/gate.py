@@ -178,6 +178,12 @@ class Gate:
         return Refusals(dict(zip(REASONS, numbers, strict=False)), last)
 
     @property
+    def raw_counts(self) -> bytes:
+        """Return the counters as they stand there: another value as soon as one of them counts."""
+        start = self.offset + _BY_REASON_OFFSET
+        return self._memory[start : self.offset + _HEADER.size]
+
+    @property
     def by_reason(self) -> dict[str, int]:
         """Return how many were sent away since the gate was made, and leave it to `take` who."""
         _, _, _, *numbers = _HEADER.unpack_from(self._memory, self.offset)

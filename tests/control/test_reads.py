@@ -211,9 +211,11 @@ def test_failing_workers_are_told_with_the_pause(serve: Serve, tmp_path: Path) -
     program.chmod(0o755)
     server = serve(CAT.replace('"cat"', f'["{program}"]\nready = "fork"'), is_quiet=False)
     program.unlink()
-    exchange(server.place("s"))
+    place = server.place("s")
+    exchange(place)
 
-    one = when(server, lambda one: one.back_off is not None)
+    # The first pause is short: each further failure makes it longer.
+    one = when(server, lambda one: one.back_off is not None or exchange(place))
     assert one.back_off is not None
     assert "exec" in one.back_off.reason
     assert one.failures.count >= 1
