@@ -16,7 +16,7 @@ from socketd.settings.duration import parse_duration
 from socketd.settings.kinds import BadValueError
 from socketd.settings.size import Size
 
-_MOST_CONNECTIONS = 5_000_000
+_MOST_CONNECTIONS = 2_000_000
 _MOST_WORKERS = 32768
 _HIGHEST_RATE = 1e6
 _STREAMS = ["steady", "bursts", "daily", "flash", "scanner"]

@@ -12,7 +12,6 @@ file is a stranger's: lines and their number are bounded, and a mistake is one l
   seconds.
 """
 
-import csv
 import json
 import math
 import random
@@ -26,14 +25,13 @@ from socketd.errors import UsageError, describe_errno
 from socketd.planning.durations import Durations, Seen
 from socketd.planning.streams import Stream
 
-MOST_CONNECTIONS = 5_000_000
+MOST_CONNECTIONS = 2_000_000
 _MOST_LINE_BYTES = 65536
 _LONGEST_SECONDS = 365 * 86400.0
 _ACCESS = re.compile(
     r"\[(\d{2})/(\w{3})/(\d{4}):(\d{2}):(\d{2}):(\d{2}) ([+-])(\d{2})(\d{2})\] (.*)", re.ASCII
 )
-_REQUEST_TIME = re.compile(r"(?:^|[\s=\"])(\d{1,9}\.\d{1,9})\"?\s*$", re.ASCII)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_REQUEST_TIME = re.compile(r"(?:^|[\s=])(\d{1,9}\.\d{1,9})$", re.ASCII)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _Line = tuple[int, str]
 
@@ -134,7 +132,8 @@ def _read_csv(path: str, lines: Iterator[_Line]) -> Trace:
     for number, text in lines:
         if text.startswith("#"):
             continue
-        cells = next(csv.reader([text]))
+        # No time has a comma in it, so quotes need no more than to be taken off.
+        cells = [cell.strip().strip('"') for cell in text.split(",")]
         moment = _moment(cells[0])
         was_first, is_first = is_first, False
         if moment is None:
@@ -180,8 +179,8 @@ def _known(seconds: float | None) -> float:
 
 
 def _request_time(rest: str) -> float | None:
-    """Return the seconds at the end of what follows a time, behind all that is quoted."""
-    found = _REQUEST_TIME.search(_QUOTED.sub('""', rest).replace('""', " "))
+    """Return the seconds at the end of a line, behind all that is quoted: clients write that."""
+    found = _REQUEST_TIME.search(rest.rpartition('"')[2])
     seconds = float(found[1]) if found else math.inf
     return seconds if seconds <= _LONGEST_SECONDS else None
 

@@ -1,9 +1,12 @@
 """Traces: what is taken of each format, and one clear line for each mistake in such a file."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from socketd.errors import UsageError
 from socketd.planning import traces
@@ -133,6 +136,35 @@ def test_mistake_is_one_line_that_names_the_place(
     assert complaint in str(caught.value)
     assert str(tmp_path / "trace") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(
+            st.sampled_from(
+                [b"1", b"2.5,1", b"\r", b"\0", b'"', b",", b"\n", b"1e308", b"nan", b"{", b"}",
+                 b'{"event": "connection_closed", "duration_s": ', b"9" * 400,
+                 b"[29/Nov/2026:10:00:01 +0100]", b" 0.5", b"-1", b"\xff",
+                 b'"timestamp": "9999-12-31T23:59:59Z"', b"[" * 50]
+            )
+        ).map(b"".join),
+    )
+)  # fmt: skip
+def test_any_file_is_a_trace_or_a_mistake(content: bytes) -> None:
+    """Whatever strangers have written: nothing but a clear complaint comes of it."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        try:
+            trace = read_trace(file.name)
+        except UsageError:
+            return
+
+    stream = stream_of(trace, Fixed(1.0), 1)
+    assert list(stream.arrivals) == sorted(stream.arrivals)
+    assert all(0.0 <= one < 1e8 for one in stream.services)
 
 
 def test_number_of_connections_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
