@@ -23,7 +23,7 @@ ELSEWHERE := debian13 musl sanitized suites
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage lint types walls docs tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
+.PHONY: fleet run test coverage lint types walls docs tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
 
 run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -62,6 +62,10 @@ bench-docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m bench report bench-results.json --into docs/performance.md
 	$(BIN)/python -m bench plot bench-results.json --into docs/images
+
+fleet: $(STAMP)  # needs root, for network namespaces
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m bench fleet --into docs/images/fleet.svg
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check

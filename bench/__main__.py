@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import signal
 import sys
 import tempfile
@@ -11,7 +12,19 @@ from types import FrameType
 
 import click
 
-from bench import agreement, cgi_measure, cgi_transfers, machine, measure, plans, plots, report
+from bench import (
+    agreement,
+    cgi_measure,
+    cgi_transfers,
+    fleet,
+    fleet_plot,
+    fleet_record,
+    machine,
+    measure,
+    plans,
+    plots,
+    report,
+)
 from bench.cgi import BACKENDS, CGI_PROGRAMS, Backend, Tools
 from bench.generator import Generator
 from bench.launch import BenchError
@@ -122,6 +135,24 @@ def agree_command(*, rounds: int, socket: str) -> None:
     signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryDirectory(prefix="socketd-bench-") as directory:
         click.echo(agreement.agreement(Generator.build(directory), socket, rounds))
+
+
+@main.command("fleet")
+@click.option("--into", help="Draw what happened into this SVG file.")
+def fleet_command(*, into: str | None) -> None:
+    """Have hosts of a fleet killed, drained, upgraded and overloaded, in network namespaces."""
+    with tempfile.TemporaryDirectory(prefix="socketd-fleet-") as folder:
+        try:
+            story = fleet.play(pathlib.Path(folder))
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
+    for line in fleet_record.summary(story):
+        click.echo(line)
+    if into is not None:
+        fleet_plot.draw(story, into)
+    wrong = fleet_record.mistakes(story)
+    if wrong:
+        raise click.ClickException("; ".join(wrong))
 
 
 @main.command("plot")
