@@ -81,7 +81,7 @@ def _complete(entry: Entry, defaults: Entry) -> None:
         usual = defaults.words(name)
         if name not in entry.attributes:
             entry.attributes[name] = usual
-        elif name in _ACCUMULATED and (name in entry.is_added or not entry.words(name)):
+        elif name in _ACCUMULATED and name in entry.is_added:
             gone = entry.removed.get(name, [])
             kept = [one for one in usual if one not in gone]
             entry.attributes[name] = kept + entry.words(name)

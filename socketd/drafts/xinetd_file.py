@@ -40,16 +40,17 @@ class Entry:
 
     def assign(self, name: str, sign: str, words: list[str]) -> None:
         """Do what a line says."""
-        if sign == "-=":
-            self.removed.setdefault(name, []).extend(words)
-            self.attributes[name] = [one for one in self.words(name) if one not in words]
-        elif sign == "+=":
-            if name not in self.attributes:
-                self.is_added.add(name)
-            self.attributes[name] = self.words(name) + words
-        else:
+        if sign == "=":
             self.is_added.discard(name)
             self.attributes[name] = words
+            return
+        if name not in self.attributes:
+            self.is_added.add(name)
+        if sign == "+=":
+            self.attributes[name] = self.words(name) + words
+        else:
+            self.removed.setdefault(name, []).extend(words)
+            self.attributes[name] = [one for one in self.words(name) if one not in words]
 
 
 @dataclass(slots=True)

@@ -60,6 +60,8 @@ def _named(text: str, name_of: Callable[[str], str]) -> str:
 
 def shown(found: object) -> str:
     """Return a value as it may stand in a line, cut short if it is long."""
+    if isinstance(found, tuple):  # which is how a list of a file is kept
+        found = list(found)
     try:
         text = str(found).lower() if isinstance(found, bool) else repr(found)
     except ValueError:  # int() and repr() refuse thousands of digits, unless they are hexadecimal

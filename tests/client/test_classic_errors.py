@@ -112,6 +112,12 @@ CASES = (
         15,
     ),
     Case(
+        "a front without a program",
+        "-s -W 2 --front scgi 0",
+        "socket: --front needs -p COMMAND or --root FOLDER: the programs to run\n",
+        15,
+    ),
+    Case(
         "native workers do not relay",
         "-s -l -c --worker native -p cat 0",
         "socket: --worker native: cannot relay, which -c, -r and -w need; "

@@ -181,6 +181,7 @@ def test_defaults_are_for_all_who_do_not_say_otherwise() -> None:
         "10.0.0.0/8", "192.0.2.1", "::1",
     ]  # fmt: skip
     assert ftp("only_from -= 192.0.2.1", before=before).settings["allow"] == ["10.0.0.0/8"]
+    assert ftp("only_from =", before=before).settings["allow"] == []
     assert ftp(before=before).settings["workers.max"] == 25
 
 

@@ -103,3 +103,10 @@ def test_unknown_key_of_a_service_is_one_line_that_can_be_read(tmp_path: Path) -
     assert caught.value.lines[0].endswith(
         "unknown key; docs/configuration.md has the keys of a service"
     )
+
+
+def test_program_of_a_list_is_shown_as_it_stands_there(tmp_path: Path) -> None:
+    """A list of a file has square brackets."""
+    [mistake] = mistakes(tmp_path, ECHO.replace('"cat"', '["no-such-program", "-x"]'))
+
+    assert mistake.startswith("service.echo.program: found ['no-such-program', '-x'], cannot run")

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from socketd.config.build import Builder, Surroundings
 from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program
 from socketd.programs.hold_script import read_by_hold, with_own_hold
+from socketd.settings.values import Values
 from socketd.system.products import HOLD_SCRIPT
 
 
@@ -96,3 +98,11 @@ def test_any_other_command_is_run_as_it_is(program: Program) -> None:
     """Our own Python has the module, and it may be a word of any other program."""
     assert with_own_hold(program) == program
     assert read_by_hold(program) == ()
+
+
+def test_program_that_was_found_ahead_is_run_by_our_own_file_too() -> None:
+    """As the words of `socketd cgi` and of `socketd explain` are."""
+    found = Program("/usr/bin/python3", ("python3", "-m", "socketd.hold", "/srv/page.py"))
+    builder = Builder(Values({}), Surroundings({}), found)
+
+    assert builder.service("x").program.arguments == ("python3", HOLD_SCRIPT, "/srv/page.py")
