@@ -293,7 +293,7 @@ def end(pid: int, file: str | None, control: str | None, pidfile: str | None) ->
 @click.argument("level", type=click.Choice(["debug", "info", "warning", "error"]))
 @_of_a_server
 def log_level(level: str, file: str | None, control: str | None, pidfile: str | None) -> _Action:
-    """Set the least important level that a server logs until it is replaced."""
+    """Set the least important level that a server logs until it is started again."""
     return _order((file, control, pidfile), "log_level", level=level)
 
 

@@ -4,13 +4,15 @@ Owns what is said of an outcome, and the signals that do the same where there is
 Must not know what an order does.
 """
 
+import functools
 import os
 import select
 import signal
+from collections.abc import Callable
 
 from socketd.cli import console
 from socketd.cli.asking import Target
-from socketd.control.client import Connection, RefusedError
+from socketd.control.client import Connection, OlderError, RefusedError
 from socketd.errors import ExitCode, SystemFailureError, UsageError, describe_errno
 
 _STOP = "stop"
@@ -24,13 +26,18 @@ def give(target: Target, do: str, **about: object) -> int:
     except UsageError:
         if target.pid_file is None or do not in _SIGNALS:
             raise
-        return _signal(target, do)
+        pid = target.pid()
+        return _signal(do, pid, functools.partial(target.check, pid))
     try:
         with Connection(path) as connection:
             done = connection.order(do, **about)
             if do == _STOP:
                 connection.wait_for_end()
                 done = "stopped"
+    except OlderError:
+        if do not in _SIGNALS:
+            raise
+        return _signal_older(path, do)
     except RefusedError as error:
         for line in error.errors:
             console.say(f"socketd: {line}")
@@ -38,17 +45,29 @@ def give(target: Target, do: str, **about: object) -> int:
     return ExitCode.DONE if console.show(done, "socketd") else ExitCode.SYSTEM
 
 
-def _signal(target: Target, do: str) -> int:
+def _signal_older(path: str, do: str) -> int:
+    """Send the signal to a server that does not know the order: it answers, so it is there."""
+    with Connection(path) as connection:
+        pid = connection.state().server.pid
+
+        def check() -> None:
+            if connection.state().server.pid != pid:
+                raise SystemFailureError(f"the server at {path!r} is another one by now; try again")
+
+        return _signal(do, pid, check)
+
+
+def _signal(do: str, pid: int, check: Callable[[], None]) -> int:
     """Send the signal that means the same; only of a stop is the outcome known.
 
-    The number in a pid file that was left over may be anybody's by now. So the process is asked who
-    it is, while a descriptor of it says that it is still the same.
+    The number of a process that has ended may be anybody's by now. So it is checked who it is,
+    while a descriptor of it says that it is still the same.
     """
-    number, pid = _SIGNALS[do], target.pid()
+    number = _SIGNALS[do]
     try:
         process = os.pidfd_open(pid)
         try:
-            target.check(pid)
+            check()
             signal.pidfd_send_signal(process, number)
             if do == _STOP:
                 waiting = select.poll()

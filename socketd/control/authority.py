@@ -60,6 +60,10 @@ class Authority(Protocol):
         """Yield each listener in a short step, and the server last; no step waits for anything."""
         ...
 
+    def server(self) -> Server:
+        """Return the server without its services."""
+        ...
+
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:
         """Return some workers of a listener, from a number on."""
         ...

@@ -27,6 +27,7 @@ _WAYS_OUT = {
     errno.ECONNREFUSED: "; the server that it was of has ended",
     errno.EACCES: "; only root and the user of the server may ask it",
 }
+_UNKNOWN_ORDER = "'do' "  # what the answer to an order begins with that a server does not know
 _Answer = TypeVar("_Answer")
 
 
@@ -51,6 +52,10 @@ class RefusedError(ControlError):
         super().__init__("; ".join(errors))
         self.errors = errors
         self.exit_code = exit_code
+
+
+class OlderError(ControlError):
+    """A server does not know an order, because it is older than this version."""
 
 
 class Connection:
@@ -87,6 +92,14 @@ class Connection:
         """Return the state as the server sends it: one JSON object, without its newline."""
         return self.ask(get="state")
 
+    def check_answer(self) -> None:
+        """Raise ControlError if the server does not answer; it looks at no service for that.
+
+        An older one does not know the question, and says so: that is an answer as well.
+        """
+        with contextlib.suppress(RefusedError):
+            self.ask(get="server")
+
     def state(self) -> State:
         """Return the state."""
         return self._decode(self.state_line(), State)
@@ -114,6 +127,12 @@ class Connection:
                 f"of socketd reads format {FORMAT}; use the one that runs there"
             )
         if found.error is not None:
+            do = request.get("do")
+            if do is not None and found.error.startswith(_UNKNOWN_ORDER):
+                raise OlderError(
+                    f"the server at {self.path!r} is older than this command and does not know the "
+                    f"order {do!r}; replace it by a newer version"
+                )
             raise RefusedError(found.errors or [found.error], found.code)
         return line
 

@@ -238,6 +238,14 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerOnly:
+    """What the master says of itself, without the services."""
+
+    format: int
+    server: Server
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """One worker. Without a process id it is being made; `peer` is its client if it has one."""
 

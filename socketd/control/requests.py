@@ -11,7 +11,7 @@ from socketd.dataclass import dataclass
 from socketd.errors import UsageError
 
 MOST_REQUEST_BYTES = 4096
-QUESTIONS = ("state", "workers")
+QUESTIONS = ("state", "server", "workers")
 
 
 @dataclass(frozen=True, slots=True)

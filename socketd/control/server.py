@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from socketd.control.authority import Authority, Later, Order, Run
 from socketd.control.conversation import Conversation, is_allowed
+from socketd.control.document import FORMAT, ServerOnly
 from socketd.control.passing import ControlState
 from socketd.control.place import Place
 from socketd.control.requests import (
@@ -252,6 +253,8 @@ class ControlServer:
         match question.get:
             case "state":
                 self._surveyor.tell(client)
+            case "server":
+                client.answer(line_of(ServerOnly(FORMAT, self._authority.server())))
             case "workers":
                 some = self._authority.workers(question.service, question.address, question.start)
                 client.answer(line_of(some))

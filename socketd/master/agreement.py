@@ -10,7 +10,7 @@ that does not know the format refuses before it replaces the running one.
 
 from socketd.errors import SystemFailureError
 
-VERSION = 19
+VERSION = 20
 SNAPSHOT_VARIABLE = "SOCKETD_SNAPSHOT_FD"
 
 

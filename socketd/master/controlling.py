@@ -15,6 +15,7 @@ from socketd.loop.wheel import Wheel
 from socketd.master.endpoints import Endpoints
 from socketd.master.history import History
 from socketd.master.reexec import Snapshot
+from socketd.operations import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Controlling:
         """Begin, or go on where a predecessor has stopped. Raises SocketdError."""
         if snapshot is not None:
             self.history = snapshot.history
+            log.set_level(snapshot.log_level)
         if self._server is not None:
             from socketd.master.oversight import (
                 Oversight,

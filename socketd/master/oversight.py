@@ -58,7 +58,7 @@ class Oversight:
     def survey(self) -> Iterator[Seen | Server]:
         """Yield each listener in a step, and the server last."""
         yield from self._overview.of(tuple(self._endpoints.members))
-        yield self._server()
+        yield self.server()
 
     def workers(self, service: str | None, address: str | None, start: int) -> WorkerList:
         """Return some workers of a listener. Raises UsageError if there is no such one."""
@@ -171,7 +171,8 @@ class Oversight:
             what = f"no listener {address!r}; there are: {places}"
         raise UsageError(f"service {service!r} has {what}")
 
-    def _server(self) -> Server:
+    def server(self) -> Server:
+        """Return what the master is and does itself."""
         facts = self._describe()
         used = resource.getrusage(resource.RUSAGE_SELF)
         usage = procfs.usage(os.getpid())

@@ -46,6 +46,7 @@ class Snapshot:
     history: History = field(default_factory=History)
     control: ControlState | None = None
     sensed: dict[str, int] = field(default_factory=dict)
+    log_level: log.LogLevel = field(default_factory=log.level)
 
     @property
     def fds(self) -> list[int]:

@@ -23,6 +23,7 @@ from socketd.master.history import History
 from socketd.master.override import Override
 from socketd.master.reexec import Snapshot
 from socketd.master.state import EndpointState
+from socketd.operations.log import LogLevel
 from socketd.operations.systemd import PassedSocket
 from socketd.pool.departure import DepartureState
 from socketd.pool.tally import Tally
@@ -75,6 +76,7 @@ class _Document(msgspec.Struct):
     history: History
     control: ControlState | None
     sensed: dict[str, int]
+    log_level: LogLevel
     program_version: str = "unknown"
 
 
@@ -91,6 +93,7 @@ def write(snapshot: Snapshot, passed: list[PassedSocket], soft_nofile: int | Non
         snapshot.history,
         snapshot.control,
         snapshot.sensed,
+        snapshot.log_level,
         snapshot.version,
     )
     return _encode(document)
@@ -117,6 +120,7 @@ def read(fd: int) -> tuple[Snapshot, list[PassedSocket], int | None]:
             document.history,
             document.control,
             document.sensed,
+            document.log_level,
         ),
         document.passed,
         document.soft_nofile,

@@ -24,13 +24,12 @@ def serve(find_control: Callable[[], str]) -> None:
     converse(
         _STDIN_FD,
         _STDOUT_FD,
-        functools.partial(answer, ask=functools.partial(_ask, find_control), tell=_tell),
+        functools.partial(answer, connect=functools.partial(_connect, find_control), tell=_tell),
     )
 
 
-def _ask(find_control: Callable[[], str]) -> bytes:
-    with Connection(find_control()) as connection:
-        return connection.state_line()
+def _connect(find_control: Callable[[], str]) -> Connection:
+    return Connection(find_control())
 
 
 def _tell(problem: str) -> None:

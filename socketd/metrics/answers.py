@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
-from socketd.control.client import ControlError
+from socketd.control.client import Connection, ControlError
 from socketd.control.document import State
 from socketd.control.reading import read_state
 from socketd.control.verdict import why_not_ready
@@ -59,6 +59,9 @@ class Request:
         return None if values is None else values[-1]
 
 
+Connect = Callable[[], Connection]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer; the fields that say how long it is and what becomes of the connection are not."""
@@ -68,11 +71,11 @@ class Answer:
     body: bytes
 
 
-def answer(request: Request, ask: Callable[[], bytes], tell: Callable[[str], None]) -> Answer:
+def answer(request: Request, connect: Connect, tell: Callable[[str], None]) -> Answer:
     """Return the answer to a request.
 
-    `ask` returns the state of the server as it sends it and raises SocketdError; why it did is
-    told, but not to the client, who need not know where anything is.
+    `connect` returns a connection to the server, or raises SocketdError; why it did is told, but
+    not to the client, who need not know where anything is.
     """
     try:
         make = _PATHS.get(request.path)
@@ -85,7 +88,7 @@ def answer(request: Request, ask: Callable[[], bytes], tell: Callable[[str], Non
         why = "only GET and HEAD are answered here"
         return plain(HTTPStatus.METHOD_NOT_ALLOWED, why, ("Allow", "GET, HEAD"))
     try:
-        made = make(request, ask)
+        made = make(request, connect)
     except SocketdError as error:
         tell(str(error))
         made = plain(HTTPStatus.SERVICE_UNAVAILABLE, "the server does not answer; see its log")
@@ -120,8 +123,8 @@ def _is_gzip_wanted(accepted: str) -> bool:
     return False
 
 
-def _metrics(request: Request, ask: Callable[[], bytes]) -> Answer:
-    found = families(_decoded(ask()))
+def _metrics(request: Request, connect: Connect) -> Answer:
+    found = families(_decoded(_state_line(connect)))
     if is_openmetrics_wanted(request.fields.get("accept", "")):
         kind, parts = OPENMETRICS_TYPE, as_openmetrics(found)
     else:
@@ -129,18 +132,19 @@ def _metrics(request: Request, ask: Callable[[], bytes]) -> Answer:
     return _large(request, kind, map(str.encode, parts))
 
 
-def _status(request: Request, ask: Callable[[], bytes]) -> Answer:
-    return _large(request, "application/json", [ask() + b"\n"])
+def _status(request: Request, connect: Connect) -> Answer:
+    return _large(request, "application/json", [_state_line(connect) + b"\n"])
 
 
-def _health(_: Request, ask: Callable[[], bytes]) -> Answer:
-    ask()
+def _health(_: Request, connect: Connect) -> Answer:
+    with connect() as connection:
+        connection.check_answer()
     return plain(HTTPStatus.OK, "ok")
 
 
-def _readiness(request: Request, ask: Callable[[], bytes]) -> Answer:
+def _readiness(request: Request, connect: Connect) -> Answer:
     """Answer whether clients are served: by all services, or by the one that is asked about."""
-    state = _decoded(ask())
+    state = _decoded(_state_line(connect))
     name = request.parameter("service")
     services = [one for one in state.services if name in (None, one.name)]
     if not services:
@@ -151,7 +155,7 @@ def _readiness(request: Request, ask: Callable[[], bytes]) -> Answer:
     return plain(HTTPStatus.OK, "ok")
 
 
-def _page(request: Request, _: Callable[[], bytes]) -> Answer:
+def _page(request: Request, _: Connect) -> Answer:
     text, policy = page.load()
     return _large(
         request,
@@ -162,6 +166,11 @@ def _page(request: Request, _: Callable[[], bytes]) -> Answer:
     )
 
 
+def _state_line(connect: Connect) -> bytes:
+    with connect() as connection:
+        return connection.state_line()
+
+
 def _decoded(line: bytes) -> State:
     try:
         return read_state(line)
@@ -169,7 +178,7 @@ def _decoded(line: bytes) -> State:
         raise ControlError(f"the server's state cannot be read: {error}") from error
 
 
-_PATHS: dict[str, Callable[[Request, Callable[[], bytes]], Answer]] = {
+_PATHS: dict[str, Callable[[Request, Connect], Answer]] = {
     "/": _page,
     "/metrics": _metrics,
     "/status.json": _status,

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,10 +14,11 @@ import pytest
 
 from control.asking import asked, connected, listening, path_of, state, when
 from harness.clients import connect, exchange
+from harness.controls import controlled
 from harness.servers import Outcome
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
-from socketd.control.client import RefusedError
+from socketd.control.client import OlderError, RefusedError
 from socketd.control.document import State
 
 Serve = Callable[..., Supervisor]
@@ -214,6 +216,10 @@ def test_log_level_is_set(serve: Serve) -> None:
     exchange(server.place("s"))
     when(server, lambda one: sum(one.connections.closed.values()) == 2)
     assert len(server.server.lines) == lines
+    assert told(server, "reexec").status == 0
+    assert (
+        state(server).server.log_level == "warning"
+    )  # which the next version was not started with
     told(server, "log-level", "info")
 
 
@@ -224,7 +230,10 @@ def test_order_about_nobody_is_refused(serve: Serve) -> None:
         outcome = told(server, *words)
         assert (outcome.status, outcome.stdout) == (15, "")
         assert outcome.stderr == "socketd: there is no service 't'; there are: s\n"
-    with asked(server) as asking, pytest.raises(RefusedError, match="'do' is one of reload, "):
+    with (
+        asked(server) as asking,
+        pytest.raises(OlderError, match="does not know the order 'dance'"),
+    ):
         asking.order("dance")
 
 
@@ -282,3 +291,22 @@ def test_nonsense_is_told_in_a_line(words: list[str], said: str) -> None:
     assert outcome.status == 15
     assert said in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_older_server_gets_the_signal_or_is_named(tmp_path: Path) -> None:
+    """What is no order to an older server is a signal to it, or an error that says why."""
+    with (
+        controlled(tmp_path / "control") as control,
+        subprocess.Popen(["sleep", "infinity"]) as older,
+    ):
+        control.document["server"]["pid"] = older.pid
+        control.orders = b"'do' cannot be 'stop'"
+        outcome = run_socketd("stop", "--control", str(control.path))
+        assert (outcome.status, outcome.stderr, older.wait()) == (0, "", -signal.SIGTERM)
+
+        outcome = run_socketd("drain", "s", "--control", str(control.path))
+        assert outcome.status == 71
+        assert outcome.stderr == (
+            f"socketd: the server at '{control.path}' is older than this command and does not know "
+            "the order 'drain'; replace it by a newer version\n"
+        )

@@ -20,12 +20,17 @@ def example() -> Document:
 
 
 class ControlSocket:
-    """Answers each line with `document`, or with `raw` if that is set."""
+    """Answers each line with `document`, or with `raw` if that is set; `heard` is what was asked.
+
+    `orders` is what is wrong with each order, if that is set.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.document = example()
         self.raw: bytes | None = None
+        self.heard: list[bytes] = []
+        self.orders: bytes | None = None
         self._client: socket.socket | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -52,8 +57,11 @@ class ControlSocket:
             self._client = connection
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(5.0)
-                while connection.recv(65536):
+                while heard := connection.recv(65536):
+                    self.heard.append(heard)
                     line = json.dumps(self.document).encode() if self.raw is None else self.raw
+                    if self.orders is not None and b'"do"' in heard:
+                        line = b'{"format": 1, "error": "%b", "code": 64}' % self.orders
                     connection.sendall(line + b"\n")
 
 

@@ -148,6 +148,16 @@ def test_command_answers_on_pipes(start: StartCommand, tmp_path: Path) -> None:
     assert output.endswith(b"\r\n\r\nok\n")
 
 
+def test_health_looks_at_no_service(start: StartCommand, tmp_path: Path) -> None:
+    """`/healthz` asks for no more than the server; an older one refuses that, and has answered."""
+    with controlled(tmp_path / "control") as control:
+        control.raw = b'{"format": 1, "error": "not understood", "errors": [], "code": 64}'
+        asking = start("metrics", "--control", str(control.path), executable=SOCKETD)
+        output, _ = asking.finish(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert control.heard == [b'{"get":"server"}\n']
+    assert output.startswith(b"HTTP/1.1 200 ")
+
+
 def test_server_that_is_gone_is_told(start: StartCommand, tmp_path: Path) -> None:
     """Without a server the answer is 503, and stderr says why; the exit code is 0 all the same."""
     gone = tmp_path / "gone"

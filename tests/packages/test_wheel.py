@@ -107,6 +107,11 @@ def test_manuals_completions_and_examples_come_along(names: list[str]) -> None:
             assert f"doc/socketd/{path}" in shared
 
 
+def test_page_comes_along(names: list[str]) -> None:
+    """The page that `socketd metrics` answers with is a file beside its module."""
+    assert "socketd/metrics/page.html" in names
+
+
 def test_sdist_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> None:
     """What is built of the unpacked sdist, elsewhere and later, is the same wheel to the byte."""
     elsewhere = tmp_path / "copy"
