@@ -250,3 +250,22 @@ def test_a_server_tells_its_whole_life_in_order(manager: NotifySocket) -> None:
     signs = [message for message in [*start, *told, *quiet] if "WATCHDOG" in message]
     assert len(signs) >= seconds / (_WATCHDOG_USEC / 1_000_000) - 1  # half of them may be late
     assert "STOPPING" in end[-1]
+
+
+@pytest.mark.slow
+def test_manager_hears_of_a_stop_before_its_delay(manager: NotifySocket) -> None:
+    """With --stop-delay clients are still served when it has; a second signal ends the delay."""
+    server = Server(
+        "-p cat -W 1 --stop-delay 1h -B localhost -s 0".split(),
+        environment={"NOTIFY_SOCKET": manager.address},
+    )
+    try:
+        place = server.place
+        manager.receive_until("READY")
+        server.signal(signal.SIGTERM)
+        manager.receive_until("STOPPING")
+        assert exchange(place, b"still") == b"still"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    finally:
+        server.close()
