@@ -26,6 +26,7 @@ SIGNAL_NAMES: dict[int, str] = {
 }
 
 
+WIPE = "\r\x1b[K"  # to the beginning of the line, and erase it
 _voice_fd = STDERR_FD
 
 

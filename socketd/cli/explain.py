@@ -6,7 +6,7 @@ Owns the way from the command line to what is printed. Must not know how a level
 import os
 from collections.abc import Callable, Sequence
 
-from socketd.cli.console import STDERR_FD, answer_signals, write
+from socketd.cli.console import STDERR_FD, WIPE, answer_signals, write
 from socketd.cli.descriptors import settle_descriptors
 from socketd.cli.explanation import as_json, as_line, as_text
 from socketd.cli.given import refuse
@@ -23,8 +23,6 @@ from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, ShellUse, locate, resolve
 from socketd.settings.readiness import AUTO_LEVEL, ReadyLevel
 from socketd.settings.values import Values
-
-_WIPE = "\r\x1b[K"  # to the beginning of the line, and erase it
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ def _progress() -> tuple[Callable[[ReadyLevel], None], Callable[[], None]]:
     """Return what tells the level that is looked at, on a terminal, and what wipes that away."""
     if not os.isatty(STDERR_FD):
         return lambda _: None, lambda: None
-    return lambda level: write(f"{_WIPE}looking at {level.value} ..."), lambda: write(_WIPE)
+    return lambda level: write(f"{WIPE}looking at {level.value} ..."), lambda: write(WIPE)
 
 
 def _program(words: tuple[str, ...]) -> Program:

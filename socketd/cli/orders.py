@@ -4,6 +4,7 @@ Owns what is said of an outcome, and the signals that do the same where there is
 Must not know what an order does.
 """
 
+import contextlib
 import functools
 import os
 import select
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from socketd.cli import console
 from socketd.cli.asking import Target
-from socketd.control.client import Connection, OlderError, RefusedError
+from socketd.control.client import Connection, ControlError, OlderError, RefusedError, state_of
 from socketd.errors import ExitCode, SystemFailureError, UsageError, describe_errno
 
 _STOP = "stop"
@@ -32,7 +33,7 @@ def give(target: Target, do: str, **about: object) -> int:
         with Connection(path) as connection:
             done = connection.order(do, **about)
             if do == _STOP:
-                connection.wait_for_end()
+                _wait_for_end(connection)
                 done = "stopped"
     except OlderError:
         if do not in _SIGNALS:
@@ -43,6 +44,26 @@ def give(target: Target, do: str, **about: object) -> int:
             console.say(f"socketd: {line}")
         return error.exit_code
     return ExitCode.DONE if console.show(done, "socketd") else ExitCode.SYSTEM
+
+
+def _wait_for_end(connection: Connection) -> None:
+    """Wait until a server is gone; say at a terminal, below all lines, what is left of it."""
+    if not os.isatty(console.STDERR_FD):
+        connection.wait_for_end()
+        return
+
+    def show() -> None:
+        with contextlib.suppress(ControlError):  # it has ended meanwhile
+            state = state_of(connection.path)
+            listeners = [one for service in state.services for one in service.listeners]
+            left = sum(one.workers.busy for one in listeners)
+            console.write(f"{console.WIPE}stopping: {left} connection{'s' * (left != 1)} left")
+
+    show()
+    try:
+        connection.wait_for_end(show)
+    finally:
+        console.write(console.WIPE)
 
 
 def _signal_older(path: str, do: str) -> int:

@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -20,6 +20,7 @@ from socketd.errors import ExitCode, SystemFailureError, describe_errno
 
 _PATIENCE_SECONDS = 10.0
 _PART = 1 << 20
+_SECOND = 1.0
 _TIME = struct.Struct("@ll")  # struct timeval
 _MOST_BYTES = 256 << 20
 _WAYS_OUT = {
@@ -142,12 +143,20 @@ class Connection:
         given = {key: value for key, value in about.items() if value is not None}
         return self._decode(self.ask(do=do, **given), _Failure).done
 
-    def wait_for_end(self) -> None:
-        """Wait until the server closes the connection, however long that takes."""
+    def wait_for_end(self, meanwhile: Callable[[], object] | None = None) -> None:
+        """Wait until the server closes the connection, however long that takes.
+
+        `meanwhile` is called each second.
+        """
         with self._telling():
-            self._socket.settimeout(None)
-            while self._socket.recv(_PART):
-                pass
+            self._socket.settimeout(None if meanwhile is None else _SECOND)
+            while True:
+                try:
+                    if not self._socket.recv(_PART):
+                        return
+                except TimeoutError:
+                    if meanwhile is not None:
+                        meanwhile()
 
     def _connect(self, patience_seconds: float | None) -> None:
         with self._telling():
@@ -194,7 +203,7 @@ class Connection:
                 f"the server at {self.path!r} does not answer; is it stopped (SIGSTOP)?"
             ) from None
         except OSError as error:
-            number = error.errno or 0
+            number = error.errno or errno.ENAMETOOLONG  # which only Python has found
             why = describe_errno(number) + _WAYS_OUT.get(number, "")
             raise ControlError(f"cannot ask the server at {self.path!r}: {why}") from error
 

