@@ -8,7 +8,7 @@ prometheus_client writes the same and takes six times as long, mostly to sort an
 of each sample again: with 500 services it would be a quarter of a second for each scrape.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from socketd.dataclass import dataclass, field
 
@@ -18,6 +18,7 @@ _OPENMETRICS = "application/openmetrics-text"
 
 # In the older format the suffix of a sample is part of the family's name, and info is no type.
 _SUFFIXES = {"counter": "_total", "info": "_info"}
+_LABELS = "\0"  # their place in a block; no sample has such a character
 _OLDER_KINDS = {"info": "gauge"}
 
 
@@ -44,27 +45,25 @@ class Family:
         """Add samples with labels, but for those without a value."""
         begun = f"{self.sample}{{"
         self.lines.extend(
-            f"{begun}{labels}}} {value}\n" for labels, value in samples if value is not None
+            [f"{begun}{labels}}} {value}\n" for labels, value in samples if value is not None]
         )
 
-    def add_histogram(
-        self, labels: str, endings: Sequence[str], counts: Sequence[int], total: float
-    ) -> None:
-        """Add the samples of a histogram; see `bucket_endings()`."""
-        begun = f"{self.name}_bucket{{{labels}"
-        self.lines.extend(
-            [f"{begun}{ending}{count}\n" for ending, count in zip(endings, counts, strict=True)]
+    def add_block(self, block: str, labels: str, values: tuple[float, ...]) -> None:
+        """Add the samples of a block of this family in one step: that takes half the time."""
+        self.lines.append((block % values).replace(_LABELS, labels))
+
+    def block(self, label: str, words: Iterable[str]) -> str:
+        """Return samples that differ in one label, without the labels before it and the values."""
+        begun = f"{self.sample}{{{_LABELS},"
+        each = (labelled(**{label: one}).replace("%", "%%") for one in words)
+        return "".join(f"{begun}{one}}} %s\n" for one in each)
+
+    def histogram_block(self, bounds: Iterable[float]) -> str:
+        """Return the samples of a histogram: its counts, their number and their sum are missing."""
+        buckets = "".join(
+            f'{self.name}_bucket{{{_LABELS},le="{bound}"}} %d\n' for bound in (*bounds, "+Inf")
         )
-        self.lines.append(f"{self.name}_count{{{labels}}} {counts[-1]}\n")
-        self.lines.append(f"{self.name}_sum{{{labels}}} {total}\n")
-
-
-def bucket_endings(bounds: Iterable[float]) -> list[str]:
-    """Return what follows the labels in each bucket of a histogram, up to its count.
-
-    Half of all samples are in buckets, and most histograms have the same bounds.
-    """
-    return [f',le="{bound}"}} ' for bound in (*bounds, "+Inf")]
+        return f"{buckets}{self.name}_count{{{_LABELS}}} %d\n{self.name}_sum{{{_LABELS}}} %s\n"
 
 
 def labelled(**labels: str) -> str:

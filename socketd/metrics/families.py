@@ -11,7 +11,7 @@ each connection those would have no end.
 from collections.abc import Callable, Iterator, Mapping
 
 from socketd.control.document import Attempts, Histogram, Level, Listening, Server, State
-from socketd.metrics.exposition import Family, bucket_endings, labelled
+from socketd.metrics.exposition import Family, labelled
 
 _SERVER_STATES = ("starting", "running", "stopping")
 _LISTENER_STATES = (
@@ -113,20 +113,13 @@ def _of_workers(listeners: _Labelled) -> Iterator[Family]:
         "What a listener is doing: 1 for the state that it is in.",
     )
     workers = Family("socketd_workers", "gauge", "Workers by what they do.")
+    each_state = states.block("state", _LISTENER_STATES)
+    each_worker = workers.block("state", ("idle", "busy", "starting", "retiring", "outdated"))
     for labels, one in listeners:
-        states.add_all(
-            (f'{labels},state="{word}"', int(one.state == word)) for word in _LISTENER_STATES
-        )
+        states.add_block(each_state, labels, tuple(int(one.state == it) for it in _LISTENER_STATES))
         now = one.workers
-        workers.add_all(
-            (
-                (f'{labels},state="idle"', now.idle),
-                (f'{labels},state="busy"', now.busy),
-                (f'{labels},state="starting"', now.starting),
-                (f'{labels},state="retiring"', now.retiring),
-                (f'{labels},state="outdated"', now.outdated),
-            )
-        )
+        numbers = (now.idle, now.busy, now.starting, now.retiring, now.outdated)
+        workers.add_block(each_worker, labels, numbers)
     yield states
     yield workers
     for name, kind, meaning, value in _NUMBERS_OF_WORKERS:
@@ -339,7 +332,7 @@ def _each(
 ) -> Family:
     """Return a family with a sample for each listener that has a value."""
     family = Family(f"socketd_{name}", kind, meaning)
-    family.add_all((labels, value_of(one)) for labels, one in listeners)
+    family.add_all([(labels, value_of(one)) for labels, one in listeners])
     return family
 
 
@@ -352,12 +345,15 @@ def _by_word(
 ) -> Family:
     """Return a family of counters with a sample for each word of each listener."""
     family = Family(f"socketd_{name}", "counter", meaning)
-    more: dict[str, str] = {}  # the words are the same for each listener
+    words: tuple[str, ...] = ()  # which are the same for most listeners
+    block = ""
     for labels, one in listeners:
         counts = counts_of(one)
-        for word in counts.keys() - more.keys():
-            more[word] = labelled(**{label: word})
-        family.add_all((f"{labels},{more[word]}", count) for word, count in counts.items())
+        if tuple(counts) != words:
+            words = tuple(counts)
+            block = family.block(label, words)
+        if counts:
+            family.add_block(block, labels, tuple(counts.values()))
     return family
 
 
@@ -369,10 +365,11 @@ def _histogram(
 ) -> Family:
     family = Family(name, "histogram", meaning)
     bounds: list[float] = []
-    endings = bucket_endings(bounds)
+    block = family.histogram_block(bounds)
     for labels, one in listeners:
         histogram = histogram_of(one)
         if histogram.bounds != bounds:
-            bounds, endings = histogram.bounds, bucket_endings(histogram.bounds)
-        family.add_histogram(labels, endings, histogram.counts, histogram.sum)
+            bounds, block = histogram.bounds, family.histogram_block(histogram.bounds)
+        counts = histogram.counts
+        family.add_block(block, labels, (*counts, counts[-1], histogram.sum))
     return family

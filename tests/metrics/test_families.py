@@ -114,11 +114,15 @@ def test_names_of_strangers_stay_in_their_label() -> None:
     """Whatever stands in a name ends neither its label nor its line."""
     name = 'a"} 1\nsocketd_evil 1\\'
     document = example()
-    document["services"][0]["program"] = name
+    service = document["services"][0]
+    service["program"], service["name"] = name, "a%s\0b"
+    service["listeners"][0]["refused"]["100 %d"] = 3
     found = samples(text_of(state_of(document)))
 
     of_services = [labels for key, labels in found if key == "socketd_service_info"]
     assert ("program", name) in of_services[0]
+    refused = [dict(labels) for key, labels in found if key == "socketd_refused_total"]
+    assert ("a%s\0b", "100 %d") in [(one["service"], one["reason"]) for one in refused]
     assert labelled(a="\\n") == r'a="\\n"'
 
 
