@@ -36,7 +36,10 @@ def install(folder: Path, arguments: list[str]) -> int:
         return subprocess.run(command, check=False).returncode
     # Unpacked: pip starts itself several times, and compiles itself each time from an archive.
     with tempfile.TemporaryDirectory() as unpacked:
-        zipfile.ZipFile(wheel).extractall(unpacked)
+        with zipfile.ZipFile(wheel) as archive:
+            # Not what says that it is installed: who asks for pip would get none.
+            wanted = [name for name in archive.namelist() if ".dist-info/" not in name]
+            archive.extractall(unpacked, wanted)
         environment = {**os.environ, "PYTHONPATH": unpacked, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return subprocess.run(command, env=environment, check=False).returncode

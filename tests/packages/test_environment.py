@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.native import BUILD_SECONDS
+from release.environment import bundled_pip
 
 ROOT = Path(__file__).parents[2]
 _METADATA = "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n"
@@ -16,8 +17,12 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-n
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(BUILD_SECONDS)]
 
 
-def test_environment_has_what_was_asked_for_and_no_pip(tmp_path: Path) -> None:
-    """What is installed can be imported; the pip that did it is not there, and leaves nothing."""
+@pytest.mark.parametrize("is_asked_for", [False, True])
+def test_environment_has_pip_only_if_asked_for(tmp_path: Path, *, is_asked_for: bool) -> None:
+    """What is asked for can be imported, be it the pip that is used; else that is not there."""
+    bundled = bundled_pip()
+    if bundled is None:
+        pytest.skip("this Python brings no pip along")
     wheel = tmp_path / "tiny-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny.py", "")
@@ -25,13 +30,14 @@ def test_environment_has_what_was_asked_for_and_no_pip(tmp_path: Path) -> None:
         archive.writestr("tiny-1.dist-info/WHEEL", _WHEEL)
         archive.writestr("tiny-1.dist-info/RECORD", "")
     place = tmp_path / "environment"
+    script = ROOT / "release" / "environment.py"
     subprocess.run(
-        [sys.executable, ROOT / "release" / "environment.py", place, "--no-index", wheel],
+        [sys.executable, script, place, "--no-index", wheel, *([bundled] if is_asked_for else [])],
         check=True,
     )
-    asked = "import importlib.util, tiny; print(importlib.util.find_spec('pip'))"
+    asked = "import importlib.util, tiny; print(importlib.util.find_spec('pip') is not None)"
     answer = subprocess.run(
         [place / "bin" / "python", "-c", asked], capture_output=True, text=True, check=True
     )
 
-    assert answer.stdout == "None\n"
+    assert answer.stdout == f"{is_asked_for}\n"
