@@ -270,7 +270,7 @@ def limited(home: str) -> str:
 
 
 LIMITS = ("--pids-max", "16", "--memory-max", "64M", "--cpu-max", "50")
-SHELL = 'read x; eval "$x"'
+SHELL = 'read -r x; eval "$x"'
 
 
 def test_fork_bomb_and_memory_hog_end_alone(
