@@ -101,9 +101,11 @@ unit: $(STAMP)
 process: $(STAMP)
 	$(BIN)/pytest tests/process
 
-# What holds programs, with none of the shortcuts of page tables and loader.
+# What is in a copy, made with none of the shortcuts of page tables and loader.
+COPIES := atfork c_programs canary crashes hold_ends interpreters isolation life locks plain programs python \
+    shared_descriptors shared_files stop_level threads traces
 plain: $(STAMP)
-	SOCKETD_PLAIN=1 $(BIN)/pytest tests/held $(ELSEWHERE:%=--ignore=tests/held/test_%.py) -n $(JOBS) --dist worksteal
+	SOCKETD_PLAIN=1 $(BIN)/pytest $(COPIES:%=tests/held/test_%.py) -n $(JOBS) --dist worksteal
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
 sanitized: $(STAMP)

@@ -93,16 +93,21 @@ static void take_signals(struct keeper *keeper, int signals_fd, uint64_t now_ms)
     }
 }
 
-static void look_for_end(struct keeper *keeper)
+/* What was sent to the group has come to all of it before the kernel tells of the program's end: so it is
+ * read first, whatever has woken us up. */
+static void look_for_end(struct keeper *keeper, int signals_fd, uint64_t now_ms)
 {
-    pid_t ended;
+    siginfo_t found = {.si_pid = 0};
 
     if (keeper->has_ended)
         return;
-    ended = waitpid(keeper->program, &keeper->status, WNOHANG);
-    if (ended < 0)
+    if (waitid(P_PID, (id_t)keeper->program, &found, WEXITED | WNOHANG | WNOWAIT) < 0)
         _exit(0); /* it has been waited for already */
-    keeper->has_ended = ended > 0;
+    if (found.si_pid == 0)
+        return;
+    take_signals(keeper, signals_fd, now_ms);
+    waitpid(keeper->program, &keeper->status, 0);
+    keeper->has_ended = true;
 }
 
 /* With all that it has started, and this process, which SIGTERM does not end. */
@@ -173,7 +178,7 @@ static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
     now_ms = clock_ms();
     if (polls[CARRY_POLLS].revents)
         take_signals(keeper, signals_fd, now_ms);
-    look_for_end(keeper);
+    look_for_end(keeper, signals_fd, now_ms);
     follow_end(keeper, now_ms);
     carry_advance(&keeper->carriage, polls, keeper->has_ended, now_ms);
     follow_client(keeper, now_ms);
@@ -186,7 +191,7 @@ static bool run(struct keeper *keeper, uint64_t deadline_ms)
 
     if (signals_fd < 0)
         _exit(EXIT_SYSTEM); /* and with us the program */
-    look_for_end(keeper);
+    look_for_end(keeper, signals_fd, clock_ms());
     follow_end(keeper, clock_ms());
     carry_advance(&keeper->carriage, nothing, keeper->has_ended, clock_ms());
     while (!keeper->has_ended || !carry_is_over(&keeper->carriage)) {

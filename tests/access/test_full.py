@@ -130,10 +130,11 @@ def test_places_are_given_in_the_order_of_the_queue(
 
     with held(place, most) as clients, ExitStack() as stack:
         waiting = [stack.enter_context(begin(place)) for _ in range(6)]
-        poll = select.poll()
+        board, poll = supervisor.server.board, select.poll()
         for one in waiting:
             poll.register(one, select.POLLIN)
         for number, one in enumerate(waiting):
+            wait_for(lambda: board.queued == 1, "the next one has been accepted")
             clients[-1 - number].close()
             assert [fd for fd, _ in poll.poll(30_000)] == [one.fileno()]
             assert one.recv(100) == b"x"

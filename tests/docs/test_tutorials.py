@@ -35,13 +35,15 @@ OWN_FOLDERS = "/run /srv /var/log /var/www /usr/local/bin /usr/lib/cgi-bin /etc/
 OWN_MACHINE = (
     "timeout --signal=KILL 110 unshare --mount --net --pid --fork --kill-child --mount-proc bash -c"
 ).split()
-# What is changed in it may not be changed outside.
+# What is changed in it may not be changed outside. This project may lie in a folder that is hidden.
 BEGIN = f"""
 set -u
 exec 2>&1
 umask 022
 cp -a /etc "$1/etc" && mount --bind "$1/etc" /etc
+mkdir "$1/project" && mount --rbind "$5" "$1/project"
 for folder in {OWN_FOLDERS}; do mkdir -p $folder; mount -t tmpfs -o mode=755 none $folder; done
+[ -e "$4" ] || {{ mkdir -p "$5" && mount --rbind "$1/project" "$5"; }}
 mkdir -p /var/log/nginx
 for name in socketd socket; do ln -s "$2/$name" /usr/local/bin/$name; done
 printf '#!/bin/sh\\nexec %s %s "$@"\\n' "$3" "$4" > /usr/local/bin/systemctl
@@ -93,7 +95,7 @@ def test_every_command_does_what_the_page_says(page: Path, tmp_path: Path) -> No
 
     done = subprocess.run(
         [*OWN_MACHINE, BEGIN + script, "tutorial", str(tmp_path), str(Path(sys.executable).parent),
-         sys.executable, str(STAND_IN)],
+         sys.executable, str(STAND_IN), str(ROOT)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

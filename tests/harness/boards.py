@@ -4,7 +4,7 @@ import contextlib
 import mmap
 import os
 
-from socketd.workers.layout import MAGIC, SlotState
+from socketd.workers.layout import ACCEPTED_NS_OFFSET, MAGIC, RECORD_SIZE, SlotState
 
 _HEADER_SIZE = 64
 
@@ -44,6 +44,16 @@ class BoardView:
     def busy(self) -> int:
         """Return how many workers have a connection."""
         return self.count(SlotState.ACCEPTED, SlotState.BUSY)
+
+    @property
+    def queued(self) -> int:
+        """Return how many of those who count as idle have a client that waits for a place."""
+        first = _HEADER_SIZE + self.capacity + ACCEPTED_NS_OFFSET
+        starts = range(first, first + self.capacity * RECORD_SIZE, RECORD_SIZE)
+        return sum(
+            state == SlotState.IDLE and self._memory[start : start + 8] != bytes(8)
+            for state, start in zip(self.states(), starts, strict=True)
+        )
 
     @property
     def alive(self) -> int:
