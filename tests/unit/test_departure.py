@@ -73,3 +73,11 @@ def test_another_process_goes_on_with_the_same_time() -> None:
 def test_end_that_is_due_twice_is_one() -> None:
     """A timer that comes too late does nothing."""
     assert Departure().expire() is None
+
+
+def test_drain_of_who_is_going_to_stop_changes_nothing() -> None:
+    """It stops when it would have, and says so."""
+    departure = Departure()
+    departure.stop(5.0, DELAY, "SIGTERM")
+    assert departure.drain(6.0, DELAY) == Wait(15.0)
+    assert departure.state == DepartureState(Aim.STOP, 15.0, "SIGTERM")

@@ -56,6 +56,17 @@ def test_time_is_that_of_all_workers_together() -> None:
     assert (tally.busy_seconds, tally.idle_seconds) == (6.0, 3.0)
 
 
+def test_seconds_that_are_under_way_are_known_without_being_counted() -> None:
+    """Whoever asks between two changes adds them; the clock of a process may be earlier."""
+    tally = Tally()
+    meter = Meter(tally, 10.0)
+    meter.note(2, 3, 8, 10.0)
+
+    assert meter.running(12.0) == (4.0, 6.0)
+    assert meter.running(9.0) == (0.0, 0.0)
+    assert (tally.idle_seconds, tally.busy_seconds) == (0.0, 0.0)
+
+
 def test_the_maximum_is_reached_once_until_there_is_room_again() -> None:
     """It counts when all that may be are busy, and again only after there was room."""
     tally = Tally()
