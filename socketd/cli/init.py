@@ -68,7 +68,8 @@ def init(options: InitOptions) -> str:
 
     write_new(options.file, text, may_replace=options.may_replace, prove=prove)
     if options.unit is not None:
-        unit = unit_of(answers.name, command(), absolute(options.file))
+        used = (answers.listen, answers.what)
+        unit = unit_of(answers.name, command(), absolute(options.file), *used)
         write_new(options.unit, unit, may_replace=options.may_replace)
     return _next_steps(options, answers)
 

@@ -28,8 +28,7 @@ KillMode=mixed
 TimeoutStopSec=45s
 
 # It is the sandbox of the programs, too.
-PrivateTmp=yes
-ProtectSystem=full
+{private}ProtectSystem=full
 ProtectClock=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
@@ -44,13 +43,20 @@ WantedBy=multi-user.target
 """
 
 
-def unit_of(name: str, command: tuple[str, ...], file: str) -> str:
-    """Return the text of a unit; `command` is how socketd is called, `file` an absolute path."""
+_PRIVATE = "PrivateTmp=yes\n"
+
+
+def unit_of(name: str, command: tuple[str, ...], file: str, *used: str) -> str:
+    """Return the text of a unit; `command` is how socketd is called, `file` an absolute path.
+
+    A folder /tmp of its own would hide what is named in it, by `file` or in what is `used`.
+    """
+    private = "" if any("/tmp/" in one for one in (file, *used)) else _PRIVATE  # noqa: S108  no file is made
     # In the path of a program no variable is looked for, so a $ there stands for itself.
     first, *rest = command
     words = " ".join([_quoted(first), *(_quoted(word.replace("$", "$$")) for word in rest)])
     file = file.replace("$", "$$")
-    return _TEXT.format(name=name, command=words, file=_quoted(file))
+    return _TEXT.format(name=name, command=words, file=_quoted(file), private=private)
 
 
 def _quoted(word: str) -> str:

@@ -157,6 +157,13 @@ def test_questions_are_asked_at_a_terminal(tmp_path: Path) -> None:
     assert (service["listen"], service["program"]) == ("tcp:127.0.0.1:7123", "cat -u")
 
 
+def test_unit_hides_nothing_that_is_used() -> None:
+    """With a folder /tmp of its own nobody would reach a socket there."""
+    assert "PrivateTmp" in unit_of("new", ("socketd",), "/etc/a.toml", "unix:/run/a", "/srv/a")
+    assert "PrivateTmp" not in unit_of("new", ("socketd",), "/tmp/a.toml", "7000", "cat")
+    assert "PrivateTmp" not in unit_of("new", ("socketd",), "/etc/a.toml", "unix:/var/tmp/a", "cat")
+
+
 @pytest.mark.slow
 def test_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     """With words that it would read otherwise."""
