@@ -311,7 +311,7 @@ def test_program_on_its_way_ends_with_a_replacement(supervise: Supervise, tmp_pa
     wait_for(lambda: coming not in templates(supervisor), "it has ended")
     assert exchange(place, b"hello\n") == b"hello\n"
     supervisor.server.wait_settled(idle=2)
-    assert len(templates(supervisor)) == 1
+    wait_for(lambda: len(templates(supervisor)) == 1, "the former template has ended")
 
 
 def test_failed_replacement_changes_nothing(supervise: Supervise) -> None:
