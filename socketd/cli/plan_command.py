@@ -12,15 +12,17 @@ import click
 
 from socketd.cli.clicked import Strict, WholeNumber
 from socketd.errors import UsageError
+from socketd.pool.settings import Strategy
 from socketd.settings.duration import parse_duration
 from socketd.settings.kinds import BadValueError
 from socketd.settings.size import Size
+from socketd.settings.table import MOST_WORKERS
 
-_MOST_CONNECTIONS = 2_000_000
-_MOST_WORKERS = 32768
+# As in socketd.planning, which is imported when it is called; a test holds the two together.
+MOST_CONNECTIONS = 2_000_000
+STREAMS = ["steady", "bursts", "daily", "flash", "scanner"]
 _HIGHEST_RATE = 1e6
-_STREAMS = ["steady", "bursts", "daily", "flash", "scanner"]
-_STRATEGIES = ["fixed", "eager", "adaptive", "incremental", "surge"]
+_STRATEGIES = [one.value for one in Strategy]
 _PER_SECONDS = {"": 1.0, "/s": 1.0, "/m": 60.0, "/h": 3600.0, "/d": 86400.0}
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)((?:/[smhd])?)", re.ASCII)
 _GOAL = re.compile(r"(\d{2}(?:\.\d{1,9})?)%?", re.ASCII)
@@ -80,14 +82,14 @@ _TIME = _Word(parse_duration)
 @click.option("--rate", type=_Word(_rate), metavar="N/s", help="Connections that come in a time.")
 @click.option(
     "--stream",
-    type=click.Choice(_STREAMS),
+    type=click.Choice(STREAMS),
     default="steady",
     show_default=True,
     help="How they come: a made-up one, with --rate.",
 )
 @click.option(
     "--connections",
-    type=WholeNumber(2, _MOST_CONNECTIONS),
+    type=WholeNumber(2, MOST_CONNECTIONS),
     metavar="N",
     default=20000,
     show_default=True,
@@ -126,13 +128,13 @@ _TIME = _Word(parse_duration)
 )
 @click.option("--worker-memory", type=_Word(_bytes), metavar="SIZE", help="Of one worker.")
 @click.option(
-    "--per-host", type=WholeNumber(1, _MOST_WORKERS), metavar="N", help="Most workers of a host."
+    "--per-host", type=WholeNumber(1, MOST_WORKERS), metavar="N", help="Most workers of a host."
 )
 @click.option(
-    "--min", "least", type=WholeNumber(1, _MOST_WORKERS), metavar="N", help="Simulate this one."
+    "--min", "least", type=WholeNumber(1, MOST_WORKERS), metavar="N", help="Simulate this one."
 )
 @click.option(
-    "--max", "most", type=WholeNumber(1, _MOST_WORKERS), metavar="N", help="Simulate this one."
+    "--max", "most", type=WholeNumber(1, MOST_WORKERS), metavar="N", help="Simulate this one."
 )
 @click.option("--idle-timeout", "idle", type=_TIME, metavar="TIME", help="Simulate this one.")
 @click.option(
@@ -183,25 +185,25 @@ def plan(
     from socketd.cli.plan import plan as make_plan
 
     options = PlanOptions(
-        trace,
-        of,
-        rate,
-        stream,
-        connections,
-        seed,
-        service,
-        distribution,
-        p50,
-        p99,
-        goal,
-        start,
-        worker_memory,
-        per_host,
-        least,
-        most,
-        idle,
-        strategies,
-        is_suggesting,
-        plot,
+        trace=trace,
+        of=of,
+        rate=rate,
+        stream=stream,
+        connections=connections,
+        seed=seed,
+        service_seconds=service,
+        distribution=distribution,
+        p50_seconds=p50,
+        p99_seconds=p99,
+        goal=goal,
+        start_seconds=start,
+        worker_bytes=worker_memory,
+        per_host=per_host,
+        minimum=least,
+        maximum=most,
+        idle_seconds=idle,
+        strategies=strategies,
+        is_suggesting=is_suggesting,
+        plot=plot,
     )
     return lambda: make_plan(options)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.supervisors import run_socketd
-from socketd.cli import console
+from socketd.cli import console, plan_command
 from socketd.cli.report import report
 from socketd.cli.socketd import commands
 from socketd.config.build import Surroundings
@@ -15,7 +15,8 @@ from socketd.errors import ExitCode
 from socketd.planning.durations import Exponential
 from socketd.planning.report import bytes_as_text
 from socketd.planning.sizing import Demand, size_for
-from socketd.planning.streams import Stream, steady
+from socketd.planning.streams import STREAMS, Stream, steady
+from socketd.planning.traces import MOST_CONNECTIONS
 
 BY_RATE = ["--rate", "200/s", "--service", "50ms", "--connections", "2000"]
 
@@ -228,3 +229,9 @@ def test_plot_needs_its_extra(capfd: pytest.CaptureFixture[str], tmp_path: Path)
 def test_bytes_are_shown_in_a_short_unit(count: int, text: str) -> None:
     """Three digits and a letter."""
     assert bytes_as_text(count) == text
+
+
+def test_grammar_has_the_streams_and_the_limit_that_there_are() -> None:
+    """It is made without the room that knows them, which takes longer to import."""
+    assert list(STREAMS) == plan_command.STREAMS
+    assert plan_command.MOST_CONNECTIONS == MOST_CONNECTIONS
