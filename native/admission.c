@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_UNREAD = 64 * 1024, MOST_TRIES = 64 };
+enum { MOST_UNREAD = 64 * 1024 };
 
 /* Where everything is in a half, with sizes that have been checked. */
 struct view {
@@ -189,7 +189,7 @@ static void look(struct admission *admission, const struct gate *gate, const str
 {
     uint32_t in_force = atomic_load(&gate->in_force);
 
-    for (int i = 0; i < MOST_TRIES; i++) {
+    for (int i = 0; i < GATE_TRIES; i++) {
         uint32_t now;
 
         if (in_force == 0) {

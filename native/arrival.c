@@ -97,7 +97,7 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
     arrival->connection = connection;
     arrival->proxy = (struct peer){.address.family = AF_UNSPEC};
     arrival->turn = (struct turn){.reason = GATE_DENIED};
-    arrival->queue_end_ns = 0;
+    arrival->queue_begin_ns = 0;
     arrival->is_silent = arrival->is_described = arrival->is_judged = false;
     if (is_open(gate)) {
         place_write(place, &arrival->turn, &arrival->client, &arrival->proxy);
@@ -116,13 +116,20 @@ bool arrival_let_in(struct arrival *arrival, const struct place *place, int conn
     return announce(arrival, place);
 }
 
+/* Others may write how long somebody may wait. */
+static uint64_t sum(uint64_t one, uint64_t other)
+{
+    return one > UINT64_MAX - other ? UINT64_MAX : one + other;
+}
+
 bool arrival_may_queue(struct arrival *arrival, const struct board *board,
                        struct queue_watch *watch)
 {
     if (arrival->turn.reason != GATE_FULL)
         return false;
-    if (arrival->queue_end_ns == 0)
-        arrival->queue_end_ns = queue_end(board->gate, arrival->connection);
+    if (arrival->queue_begin_ns == 0)
+        arrival->queue_begin_ns = queue_begin(arrival->connection);
+    arrival->queue_end_ns = sum(arrival->queue_begin_ns, arrival->turn.queue_ns);
     return queue_watch(watch, board, arrival->queue_end_ns);
 }
 

@@ -27,7 +27,8 @@ struct arrival {
     bool is_silent;           /* the proxy has not said yet for whom it comes */
     bool is_described;        /* it has, in the header */
     bool is_judged;           /* rules are in force, and have let the client in */
-    uint64_t queue_end_ns;    /* until when it may wait for a place, 0 if that is not known yet */
+    uint64_t queue_begin_ns;  /* since when it waits for a place, 0 if that is not known yet */
+    uint64_t queue_end_ns;    /* until when it may, by the limits that have left it none */
     enum proxy_verdict heard; /* of a header that was waited for */
 };
 

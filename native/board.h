@@ -22,7 +22,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#define BOARD_MAGIC UINT32_C(0x736B6409)
+#define BOARD_MAGIC UINT32_C(0x736B640A)
 #define BOARD_ALIGNMENT 64
 #define BOARD_PAGE 4096
 

@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 enum { GATE_RING = 32, GATE_REASONS = 16, GATE_WAYS = 8, GATE_BUCKETS = 65536, GATE_SENSED = 4096 };
+/* Looks at what the master may be writing, before whatever stands there is an answer. */
+enum { GATE_TRIES = 64 };
 #define GATE_HALF_SIZE ((size_t)4 << 20)
 
 /* Why a client was sent away. */
@@ -97,9 +99,21 @@ struct gate_id {
 /* How often somebody may come: a bucket fills with a turn each `interval_ns`, and is full when it has
  * been left alone for `full_ns`. Without an interval there is no limit. */
 struct gate_rate {
-    _Atomic uint64_t interval_ns;
-    _Atomic uint64_t full_ns;
+    uint64_t interval_ns;
+    uint64_t full_ns;
 };
+
+/* How many connections there may be, and how often clients may come. */
+struct gate_limits {
+    uint64_t sources;      /* see gate_limit_of() */
+    struct gate_rate rate; /* of all together */
+    struct gate_rate source_rate;
+    uint64_t longest_wait_ns; /* for the turn of who comes too often; 0: it is sent away */
+    uint64_t most;            /* connections at once; 0: who is one too many waits in the queue */
+    uint64_t queue_ns;        /* for so long somebody may have waited there, who is one too many */
+};
+
+enum { GATE_LIMITS = sizeof(struct gate_limits) / sizeof(uint64_t) };
 
 /* What a source has left, as the monotonic time at which its bucket will be full. Who writes holds the
  * lock of sources. One that is full is as good as none, so memory of zeros is empty. */
@@ -119,19 +133,14 @@ struct gate {
     _Atomic uint32_t in_force; /* 0: no table, everybody may come in */
     _Atomic uint32_t is_told;  /* the master has been rung, and has not looked yet */
     _Atomic uint32_t refusals; /* how many there have been, which says where the next one goes */
-    uint32_t reserved;
+    _Atomic uint32_t limits_in_force; /* its last bit says which of them are */
     _Atomic uint64_t by_reason[GATE_REASONS];
-    _Atomic uint64_t source_limit; /* see gate_limit_of() */
-    struct gate_rate rate;         /* of all together */
-    struct gate_rate source_rate;
-    _Atomic uint64_t longest_wait_ns; /* for the turn of who comes too often; 0: it is sent away */
     uint64_t hash_key[2];             /* which no client knows */
-    _Atomic uint64_t most;            /* connections at once; 0: who is one too many waits in the queue */
-    _Atomic uint64_t queue_ns;        /* for so long somebody may have waited there, who is one too many */
     _Atomic uint64_t sensed_until_ns; /* somebody is kept out for that; in the past: nobody is */
-    uint8_t more[24];
+    uint8_t more[88];
     struct gate_refusal ring[GATE_RING];
-    uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal)];
+    _Atomic uint64_t limits[2][GATE_LIMITS];
+    uint8_t rest[4096 - 256 - GATE_RING * sizeof(struct gate_refusal) - 128];
     uint8_t halves[2][GATE_HALF_SIZE];
     struct gate_bucket all; /* its source is nobody's */
     uint8_t to_a_line[48];
@@ -139,7 +148,28 @@ struct gate {
     struct gate_sensed sensed[GATE_SENSED];
 };
 
-/* What `source_limit` says, which is one number so that nobody reads a mixture. */
+/* The limits in force at one moment. The master writes where nobody looks, then which ones hold: a number
+ * that is another one behind a look means that it may have seen a mixture. */
+static inline struct gate_limits gate_read_limits(const struct gate *gate)
+{
+    union {
+        uint64_t numbers[GATE_LIMITS];
+        struct gate_limits limits;
+    } copy;
+
+    for (int tries = 0; tries < GATE_TRIES; tries++) {
+        const uint32_t number = atomic_load(&gate->limits_in_force);
+
+        for (size_t i = 0; i < GATE_LIMITS; i++)
+            copy.numbers[i] = atomic_load_explicit(&gate->limits[number & 1][i], memory_order_relaxed);
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load(&gate->limits_in_force) == number)
+            break;
+    }
+    return copy.limits;
+}
+
+/* What `sources` says. */
 struct gate_limit {
     uint32_t most; /* connections of a source at once; 0: any number */
     uint8_t ipv4_bits; /* so many bits at the beginning of an address are its source */
@@ -155,6 +185,8 @@ static_assert(sizeof(struct board_peer) == 20, "a peer has no gaps");
 static_assert(sizeof(struct gate_refusal) == 64, "a refusal is one cache line");
 static_assert(sizeof(struct gate_bucket) == 16 && sizeof(struct gate_sensed) == 16,
               "neither has gaps");
+static_assert(sizeof(struct gate_limits) == 64 && offsetof(struct gate, limits) % 64 == 0,
+              "limits are one cache line");
 static_assert(sizeof(struct gate_table) == 40, "the entries begin here");
 static_assert(sizeof(struct gate_ipv4) == 8 && sizeof(struct gate_ipv6) == 20 &&
                   sizeof(struct gate_id) == 8,

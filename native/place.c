@@ -1,6 +1,9 @@
 /*
  * One lock from the first look until the client stands on the board: so nobody counts a source while
  * another client of it is let in, and each turn is taken once.
+ *
+ * A decision follows from the limits of one moment, which are read once for it: else a reload could send
+ * somebody away whom neither the former limits nor the new ones do.
  */
 #include "place.h"
 
@@ -9,22 +12,22 @@
 #include "rates.h"
 #include "sources.h"
 
-static struct gate_limit source_limit(const struct board *board)
-{
-    return gate_limit_of(atomic_load(&board->gate->source_limit));
-}
-
 static bool is_limited(const struct gate_rate *rate)
 {
-    return atomic_load(&rate->interval_ns) != 0;
+    return rate->interval_ns != 0;
+}
+
+static bool is_anything_limited(const struct gate_limits *limits)
+{
+    return gate_limit_of(limits->sources).most != 0 || is_limited(&limits->rate) ||
+           is_limited(&limits->source_rate) || limits->most != 0;
 }
 
 bool place_is_limited(const struct board *board)
 {
-    const struct gate *gate = board->gate;
+    const struct gate_limits limits = gate_read_limits(board->gate);
 
-    return source_limit(board).most != 0 || is_limited(&gate->rate) ||
-           is_limited(&gate->source_rate) || atomic_load(&gate->most) != 0;
+    return is_anything_limited(&limits);
 }
 
 void place_write(const struct place *place, const struct turn *turn, const struct peer *client,
@@ -40,39 +43,39 @@ void place_write(const struct place *place, const struct turn *turn, const struc
         board_set_state(place->board, place->number, SLOT_ACCEPTED);
 }
 
-static struct gate_bucket *bucket_of(const struct place *place, const struct peer *client)
+static struct gate_bucket *bucket_of(struct gate *gate, struct gate_limit limit,
+                                     const struct peer *client)
 {
-    struct gate *gate = place->board->gate;
     uint8_t name[SOURCES_NAME];
 
-    sources_name(name, source_limit(place->board), client);
+    sources_name(name, limit, client);
     return rates_find(gate->buckets, rates_hash(gate->hash_key, name, sizeof name));
 }
 
 /* Take a turn of the source, then one of all together; none of the source if there is none of the other.
  * Who waits for the former takes the latter behind that: else it would keep it from others. */
-static bool take_turns(const struct place *place, struct turn *turn, const struct peer *client)
+static bool take_turns(struct gate *gate, const struct gate_limits *limits, struct turn *turn,
+                       const struct peer *client)
 {
-    struct gate *gate = place->board->gate;
-    const uint64_t now = direct_now_ns(), longest = atomic_load(&gate->longest_wait_ns);
+    const uint64_t now = direct_now_ns(), longest = limits->longest_wait_ns;
     struct gate_bucket *bucket = NULL;
     uint64_t full_at_ns = 0;
 
     turn->wait_ns = 0;
     turn->is_half = false;
-    if (!turn->is_counted && is_limited(&gate->source_rate)) {
-        bucket = bucket_of(place, client);
+    if (!turn->is_counted && is_limited(&limits->source_rate)) {
+        bucket = bucket_of(gate, gate_limit_of(limits->sources), client);
         full_at_ns = bucket->full_at_ns;
-        if (!rates_take(&full_at_ns, &gate->source_rate, now, longest, &turn->wait_ns)) {
+        if (!rates_take(&full_at_ns, &limits->source_rate, now, longest, &turn->wait_ns)) {
             bucket->full_at_ns = full_at_ns;
             turn->reason = GATE_HASTY;
             return false;
         }
     }
-    if (is_limited(&gate->rate)) {
+    if (is_limited(&limits->rate)) {
         if (turn->wait_ns)
             turn->is_half = true;
-        else if (!rates_take(&gate->all.full_at_ns, &gate->rate, now, longest, &turn->wait_ns)) {
+        else if (!rates_take(&gate->all.full_at_ns, &limits->rate, now, longest, &turn->wait_ns)) {
             turn->reason = GATE_OVER_RATE;
             return false;
         }
@@ -87,7 +90,7 @@ static void join_queue(const struct place *place, struct turn *turn)
 {
     struct board_record *record = &place->board->records[place->number];
 
-    if (turn->queued_ns || atomic_load(&place->board->gate->queue_ns) == 0)
+    if (turn->queued_ns || turn->queue_ns == 0)
         return;
     turn->queued_ns = record->accepted_ns = direct_now_ns();
 }
@@ -100,25 +103,28 @@ void place_leave_queue(const struct place *place, struct turn *turn)
 }
 
 /* Who is announced has its place among all by now. */
-static bool has_room_among_all(const struct place *place, struct turn *turn)
+static bool has_room_among_all(const struct place *place, const struct gate_limits *limits,
+                               struct turn *turn)
 {
-    const uint64_t most = atomic_load(&place->board->gate->most);
     const uint64_t before_ns = turn->queued_ns ? turn->queued_ns : UINT64_MAX;
 
-    if (turn->is_announced || most == 0 || !sources_are_full(place->board, most, before_ns))
+    if (turn->is_announced || limits->most == 0 ||
+        !sources_are_full(place->board, limits->most, before_ns))
         return true;
+    turn->queue_ns = limits->queue_ns;
     join_queue(place, turn);
     turn->reason = GATE_FULL;
     return false;
 }
 
-static bool has_room(const struct place *place, struct turn *turn, const struct peer *client)
+static bool has_room(const struct place *place, const struct gate_limits *limits, struct turn *turn,
+                     const struct peer *client)
 {
-    const struct gate_limit limit = source_limit(place->board);
+    const struct gate_limit limit = gate_limit_of(limits->sources);
 
     if (turn->is_counted || limit.most == 0 ||
         sources_have_room(place->board, limit, client))
-        return has_room_among_all(place, turn);
+        return has_room_among_all(place, limits, turn);
     turn->reason = GATE_CROWDED;
     return false;
 }
@@ -134,9 +140,10 @@ static bool lock(const struct place *place, struct turn *turn)
 bool place_take(const struct place *place, struct turn *turn, const struct peer *client,
                 const struct peer *proxy)
 {
+    const struct gate_limits limits = gate_read_limits(place->board->gate);
     bool is_taken;
 
-    if (!place_is_limited(place->board)) {
+    if (place->lock_fd < 0 || !is_anything_limited(&limits)) {
         turn->wait_ns = 0;
         place_write(place, turn, client, proxy);
         turn->is_announced = true;
@@ -144,7 +151,8 @@ bool place_take(const struct place *place, struct turn *turn, const struct peer 
     }
     if (!lock(place, turn))
         return false;
-    is_taken = has_room(place, turn, client) && take_turns(place, turn, client);
+    is_taken = has_room(place, &limits, turn, client) &&
+               take_turns(place->board->gate, &limits, turn, client);
     if (is_taken)
         place_write(place, turn, client, proxy);
     sources_unlock(place->lock_fd);
@@ -156,11 +164,12 @@ bool place_take(const struct place *place, struct turn *turn, const struct peer 
 bool place_announce(const struct place *place, struct turn *turn, const struct peer *proxy)
 {
     const struct peer nobody = {.address.family = AF_UNSPEC};
-    const bool is_limited = atomic_load(&place->board->gate->most) != 0;
+    const struct gate_limits limits = gate_read_limits(place->board->gate);
+    const bool is_limited = limits.most != 0;
 
     if (is_limited && !lock(place, turn))
         return false;
-    if (has_room_among_all(place, turn)) {
+    if (has_room_among_all(place, &limits, turn)) {
         place_write(place, turn, &nobody, proxy);
         turn->is_announced = true;
     }

@@ -16,7 +16,7 @@
 struct place {
     const struct board *board;
     uint32_t number;
-    int lock_fd; /* the listener; -1 if no lock is needed any more */
+    int lock_fd; /* the listener; -1 if nothing was limited when the client came */
 };
 
 /* What a client has got so far. Zeros are nothing. */
@@ -25,6 +25,7 @@ struct turn {
     bool is_announced;       /* the master knows of the connection by now */
     bool is_counted;         /* with its source, so that only the turn of all together is left to take */
     uint64_t queued_ns;      /* since when it waits for a place, 0 if it does not */
+    uint64_t queue_ns;       /* how long it may wait for one, by the limits that left it none */
     uint64_t wait_ns;        /* for a turn that was taken; the client is on the board, and waits first */
     bool is_half;            /* behind this wait it has to ask once more */
 };

@@ -22,12 +22,11 @@ static uint64_t waited_ns(int connection)
     return (uint64_t)info.tcpi_last_data_sent * NS_PER_MS;
 }
 
-uint64_t queue_end(const struct gate *gate, int connection)
+uint64_t queue_begin(int connection)
 {
-    const uint64_t now = direct_now_ns(), longest = atomic_load(&gate->queue_ns);
-    const uint64_t waited = waited_ns(connection);
+    const uint64_t now = direct_now_ns(), waited = waited_ns(connection);
 
-    return longest > waited ? now + (longest - waited) : now;
+    return waited < now ? now - waited : 0;
 }
 
 bool queue_watch(struct queue_watch *watch, const struct board *board, uint64_t end_ns)

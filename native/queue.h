@@ -22,9 +22,9 @@ struct queue_watch {
     bool is_whole; /* nobody serves that is not among them */
 };
 
-/* Return until when a connection may wait, in monotonic nanoseconds. By now it has waited for as long as
- * the kernel says; where it says nothing, as of a UNIX socket, it has just come. */
-uint64_t queue_end(const struct gate *gate, int connection);
+/* Return since when a connection has waited, in monotonic nanoseconds, as the kernel says; where it says
+ * nothing, as of a UNIX socket, it has just come. */
+uint64_t queue_begin(int connection);
 
 /* Begin to watch those who are served. False if it is too late to wait. Signals are to be blocked. */
 bool queue_watch(struct queue_watch *watch, const struct board *board, uint64_t end_ns);

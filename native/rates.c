@@ -88,8 +88,8 @@ static uint64_t bounded(uint64_t value)
 bool rates_take(uint64_t *full_at_ns, const struct gate_rate *rate, uint64_t now_ns,
                 uint64_t longest_ns, uint64_t *wait_ns)
 {
-    const uint64_t interval = bounded(atomic_load(&rate->interval_ns));
-    const uint64_t full = bounded(atomic_load(&rate->full_ns));
+    const uint64_t interval = bounded(rate->interval_ns);
+    const uint64_t full = bounded(rate->full_ns);
     const uint64_t longest = bounded(longest_ns);
     const uint64_t now = bounded(now_ns);
     uint64_t left = *full_at_ns > now ? *full_at_ns - now : 0;

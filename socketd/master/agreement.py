@@ -10,7 +10,7 @@ that does not know the format refuses before it replaces the running one.
 
 from socketd.errors import SystemFailureError
 
-VERSION = 20
+VERSION = 21
 SNAPSHOT_VARIABLE = "SOCKETD_SNAPSHOT_FD"
 
 

@@ -14,7 +14,7 @@ from socketd.dataclass import replace
 from socketd.programs.environment import connection_variables
 from socketd.programs.peer import NOBODY, Peer, identify
 from socketd.workers.place import Place, Turn
-from socketd.workers.queue import Watch, queue_end
+from socketd.workers.queue import Watch, queue_begin
 
 _MS_PER_SECOND = 1000
 _NS_PER_SECOND = 1_000_000_000
@@ -24,7 +24,7 @@ _IDENTITY = "UNIQUE_ID"
 class Arrival:
     """A connection at the gate; it stands on the board if it may come in.
 
-    `queue_end_ns` is until when it may wait for a place.
+    `queue_end_ns` is until when it may wait for a place, by the limits that have left it none.
     `is_to_wait` says that it may come in only after a wait: for what a proxy has to say, or for its
     turn. What is so then is known after `settle`.
     """
@@ -40,6 +40,7 @@ class Arrival:
         self._is_silent = False
         self._heard: Header | Verdict = Verdict.MORE
         self._turn = Turn()
+        self._queue_begin_ns = 0
         self.queue_end_ns = 0
         self._verdict = place.gate.meet(self.client)
         place.name(None)
@@ -69,9 +70,9 @@ class Arrival:
         """Begin to wait for a place, if somebody who has not come in may have one in time."""
         if self.may_come_in or self._verdict.reason != FULL:
             return None
-        if not self.queue_end_ns:
-            longest_ns = self._place.gate.limits.queue_ns
-            self.queue_end_ns = queue_end(self._connection, longest_ns)
+        if not self._queue_begin_ns:
+            self._queue_begin_ns = queue_begin(self._connection)
+        self.queue_end_ns = self._queue_begin_ns + self._turn.queue_ns
         return self._place.watch() if time.monotonic_ns() < self.queue_end_ns else None
 
     def ask_again(self) -> None:

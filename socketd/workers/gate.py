@@ -6,14 +6,16 @@ table comes into force. Must not know what a table is made from, nor what become
 Every process of the service's user may write here. What the master reads is for the log and for
 counting, and nothing else follows from it.
 
-A table goes into the half that is not in force, then its number into `in_force`. A worker that
-finds another number there than before may have read a mixture, and reads again.
+A table goes into the half that is not in force, then its number into `in_force`, and limits do the
+same by a number of their own. A worker that finds another number there than before may have read a
+mixture, and reads again.
 """
 
 import os
 import struct
 from collections.abc import Callable
 from mmap import mmap
+from typing import TypeVar
 
 from socketd.admission.refusal import REASONS
 from socketd.admission.table import HALF_SIZE, Verdict, decide, meet
@@ -27,6 +29,7 @@ from socketd.workers.sensed import SENSED_SIZE, Offsets, Sensed
 GATE_RING = 32
 _MOST_REASONS = 16
 _HEADER = struct.Struct(f"=III4x{_MOST_REASONS}Q")
+_KEY = struct.Struct("=2Q")
 _REFUSAL = struct.Struct(f"={PEER_SIZE}s{PEER_SIZE}sB23x")
 # Native, so that a word is written at once: nobody may read one half of it.
 _WORD = struct.Struct("@I")
@@ -35,17 +38,20 @@ _IN_FORCE_OFFSET = 0
 _IS_TOLD_OFFSET = 4
 _REFUSALS_OFFSET = 8
 _BY_REASON_OFFSET = 16
-_LIMITS_OFFSET = 144
-_LIMITS = struct.Struct("=10Q")
+_LIMITS_IN_FORCE_OFFSET = 12
+_KEY_OFFSET = 144
+_SENSED_UNTIL_OFFSET = 160
 _RING_OFFSET = 256
+_LIMITS_OFFSET = _RING_OFFSET + GATE_RING * _REFUSAL.size
+_LIMITS = struct.Struct("=8Q")
 _HALVES_OFFSET = 4096
 _HIGHEST = 2**32
 _MOST_TRIES = 64
 _RATES_OFFSET = _HALVES_OFFSET + 2 * HALF_SIZE
-_KEY_BYTES = 16
 _SENSED_OFFSET = _RATES_OFFSET + RATES_SIZE
-_SENSED_UNTIL_OFFSET = 224
 GATE_SIZE = _SENSED_OFFSET + SENSED_SIZE
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,11 @@ class Limits:
     most: int = 0
     queue_ns: int = 0
 
+    @property
+    def is_any(self) -> bool:
+        """Tell whether anything about clients has to be counted."""
+        return bool(self.sources.most or self.rate or self.source_rate or self.most)
+
 
 class Gate:
     """The gate at an offset of a board's memory."""
@@ -97,7 +108,9 @@ class Gate:
         self._told = 0
         # What the master itself has written: others write there, too.
         self._number = self._read(_IN_FORCE_OFFSET)
-        self._limits = self._read_limits()
+        self._limits_number = self._read(_LIMITS_IN_FORCE_OFFSET)
+        self._limits = self._read_limits(self._limits_number)
+        self._own_key = self._read_key()
         self.rates = Rates(memory, offset + _RATES_OFFSET, self._key)
         places = Offsets(offset + _SENSED_OFFSET, offset + _SENSED_UNTIL_OFFSET)
         self._sensed = Sensed(memory, places)
@@ -115,19 +128,22 @@ class Gate:
     @property
     def limits(self) -> Limits:
         """Return how many connections a source may have, and how often clients may come."""
-        number, *rates, longest_ns, _, _, most, queue_ns = _LIMITS.unpack(self._read_limits())
+        content = self._read_whole(_LIMITS_IN_FORCE_OFFSET, self._read_limits)
+        numbers = _LIMITS.unpack(content or self._limits)
+        number, *rates, longest_ns, most, queue_ns = numbers
         sources = SourceLimit(number % _HIGHEST, number >> 32 & 0xFF, number >> 40 & 0xFF)
         return Limits(sources, Rate(*rates[:2]), Rate(*rates[2:]), longest_ns, most, queue_ns)
 
     def limit(self, limits: Limits) -> None:
         """Have clients limited from now on, by buckets that no client can aim at."""
-        sources, key = limits.sources, self._key()
+        if not any(self._own_key):
+            self._own_key = os.urandom(_KEY.size)
+            self._write_key()
+        sources = limits.sources
         number = sources.most | sources.ipv4_bits << 32 | sources.ipv6_bits << 40
-        if not any(key):
-            key = struct.unpack("=2Q", os.urandom(_KEY_BYTES))
         rates = (value for rate in (limits.rate, limits.source_rate) for value in rate.numbers)
         ends = (limits.most, limits.queue_ns)
-        self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *key, *ends)
+        self._limits = _LIMITS.pack(number, *rates, limits.longest_ns, *ends)
         self._write_limits()
 
     @property
@@ -158,10 +174,17 @@ class Gate:
     @property
     def is_altered(self) -> bool:
         """Tell whether somebody else has written what is in force."""
-        return self._read(_IN_FORCE_OFFSET) != self._number or self._read_limits() != self._limits
+        number = self._limits_number
+        return (
+            self._read(_IN_FORCE_OFFSET) != self._number
+            or self._read(_LIMITS_IN_FORCE_OFFSET) != number
+            or self._read_limits(number) != self._limits
+            or self._read_key() != self._own_key
+        )
 
     def take_back(self) -> None:
         """Write again what is in force. Its table may have been altered, too."""
+        self._write_key()
         self._write_limits()
         self._write(_IN_FORCE_OFFSET, self._number)
 
@@ -198,16 +221,14 @@ class Gate:
         return self._look(decide, client)
 
     def _look(self, judge: Callable[[memoryview, Peer], Verdict], who: Peer) -> Verdict:
-        for _ in range(_MOST_TRIES):
-            number = self._read(_IN_FORCE_OFFSET)
+        def look(number: int) -> Verdict:
             if number == 0:
                 return Verdict(is_granted=True, variables={})
             start = self.offset + _HALVES_OFFSET + (number & 1) * HALF_SIZE
             with memoryview(self._memory) as whole, whole[start : start + HALF_SIZE] as half:
-                verdict = judge(half, who)
-            if self._read(_IN_FORCE_OFFSET) == number:
-                return verdict
-        return Verdict(is_granted=False, variables={})
+                return judge(half, who)
+
+        return self._read_whole(_IN_FORCE_OFFSET, look) or Verdict(is_granted=False, variables={})
 
     def write_down(self, client: Peer, proxy: Peer, reason: str) -> bool:
         """Count a client that a worker has sent away; tell whether the master is to be rung.
@@ -232,18 +253,34 @@ class Gate:
         return client, proxy, REASONS[reason] if reason < len(REASONS) else "unknown"
 
     def _key(self) -> tuple[int, ...]:
-        return _LIMITS.unpack(self._read_limits())[6:8]
+        return _KEY.unpack(self._read_key())
 
-    def _read_limits(self) -> bytes:
-        start = self.offset + _LIMITS_OFFSET
+    def _read_key(self) -> bytes:
+        start = self.offset + _KEY_OFFSET
+        return self._memory[start : start + _KEY.size]
+
+    def _write_key(self) -> None:
+        start = self.offset + _KEY_OFFSET
+        self._memory[start : start + _KEY.size] = self._own_key
+
+    def _read_limits(self, number: int) -> bytes:
+        start = self.offset + _LIMITS_OFFSET + (number & 1) * _LIMITS.size
         return self._memory[start : start + _LIMITS.size]
 
     def _write_limits(self) -> None:
-        """Write each number at once: nobody may read one half of it, and a mixture harms nobody."""
-        start = self.offset + _LIMITS_OFFSET
-        for place in range(0, _LIMITS.size, _COUNT.size):
-            (number,) = _COUNT.unpack_from(self._limits, place)
-            _COUNT.pack_into(self._memory, start + place, number)
+        number = self._limits_number = (self._limits_number + 1) % _HIGHEST
+        start = self.offset + _LIMITS_OFFSET + (number & 1) * _LIMITS.size
+        self._memory[start : start + _LIMITS.size] = self._limits
+        self._write(_LIMITS_IN_FORCE_OFFSET, number)
+
+    def _read_whole(self, offset: int, read: Callable[[int], _Found]) -> _Found | None:
+        """Return what is in force by the number at an offset, None if each look finds another."""
+        for _ in range(_MOST_TRIES):
+            number = self._read(offset)
+            found = read(number)
+            if self._read(offset) == number:
+                return found
+        return None
 
     def _read(self, offset: int) -> int:
         return int(_WORD.unpack_from(self._memory, self.offset + offset)[0])

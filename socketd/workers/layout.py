@@ -26,7 +26,7 @@ import struct
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer, Route
 
-MAGIC = 0x736B6409
+MAGIC = 0x736B640A
 HEADER_SIZE = 64
 HEADER = struct.Struct("=II")
 RING_WHEN_IDLE_OFFSET = 8

@@ -6,6 +6,9 @@ same.
 
 One lock from the first look until the client stands on the board: so nobody counts a source while
 another client of it is let in, and each turn is taken once.
+
+A decision follows from the limits of one moment, which are read once for it: else a reload could
+send somebody away whom neither the former limits nor the new ones do.
 """
 
 import os
@@ -16,6 +19,7 @@ from socketd.admission.refusal import CROWDED, FULL, HASTY, OVER_RATE, UNCOUNTED
 from socketd.dataclass import dataclass
 from socketd.programs.peer import NOBODY, Peer
 from socketd.workers.board import Board
+from socketd.workers.gate import Limits
 from socketd.workers.identity import identity
 from socketd.workers.queue import Watch
 from socketd.workers.sensed import can_be_sensed
@@ -29,7 +33,8 @@ class Turn:
     """What a client has got so far.
 
     `reason` says why it can have no place. `is_announced`: the master knows of the connection.
-    `queued_ns` is since when it waits for a place, 0 if it does not.
+    `queued_ns` is since when it waits for a place, 0 if it does not, and `queue_ns` how long it
+    may, by the limits that left it none.
     `is_counted`: with its source, so that only the turn of all together is left to take. `wait_ns`
     is for a turn that was taken, and behind it a client that `is_half` has to ask once more.
     """
@@ -38,6 +43,7 @@ class Turn:
     is_announced: bool = False
     is_counted: bool = False
     queued_ns: int = 0
+    queue_ns: int = 0
     wait_ns: int = 0
     is_half: bool = False
 
@@ -57,8 +63,7 @@ class Place:
     @property
     def is_limited(self) -> bool:
         """Tell whether anything about clients has to be counted: the listener is needed then."""
-        limits = self.gate.limits
-        return bool(limits.sources.most or limits.rate or limits.source_rate or limits.most)
+        return self.gate.limits.is_any
 
     def keeps_out(self, client: Peer) -> bool:
         """Tell whether a client is kept out of all services for having been sensed."""
@@ -68,11 +73,15 @@ class Place:
     def take(self, turn: Turn, client: Peer, proxy: Peer) -> bool:
         """Write a client down, unless it cannot have a place; tell whether it has."""
         turn.wait_ns = 0
-        if not self.is_limited:
+        limits = self.gate.limits
+        # Without the listener nothing was limited when it came.
+        if self._listener_fd < 0 or not limits.is_any:
             self._write(turn, client, proxy)
             turn.is_announced = True
             return True
-        turn.reason = self._counted(lambda: self._why_not(turn, client), turn, client, proxy)
+        turn.reason = self._counted(
+            lambda: self._why_not(limits, turn, client), turn, client, proxy
+        )
         turn.is_counted = not turn.reason
         turn.is_announced |= turn.is_counted
         return turn.is_counted
@@ -82,8 +91,9 @@ class Place:
 
         It is of no source.
         """
-        if self.gate.limits.most:
-            turn.reason = self._counted(lambda: self._why_full(turn), turn, NOBODY, proxy)
+        limits = self.gate.limits
+        if limits.most:
+            turn.reason = self._counted(lambda: self._why_full(limits, turn), turn, NOBODY, proxy)
         else:
             self._write(turn, NOBODY, proxy)
         turn.is_announced = not turn.reason
@@ -114,19 +124,20 @@ class Place:
             os.close(self._listener_fd)
             self._listener_fd = -1
 
-    def _why_not(self, turn: Turn, client: Peer) -> str:
-        limit = self.gate.limits.sources
+    def _why_not(self, limits: Limits, turn: Turn, client: Peer) -> str:
+        limit = limits.sources
         is_to_be_counted = limit.most > 0 and not turn.is_counted
         if is_to_be_counted and not has_room(self._board.serving(), limit, client):
             return CROWDED
-        return self._why_full(turn) or self._take_turns(turn, client)
+        return self._why_full(limits, turn) or self._take_turns(limits, turn, client)
 
-    def _why_full(self, turn: Turn) -> str:
+    def _why_full(self, limits: Limits, turn: Turn) -> str:
         """Return why there is no place at all; who is announced has one by now."""
-        limits, before_ns = self.gate.limits, turn.queued_ns or _NEVER_NS
+        before_ns = turn.queued_ns or _NEVER_NS
         if limits.most and not turn.is_announced:
             queued = self._board.queued(before_ns)
             if are_full(self._board.serving(), limits.most, queued):
+                turn.queue_ns = limits.queue_ns
                 if limits.queue_ns and not turn.queued_ns:
                     turn.queued_ns = time.monotonic_ns()
                     self._board.join_queue(self._number, turn.queued_ns)
@@ -144,13 +155,13 @@ class Place:
             return UNCOUNTED
         return reason
 
-    def _take_turns(self, turn: Turn, client: Peer) -> str:
+    def _take_turns(self, limits: Limits, turn: Turn, client: Peer) -> str:
         """Take a turn of the source, then one of all together.
 
         There is none of the source if there is none of the other. Who waits for the former takes
         the latter behind that: else it would keep it from others.
         """
-        limits, rates, now_ns = self.gate.limits, self.gate.rates, time.monotonic_ns()
+        rates, now_ns = self.gate.rates, time.monotonic_ns()
         turn.is_half = False
         of_source = None
         if not turn.is_counted and limits.source_rate:

@@ -23,17 +23,16 @@ _LONGEST_MS = 1000
 _MOST_WATCHED = 16
 
 
-def queue_end(connection: socket.socket, longest_ns: int) -> int:
-    """Return until when a connection may wait, in monotonic nanoseconds.
+def queue_begin(connection: socket.socket) -> int:
+    """Return since when a connection has waited, in monotonic nanoseconds, as the kernel says.
 
-    It has waited for as long as the kernel says; where it says nothing, as of a UNIX socket, it has
-    just come.
+    Where it says nothing, as of a UNIX socket, it has just come.
     """
     waited_ns = 0
     with contextlib.suppress(OSError):
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT.size)
         waited_ns = _LAST_DATA_SENT.unpack(info)[0] * _NS_PER_MS
-    return time.monotonic_ns() + max(longest_ns - waited_ns, 0)
+    return max(time.monotonic_ns() - waited_ns, 0)
 
 
 class Watch:

@@ -179,7 +179,9 @@ def test_limit_that_changes_is_in_force_at_once(supervise: Supervise, early: str
 def test_limit_that_goes_lets_in_who_waits(supervise: Supervise, early: str) -> None:
     """And its time begins with its place."""
     supervisor = supervise(bounded(early, ENDLESS))
+    board = supervisor.server.board
     with held(supervisor.place("s"), 2), begin(supervisor.place("s")) as third:
+        wait_for(lambda: board.queued == 1, "it has been accepted, and is no longer the kernel's")
         supervisor.reload(bounded(early, "queue"))
         assert third.recv(100) == b"x"
         third.close()

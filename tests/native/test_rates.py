@@ -33,7 +33,8 @@ size_t find(struct gate *gate, uint64_t source)
 int take(uint64_t *, struct gate *, uint64_t, uint64_t *);
 int take(uint64_t *full_at_ns, struct gate *gate, uint64_t now_ns, uint64_t *wait_ns)
 {
-    return rates_take(full_at_ns, &gate->rate, now_ns, gate->longest_wait_ns, wait_ns);
+    const struct gate_limits limits = gate_read_limits(gate);
+    return rates_take(full_at_ns, &limits.rate, now_ns, limits.longest_wait_ns, wait_ns);
 }
 """
 _SECOND = 10**9
@@ -91,12 +92,15 @@ def native(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Native:
 def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
     """Where the limits, the key and the buckets stand."""
     fields = {
-        "offsetof(struct gate, rate)": 152,
-        "offsetof(struct gate, source_rate)": 168,
-        "offsetof(struct gate, longest_wait_ns)": 184,
-        "offsetof(struct gate, hash_key)": 192,
-        "offsetof(struct gate, most)": 208,
-        "offsetof(struct gate, queue_ns)": 216,
+        "offsetof(struct gate, limits_in_force)": 12,
+        "offsetof(struct gate, hash_key)": 144,
+        "offsetof(struct gate, limits)": 2304,
+        "offsetof(struct gate_limits, rate)": 8,
+        "offsetof(struct gate_limits, source_rate)": 24,
+        "offsetof(struct gate_limits, longest_wait_ns)": 40,
+        "offsetof(struct gate_limits, most)": 48,
+        "offsetof(struct gate_limits, queue_ns)": 56,
+        "sizeof(struct gate_limits)": 64,
         "offsetof(struct gate, all)": _TABLE - 64,
         "offsetof(struct gate, buckets)": _TABLE,
         "offsetof(struct gate_bucket, full_at_ns)": 8,

@@ -33,7 +33,7 @@ int ask(const struct gate *gate, int family, const unsigned char *bytes)
 }
 """
 _LIST = GATE_SIZE - SENSED_SIZE
-_UNTIL = 224
+_UNTIL = 160
 _HOUR_NS = 3600 * 10**9
 
 Ask = Callable[[Peer], bool]

@@ -37,10 +37,11 @@ int ask(void *memory, size_t size, int family, const unsigned char *bytes, unsig
         return -1;
     memcpy(peer.address.bytes, bytes, 16);
     peer.credentials.uid = uid;
-    name[SOURCES_NAME] = sources_are_full(&board, gate_limit_of(board.gate->source_limit).most,
-                                          board.gate->queue_ns);
-    sources_name(name, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
-    return sources_have_room(&board, gate_limit_of(atomic_load(&board.gate->source_limit)), &peer);
+    const struct gate_limits limits = gate_read_limits(board.gate);
+    const struct gate_limit limit = gate_limit_of(limits.sources);
+    name[SOURCES_NAME] = sources_are_full(&board, limit.most, limits.queue_ns);
+    sources_name(name, limit, &peer);
+    return sources_have_room(&board, limit, &peer);
 }
 """
 
@@ -86,7 +87,7 @@ def gone() -> int:
 def test_layout_is_the_same(compiler: str, tmp_path: Path) -> None:
     """Where the limit stands, and the reasons."""
     fields = {
-        "offsetof(struct gate, source_limit)": 144,
+        "offsetof(struct gate_limits, sources)": 0,
         "offsetof(struct board_header, watched)": layout.WATCHED_OFFSET,
         "GATE_CROWDED": REASONS.index("too many from its source"),
         "GATE_UNCOUNTED": REASONS.index("not to be counted"),
