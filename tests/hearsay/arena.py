@@ -170,7 +170,7 @@ class Arena:
         uid = {"nobody": 65534, "daemon": 1}[user]
         found = set()
         for one in children_of(self.master):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 status = Path(f"/proc/{one.pid}/status").read_text()
                 if f"\nUid:\t{uid}\t" in status and not one.is_zombie:
                     found.add(one.pid)

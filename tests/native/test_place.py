@@ -102,7 +102,7 @@ class Native:
 
     def come(self, connection: int, listener: int) -> bool:
         """Have somebody connect."""
-        return self._library.come(self._memory, self._size, connection, listener) == 1
+        return int(self._library.come(self._memory, self._size, connection, listener)) == 1
 
     def may_queue(self) -> bool:
         """Ask."""

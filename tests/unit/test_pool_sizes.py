@@ -13,7 +13,7 @@ from socketd.pool.settings import PoolSettings, Strategy
 
 IDLE_SECONDS = 30.0
 HOUR = 3600.0
-MOST_AHEAD = 8
+MOST_AHEAD = 64
 
 
 def simulate(
