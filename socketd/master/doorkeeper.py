@@ -29,7 +29,10 @@ _NS_PER_SECOND = 1_000_000_000
 
 
 class Doorkeeper:
-    """The rules of one listener, in force on its gate."""
+    """The rules of one listener, in force on its gate.
+
+    `note_refusals` is called where workers have sent somebody away, perhaps, without ringing.
+    """
 
     def __init__(
         self,
@@ -38,8 +41,10 @@ class Doorkeeper:
         watches: OwnWatches | None,
         clock: Callable[[], float] = time.monotonic,
         sensing: Sensing | None = None,
+        note_refusals: Callable[[], None] = lambda: None,
     ) -> None:
         self._gate = gate
+        self._note_refusals = note_refusals
         self._sensing = sensing or Sensing()
         self._table = b""
         self._wheel = wheel
@@ -115,6 +120,7 @@ class Doorkeeper:
         was_altered = self._put_right()
         if self._tell() or was_altered:
             self._rest = self._wheel.add(self._clock() + _REST_SECONDS, self._end_rest)
+        self._note_refusals()
 
     def _put_right(self) -> bool:
         """Have in force again what ought to be; tell whether that was needed."""

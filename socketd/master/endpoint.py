@@ -99,7 +99,9 @@ class Endpoint:
         processes.tally = tally or processes.tally
         self.books = Books(processes.tally, processes.ledger, clock())
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
-        self.doorkeeper = Doorkeeper(processes.board.gate, wheel, watches, clock, sensing)
+        self.doorkeeper = Doorkeeper(
+            processes.board.gate, wheel, watches, clock, sensing, self._see_who_was_sent_away
+        )
         self.doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
         self.timers = PoolTimers(wheel, self._expire)
@@ -247,6 +249,7 @@ class Endpoint:
             self.connections += taken
             self.books.note_taken()
         self.doorkeeper.look()
+        self._note_drained()
         if self._board.is_rung_when_idle:
             self._board.ring_when_idle(wanted=True)  # another process may have cleared it
             self._take_started()
@@ -329,9 +332,7 @@ class Endpoint:
             for room in (self.pool, self._limits):
                 if commands := room.handle(event, now):
                     self._carry_out(commands)
-            if not self._events and self._is_draining and self.listener.is_queue_empty():
-                self._is_draining = False
-                self._events.append(QueueDrained())
+            self._note_drained()
         self.books.meter.note(*self.pool.size, self.settings.pool.maximum, self._clock())
         self.processes.ask_for_unborn()
         if self.is_ready and self._board.is_rung_when_idle and not self.pool.is_renewing:
@@ -368,6 +369,19 @@ class Endpoint:
 
     def _are_first_workers_up(self) -> bool:
         return self.processes.ledger.seen_idle + self.connections >= self.settings.pool.minimum
+
+    def _note_drained(self) -> None:
+        """Have the pool know once nobody waits in the kernel's queue whom it has to serve.
+
+        The last one there may have been sent away, of whom the pool hears nothing.
+        """
+        if not self._events and self._is_draining and self.listener.is_queue_empty():
+            self._is_draining = False
+            self._events.append(QueueDrained())
+
+    def _see_who_was_sent_away(self) -> None:
+        self._note_drained()
+        self.work()
 
     def _become_ready(self) -> None:
         self.is_ready = True

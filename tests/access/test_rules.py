@@ -1,6 +1,7 @@
 """Rules about clients, in force: at each level, from a file, changed under way."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from access.services import ECHO, say, service
 
+from harness.clients import connect
 from harness.supervisors import Supervisor, run_socketd
 from harness.waiting import wait_for
 
@@ -191,3 +193,25 @@ def test_ipv4_client_of_a_dual_stack_listener_is_an_ipv4_client(supervise: Super
     assert isinstance(place, tuple)
 
     assert say(("127.0.0.1", place[1])) == b"hello none 127.0.0.1\n"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_stop_does_not_wait_for_who_was_sent_away(
+    supervise: Supervise, early: str, before: int
+) -> None:
+    """The last one in the queue is nobody's connection, and soon after another a worker is silent.
+
+    It is still in the queue when the stop begins, for the workers have been stopped.
+    """
+    supervisor = supervise(service(early, 'deny = ["all"]', 'timeouts.drain = "1h"'))
+    place, workers = supervisor.place("s"), supervisor.server.workers()
+    for _ in range(before):
+        say(place)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    with connect(place):
+        supervisor.server.signal(signal.SIGTERM)
+        supervisor.wait_events("stopping", 1)
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        assert supervisor.server.wait() == 0
