@@ -216,6 +216,18 @@ bool carry_answer(struct carriage *carriage, const char *answer, size_t size, ui
     return true;
 }
 
+bool carry_is_unanswered(const struct carriage *carriage)
+{
+    return carriage->is_carried && carriage->connection >= 0 && !carriage->is_gone &&
+           !carriage->is_parting && !carriage->has_answered && !has_answer(carriage);
+}
+
+void carry_part(struct carriage *carriage, uint64_t now_ms)
+{
+    if (carriage->connection >= 0 && !carriage->is_parting)
+        part(carriage, now_ms);
+}
+
 /* Look whether something is over. */
 static void settle(struct carriage *carriage, bool has_ended, uint64_t now_ms)
 {
@@ -234,7 +246,8 @@ static void settle(struct carriage *carriage, bool has_ended, uint64_t now_ms)
         look_for_client(carriage, now_ms);
     if (carriage->connection < 0)
         return;
-    if (!carriage->is_parting && (carriage->is_carried ? !has_answer(carriage) : has_ended))
+    if (!carriage->is_parting && !carry_is_unanswered(carriage) &&
+        (carriage->is_carried ? !has_answer(carriage) : has_ended))
         part(carriage, now_ms);
     if (carriage->is_parting && (now_ms >= carriage->part_at_ms || now_ms >= carriage->silent_at_ms))
         flow_close(&carriage->connection);

@@ -79,6 +79,13 @@ int carry_wait(const struct carriage *carriage, struct pollfd polls[CARRY_POLLS]
 void carry_advance(struct carriage *carriage, const struct pollfd polls[CARRY_POLLS],
                    bool has_ended, uint64_t now_ms);
 
+/* Tell whether the program's output is over without a byte of an answer. So it stays until the client is
+ * told something, or parted from. */
+bool carry_is_unanswered(const struct carriage *carriage);
+
+/* Send no more, and go once the client has nothing more to say. */
+void carry_part(struct carriage *carriage, uint64_t now_ms);
+
 /* Answer in place of a program that has not, and part; what it says from now on is lost. Returns false,
  * and changes nothing, if it has begun to answer, or nobody is there who would be told. */
 bool carry_answer(struct carriage *carriage, const char *answer, size_t size, uint64_t now_ms);

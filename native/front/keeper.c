@@ -32,6 +32,30 @@ enum {
     LAST_TENTH = 10, /* of the time to the master's SIGKILL, which began somewhat earlier */
 };
 
+static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+enum { ENDS = sizeof ends / sizeof *ends };
+
+static bool is_end(int number)
+{
+    for (size_t i = 0; i < ENDS; i++)
+        if (ends[i] == number)
+            return true;
+    return false;
+}
+
+/* What was sent to the group before the child was there waits here alone. What came later it gets twice,
+ * which is once: it blocks all signals as well, so far. */
+static void share_pending(pid_t program)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    for (size_t i = 0; i < ENDS; i++)
+        if (sigismember(&pending, ends[i]) == 1)
+            kill(program, ends[i]);
+}
+
 pid_t keeper_divide(void)
 {
     const pid_t own = getpid();
@@ -47,7 +71,8 @@ pid_t keeper_divide(void)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != own)
             _exit(0);
-    }
+    } else
+        share_pending(program);
     return program;
 }
 
@@ -60,11 +85,6 @@ static bool is_for_program(const struct keeper *keeper, const struct signalfd_si
         return false;
     return came->ssi_signo == RETIRE_SIGNAL ||
            (sender != keeper->group_sender && sender != getpid());
-}
-
-static bool is_end(int number)
-{
-    return number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
 }
 
 /* Somebody else wants the program's end. */
@@ -144,11 +164,30 @@ static void follow_end(struct keeper *keeper, uint64_t now_ms)
 
     if (!keeper->was_signalled || keeper->is_told)
         return;
-    if (!keeper->has_ended && (!keeper->speak_at_ms || now_ms < keeper->speak_at_ms))
+    if (!keeper->has_ended && !carry_is_unanswered(&keeper->carriage) &&
+        (!keeper->speak_at_ms || now_ms < keeper->speak_at_ms))
         return;
     carry_answer(&keeper->carriage, answer, refusal_write(&ended, "", answer), now_ms);
     keeper->was_signalled = false;
     keeper->speak_at_ms = 0;
+}
+
+/*
+ * The program's output is over without an answer. The kernel closes what a process has open before it tells of
+ * its end, so this may be the first that is seen of one. What has been sent to the group may still
+ * be on its way to this process when the program has died of it, but whoever sends holds the lock of
+ * the table of processes until all have it; setpgid(2), which changes nothing here, waits for that.
+ */
+static void follow_silence(struct keeper *keeper, int signals_fd, uint64_t now_ms)
+{
+    if (!carry_is_unanswered(&keeper->carriage))
+        return;
+    if (!keeper->has_ended) {
+        setpgid(0, getpgrp());
+        take_signals(keeper, signals_fd, now_ms);
+    }
+    follow_end(keeper, now_ms);
+    carry_part(&keeper->carriage, now_ms);
 }
 
 static int open_signals(void)
@@ -181,6 +220,7 @@ static void turn(struct keeper *keeper, int signals_fd, uint64_t deadline_ms)
     look_for_end(keeper, signals_fd, now_ms);
     follow_end(keeper, now_ms);
     carry_advance(&keeper->carriage, polls, keeper->has_ended, now_ms);
+    follow_silence(keeper, signals_fd, now_ms);
     follow_client(keeper, now_ms);
 }
 
@@ -241,13 +281,12 @@ static void cut_short(int number)
 /* Signals to end, which the program would have died of, end the wait for its client. */
 static void let_signals_end(sigset_t *while_waiting)
 {
-    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     const struct sigaction action = {.sa_handler = cut_short};
 
     sigfillset(while_waiting);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        sigdelset(while_waiting, numbers[i]);
-        sigaction(numbers[i], &action, NULL);
+    for (size_t i = 0; i < ENDS; i++) {
+        sigdelset(while_waiting, ends[i]);
+        sigaction(ends[i], &action, NULL);
     }
 }
 

@@ -96,6 +96,10 @@ static void turn(void)
     check(wait_ms >= -1);
     if (poll(polls, CARRY_POLLS, 0) >= 0)
         carry_advance(&all.carriage, polls, all.has_ended, all.now_ms);
+    if (carry_is_unanswered(&all.carriage)) {
+        check(all.program_out.at == 0 || all.has_left);
+        carry_part(&all.carriage, all.now_ms);
+    }
     check(all.program_in.at <= all.client_out.at && all.program_in.at <= all.length);
     check(all.client_in.at <= all.program_out.at);
 }

@@ -1,5 +1,6 @@
 """A program behind SCGI has a time for the first byte of its answer, at every level."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -102,6 +103,29 @@ def test_client_hears_of_a_program_that_its_time_limit_has_ended(
     assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
     assert ENDED in answer
     assert server.wait_event("connection_closed")["limit"] == "time"
+
+
+CLOSES = """#!/bin/bash
+trap 'exec >&-; read < {gate}; exit' TERM
+sleep 99 >&- &
+wait
+"""
+
+
+def test_client_hears_of_a_program_whose_output_ends_before_itself(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """Who dies closes its output first: that is no empty answer."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = script(CLOSES.format(gate=gate))
+    server = start("--answer-timeout", "1h", "--time-limit", "0.3s", "-p", program)
+    answer = scgi.ask(server.place, scgi.request())
+    assert not server.events("connection_closed")
+    gate.write_text("\n")
+
+    assert answer.startswith(b"Status: 504 Gateway Timeout\r\n")
+    assert server.wait_event("connection_closed")["status"] == 0
 
 
 def test_program_that_answers_for_the_signal_is_not_spoken_for(
