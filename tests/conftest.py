@@ -15,6 +15,7 @@ from harness.commands import Command, StartCommand
 from harness.extent import ARE_PEERS_REQUIRED, REQUIRE_PEERS
 from harness.native import BUILD_SECONDS, variants
 from harness.processes import kill_marked, marked
+from harness.reach import skip_if_out_of_reach
 from harness.sanitized import Sanitized
 
 # What no package brings: properties of the machine and its network.
@@ -27,6 +28,10 @@ EXCUSES = (
     "lacks CAP_",
     "this machine has a journal",
     "this machine has one core",
+    "this machine has all controllers in version 2",
+    "no control group of version 2 can be made here",
+    "version 2 of cgroups has no",
+    "no other user can reach this checkout",
 )
 
 # Fixtures that may have to compile.
@@ -95,6 +100,12 @@ def sanitize() -> Iterator[Callable[[str], Sanitized]]:
             return made[target]
 
         yield build
+
+
+@pytest.fixture
+def reachable() -> None:
+    """Skip a test whose programs are other users' where those cannot reach this checkout."""
+    skip_if_out_of_reach()
 
 
 @pytest.fixture

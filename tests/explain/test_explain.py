@@ -189,6 +189,7 @@ def test_program_runs_as_the_options_say(explain: Explain, tmp_path: Path) -> No
     assert [one["answer_bytes"] for one in told["levels"].values()] == [expected] * 2
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_program_runs_as_its_user(explain: Explain) -> None:
     """With --user it is held as that user."""

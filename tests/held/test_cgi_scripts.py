@@ -159,6 +159,7 @@ def test_script_that_imports_cgi_runs_where_python_has_it_no_more(
     assert [words[2:] for words in answers] == [["grüße", "5000"]] * 3
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change user")
 def test_script_of_another_user_is_started_ahead(serve: Serve, open_folder: Path) -> None:
     """With --user the interpreter is that user from its start; the environment is only read."""

@@ -75,6 +75,7 @@ def ours(loot: list[str]) -> list[str]:
     return [one for one in loot if "socketd-board" in one or "listening" in one or "pipe" in one]
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.parametrize("level", ["read", "stop"])
 def test_who_has_the_programs_descriptors_gets_nothing_of_ours(
     start: Start, publish: Publish, open_folder: Path, level: str
@@ -95,6 +96,7 @@ def test_who_has_the_programs_descriptors_gets_nothing_of_ours(
     assert ours(loot) == []
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.parametrize("level", ["fork", "load", "read", "relay"])
 def test_who_runs_as_the_same_user_takes_nothing_from_who_waits(start: Start, level: str) -> None:
     """Templates and waiting workers let nobody of their user at what they have open."""
@@ -110,6 +112,7 @@ def test_who_runs_as_the_same_user_takes_nothing_from_who_waits(start: Start, le
         assert one.confess() == []
 
 
+@pytest.mark.usefixtures("reachable")
 def test_who_traces_a_program_before_gets_no_template(
     start: Start, publish: Publish, open_folder: Path
 ) -> None:

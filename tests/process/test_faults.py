@@ -100,6 +100,7 @@ def limit_processes(server: Server, most: int) -> None:
         subprocess.run(command, check=True)
 
 
+@pytest.mark.usefixtures("reachable")
 def test_full_process_table_is_waited_out(serve: Serve) -> None:
     """When fork fails the pool backs off with a warning, and recovers when there is room again."""
     if os.getuid() != 0 or shutil.which("setpriv") is None:

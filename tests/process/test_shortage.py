@@ -33,6 +33,7 @@ def limited(uid: int, processes: int) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.parametrize(("kind", "own", "uid"), [("native", 2, 54321), ("python", 1, 54322)])
 def test_end_of_a_worker_ends_the_wait_for_room(kind: str, own: int, uid: int) -> None:
     """With the limit of processes reached the delays grow; an end has another started at once."""

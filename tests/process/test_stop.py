@@ -212,6 +212,7 @@ def test_stop_removes_only_its_own_unix_path(serve: Serve, tmp_path: Path) -> No
     assert path.read_text() == "somebody else's"
 
 
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
 )

@@ -329,6 +329,7 @@ def test_failed_replacement_changes_nothing(supervise: Supervise) -> None:
     supervisor.server.wait_settled(idle=2)
 
 
+@pytest.mark.usefixtures("reachable")
 @needs_root
 @pytest.mark.parametrize("ready", ["load!", "read", "stop!"])
 def test_held_program_is_the_user_from_its_start(supervise: Supervise, ready: str) -> None:

@@ -54,14 +54,16 @@ def script(open_folder: Path) -> Callable[[str], Path]:
     return write
 
 
-@pytest.mark.parametrize("level", ["auto", "relay"])
+@pytest.mark.parametrize(
+    ("worker_kind", "level"),
+    [("native", "auto"), ("native", "relay"), ("python", "auto")],
+    indirect=["worker_kind"],
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_left_behind_ends_with_its_connection(
     supervise: Supervise, worker_kind: str, script: Callable[[str], Path], way: str, level: str
 ) -> None:
     """Whoever has left group or session, too; no zombie is left, and connections go on."""
-    if level == "relay" and worker_kind == "python":
-        pytest.skip("a Python worker does not relay ahead")
     path = script(WAYS[way])
     supervisor = supervise(text(path, worker_kind, f'ready = "{level}"'))
     place = supervisor.place("x")

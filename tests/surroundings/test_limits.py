@@ -172,6 +172,7 @@ def test_limit_that_is_too_low_is_named(services: Path, command: str) -> None:
     assert "File too large; raise the limit of file sizes (ulimit -f)" in outcome.stderr
 
 
+@pytest.mark.usefixtures("reachable")
 def test_connection_that_nobody_can_be_forked_for_ends_alone(
     start: StartCommand,
 ) -> None:

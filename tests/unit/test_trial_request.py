@@ -1,6 +1,8 @@
 """The file with a request for a copy on trial, and what it may not be together with."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,14 +56,26 @@ def test_what_cannot_be_a_request_is_told(tmp_path: Path, kind: str) -> None:
     assert str(caught.value) == WRONG[kind]
 
 
-def test_request_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be an ordinary user: root may read everything."""
+    own = os.geteuid()
+    os.seteuid(own or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+def test_request_that_may_not_be_read_is_told(open_folder: Path) -> None:
     """The words are the system's."""
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    path = make("file", tmp_path / "request")
+    path = make("file", open_folder / "request")
     path.chmod(0)
 
-    with pytest.raises(UnusableRequestError, match="cannot be read: Permission denied"):
+    with (
+        as_nobody(),
+        pytest.raises(UnusableRequestError, match="cannot be read: Permission denied"),
+    ):
         check_request(str(path))
 
 
