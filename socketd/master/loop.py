@@ -10,7 +10,6 @@ which accepted and ended in between is known to have accepted first.
 """
 
 import functools
-import gc
 import os
 import signal
 import time
@@ -26,6 +25,7 @@ from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.sources import Sources
 from socketd.loop.wheel import OwnTimers, Timer, Wheel
+from socketd.master import garbage
 from socketd.master.controlling import Controlling
 from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
 from socketd.master.faults import describe, trace
@@ -125,9 +125,7 @@ class Master:
         ):
             doorbell.watch(sources)
             keep_open()
-            gc.collect()
-            gc.enable()
-            gc.freeze()  # what exists now is never traversed, so workers share its pages longer
+            garbage.begin()
             self._endpoints = Endpoints(
                 self._wheel,
                 files,
@@ -226,6 +224,7 @@ class Master:
         assert self._read is not None
         if not is_as_wanted(self._endpoints, self._read):
             self._reload()
+        garbage.leave_alone()
         self._control.note_reexec()
         log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
 
@@ -314,6 +313,7 @@ class Master:
                 self._is_ready = True
                 self._tolerate(_NOTIFY, self._notifier.tell_ready)
                 self._progress.clear()
+                garbage.leave_alone()
                 self._on_ready()
         self._is_reload_wanted |= self._read is not None and RELOAD_SIGNAL in rung
         if self._is_reload_wanted and self._is_ready:

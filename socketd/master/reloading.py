@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from socketd.config.services import ServiceSettings
 from socketd.errors import ConfigurationError, SocketdError, describe_refusal
+from socketd.master import garbage
 from socketd.master.endpoints import Endpoints, OpenListener
 from socketd.master.faults import describe
 from socketd.operations import log
@@ -35,6 +36,7 @@ def reload(
     except Exception as error:  # noqa: BLE001  the services that are there need no reload
         report_fault("reload", error)
         return _failed(f"a bug in socketd: {describe(error)}")
+    garbage.begin_again()
     endpoints.tell_apart()
     log.emit(
         "reloaded",
