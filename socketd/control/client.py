@@ -141,7 +141,10 @@ class Connection:
         """Have something done, however long that takes; return what was. Raises ControlError."""
         self._socket.settimeout(None)
         given = {key: value for key, value in about.items() if value is not None}
-        return self._decode(self.ask(do=do, **given), _Failure).done
+        done = self._decode(self.ask(do=do, **given), _Failure).done
+        if not done:  # an older one tells its state to who was slow to ask
+            raise ControlError(f"the server at {self.path!r} did not hear the order; try again")
+        return done
 
     def wait_for_end(self, meanwhile: Callable[[], object] | None = None) -> None:
         """Wait until the server closes the connection, however long that takes.
@@ -163,6 +166,8 @@ class Connection:
             # With a time-out of Python's a full queue would be an error at once.
             limit = _TIME.pack(int(patience_seconds or 0), 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            # The kernel gives it a name: so the server knows it as one that is going to ask.
+            self._socket.bind("")
             # A path may be longer than an address has room for; that of a descriptor is not.
             folder, name = os.path.split(os.path.abspath(self.path))
             fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -39,7 +39,7 @@ class Conversation:
 
     `hear` is called with each line, and with None where a client says nothing at all; it may send
     an answer, now or later. `run` calls what may fail, `leave` is called at the end.
-    `since_seconds` is when it was heard, `is_silent` tells that it never was.
+    `since_seconds` is when it was heard, `is_silent` tells that it never was, and may never be.
     """
 
     def __init__(

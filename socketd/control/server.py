@@ -191,7 +191,7 @@ class ControlServer:
             if self._listener is None:
                 return
             try:
-                connection, _ = self._listener.socket.accept()
+                connection, name = self._listener.socket.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -203,7 +203,7 @@ class ControlServer:
                 connection.close()
                 continue
             self._make_room()
-            self._meet(connection)
+            self._meet(connection, is_known=bool(name))
 
     def _rest(self) -> None:
         """Accept nobody for a while: the loop would not sleep as long as somebody waits."""
@@ -223,6 +223,7 @@ class ControlServer:
             least.close()
 
     def _meet(self, connection: socket.socket, *, is_known: bool = False) -> Conversation:
+        """Have a conversation; who is known is going to ask, however late that comes."""
         client = Conversation(
             connection,
             self._sources,

@@ -313,6 +313,15 @@ def test_older_server_gets_the_signal_or_is_named(tmp_path: Path) -> None:
         )
 
 
+def test_order_that_was_not_heard_is_an_error(tmp_path: Path) -> None:
+    """An older server tells its state to who was kept from giving an order: nothing was done."""
+    with controlled(tmp_path / "control") as control:
+        outcome = run_socketd("reload", "--control", str(control.path))
+
+    assert outcome.status == 71
+    assert "did not hear the order; try again" in outcome.stderr
+
+
 def test_stop_says_at_a_terminal_how_many_are_left(serve: Serve) -> None:
     """Who waits for a stop sees for whom, in a line that is gone at the end."""
     server = serve(CAT)

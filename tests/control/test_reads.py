@@ -43,6 +43,14 @@ def test_who_says_nothing_gets_the_whole_state(serve: Serve) -> None:
         assert msgspec.json.decode(answer, type=State).server.pid == server.pid
 
 
+def test_who_has_a_name_is_waited_for(serve: Serve) -> None:
+    """Who was kept from asking for longer than the silent are given is answered what it asks."""
+    server = serve(CAT)
+    with asked(server) as slow:
+        say(path_of(server), b"", is_all=False)  # until that is over
+        assert b'"services"' not in slow.ask(get="server")
+
+
 def test_document_has_the_keys_of_the_example(serve: Serve) -> None:
     """A real server writes every key that the example has, and no other."""
     found = list(paths_of(msgspec.json.decode(say(path_of(serve(CAT)), b"")), State))
