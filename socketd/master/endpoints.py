@@ -78,6 +78,7 @@ class Endpoints:
             wheel, files, doorbell_fd, self._add_family, self._forget_family, self.sensing
         )
         self._former_crashes = crashes
+        self._has_delayed = False
         self.orphans = Orphans(self._children, wheel, self._households, self._household_of)
 
     @property
@@ -173,12 +174,21 @@ class Endpoints:
         return changes
 
     def depart(self, reason: str) -> None:
-        """Stop all services, each after its delay; again, with more haste."""
+        """Stop all services, each after its delay; again, with more haste.
+
+        What is left behind is hastened together with them: a delay counts once it is over.
+        """
+        is_over = self._has_delayed and not self._is_any_delayed
         for endpoint in self.services:
             if not endpoint.is_finished:
                 endpoint.depart(reason)
-        if all(endpoint.departure is None for endpoint in self.services):
+        self._has_delayed = self._is_any_delayed
+        for _ in range(is_over + (not self._has_delayed)):
             self.orphans.stop()
+
+    @property
+    def _is_any_delayed(self) -> bool:
+        return any(endpoint.departure is not None for endpoint in self.services)
 
     def stop(self, reason: str) -> None:
         """Stop all services at once, or with more haste."""

@@ -138,7 +138,8 @@ class Leftovers:
             present.add(orphan.pid)
             due_seconds = self._due.get(orphan.pid)
             if due_seconds is not None:
-                if due_seconds <= now:
+                # Since it was told to end the time for that may have become shorter.
+                if min(due_seconds, now + kill_seconds) <= now:
                     kill.append(orphan.pid)
                 continue
             if self._fate(orphan, households, known) is not Fate.LEFT:

@@ -135,6 +135,27 @@ def test_stop_leaves_nothing(
     assert sleepers(supervisor) == []
 
 
+@pytest.mark.parametrize("keys", ["", 'stop_delay = "1ms"'], ids=["no delay", "a delay"])
+def test_third_signal_kills_what_is_left(
+    supervise: Supervise, script: Callable[[str], Path], keys: str
+) -> None:
+    """Whether the second one came while a service still took its time, or behind that."""
+    path = script(WAYS["somebody who ignores SIGTERM"] + "\necho up; sleep 1000")
+    file = text(path, "native", keys).replace("300ms", "1h")
+    supervisor = supervise(file)
+    with connect(supervisor.place("x")) as connection:
+        connection.sendall(b"\n")
+        assert connection.recv(3) == b"up\n"
+        wait_for(lambda: len(sleepers(supervisor)) == 2, "both are there")
+        supervisor.server.signal(signal.SIGTERM)
+        supervisor.server.wait_event("stopping")
+        supervisor.server.signal(signal.SIGTERM)
+        supervisor.server.wait_event("connection_closed")
+        supervisor.server.signal(signal.SIGTERM)
+        assert supervisor.server.wait() == 0
+    assert sleepers(supervisor) == []
+
+
 def test_child_of_a_request_ends_with_its_killed_worker(
     supervise: Supervise, open_folder: Path, tmp_path: Path
 ) -> None:
