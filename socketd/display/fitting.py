@@ -6,6 +6,7 @@ Owns the rules. Must not know what is in the table.
 from collections.abc import Sequence
 
 from socketd.dataclass import dataclass
+from socketd.display.cells import beginning, end, width_of
 
 GAP = 2
 
@@ -15,7 +16,8 @@ class Shape:
     """What a table gives up where it is too wide: whole columns first, then parts of texts.
 
     `texts` are the columns that begin at the left, `least` the width that is left of one in
-    `first_to_shrink`. One that is wider than `enough` sends no other away.
+    `first_to_shrink`. One that is wider than `enough` sends no other away, and shrinks to that
+    before another shrinks to less.
     """
 
     texts: frozenset[str]
@@ -50,18 +52,20 @@ def sizes_of(
     """Return the width of each column that stays, within that of all if it has room for numbers."""
     sizes = _widths(heads, cells, keep)
     excess = sum(sizes.values()) + GAP * (len(keep) - 1) - width
-    for name in shape.first_to_shrink:
-        if name in sizes and excess > 0:
-            most = max(min(sizes[name], max(shape.least, len(name))), sizes[name] - excess)
-            excess -= sizes[name] - most
-            sizes[name] = most
+    for least in (shape.enough, shape.least):
+        for name in shape.first_to_shrink:
+            if name in sizes and excess > 0:
+                most = max(min(sizes[name], max(least, len(name))), sizes[name] - excess)
+                excess -= sizes[name] - most
+                sizes[name] = most
     return sizes
 
 
 def padded(text: str, size: int, *, is_text: bool) -> str:
     """Return a cell in exactly the width of its column."""
     text = shortened(text, size)
-    return text.ljust(size) if is_text else text.rjust(size)
+    rest = " " * (size - width_of(text))
+    return text + rest if is_text else rest + text
 
 
 def table(
@@ -84,17 +88,17 @@ def table(
 
 def shortened(text: str, most: int) -> str:
     """Return a text with its middle left out: the ends tell one address from another."""
-    if len(text) <= most:
+    if width_of(text) <= most:
         return text
     first = (most - 1) // 2
-    return f"{text[:first]}…{text[len(text) - (most - 1 - first) :]}" if most > 0 else ""
+    return f"{beginning(text, first)}…{end(text, most - 1 - first)}" if most > 0 else ""
 
 
 def _widths(
     heads: Sequence[str], cells: Sequence[Sequence[str]], keep: Sequence[str]
 ) -> dict[str, int]:
     return {
-        name: max(len(name), *(len(line[place]) for line in cells), 0)
+        name: max(len(name), *(width_of(line[place]) for line in cells), 0)
         for place, name in enumerate(heads)
         if name in keep
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from socketd.control.document import Listening, Worker
 from socketd.control.verdict import Health, judge
 from socketd.dataclass import dataclass
+from socketd.display.cells import beginning, width_of
 from socketd.display.columns import (
     LISTENERS_SHAPE,
     WORKERS_SHAPE,
@@ -89,9 +90,10 @@ def meaning(lines: Sequence[Spans], x: int, y: int) -> Event | None:
     if not 0 <= y < len(lines):
         return None
     for piece in lines[y]:
-        if x < len(piece.text):
+        width = width_of(piece.text)
+        if x < width:
             return piece.event
-        x -= len(piece.text)
+        x -= width
     return None
 
 
@@ -201,7 +203,19 @@ def _listeners(model: Model) -> list[Spans]:
         )
         for line, texts in zip(shown, cells, strict=True)
     ]
-    return [head, *drawn] if drawn else [head, *_nothing(model, "no listeners")]
+    if not drawn:
+        return [head, *_nothing(model, "no listeners")]
+    return [head, *drawn, *_more_complaints(model, model.body_height - len(drawn))]
+
+
+def _more_complaints(model: Model, room: int) -> list[Spans]:
+    """Return what is wrong besides the first, as far as the table leaves room for it."""
+    more = [] if model.state is None else judge(model.state).complaints[1:]
+    room -= 1  # an empty line above
+    if len(more) > room:
+        kept = max(0, room - 1)
+        more = [*more[:kept], f"and {len(more) - kept} more"] if room > 0 else []
+    return [[], *([Span(_plain(one), Ink.WARNING)] for one in more)] if more else []
 
 
 def _workers(model: Model) -> list[Spans]:
@@ -334,5 +348,5 @@ def _within(spans: Spans, width: int) -> Iterator[Span]:
     for piece in spans:
         if width <= 0:
             return
-        yield Span(piece.text[:width], piece.ink, piece.event)
-        width -= len(piece.text)
+        yield Span(beginning(piece.text, width), piece.ink, piece.event)
+        width -= width_of(piece.text)

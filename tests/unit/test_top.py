@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from socketd.control.document import BackOff, State, Worker
 from socketd.dataclass import replace
+from socketd.display.cells import beginning, end, width_of
 from socketd.display.history import ALL, BUCKET_SECONDS, Tracks, bars, heard
 from socketd.display.messages import (
     Chosen,
@@ -265,6 +266,50 @@ def test_what_is_wrong_is_said() -> None:
     assert "cannot ask the server" in text_of(model)
     model, _ = after(model, Heard(STATE, 101.0))
     assert "cannot ask the server" not in text_of(model)
+
+
+def test_all_that_is_wrong_is_said_where_there_is_room() -> None:
+    """Below the table, which comes first; what has no room there is counted."""
+    services = [
+        replace(one, listeners=[replace(one.listeners[0], state="drained")])
+        for one in many(8).services
+    ]
+    reloads = replace(STATE.server.reloads, last=None)
+    drained = replace(STATE, services=services, server=replace(STATE.server, reloads=reloads))
+    found = [f"s{number:03} {ECHO[1]}: it is drained" for number in range(8)]
+
+    model, _ = after(Model(), Heard(drained, 100.0))
+    lines = text_of(model).splitlines()
+    assert lines[2] == f"1 of 8: {found[0]}"
+    assert lines[12:21] == ["", *found[1:], ""]
+    model, _ = after(model, Resized(80, 18))
+    assert text_of(model).splitlines()[12:16] == ["", *found[1:3], "and 5 more"]
+    model, _ = after(model, Resized(80, 15))
+    assert "more" not in text_of(model)
+
+
+def test_long_name_leaves_the_address_whole() -> None:
+    """A column shrinks to what is enough before another shrinks to less."""
+    long = replace(STATE.services[0], name="a-" + 31 * "long-")
+    model, _ = after(Model(), Heard(replace(STATE, services=[long]), 100.0))
+
+    assert f"  {ECHO[1]}  " in text_of(model)
+
+
+def test_letters_take_the_cells_that_they_take_on_a_terminal() -> None:
+    """Columns stand below each other, and a click means what is there, whatever letters are used."""
+    web = replace(STATE.services[1].listeners[0], address="unix:/run/日本語の名前.sock")
+    accent = replace(web, address="unix:/run/e\u0301.sock")
+    services = [replace(STATE.services[1], listeners=[web, accent])]
+    model, _ = after(Model(), Heard(replace(STATE, services=services), 100.0))
+    head, *rows = ("".join(piece.text for piece in line) for line in draw(model)[3:6])
+
+    place = head.index("STATE")
+    assert [beginning(row, place)[-2:] + row[len(beginning(row, place)) :][:7] for row in rows] == [
+        "  running"
+    ] * 2
+    assert all(width_of(row) <= 80 for row in rows)
+    assert [end(row, 3) for row in ("日本", "a日", "e\u0301a")] == ["本", "a日", "e\u0301a"]
 
 
 def test_terminal_obeys_nothing_that_a_stranger_has_chosen() -> None:
