@@ -68,7 +68,7 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._connect(patience_seconds)
-        except OSError:
+        except ControlError:
             self._socket.close()
             raise
 

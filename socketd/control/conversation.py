@@ -85,8 +85,10 @@ class Conversation:
             return
         self._is_last |= is_last
         self._to_send = memoryview(line)
-        self._watch(_SEND_SECONDS)
+        self._stop_timer()
         self._send()
+        if self._to_send and self._socket.fileno() >= 0:
+            self._watch(_SEND_SECONDS)
 
     def wait(self, what: object) -> None:
         """Give it all the time there is, until an answer or the end of the server comes."""

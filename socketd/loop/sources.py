@@ -30,6 +30,8 @@ class Source:
 
     def watch(self, events: int) -> None:
         """Wait for these events from now on, for none if there are none. Raises OSError."""
+        if events == self._events:
+            return
         if events and self._events:
             self._selector.modify(self._fd, events, self)
         elif events:

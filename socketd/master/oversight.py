@@ -5,7 +5,6 @@ to do is what a signal has it do, and it is rung for.
 """
 
 import os
-import resource
 import signal
 import sys
 import time
@@ -24,6 +23,8 @@ from socketd.master.overview import Overview, workers_of
 from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL
 from socketd.operations import log
 from socketd.system import procfs
+
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
 class Oversight:
@@ -174,11 +175,9 @@ class Oversight:
     def server(self) -> Server:
         """Return what the master is and does itself."""
         facts = self._describe()
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        usage = procfs.usage(os.getpid())
         return Server(
             version=__version__,
-            python=".".join(map(str, sys.version_info[:3])),
+            python=_PYTHON,
             pid=os.getpid(),
             file=None if facts.file is None else text(facts.file),
             control=text(facts.control),
@@ -188,8 +187,8 @@ class Oversight:
             executed_at=round(self._executed_at, 3),
             answered_at=round(time.time(), 3),
             faults=facts.faults,
-            cpu_seconds=round(used.ru_utime + used.ru_stime, 6),
-            rss_bytes=0 if usage is None else usage[1],
+            cpu_seconds=round(time.process_time(), 6),
+            rss_bytes=procfs.memory(os.getpid()) or 0,
             reloads=self._history.reloads,
             reexecs=self._history.reexecs,
         )

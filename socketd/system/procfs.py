@@ -20,6 +20,7 @@ _MOST_STATUS_BYTES = 1 << 20
 _MOST_SYSCALL_BYTES = 1024
 _MOST_NAME_BYTES = 256
 _MOST_STAT_BYTES = 4096
+_MOST_STATM_BYTES = 256
 _STARTED_FIELD = 19  # behind the name
 _USER_FIELD = 11
 _PAGES_FIELD = 21
@@ -100,6 +101,11 @@ def started_seconds(pid: int) -> float | None:
 def usage(pid: int) -> tuple[float, int] | None:
     """Return a process's processor seconds so far and its memory in bytes; None if not known."""
     return parse_usage(_read(pid, "stat", _MOST_STAT_BYTES))
+
+
+def memory(pid: int) -> int | None:
+    """Return a process's memory in bytes alone: the kernel counts less for it than for usage."""
+    return parse_memory(_read(pid, "statm", _MOST_STATM_BYTES))
 
 
 def executable(pid: int) -> str | None:
@@ -280,6 +286,13 @@ def parse_usage(content: bytes) -> tuple[float, int] | None:
     if user is None or system is None or pages is None:
         return None
     return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def parse_memory(content: bytes) -> int | None:
+    """Parse /proc/PID/statm: the second number, of pages."""
+    fields = content.decode(errors="replace").split()
+    pages = _decimal(fields[1]) if len(fields) > 1 else None
+    return None if pages is None else pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_call(content: bytes) -> Call | None:

@@ -17,6 +17,7 @@ from socketd.system.procfs import (
     parse_call,
     parse_children,
     parse_fdinfo,
+    parse_memory,
     parse_shared,
     parse_status,
 )
@@ -39,6 +40,7 @@ def test_any_bytes_are_taken_apart(content: bytes) -> None:
     called = parse_call(content)
     assert called is None or min(called.number, *called.arguments) >= 0
     assert all(pid > 0 for pid in parse_children(content))
+    assert (parse_memory(content) or 0) >= 0
     flags, is_locked = parse_fdinfo(content)
     assert flags is None or 0 <= flags < 8**20
     assert is_locked in (True, False)
@@ -190,3 +192,11 @@ def test_shared_memory_is_what_others_could_write_to() -> None:
         "/var/a file",
         "anon_inode:[perf_event]",
     ]
+
+
+def test_memory_is_that_of_the_fuller_account() -> None:
+    """The second number of statm is the pages that stat has as its 24th field."""
+    assert parse_memory(b"900 25 10 1 0 100 0\n") == 25 * os.sysconf("SC_PAGE_SIZE")
+    assert parse_memory(b"900\n") is None
+    assert (procfs.memory(OWN) or 0) > 1 << 20
+    assert procfs.memory(0) is None

@@ -297,7 +297,7 @@ def test_long_name_leaves_the_address_whole() -> None:
 
 
 def test_letters_take_the_cells_that_they_take_on_a_terminal() -> None:
-    """Columns stand below each other, and a click means what is there, whatever letters are used."""
+    """Columns stand below each other, whatever letters are in them."""
     web = replace(STATE.services[1].listeners[0], address="unix:/run/日本語の名前.sock")
     accent = replace(web, address="unix:/run/e\u0301.sock")
     services = [replace(STATE.services[1], listeners=[web, accent])]
