@@ -14,6 +14,7 @@ import click
 
 from bench import (
     agreement,
+    asked,
     cgi_measure,
     cgi_transfers,
     fleet,
@@ -135,6 +136,20 @@ def agree_command(*, rounds: int, socket: str) -> None:
     signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryDirectory(prefix="socketd-bench-") as directory:
         click.echo(agreement.agreement(Generator.build(directory), socket, rounds))
+
+
+@main.command("asked")
+@click.option("--rounds", default=40, show_default=True, help="How often each is run.")
+@click.option("--seconds", default=0.5, show_default=True, help="The least of a block.")
+@click.option("--socket", default=machine.own_command, help="The socket command to measure.")
+def asked_command(*, rounds: int, seconds: float, socket: str) -> None:
+    """Load a server with and without questions about it, and print the ratios."""
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        text = asked.compare(socket, rounds, seconds, functools.partial(click.echo, err=True))
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(text)
 
 
 @main.command("fleet")
