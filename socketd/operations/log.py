@@ -7,18 +7,20 @@ Three formats. `console` prints lines for people, see console.py; in a file each
 with its time. `json` prints every event as one object a line, `journal` sends it with its keys as
 fields.
 
-structlog is imported with the first line that is printed. It brings asyncio and more along, which
-takes longer than all that a server does before it listens, and eight megabytes; most servers print
-nothing as long as all is well.
+structlog is imported with the first line that is printed. That takes longer than all that a server
+does before it listens, and megabytes; most servers print nothing as long as all is well.
 """
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from types import ModuleType
 
 from socketd.dataclass import dataclass
 from socketd.operations.console import (
@@ -252,16 +254,39 @@ def _print(level: LogLevel, event: str, keys: dict[str, object]) -> None:
     getattr(_logger, level.value)(event, **keys)
 
 
-def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any:  # noqa: ANN401  structlog's type depends on the configuration
-    # It would bring what nobody here uses: rich, for tracebacks, and ssl by asyncio. With both
-    # hidden the first line takes half as long, and a server is five megabytes smaller.
-    hidden = [name for name in ("rich", "ssl") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # what import understands
+class _Deferred(ModuleType):
+    """Stands for a module, which is imported when somebody asks for something in it."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _import_structlog() -> ModuleType:
+    """Return structlog, imported without what it brings along and nobody here uses.
+
+    That is rich, for tracebacks, asyncio, for methods that are coroutines, and uuid. So the first
+    line takes half as long, and a server is smaller.
+    """
+    stand_ins = {"rich": None, "asyncio": _Deferred("asyncio"), "uuid": _Deferred("uuid")}
+    hidden = {name: one for name, one in stand_ins.items() if name not in sys.modules}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # what import understands
+    is_collecting = gc.isenabled()
+    gc.disable()  # nothing of what is imported is garbage
     try:
         import structlog
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        if is_collecting:
+            gc.enable()
+        for name, one in hidden.items():
+            if sys.modules.get(name) is one:
+                del sys.modules[name]
+    return structlog
+
+
+def _make_logger(finish: Callable[[_Line], bytes | None], outlet: Outlet) -> Any:  # noqa: ANN401  structlog's type depends on the configuration
+    structlog = _import_structlog()
 
     def render(logger: object, method: str, line: _Line) -> bytes:  # noqa: ARG001  structlog's signature
         record = finish(line)

@@ -9,7 +9,6 @@ Libraries and modules are not among them: only the program knows those.
 import contextlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 
@@ -57,6 +56,8 @@ def _files(
     for word in _words(program):
         name = os.path.join(directory, word)
         if (mark := mark_of(name)) is None and "/" not in word:
+            import shutil  # brings five compressors along
+
             name = shutil.which(word, path=path) or ""
             mark = mark_of(name)
         if mark is not None:

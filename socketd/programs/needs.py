@@ -10,7 +10,6 @@ Source: execve(2) "Interpreter scripts", ld.so(8) "--list".
 
 import contextlib
 import os
-import subprocess
 
 from socketd.programs.fingerprint import executables
 from socketd.programs.loadable import listing_loader, loader_of
@@ -35,6 +34,8 @@ def needed_files(program: str, *, is_listing: bool) -> list[str]:
 
 
 def _libraries(loader: str, program: str) -> list[str]:
+    import subprocess  # which few servers need
+
     try:
         listed = subprocess.run(
             [loader, "--list", program],

@@ -15,7 +15,6 @@ the stranger likes (SO_LINGER).
 import contextlib
 import enum
 import os
-import platform
 import re
 import signal
 import socket
@@ -175,7 +174,7 @@ class Hold:
         if self._peek is not None:
             return self._has_peeked()
         if not waits.ARE_KNOWN:
-            raise NotHeldError(f"system calls of {platform.machine()} are not known")
+            raise NotHeldError(f"system calls of {os.uname().machine} are not known")
         spots: list[Spot | Lines] = []
         self._peeked = []
         for one in self._watched():

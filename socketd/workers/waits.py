@@ -7,7 +7,7 @@ What stands behind a pointer is read by a separate process; see peek.py.
 """
 
 import enum
-import platform
+import os
 import select
 import struct
 
@@ -55,7 +55,7 @@ _KINDS = {
     | {232: _EPOLL, 281: _EPOLL, 441: _EPOLL, 426: _RING},
     "aarch64": dict.fromkeys((63, 65, 207, 212), _READ)
     | {73: _PPOLL, 72: _SELECT, 22: _EPOLL, 441: _EPOLL, 426: _RING},
-}.get(platform.machine())
+}.get(os.uname().machine)
 ARE_KNOWN = _KINDS is not None
 
 

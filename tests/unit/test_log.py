@@ -369,11 +369,11 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
     assert found["level"] == "info"
 
 
-def test_first_line_brings_no_rich(tmp_path: Path) -> None:
-    """It is installed with `socketd top`, structlog imports it, and no server pays for it."""
+def _say_one_and(code: str, tmp_path: Path) -> str:
+    """Run code after a first line, where rich can be imported; return what it prints."""
     (tmp_path / "rich.py").write_text("print('rich was imported')\n")
-    output = subprocess.run(
-        [sys.executable, "-c", _CHILD + "print(sys.modules.get('rich'))", "json"],
+    return subprocess.run(
+        [sys.executable, "-c", _CHILD + code, "json"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         input="1\n",
         stdout=subprocess.PIPE,
@@ -382,4 +382,21 @@ def test_first_line_brings_no_rich(tmp_path: Path) -> None:
         check=True,
     ).stdout
 
-    assert output == "done\nNone\n"
+
+def test_first_line_brings_nothing_that_nobody_uses(tmp_path: Path) -> None:
+    """Structlog imports these, rich if `socketd top` is installed; no server pays for it."""
+    code = "print([name for name in ('asyncio', 'rich', 'ssl', 'uuid') if name in sys.modules])"
+
+    assert _say_one_and(code, tmp_path) == "done\n[]\n"
+
+
+def test_what_the_first_line_has_not_brought_is_there_for_who_asks(tmp_path: Path) -> None:
+    """Whoever imports it gets the module, and structlog's own coroutines find it as well."""
+    code = (
+        "import structlog\n"
+        "print(structlog.stdlib.asyncio.get_running_loop.__module__)\n"
+        "import asyncio, uuid\n"
+        "print(asyncio.run(asyncio.sleep(0, 'slept')), uuid.UUID(int=1).int)"
+    )
+
+    assert _say_one_and(code, tmp_path) == "done\n_asyncio\nslept 1\n"
