@@ -100,6 +100,32 @@ def test_news_are_what_has_happened_since(page: Browser, control: ControlSocket)
     assert f"echo: {trouble}" in page.texts("#news li span")
 
 
+def test_news_that_go_on_leave_room_for_others(page: Browser, control: ControlSocket) -> None:
+    """Two that come each second are two items, whichever came last."""
+    one, other = (service["listeners"][0] for service in control.document["services"])
+    for more in range(1, 4):
+        one["refused"]["denied"] += 1
+        other["connections"]["ended"]["time"] += 1
+        for told in (
+            f"echo: {more} client{'s' * (more > 1)} sent away, denied by a rule",
+            f"web: {more} connection{'s' * (more > 1)} ended by a limit",
+        ):
+            wait_for(functools.partial(_is_told, page, told), told)
+    texts = page.texts("#news li")
+    assert sum("sent away" in text or "by a limit" in text for text in texts) == 2
+
+
+def test_drained_service_has_numbers(page: Browser, control: ControlSocket) -> None:
+    """It may have no worker at all, and what fails elsewhere is told beside what comes."""
+    drained, fails = (service["listeners"][0] for service in control.document["services"])
+    drained["workers"] |= {"busy": 0, "max": 0}
+    fails["connections"]["closed"]["failed"] += 5
+    fails["connections"]["accepted"] += 5
+    control.document["server"]["answered_at"] += 1
+    wait_for(lambda: page.texts("[data-at=share]")[0] == "\u2013", "no share of nobody")
+    assert page.texts("[data-at=failing]") == ["", ", 5 of them fail"]
+
+
 def _is_told(page: Browser, text: str) -> bool:
     return text in page.texts("#news li span")
 
