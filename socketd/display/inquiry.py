@@ -6,8 +6,9 @@ with an answer.
 
 import contextlib
 import queue
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from socketd.control.client import Connection, ControlError
 from socketd.display.history import Place
@@ -16,6 +17,8 @@ from socketd.errors import SocketdError
 
 # A server that takes long to answer is left alone for so many times as long.
 _SHARE = 4.0
+# A closed connection says so at once; nobody looks for long at numbers that stand still.
+_AT_ONCE_SECONDS, _LATE_SECONDS = 0.5, 2.0
 
 
 class Inquiry:
@@ -39,7 +42,8 @@ class Inquiry:
     def run(self) -> None:
         """Ask until somebody leaves."""
         while self._do_for(self.pause_seconds()):
-            self.ask()
+            with self._telling_late():
+                self.ask()
         self.close()
 
     def pause_seconds(self) -> float:
@@ -57,16 +61,29 @@ class Inquiry:
             self._tell(self._first())
             if self._place is not None:
                 self._tell(Listed(self._place, tuple(self._connected().workers(*self._place))))
+            self._taken_seconds = time.monotonic() - begun
         except SocketdError as error:
             self.close()
             self._tell(Lost(str(error)))
-        self._taken_seconds = time.monotonic() - begun
+            self._taken_seconds = 0.0
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @contextlib.contextmanager
+    def _telling_late(self) -> Iterator[None]:
+        """Say meanwhile that there is no answer, if it does not come soon."""
+        late = Lost(f"the server has not answered for {_LATE_SECONDS:g} s: it is busy, or stopped")
+        timer = threading.Timer(_LATE_SECONDS, self._tell, (late,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _do_for(self, seconds: float) -> bool:
         """Do what is commanded meanwhile, and be back early then; tell whether to go on."""
@@ -98,9 +115,13 @@ class Inquiry:
     def _first(self) -> Heard:
         """Return the state; a connection that was there before may have been closed meanwhile."""
         if self._connection is not None:
-            with contextlib.suppress(ControlError):
+            begun = time.monotonic()
+            try:
                 return Heard(self._connection.state(), time.monotonic())
-            self.close()
+            except ControlError:
+                self.close()
+                if time.monotonic() - begun > _AT_ONCE_SECONDS:
+                    raise
         return Heard(self._connected().state(), time.monotonic())
 
     def _connected(self) -> Connection:

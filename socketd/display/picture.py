@@ -284,6 +284,8 @@ def _ink_of(line: Line) -> Ink:
         return Ink.BAD
     if one.state != "running" or one.back_off is not None or one.workers.busy >= one.workers.max:
         return Ink.WARNING
+    if (line[1].failed_rate or 0.0) * 2 > (line[1].came_rate or 0.0):  # most of what it does fails
+        return Ink.WARNING
     return Ink.WARNING if waiting else Ink.PLAIN
 
 

@@ -111,6 +111,21 @@ def test_server_comes_and_goes(tmp_path: Path) -> None:
         assert screen.wait_end() == 0
 
 
+def test_server_that_hangs_is_told_soon(serve: Serve) -> None:
+    """Numbers do not stand still for long without a word; they go on as soon as the server does."""
+    server = serve(TWO)
+    with ScreenedCommand(SOCKETD, "top", "--interval", "100ms", str(server.file)) as screen:
+        screen.wait_for("all is well")
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            screen.wait_for("the server has not answered for 2 s: it is busy, or stopped")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        screen.wait_for("all is well", without="answered")
+        screen.press("q")
+        assert screen.wait_end() == 0
+
+
 def test_signal_gives_the_terminal_back(tmp_path: Path) -> None:
     """A terminal that is left in the hands of a shell works as before, whatever has ended us."""
     path = tmp_path / "control"

@@ -29,7 +29,7 @@ from socketd.display.messages import (
     Wheeled,
 )
 from socketd.display.model import Model, listeners, name_of, workers
-from socketd.display.picture import draw, meaning
+from socketd.display.picture import Ink, draw, meaning
 from socketd.display.steps import step
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "state.json"
@@ -286,6 +286,17 @@ def test_all_that_is_wrong_is_said_where_there_is_room() -> None:
     assert text_of(model).splitlines()[12:16] == ["", *found[1:3], "and 5 more"]
     model, _ = after(model, Resized(80, 15))
     assert "more" not in text_of(model)
+
+
+def test_listener_whose_connections_fail_looks_like_trouble() -> None:
+    """Also where there is no room for the column that says so."""
+    counts = STATE.services[0].listeners[0].connections
+    closed = counts.closed | {"failed": counts.closed["failed"] + 9}
+    fails = replace(counts, accepted=counts.accepted + 9, closed=closed)
+    after_that = with_listener(0, connections=fails)
+    model, _ = after(Model(), Heard(STATE, 100.0), Heard(after_that, 101.0), Key("down"))
+
+    assert [draw(one)[4][0].ink for one in (WATCHING, model)] == [Ink.SELECTED, Ink.WARNING]
 
 
 def test_long_name_leaves_the_address_whole() -> None:
