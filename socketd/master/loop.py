@@ -24,7 +24,7 @@ from socketd.loop.filewatch import FileWatch
 from socketd.loop.listeners import Listener
 from socketd.loop.reaper import DeadChild, reap
 from socketd.loop.sources import Sources
-from socketd.loop.wheel import OwnTimers, Timer, Wheel
+from socketd.loop.wheel import OwnTimers, Wheel
 from socketd.master import garbage
 from socketd.master.controlling import Controlling
 from socketd.master.endpoints import Endpoints, EndpointSnapshot, OpenListener
@@ -40,6 +40,7 @@ from socketd.master.signals import (
 )
 from socketd.master.statistics import describe as describe_statistics
 from socketd.master.statistics import describe_progress
+from socketd.master.turns import ENDS, Turns
 from socketd.operations import log
 from socketd.operations.progress import Progress
 from socketd.operations.systemd import Notifier, ServiceManager
@@ -49,8 +50,6 @@ from socketd.system.products import keep_open
 from socketd.system.scheduling import yield_to_children
 from socketd.workers.contract import RING_SIGNAL
 
-_ENDS = frozenset({signal.SIGCHLD})
-_BATCH_OF_ENDS_SECONDS = 0.01
 # What the master does for itself, as the log names it when that fails.
 _NOTIFY = "notify the service manager"
 _SUCCEED = "become the new version"
@@ -90,9 +89,6 @@ class Master:
         self._is_replacement_wanted = False
         self._wheel = Wheel(time.monotonic())
         self._endpoints: Endpoints
-        self._unanswered: set[int] = set()
-        self._batch: Timer | None = None
-        self._is_batch_of_ends = False
         self._notifier = Notifier(
             manager or ServiceManager(),
             OwnTimers(self._wheel, functools.partial(self._tolerate, _NOTIFY)),
@@ -178,10 +174,12 @@ class Master:
         # A worker rings on its way to exec, and the client waits for it, not for us. Not before:
         # each template that is started would wait in the queue.
         yield_to_children()
+        take = functools.partial(self._take, doorbell)
+        turns = Turns(doorbell, self._endpoints, self._wheel, take)
         while not self._is_over():
             sources.wait(self._rest_seconds())
             if doorbell.has_rung:
-                self._answer(doorbell)
+                turns.answer()
             self._wheel.advance(time.monotonic())
 
     def _describe_server(self) -> tuple[str, int]:
@@ -228,70 +226,13 @@ class Master:
         self._control.note_reexec()
         log.emit("reexec_done", services=len(endpoints), former=former, version=__version__)
 
-    def _answer(self, doorbell: Doorbell) -> None:
-        """Take a turn, or first a rest if only workers have rung and none of them is urgent.
-
-        A turn right after accept would run beside the very exec that the client waits for, and
-        with many clients each connection would cost a turn of its own. So the news of some
-        milliseconds is taken together, as long as there is any and nobody runs short. Where too few
-        workers wait or start for that, at least their ends are: no client waits for them.
-        """
-        self._unanswered |= doorbell.take()
-        if (
-            not self._unanswered <= WORKER_SIGNALS
-            or (self._batch is None and not self._begin_batch(doorbell))
-            or (self._is_batch_of_ends and not self._unanswered <= _ENDS)
-            or (RING_SIGNAL in self._unanswered and self._is_urgent())
-        ):
-            self._end_batch(doorbell)
-
-    def _begin_batch(self, doorbell: Doorbell) -> bool:
-        """Hold back all news of workers for a while, or only their ends; tell whether one began."""
-        if self._endpoints.have_finished:
-            return False
-        seconds = self._hold_back()
-        self._is_batch_of_ends = seconds <= 0
-        if self._is_batch_of_ends:
-            if not self._unanswered <= _ENDS or not all(
-                endpoint.may_hold_back_ends for endpoint in self._endpoints.members
-            ):
-                return False
-            seconds = _BATCH_OF_ENDS_SECONDS
-        doorbell.hold_back(_ENDS if self._is_batch_of_ends else WORKER_SIGNALS)
-        self._batch = self._wheel.add(time.monotonic() + seconds, lambda: self._end_batch(doorbell))
-        return True
-
-    def _hold_back(self) -> float:
-        """Return for how long news of workers may wait, by the least patient service."""
-        shortest = float("inf")
-        for endpoint in self._endpoints.members:
-            if endpoint.is_finished:
-                continue
-            seconds = endpoint.hold_back()
-            if seconds <= 0:
-                return 0.0
-            shortest = min(shortest, seconds)
-        return shortest
-
-    def _is_urgent(self) -> bool:
-        return any(endpoint.is_urgent for endpoint in self._endpoints.members)
-
-    def _end_batch(self, doorbell: Doorbell) -> None:
-        """Take a turn with everything that has come; rest again after one with news of workers."""
-        if self._batch is not None:
-            self._wheel.cancel(self._batch)
-            self._batch = None
-            self._unanswered |= doorbell.take()
-        rung, self._unanswered = self._unanswered, set()
-        if rung:
-            self._turn(rung)
-            self._follow_orders(rung, doorbell)
-        if not rung or not self._begin_batch(doorbell):
-            doorbell.let_through()
+    def _take(self, doorbell: Doorbell, rung: set[int]) -> None:
+        self._turn(rung)
+        self._follow_orders(rung, doorbell)
 
     def _turn(self, rung: set[int]) -> None:
         at_work: dict[GuardedEndpoint, None] = {}
-        if not rung <= _ENDS:  # a worker that only ends is looked at in _reap()
+        if not rung <= ENDS:  # a worker that only ends is looked at in _reap()
             at_work = dict.fromkeys(
                 endpoint for endpoint in self._endpoints.members if endpoint.look()
             )

@@ -1,15 +1,14 @@
 """When the master of a simulated service takes a turn, and which news is held back until then.
 
-Owns what socketd/master/loop.py does with a real doorbell, in simulated time. Must not know workers
-or queues. The times come from the pool itself: see socketd/pool/batching.py.
+Owns what socketd/master/turns.py does with a real doorbell, in simulated time. Must not know
+workers or queues. The times come from the pool itself: see socketd/pool/batching.py.
 """
 
 from collections.abc import Callable
 
+from socketd.pool.batching import ENDS_SECONDS
 from socketd.pool.messages import Event, WorkerAccepted, WorkerExited
 from socketd.pool.policy import Pool
-
-_BATCH_OF_ENDS_SECONDS = 0.01  # as in the loop of the master
 
 
 class Turns:
@@ -61,7 +60,7 @@ class Turns:
         if self._is_of_ends:
             if not is_end:
                 return False
-            seconds = _BATCH_OF_ENDS_SECONDS
+            seconds = ENDS_SECONDS
         self._is_batch = True
         self._batch += 1
         self._wake(now + seconds, self._batch)

@@ -13,6 +13,7 @@ that may, so that there are workers left for the clients that come while the mas
 
 from typing import NamedTuple
 
+ENDS_SECONDS = 0.01  # where only the ends of workers are held back
 _FEWEST_WORKERS = 4
 _FEWEST_ACCEPTS = 2
 _SECONDS_PER_WORKER = 0.001
