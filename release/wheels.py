@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -40,9 +39,7 @@ def main(folder: str = "dist") -> int:
         made = scratch / "made"
         build(tree, made, "sdist")
         (sdist,) = made.glob("*.tar.gz")
-        with tarfile.open(sdist) as archive:
-            archive.extractall(scratch / "sdist", filter="data")
-        (source,) = (scratch / "sdist").iterdir()
+        source = unpack(sdist, scratch)
         programs: dict[str, Path] = {}
         for target in TARGETS:
             products = scratch / target.platform
@@ -75,6 +72,16 @@ def copy_tree(scratch: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, place)
     return tree
+
+
+def unpack(sdist: Path, place: Path) -> Path:
+    """Unpack an sdist below a folder; return the only folder that it has."""
+    # By the command, which refuses names that lead out of the folder: Python does so since 3.11.4,
+    # and with a warning where it is not asked to.
+    folder = Path(tempfile.mkdtemp(dir=place))
+    subprocess.run(["tar", "-xzf", sdist, "-C", folder], check=True)
+    (source,) = folder.iterdir()
+    return source
 
 
 def commit_time() -> str:

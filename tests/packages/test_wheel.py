@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections import Counter
 from email.parser import Parser
@@ -16,7 +15,7 @@ import pytest
 from harness.native import BUILD_SECONDS
 from hatch_build import PRODUCTS
 from release.targets import TARGETS
-from release.wheels import copy_tree
+from release.wheels import copy_tree, unpack
 from socketd import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -116,10 +115,8 @@ def test_sdist_makes_the_same_wheel(tree: Path, wheel: Path, tmp_path: Path) -> 
     """What is built of the unpacked sdist, elsewhere and later, is the same wheel to the byte."""
     elsewhere = tmp_path / "copy"
     shutil.copytree(tree, elsewhere, ignore=shutil.ignore_patterns("made"))
-    with tarfile.open(_build(elsewhere, "sdist")) as archive:
-        archive.extractall(tmp_path, filter="data")
 
-    again = _build(tmp_path / f"socketd-{__version__}", "wheel")
+    again = _build(unpack(_build(elsewhere, "sdist"), tmp_path), "wheel")
 
     assert again.read_bytes() == wheel.read_bytes()
 
