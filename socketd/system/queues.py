@@ -9,6 +9,7 @@ time. It answers within the call that asks, so nobody waits for anything.
 """
 
 import contextlib
+import functools
 import os
 import socket
 import struct
@@ -24,8 +25,9 @@ _UDIAG_SHOW_RQLEN = 0x10
 _UNIX_DIAG_RQLEN = 4
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _UNIX_REQUEST = struct.Struct("=BBHIIIII")  # struct unix_diag_req
-# struct nlmsghdr, struct unix_diag_msg, struct nlattr and what is in the first one that comes
-_UNIX_ANSWER = struct.Struct("=IHHIIBBBxIIIHHII")
+# The sizes and kinds of struct nlmsghdr, udiag_ino of struct unix_diag_msg, and of the first
+# attribute that comes its kind and what is in it.
+_UNIX_ANSWER = "=IH14xI8x2xHII"
 _MOST_ANSWER = 1 << 16
 _MOST_ANSWERS = 1024
 
@@ -53,7 +55,7 @@ class Queues:
     """
 
     def __init__(self) -> None:
-        self._unix: dict[int, QueueLength] | None = None
+        self._unix: dict[int, list[int]] | None = None
 
     def of_tcp(self, listening: socket.socket) -> QueueLength | None:
         """Return what it says of a TCP socket."""
@@ -69,10 +71,11 @@ class Queues:
             self._unix = {}
             with contextlib.suppress(OSError, struct.error):
                 self._unix.update(_of_all_unix())
-        return self._unix.get(inode)
+        found = self._unix.get(inode)
+        return None if found is None else QueueLength._make(found)
 
 
-def _of_all_unix() -> Iterator[tuple[int, QueueLength]]:
+def _of_all_unix() -> Iterator[tuple[int, list[int]]]:
     """Yield the number and the queue of each UNIX socket that listens. Raises OSError."""
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as asking:
@@ -88,8 +91,20 @@ def _of_all_unix() -> Iterator[tuple[int, QueueLength]]:
                 size, kind, *_ = _HEADER.unpack_from(answer, at)
                 if kind != _SOCK_DIAG_BY_FAMILY:  # the end, or an error
                     return
-                found = _UNIX_ANSWER.unpack_from(answer, at)
-                inode, attribute, length, limit = found[8], found[-3], found[-2], found[-1]
-                if attribute == _UNIX_DIAG_RQLEN:
-                    yield inode, QueueLength(length, limit)
-                at += max(_HEADER.size, (size + 3) & ~3)
+                step = max(_HEADER.size, (size + 3) & ~3)
+                # All that follow are like the first, in nearly every answer.
+                alike = memoryview(answer)[at : len(answer) - (len(answer) - at) % step]
+                if not alike:  # cut off
+                    return
+                for its_size, kind, inode, attribute, *queue in _parts_of(step).iter_unpack(alike):
+                    if its_size != size or kind != _SOCK_DIAG_BY_FAMILY:
+                        break
+                    if attribute == _UNIX_DIAG_RQLEN:
+                        yield inode, queue
+                    at += step
+
+
+@functools.lru_cache(4)
+def _parts_of(size: int) -> struct.Struct:
+    """Return what takes an answer apart whose messages are of this size. Raises struct.error."""
+    return struct.Struct(f"{_UNIX_ANSWER}{size - struct.calcsize(_UNIX_ANSWER)}x")
