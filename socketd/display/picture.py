@@ -147,6 +147,9 @@ def _details(model: Model) -> list[Spans]:
         ("clients", f"{rate(track.came_rate)}/s", track.came, 1.0),
     )
     notes = [note.removeprefix(f"{service.name} {one.address}: ") for note in notes_on([row])]
+    if model.state is not None and one.back_off is None and one.failures.failed_at is not None:
+        since = age(model.state.server.answered_at - one.failures.failed_at)
+        notes.append(f"a worker has failed {since} ago: {one.failures.reason}")
     return [
         [Span(_plain(title), Ink.BOLD)],
         *(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketd.control.document import BackOff, State, Worker
+from socketd.control.document import BackOff, Failures, State, Worker
 from socketd.dataclass import replace
 from socketd.display.cells import beginning, end, width_of
 from socketd.display.history import ALL, BUCKET_SECONDS, Tracks, bars, heard
@@ -297,6 +297,15 @@ def test_listener_whose_connections_fail_looks_like_trouble() -> None:
     model, _ = after(Model(), Heard(STATE, 100.0), Heard(after_that, 101.0), Key("down"))
 
     assert [draw(one)[4][0].ink for one in (WATCHING, model)] == [Ink.SELECTED, Ink.WARNING]
+
+
+def test_why_a_worker_failed_is_said_after_the_pause() -> None:
+    """Whoever opens a listener sees when and why, if a pause does not say so already."""
+    failures = Failures(6, "exec: No such file or directory", STATE.server.answered_at - 9.0)
+    state = with_listener(0, failures=failures, level=replace(LEVEL, reason=""))
+    model, _ = after(Model(width=120), Heard(state, 100.0), Key("enter"))
+
+    assert "a worker has failed 9 s ago: exec: No such file or directory" in text_of(model)
 
 
 def test_long_name_leaves_the_address_whole() -> None:
