@@ -1,13 +1,13 @@
 """The books of one endpoint: what happens to its workers is counted.
 
-Owns what counts as what, and which event is counted. Must not know the pool, nor who reads the
+Owns what counts as what, and what is counted. Must not know the pool, nor who reads the
 tally.
 """
 
 import time
 
 from socketd.loop.reaper import DeadChild
-from socketd.pool.messages import Command, Event, ReportBackOff, ReportFailure, WorkerAccepted
+from socketd.pool.messages import Command, ReportBackOff, ReportFailure
 from socketd.pool.tally import Meter, Tally, result_of
 from socketd.workers.layout import Record, RemarkKind, SlotState
 from socketd.workers.ledger import Ledger
@@ -29,10 +29,9 @@ class Books:
         """Note that connections have come, when the board has been read."""
         self.meter.note_taken(self._board.count(SlotState.IDLE))
 
-    def note(self, event: Event) -> None:
-        """Note an event that the pool gets, too."""
-        if isinstance(event, WorkerAccepted):
-            self.tally.accepted += 1
+    def note_accepted(self, count: int) -> None:
+        """Note that so many have a connection, of whom the pool hears, too."""
+        self.tally.accepted += count
 
     def note_command(self, command: Command, now: float) -> None:
         """Note a command of the pool that says why a worker is missing."""

@@ -49,6 +49,7 @@ from socketd.pool.messages import (
     SpawnWorkers,
     StopRequested,
     TimerExpired,
+    WorkerAccepted,
     WorkerExited,
 )
 from socketd.pool.phase import Phase
@@ -328,10 +329,11 @@ class Endpoint:
         """Feed the pool with all that has happened, including what its commands cause."""
         while self._events:
             event, now = self._events.popleft(), self._clock()
-            self.books.note(event)
-            for room in (self.pool, self._limits):
-                if commands := room.handle(event, now):
-                    self._carry_out(commands)
+            if isinstance(event, WorkerAccepted):
+                self._accept(event, now)
+            else:
+                self._carry_out(self.pool.handle(event, now))
+                self._carry_out(self._limits.handle(event, now))
             self._note_drained()
         self.books.meter.note(*self.pool.size, self.settings.pool.maximum, self._clock())
         self.processes.ask_for_unborn()
@@ -343,6 +345,17 @@ class Endpoint:
         # What tells how long a connection has lasted cannot be late.
         is_at_rest = self.is_ready and not log.is_enabled("connection_closed")
         self.may_hold_back_ends = self.is_finished or (is_at_rest and self.pool.may_hold_back_ends)
+
+    def _accept(self, first: WorkerAccepted, now: float) -> None:
+        """Tell the pool together of all who have accepted and are next."""
+        accepted = [first]
+        while self._events and isinstance(following := self._events[0], WorkerAccepted):
+            accepted.append(following)
+            self._events.popleft()
+        self.books.note_accepted(len(accepted))
+        self._carry_out(self.pool.accept(tuple(one.worker for one in accepted), now))
+        for one in accepted:
+            self._carry_out(self._limits.handle(one, now))
 
     def _fail(self, reason: str | None) -> None:
         if not self.is_ready and self._is_listening and self.failure is None:

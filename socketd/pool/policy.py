@@ -61,9 +61,9 @@ from socketd.pool.window import Window
 class Pool:
     """The policy of one service's workers.
 
-    Pass every event to `handle`, in the order in which things happened, and carry out the returned
-    commands in order. Worker numbers are below the largest maximum so far, and free again when a
-    worker is gone.
+    Pass every event to `handle`, or accepts in a row to `accept`, in the order in which things
+    happened, and carry out the returned commands in order. Worker numbers are below the largest
+    maximum so far, and free again when a worker is gone.
     """
 
     def __init__(self, settings: PoolSettings, seed: int = 0, share: Share | None = None) -> None:
@@ -123,8 +123,7 @@ class Pool:
 
     def state_of(self, worker: int) -> WorkerState | None:
         """Return a worker's state, None for a number that no living worker has."""
-        entry = self._register.find(worker)
-        return entry.state if entry is not None else None
+        return entry.state if (entry := self._register.find(worker)) is not None else None
 
     def start(self, now: float) -> list[Command]:
         """Return the commands that bring up the first workers."""
@@ -197,7 +196,7 @@ class Pool:
         """
         match event:
             case WorkerAccepted(worker):
-                return self._accept(worker, now)
+                return self.accept((worker,), now)
             case WorkerExited():
                 return self._exit(event, now)
             case WorkerStarted(worker):
@@ -223,22 +222,23 @@ class Pool:
             case _:
                 assert_never(event)
 
-    def _accept(self, worker: int, now: float) -> list[Command]:
-        self._register.move(worker, Move.ACCEPT)
-        self._renewal.note(worker)
-        self._accepted += 1
-        size = self.size
-        is_after_quiet = self._window.note(size.busy, now) >= self._settings.idle_seconds
+    def accept(self, workers: tuple[int, ...], now: float) -> list[Command]:
+        """Handle that all of these have accepted; whom that calls for is started together."""
+        for worker in workers:
+            self._register.move(worker, Move.ACCEPT)
+            self._renewal.note(worker)
+            self._rule.accepted(now)
+        before, self._accepted = self._accepted, self._accepted + len(workers)
+        is_after_quiet = self._window.note(self.size.busy, now) >= self._settings.idle_seconds
         if self._phase == Phase.KILLING:
-            return [KillWorkers((worker,))]
+            return [KillWorkers(workers)]
         if self._phase == Phase.TERMINATING:
-            return [TerminateWorkers((worker,))]
+            return [TerminateWorkers(workers)]
         if self._phase == Phase.LEAVING:
             return []
-        if self._accepted == self._settings.connection_limit:
+        if before < (self._settings.connection_limit or 0) <= self._accepted:
             return self._leave()
-        self._rule.accepted(now)
-        growth = self._rule.growth_on_accept(size, is_after_quiet=is_after_quiet)
+        growth = self._rule.growth_on_accept(self.size, is_after_quiet=is_after_quiet)
         return self._spawn(growth, now) + self._renew()
 
     def _exit(self, event: WorkerExited, now: float) -> list[Command]:
@@ -284,6 +284,8 @@ class Pool:
         return self._retire(self._renewal.leavers(self._settings.room))
 
     def _spawn(self, wanted: int, now: float, room: int = 0) -> list[Command]:
+        if wanted <= 0 and not self.share.unmet:
+            return self._watch_surplus(now)
         count = min(wanted, self._settings.room - len(self._register))
         count = self.share.grant(self._restraint.allowed(count, room))
         if count <= 0 or self._phase > Phase.DRAINING:
@@ -299,10 +301,9 @@ class Pool:
         """Open a window if it would let a worker go without further connections."""
         if self._window.is_open or self._phase != Phase.RUNNING:
             return []
-        size = self.size
-        if self._rule.surplus(size, size.busy) == 0:
+        if self._rule.surplus(self.size, self.size.busy) == 0:
             return []
-        self._window.open(size.busy)
+        self._window.open(self.size.busy)
         return [ArmTimer(PoolTimer.SHRINK, now + self._settings.idle_seconds)]
 
     def _expire(self, timer: PoolTimer, now: float) -> list[Command]:
@@ -396,5 +397,4 @@ class Pool:
         return [AskToFinish(tuple(busy))] if busy else []
 
     def _report_size(self) -> Command:
-        size = self.size
-        return ReportResize(size.idle, size.busy, size.total)
+        return ReportResize(*self.size, self.size.total)

@@ -39,6 +39,7 @@ class Register:
         self._retiring = 0
         self._outdated = 0
         self._starting = 0
+        self._size: Size | None = None  # not counted since the last change
 
     def __len__(self) -> int:
         """Return how many live, whatever they do."""
@@ -51,8 +52,10 @@ class Register:
     @property
     def size(self) -> Size:
         """Return the size without retiring workers; starting ones count as idle."""
-        leaving = self._retiring + self._outdated
-        return Size(len(self._workers) - self._busy - leaving, self._busy)
+        if self._size is None:
+            leaving = self._retiring + self._outdated
+            self._size = Size(len(self._workers) - self._busy - leaving, self._busy)
+        return self._size
 
     @property
     def outdated(self) -> int:
@@ -89,6 +92,7 @@ class Register:
             self._workers[number] = Worker(number, WorkerState.STARTING, self.generation, now)
             numbers.append(number)
         self._starting += count
+        self._size = None
         return tuple(numbers)
 
     def restore(self, workers: list[Worker]) -> None:
@@ -107,6 +111,7 @@ class Register:
             for worker in self._workers.values()
         )
         self._starting = 0
+        self._size = None
 
     def move(self, number: int, move: Move) -> Worker:
         """Make a move of the transition table; return the worker, one that is gone as it was last.
@@ -143,6 +148,7 @@ class Register:
         ]
 
     def _count(self, worker: Worker, sign: int) -> None:
+        self._size = None
         state = worker.state
         if state is WorkerState.BUSY:
             self._busy += sign

@@ -50,6 +50,11 @@ class PoolSettings:
         return self.strategy, self.minimum, self.maximum, self.spares
 
     @property
+    def judges_silence(self) -> bool:
+        """Tell whether a connection may end for what it does not carry."""
+        return self.silence_seconds is not None or self.first_byte_seconds is not None
+
+    @property
     def room(self) -> int:
         """Return how many workers there may be."""
         return self.maximum + self.spares

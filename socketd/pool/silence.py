@@ -86,7 +86,7 @@ class Silence:
         """Handle one event; return the commands that follow, in order."""
         match event:
             case WorkerAccepted(worker):
-                return self.watch(worker, now)
+                return self.watch(worker, now) if self._settings.judges_silence else []
             case WorkerExited(worker) if worker in self._connections:
                 self._forget(worker)
                 return self._arm()

@@ -32,7 +32,6 @@ from socketd.pool.messages import (
     StopRequested,
     TerminateWorkers,
     TimerExpired,
-    WorkerAccepted,
     WorkerExited,
     WorkerStarted,
 )
@@ -236,14 +235,18 @@ class PoolWorld(RuleBasedStateMachine):
                 self.living[worker] = WorkerState.IDLE
             self.tell(WorkerStarted(worker))
 
-    @rule(choice=choices)
-    def accepted(self, choice: int) -> None:
-        """Give some worker a connection."""
-        worker = self.pick(choice, *WAITING, WorkerState.RETIRING)
-        if worker is not None:
-            self.see(worker)
-            self.living[worker] = WorkerState.BUSY
-            self.tell(WorkerAccepted(worker))
+    @rule(choices=st.lists(choices, min_size=1, max_size=4))
+    def accepted(self, choices: list[int]) -> None:
+        """Give some workers connections, of which the pool hears together."""
+        workers = []
+        for choice in choices:
+            worker = self.pick(choice, *WAITING, WorkerState.RETIRING)
+            if worker is not None:
+                self.see(worker)
+                self.living[worker] = WorkerState.BUSY
+                workers.append(worker)
+        for command in self.pool.accept(tuple(workers), self.now) if workers else ():
+            self.obey(command)
 
     @rule(choice=choices, status=st.sampled_from(STATUSES))
     def exited(self, choice: int, status: int) -> None:

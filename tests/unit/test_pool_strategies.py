@@ -1,6 +1,10 @@
 """The strategies: every cell of the table of growth and shrinking, and when shrinking happens."""
 
+from collections import deque
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socketd.pool.messages import (
     ArmTimer,
@@ -14,7 +18,7 @@ from socketd.pool.messages import (
     WorkerExited,
     WorkerStarted,
 )
-from socketd.pool.policy import Pool
+from socketd.pool.policy import Phase, Pool
 from socketd.pool.settings import PoolSettings, Strategy
 from socketd.pool.strategies import Size, rule_for
 
@@ -417,6 +421,51 @@ def test_worker_that_accepts_while_asked_to_leave_is_not_replaced_twice() -> Non
 
     assert pool.handle(WorkerAccepted(1), QUIET) == [ArmTimer(PoolTimer.SHRINK, 2 * QUIET)]
     assert pool.size == Size(idle=1, busy=1)
+
+
+@given(
+    st.sampled_from(Strategy),
+    st.integers(1, 6),
+    st.integers(0, 9),
+    st.integers(0, 2),
+    st.none() | st.integers(1, 9),
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.001, 0.5, 2 * QUIET]), st.integers(1, 6)), max_size=9
+    ),
+)
+def test_accepts_that_are_told_together_start_whom_each_would(
+    strategy: Strategy,
+    minimum: int,
+    more: int,
+    spares: int,
+    limit: int | None,
+    runs: list[tuple[float, int]],
+) -> None:
+    """The same workers, whatever has come before; the time in between is that of a turn."""
+    maximum = minimum + (0 if strategy is Strategy.FIXED else more)
+    settings = PoolSettings(minimum, maximum, strategy, connection_limit=limit, spares=spares)
+    alone, together = Pool(settings), Pool(settings)
+    waiting = deque(spawned(alone.start(0.0)))
+    together.start(0.0)
+    now, busy = 0.0, deque[int]()
+    for seconds, count in runs:
+        now += seconds
+        workers = tuple(waiting.popleft() for _ in range(min(count, len(waiting))))
+        each = [one for worker in workers for one in alone.handle(WorkerAccepted(worker), now)]
+        all_of_them = together.accept(workers, now) if workers else []
+        is_over = alone.phase is Phase.LEAVING
+        assert together.phase is alone.phase
+        assert is_over or spawned(all_of_them) == spawned(each)
+        assert is_over or together.size == alone.size
+        if is_over:
+            return
+        waiting.extend(spawned(each))
+        busy.extend(workers)
+        for _ in range(len(busy) // 2):
+            ended = WorkerExited(busy.popleft(), 0)
+            each = alone.handle(ended, now)
+            assert spawned(together.handle(ended, now)) == spawned(each)
+            waiting.extend(spawned(each))
 
 
 @pytest.mark.parametrize("strategy", Strategy)
