@@ -17,8 +17,10 @@ JOBS ?= $(shell expr 1 + $$(nproc))
 TESTS ?= tests/unit
 FUZZ_SECONDS ?= 600
 # Tests of what holds programs that are about another system, another build, or another program's tests:
-# they make or bring along what they hold with.
-ELSEWHERE := debian13 musl sanitized suites
+# they make or bring along what they hold with; and of the level at which nothing is held.
+ELSEWHERE := debian13 musl sanitized suites relay_level
+# Tests of the contract of workers that are about what the master decides, whatever holds a program.
+DECIDED := listener_options silence_limits strategies
 
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -108,9 +110,11 @@ plain: $(STAMP)
 	SOCKETD_PLAIN=1 $(BIN)/pytest $(COPIES:%=tests/held/test_%.py) -n $(JOBS) --dist worksteal
 
 # What holds programs, under the address sanitizer: the tests of it, and the contract of workers.
+# Tests that start no server with it are left out.
 sanitized: $(STAMP)
-	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held $(ELSEWHERE:%=--ignore=tests/held/test_%.py) tests/fcgi/test_front.py -n $(JOBS) --dist worksteal
-	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/process -m ready -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
+	SOCKETD_SANITIZE_HOLD=1 $(BIN)/pytest tests/held tests/fcgi/test_front.py tests/process \
+	    $(ELSEWHERE:%=--ignore=tests/held/test_%.py) $(DECIDED:%=--ignore=tests/process/test_%.py) \
+	    -o faulthandler_timeout=240 -n $(JOBS) --dist worksteal
 
 # Which lines of native/ the corpora of the fuzzers and the tests of its products reach.
 coverage-native: $(STAMP)

@@ -16,7 +16,7 @@ from harness.extent import ARE_PEERS_REQUIRED, REQUIRE_PEERS
 from harness.native import BUILD_SECONDS, variants
 from harness.processes import kill_marked, marked
 from harness.reach import skip_if_out_of_reach
-from harness.sanitized import Sanitized
+from harness.sanitized import IS_WANTED, Sanitized, is_checked
 
 # What no package brings: properties of the machine and its network.
 EXCUSES = (
@@ -72,8 +72,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("native_build", builds, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a test time to build, or to wait for who does: any of them may be the first to ask."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has nothing to check; give a test time to build, or to wait for who does.
+
+    Any test may be the first to ask for a build.
+    """
+    if IS_WANTED:
+        config.hook.pytest_deselected(items=[item for item in items if not is_checked(item)])
+        items[:] = filter(is_checked, items)
     for item in items:
         is_building = not BUILDING.isdisjoint(getattr(item, "fixturenames", ()))
         if is_building and item.get_closest_marker("timeout") is None:

@@ -39,7 +39,7 @@ sys.exit(3)
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
+def begin(tmp_path: Path, sanitize: Callable[[str], Sanitized]) -> Iterator[Begin]:
     """Start servers that speak FastCGI; they must leave nothing behind."""
     if not is_built():
         pytest.skip("the native worker was not built: no C compiler")
@@ -49,8 +49,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
             words = ["--front", "fcgi", "-W", "1", *arguments, "-s", str(tmp_path / "s")]
             if IS_WANTED:
                 options = [f"--env=ASAN_OPTIONS={ASAN_OPTIONS}"]
-                sanitized = Sanitized.build(ADDRESSES, tmp_path)
-                server = sanitized.serve([*options, *words], variables, is_quiet=is_quiet)
+                server = sanitize(ADDRESSES).serve([*options, *words], variables, is_quiet=is_quiet)
             else:
                 server = Server(words, variables, is_quiet=is_quiet, is_measured=False)
             stack.callback(server.close)

@@ -28,6 +28,20 @@ sys.exit(main())
 # for a good one.
 ASAN_OPTIONS = "verify_asan_link_order=0:detect_leaks=0:exitcode=99"
 
+# The levels of --ready at which nothing is held.
+_WITHOUT = ("fork", "relay")
+
+
+def is_checked(item: pytest.Item) -> bool:
+    """Tell whether a test starts servers that hold programs with an object that checks itself.
+
+    That is who asks for the fixture, at a level at which it is used.
+    """
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "sanitize" in getattr(item, "fixturenames", ()) and not any(
+        isinstance(one, str) and one in _WITHOUT for one in parameters
+    )
+
 
 @dataclass(frozen=True)
 class Sanitized:
