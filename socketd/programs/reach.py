@@ -3,10 +3,10 @@
 Owns which paths are in reach beside those that were named, and whether the kernel can do what is
 asked. Must not know when a process gives the rest up, nor for which service.
 
-Beside the named ones there are: what the service runs, /dev/null, and our own package, where the
-object that holds a program is, the keeper of a copy, and what prepares a script. Of these, what is
-not there is left out. Everything that a program needs beside its own file has to be named: its
-interpreter, libraries and modules.
+Beside the named ones there are: what the service runs, /dev/null, our own package, where the keeper
+of a copy is and what prepares a script, and the folder of the object that holds a program. Of
+these, what is not there is left out. Everything that a program needs beside its own file has to be
+named: its interpreter, libraries and modules.
 """
 
 import errno
@@ -17,7 +17,7 @@ from socketd.errors import SystemFailureError
 from socketd.settings.confinement import Boundary
 from socketd.system import landlock
 from socketd.system.landlock import Access
-from socketd.system.products import PACKAGE
+from socketd.system.products import NATIVE, PACKAGE
 
 _NULL = "/dev/null"
 _OWN_PROCESS = "/proc/self"
@@ -78,6 +78,7 @@ def _paths(boundary: Boundary, *, is_template: bool) -> Iterator[tuple[str, Acce
         yield path, Access.READ, True
     yield _NULL, Access.WRITE, False
     yield PACKAGE, Access.READ, False
+    yield NATIVE, Access.READ, False
     if is_template:
         yield _OWN_PROCESS, Access.READ, False
 

@@ -18,10 +18,18 @@ import sys
 from socketd.system.descriptors import copy_above
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_FOLDER = os.path.join(PACKAGE, "native")
+
+
+def _folder() -> str:
+    """Return the folder itself, never the link: maps and rules of the kernel know only that."""
+    folder = os.path.join(PACKAGE, "native")
+    return os.path.realpath(folder) if os.path.islink(folder) else folder
+
+
+NATIVE = _folder()
 HOLD_SCRIPT = os.path.join(PACKAGE, "hold.py")
-ZYGOTE = os.path.join(_FOLDER, "socketd-zygote")
-HOLD_OBJECT = os.path.join(_FOLDER, "socketd-hold.so")
+ZYGOTE = os.path.join(NATIVE, "socketd-zygote")
+HOLD_OBJECT = os.path.join(NATIVE, "socketd-hold.so")
 # A program that is started gets descriptors at fixed numbers, below this.
 _ABOVE_FIXED_FDS = 16
 NOT_BUILT = (
@@ -34,7 +42,7 @@ def _command(name: str) -> str:
     """Return where a command of ours lies: in a checkout, or where an installer has put it."""
     site = os.path.dirname(PACKAGE)
     places = (
-        _FOLDER,
+        NATIVE,
         os.path.join(sys.prefix, "bin"),
         # Of a user or of /usr/local: PREFIX/lib/python3.N/site-packages.
         os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(site))), "bin"),
@@ -43,7 +51,7 @@ def _command(name: str) -> str:
     for place in places:
         if os.access(path := os.path.join(place, name), os.X_OK):
             return path
-    return os.path.join(_FOLDER, name)
+    return os.path.join(NATIVE, name)
 
 
 SCGI_WRAPPER = _command("scgi2cgi")

@@ -3,6 +3,7 @@
 import errno
 import os
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from harness.waiting import wait_for
 from socketd.programs.reach import check_kernel
 from socketd.settings.confinement import Boundary
 from socketd.system import landlock
-from socketd.system.products import is_built
+from socketd.system.products import NATIVE, PACKAGE, is_built
 
 pytestmark = [
     pytest.mark.slow,
@@ -175,6 +176,53 @@ def test_a_folder_of_programs_is_in_reach(
     server = serve("--front", front, *surroundings.options, "--root", root)
 
     assert outcomes(web_answer(server, front, PATH_INFO="/show.cgi")) == EXPECTED
+
+
+LINKED = """
+[service.held]
+listen = "tcp:127.0.0.1:0"
+program = ["{program}"]
+ready = "read!"
+read_paths = [{paths}]
+workers.min = 1
+"""
+
+
+def test_what_holds_a_program_is_in_reach_where_a_link_leads(
+    surroundings: Surroundings, tmp_path: Path
+) -> None:
+    """A distribution has such files elsewhere; the kernel sees them there, and not by the link."""
+    if not is_built():
+        pytest.skip("the native worker was not built: no C compiler")
+    package, elsewhere = tmp_path / "lib" / "socketd", tmp_path / "libexec" / "socketd"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("*.pyc", "native"))
+    shutil.copytree(NATIVE, elsewhere)
+    (package / "native").symlink_to(elsewhere)
+    file = tmp_path / "socketd.toml"
+    paths = ", ".join(f'"{path}"' for path in (*USUAL, str(surroundings.folder / "read")))
+    program = surroundings.script("sys.stdin.read(1)\n")
+    file.write_text(LINKED.format(program=program, paths=paths))
+    server = Server(
+        [str(file)],
+        command=(
+            sys.executable,
+            "-m",
+            "socketd",
+            "run",
+            "--log-level",
+            "info",
+            "--log-format",
+            "json",
+        ),
+        environment={"PYTHONPATH": str(package.parent)},
+        cwd=str(tmp_path),
+        is_measured=False,
+    )
+    try:
+        assert outcomes(exchange(server.place, b"x"))["read"] == errno.EACCES
+        assert server.wait_event("service_ready")["ready"] == "read"
+    finally:
+        server.close()
 
 
 def test_what_is_not_limited_stays_in_reach(
