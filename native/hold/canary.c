@@ -28,16 +28,6 @@
 
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
-/* What changes the canary would find it changed at its own end. */
-#if defined(__has_attribute)
-#if __has_attribute(no_stack_protector)
-#define UNPROTECTED UNCHECKED __attribute__((noinline, no_stack_protector))
-#endif
-#endif
-#ifndef UNPROTECTED
-#define UNPROTECTED UNCHECKED __attribute__((noinline, optimize("no-stack-protector")))
-#endif
-
 enum { MOST_PLACES = 512 };
 
 /* In musl on each machine, in glibc where the thread has no place for it. */
@@ -144,7 +134,7 @@ static bool seal_guard(int protection)
            mprotect((void *)((uintptr_t)find_guard() / size * size), size, protection) == 0;
 }
 
-UNPROTECTED void canary_renew(void)
+UNCHECKED UNPROTECTED void canary_renew(void)
 {
     const uintptr_t old = *find_guard();
     const unsigned char *old_bytes = (const unsigned char *)&old;

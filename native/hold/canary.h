@@ -9,6 +9,17 @@
 
 #include "survey.h"
 
+/* What changes the canary would find it changed at its own end. So would whoever was called after the
+ * survey, and has not returned. */
+#if defined(__has_attribute)
+#if __has_attribute(no_stack_protector)
+#define UNPROTECTED __attribute__((noinline, no_stack_protector))
+#endif
+#endif
+#ifndef UNPROTECTED
+#define UNPROTECTED __attribute__((noinline, optimize("no-stack-protector")))
+#endif
+
 /* Look for every place of the canary in a survey of the memory, in the template. */
 const struct survey_look *canary_begin(void);
 
@@ -16,7 +27,8 @@ const struct survey_look *canary_begin(void);
  * canary. */
 const char *canary_settle(const char *survey_trouble);
 
-/* Put a new one into each of these places, in a copy. */
+/* Put a new one into each of these places, in a copy. Its callers, up to who has had the memory surveyed,
+ * are UNPROTECTED. */
 void canary_renew(void);
 
 #endif

@@ -94,7 +94,7 @@ static struct keeper *wait_connection(struct held *held, struct worker *worker, 
 }
 
 /* What a clone needs to be a process of its own. */
-static void become_copy(const struct worker *worker)
+static UNPROTECTED void become_copy(const struct worker *worker)
 {
     canary_renew();
     seed_renew();
@@ -140,7 +140,7 @@ static void describe_trial(int listener_fd)
 
 /* The life of a copy, to the program. With FastCGI the process that has been a worker stays behind, and
  * each of its children goes on. */
-void life_live(struct held *held, struct worker *worker, pid_t *thread_id)
+UNPROTECTED void life_live(struct held *held, struct worker *worker, pid_t *thread_id)
 {
     struct streams streams;
     struct keeper *behind;
@@ -179,7 +179,7 @@ static char **take_trial_request(struct held *held, int connection, struct strea
 }
 
 /* On trial. No keeper stays behind it: its client is the template, which reads all. */
-void life_try(struct held *held, struct worker *worker)
+UNPROTECTED void life_try(struct held *held, struct worker *worker)
 {
     char **entries = connection_entries;
     struct streams streams;

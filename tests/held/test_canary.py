@@ -3,12 +3,16 @@
 import itertools
 import platform
 import sys
+from pathlib import Path
 
 import pytest
 
+from harness import fastcgi
 from harness.clients import Place, exchange
+from harness.native import BUILD_SECONDS, BUILDS, find_compiler
+from harness.sanitized import Sanitized
 
-from .conftest import Compile, Start
+from .conftest import Compile, Start, ready
 from .sources import ECHO, program
 
 pytestmark = [
@@ -143,6 +147,48 @@ def test_functions_that_wait_for_the_input_return_all_the_same(
 
     assert [exchange(server.place, b"x") for _ in range(3)] == [b"5051\n"] * 3
     assert server.wait_event("template_started")["canary"] == "own"
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+@pytest.mark.parametrize(
+    ("level", "front"), [("load!", "none"), ("read!", "none"), ("load!", "fcgi")]
+)
+def test_an_object_that_has_canaries_itself_returns_too(
+    tmp_path: Path, level: str, front: str
+) -> None:
+    """Distributions compile so. Whoever of ours has one when it changes would be ended."""
+    flags = "CFLAGS=-fstack-protector-all"
+    built = BUILDS.get("hold", f"CC={find_compiler()}", flags, HOLD="socketd-hold.so")
+    page = tmp_path / "page"
+    page.write_text("#!/bin/sh\nread line\nprintf 'Content-Type: text/plain\\n\\n%s' $line\n")
+    page.chmod(0o755)
+    program = ["--front", front, "-p", "cat" if front == "none" else str(page)]
+    server = Sanitized(str(built / "socketd-hold.so")).serve(
+        [
+            "--log-level",
+            "debug",
+            "--ready",
+            level,
+            *program,
+            "-W",
+            "2",
+            "-B",
+            "127.0.0.1",
+            "-s",
+            "0",
+        ]
+    )
+    try:
+        for _ in range(3):
+            if front == "none":
+                assert exchange(server.place, b"whole\n") == b"whole\n"
+            else:
+                variables = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "6"}
+                answer = fastcgi.ask(server.place, variables, b"whole\n")
+                assert answer.stdout.endswith(b"whole")
+        assert f"{ready(server)}!" == level
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
