@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 from socketd.cli.given import refuse
 from socketd.cli.place import typed_place
-from socketd.cli.run import RunOptions, Source, begin_log, serve
+from socketd.cli.run import RunOptions, Source, prove, serve
 from socketd.config.build import Builder, Surroundings
 from socketd.config.file import ServerTable
 from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
 from socketd.errors import ExitCode, UsageError
-from socketd.master.agreement import VERSION, check_version
+from socketd.master.agreement import VERSION
 from socketd.programs.cgi import FrontKind
 from socketd.programs.cgi_start import prepared
 from socketd.programs.command import Program, locate
@@ -47,8 +47,7 @@ def cgi(options: CgiOptions, run_options: RunOptions, state_format: int | None) 
     With `state_format` only check whether this version can read the state of that format.
     """
     if state_format is not None:
-        check_version(state_format)
-        begin_log(run_options)
+        prove(state_format, run_options)
         _settings(options, Surroundings(dict(os.environ)))
         return ExitCode.DONE
     proof = ("cgi", "--estate-version", str(VERSION), *sys.argv[2:])

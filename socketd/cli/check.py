@@ -31,7 +31,6 @@ from socketd.dataclass import replace
 from socketd.errors import ConfigurationError, SocketdError
 from socketd.loop.listeners import check_abstract, check_unix, resolve_tcp
 from socketd.loop.socketfile import find_owner
-from socketd.master.agreement import check_version
 from socketd.programs.privileges import look_up
 from socketd.settings.address import AbstractAddress, TcpAddress, UnixAddress
 from socketd.settings.setting import Setting
@@ -42,14 +41,11 @@ from socketd.system.directory import absolute
 _Input = TypeVar("_Input")
 
 
-def check(path: str, state_format: int | None) -> list[ServiceSettings]:
+def check(path: str) -> list[ServiceSettings]:
     """Return the services of a file, or raise SocketdError if one would not come up.
 
-    That is told as far as it can be tried: no socket is bound and no program started. With
-    `state_format` also check whether this program can read the state of that format.
+    That is told as far as it can be tried: no socket is bound and no program started.
     """
-    if state_format is not None:
-        check_version(state_format)
     findings = Findings()
     services = gather(path, _around(path), findings)
     # Continue after mistakes in the file, so that all are reported at once.

@@ -61,7 +61,7 @@ def init(options: InitOptions) -> str:
 
     def prove(path: str) -> None:
         try:
-            check(path, None)
+            check(path)
         except ConfigurationError as error:
             told = [line.removeprefix(f"{path}: ") for line in error.lines]
             raise ConfigurationError("cannot serve that, so nothing is written", told) from None

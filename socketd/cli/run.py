@@ -21,7 +21,7 @@ from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass
 from socketd.errors import ExitCode, ListenError, UsageError
 from socketd.loop.listeners import Listener, adopt, listen
-from socketd.master.agreement import SNAPSHOT_VARIABLE, VERSION
+from socketd.master.agreement import SNAPSHOT_VARIABLE, VERSION, check_version
 from socketd.master.signals import RELOAD_SIGNAL, REPLACE_SIGNAL, STOP_SIGNALS, WORKER_SIGNALS
 from socketd.operations import log
 from socketd.operations.systemd import PassedSocket, find_manager, take_passed_sockets
@@ -78,6 +78,21 @@ def run(path: str, options: RunOptions) -> int:
     server = ServerTable()
     read = functools.partial(load, path, server=server)
     return serve(Source(path, read, proof, path, server), options)
+
+
+def prove(state_format: int, options: RunOptions) -> None:
+    """Show that this version could go on where one with that format of its state stops.
+
+    Raises SystemFailureError. What a master is made of is imported: an installation that is not
+    whole has to fail now, not when it has taken the place of the running version.
+    """
+    check_version(state_format)
+    begin_log(options)
+    import socketd.cli.invocation
+    import socketd.control.server
+    import socketd.master.loop
+    import socketd.master.reexec
+    import socketd.master.snapshot  # noqa: F401  as serve() does
 
 
 def serve(source: Source, options: RunOptions) -> int:

@@ -182,11 +182,11 @@ def check(
 
     def judge() -> int:
         if state_format is not None:
-            from socketd.cli.run import begin_log, run_options
+            from socketd.cli.run import prove, run_options
 
-            begin_log(run_options(log_format, "info", None, log_file))
+            prove(state_format, run_options(log_format, "info", None, log_file))
         path = file or usual_file()
-        services = check_file(path, state_format)
+        services = check_file(path)
         if is_explained:
             from socketd.cli.explain import explain_services
 

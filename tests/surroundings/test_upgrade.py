@@ -121,6 +121,22 @@ def test_master_becomes_the_next_version_of_a_script_of_the_shell(
     assert server.stop() == 0
 
 
+def test_version_that_is_not_whole_is_not_taken(serve: Serve, folder: Path, services: Path) -> None:
+    """What only a server needs is tried before it takes the place of the one that serves."""
+    master = next((folder / "two").rglob("master/loop.py"))
+    with master.open("a") as file:
+        file.write('\nraise ImportError("not whole")\n')
+    command = (f"{folder}/current/bin/socketd", "run", "--log-format", "json")
+    server = serve(str(services), command=command, is_quiet=False)
+    server.wait_event("service_ready")
+    switch(folder / "current", folder / "two")
+    server.signal(signal.SIGUSR2)
+
+    assert "ImportError: not whole" in str(server.wait_event("reexec_failed")["reason"])
+    assert exchange(server.place, b"hello") == b"hello"
+    assert server.stop() == 0
+
+
 def test_version_is_told_where_it_is_the_same(serve: Serve, folder: Path, services: Path) -> None:
     """Without a change of the link the new version is the old one, and the log says so."""
     command = (f"{folder}/current/bin/socketd", "run", "--log-format", "json")

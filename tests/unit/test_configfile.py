@@ -328,7 +328,7 @@ def test_check_tries_what_does_no_harm(tmp_path: Path, line: str, wrong: str) ->
     file = tmp_path / "services.toml"
     file.write_text(ECHO + line + "\n")
     with pytest.raises(ConfigurationError) as caught:
-        check(str(file), None)
+        check(str(file))
 
     assert len(caught.value.lines) == 1
     assert wrong in caught.value.lines[0]
@@ -354,7 +354,7 @@ def test_check_tells_what_is_wrong_with_the_file_and_with_the_system_at_once(
         """
     )
     with pytest.raises(ConfigurationError) as caught:
-        check(str(file), None)
+        check(str(file))
 
     told = "\n".join(caught.value.lines)
     for one in (
@@ -375,7 +375,7 @@ def test_check_looks_for_hosts_ports_and_owners(tmp_path: Path) -> None:
     )
     file.write_text(ECHO.replace('"tcp:127.0.0.1:7000"', listen))
     with pytest.raises(ConfigurationError) as caught:
-        check(str(file), None)
+        check(str(file))
 
     told = "\n".join(caught.value.lines)
     for one in ("no-such-host.invalid", "nosuchservice", "/no/such/s", "no-such-user"):
