@@ -25,7 +25,7 @@ DECIDED := listener_options silence_limits strategies
 # Tests and package are compiled once, not by each process that tests, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: fleet run test coverage lint types walls docs tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist clean
+.PHONY: fleet run test coverage lint types walls docs tables explained pictures unit process sanitized plain fuzz coverage-native bench bench-docs bench-plans dist check-dist deb check-deb clean
 
 run: $(READY)
 	@echo "An echo service on $(ADDRESS) port $(PORT). Talk to it from another terminal:"
@@ -150,6 +150,13 @@ dist: $(RELEASE)/.installed
 
 check-dist: dist
 	$(RELEASE)/bin/python -m release.check
+
+# The package of Debian 13, in dist/deb, made in a tree of that: needs root and debootstrap.
+deb: $(STAMP)
+	$(BIN)/python -m release.deb
+
+check-deb: deb
+	$(BIN)/python -m release.deb_check
 
 $(RELEASE)/.installed: pyproject.toml | $(STAMP)
 	$(PYTHON) -m venv --without-pip $(RELEASE)

@@ -28,6 +28,20 @@ def debian(suite: str, packages: str, name: str = "") -> Path | None:
     return tree
 
 
+def install(tree: Path, *words: str) -> None:
+    """Have apt install into a tree, over the network; nothing that is only recommended.
+
+    What it knows of the archive is from when the tree was made, or from when that was too old.
+    """
+    options = ["-qq", "-o", "DPkg::Use-Pty=false", "--no-install-recommends"]
+    apt = ["chroot", str(tree), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options]
+    command = [*apt, "-y", *words]
+    with mounted(tree):
+        if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode != 0:
+            subprocess.run([*apt, "update"], check=True)
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
 @contextlib.contextmanager
 def mounted(tree: Path) -> Iterator[None]:
     """Have /proc and /dev in a tree as they are here."""
