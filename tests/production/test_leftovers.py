@@ -70,6 +70,7 @@ def test_what_is_left_behind_ends_with_its_connection(
 
     assert exchange(place, b"\n") == b"done\n"
     wait_for(lambda: not sleepers(supervisor), "nobody is left")
+    supervisor.server.wait_statuses(1)  # or the pool learns that two come at once
     assert exchange(place, b"\n") == b"done\n"
     wait_for(lambda: not sleepers(supervisor), "nobody is left again")
     supervisor.server.wait_settled(idle=1)
@@ -109,7 +110,7 @@ def test_service_may_keep_what_is_left_behind(
         assert exchange(supervisor.place("x"), b"\n") == b"done\n"
         supervisor.server.wait_event("connection_closed")
         supervisor.server.wait_settled(idle=1)
-        [left] = sleepers(supervisor)
+        [left] = wait_for(lambda: sleepers(supervisor), "it has been executed")
         assert left not in [one.pid for one in children_of(supervisor.pid)]
         assert supervisor.server.stop() == 0
         assert sleepers(supervisor) == [left]
