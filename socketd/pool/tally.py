@@ -131,7 +131,9 @@ class Meter:
 
     def running(self, now: float) -> tuple[float, float]:
         """Return the idle and the busy seconds that the tally does not have yet."""
-        elapsed = max(0.0, now - self._since_seconds)
+        elapsed = now - self._since_seconds
+        if elapsed <= 0.0:
+            return 0.0, 0.0
         return self._idle * elapsed, self._busy * elapsed
 
     def note_taken(self, waiting: int) -> None:

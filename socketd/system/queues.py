@@ -14,7 +14,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 _TCP_QUEUE = struct.Struct("=24xII")  # struct tcp_info: tcpi_unacked, tcpi_sacked
 _NETLINK_SOCK_DIAG = 4
@@ -31,12 +30,8 @@ _UNIX_ANSWER = "=IH14xI8x2xHII"
 _MOST_ANSWER = 1 << 16
 _MOST_ANSWERS = 1024
 
-
-class QueueLength(NamedTuple):
-    """How many wait, and how many can."""
-
-    length: int
-    limit: int
+QueueLength = tuple[int, int]
+"""How many wait, and how many can."""
 
 
 def inode_of(listening: socket.socket) -> int:
@@ -55,15 +50,16 @@ class Queues:
     """
 
     def __init__(self) -> None:
-        self._unix: dict[int, list[int]] | None = None
+        self._unix: dict[int, QueueLength] | None = None
 
     def of_tcp(self, listening: socket.socket) -> QueueLength | None:
         """Return what it says of a TCP socket."""
         try:
             found = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_QUEUE.size)
-            return QueueLength._make(_TCP_QUEUE.unpack(found))
+            waiting, most = _TCP_QUEUE.unpack(found)
         except (OSError, struct.error):
             return None
+        return waiting, most
 
     def of_unix(self, inode: int) -> QueueLength | None:
         """Return what it says of the UNIX socket with a number."""
@@ -71,11 +67,10 @@ class Queues:
             self._unix = {}
             with contextlib.suppress(OSError, struct.error):
                 self._unix.update(_of_all_unix())
-        found = self._unix.get(inode)
-        return None if found is None else QueueLength._make(found)
+        return self._unix.get(inode)
 
 
-def _of_all_unix() -> Iterator[tuple[int, list[int]]]:
+def _of_all_unix() -> Iterator[tuple[int, QueueLength]]:
     """Yield the number and the queue of each UNIX socket that listens. Raises OSError."""
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as asking:
@@ -96,11 +91,12 @@ def _of_all_unix() -> Iterator[tuple[int, list[int]]]:
                 alike = memoryview(answer)[at : len(answer) - (len(answer) - at) % step]
                 if not alike:  # cut off
                     return
-                for its_size, kind, inode, attribute, *queue in _parts_of(step).iter_unpack(alike):
+                parts = _parts_of(step).iter_unpack(alike)
+                for its_size, kind, inode, told, waiting, most in parts:
                     if its_size != size or kind != _SOCK_DIAG_BY_FAMILY:
                         break
-                    if attribute == _UNIX_DIAG_RQLEN:
-                        yield inode, queue
+                    if told == _UNIX_DIAG_RQLEN:
+                        yield inode, (waiting, most)
                     at += step
 
 
