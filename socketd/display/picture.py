@@ -310,6 +310,8 @@ def _notice(model: Model) -> Spans:
         return [Span(_plain(model.notice), ink)]
     if model.is_paused:
         return [Span("stands still; p goes on", Ink.WARNING)]
+    if len(model.names) > model.body_height:
+        return [Span(f"row {model.view.place + 1} of {len(model.names)}", Ink.DIM)]
     return []
 
 

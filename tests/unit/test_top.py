@@ -109,6 +109,7 @@ def test_rows_scroll_with_the_selected_one() -> None:
     assert "s010" in text_of(model)
     model, _ = pressed(model, "end")
     assert (model.view.place, model.view.first) == (99, 90)
+    assert "row 100 of 100" in text_of(model)
     model, _ = after(model, Wheeled(-1))
     assert (model.view.place, model.view.first) == (96, 90)
     model, _ = pressed(model, "home", "up")
