@@ -370,11 +370,15 @@ def test_line_is_printed_though_structlog_cannot_be_imported() -> None:
 
 
 def _say_one_and(code: str, tmp_path: Path) -> str:
-    """Run code after a first line, where rich can be imported; return what it prints."""
+    """Run code after a first line, where rich can be imported; return what it prints.
+
+    Nobody measures its coverage: that imports some of the modules in question.
+    """
     (tmp_path / "rich.py").write_text("print('rich was imported')\n")
+    unmeasured = {name: value for name, value in os.environ.items() if "COV" not in name}
     return subprocess.run(
         [sys.executable, "-c", _CHILD + code, "json"],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=unmeasured | {"PYTHONPATH": str(tmp_path)},
         input="1\n",
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
