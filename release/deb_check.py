@@ -87,6 +87,13 @@ class Trial:
         """Install a file of a package, or one that apt has."""
         return self.machine.run(*_INSTALL, package)
 
+    def wait_until_held(self) -> None:
+        """Wait until all services are up, and see that copies of a program that waits serve one."""
+        self.machine.run("socketd", "status", "--wait-ready", "--timeout", "60", _FILE)
+        said = json.loads(self.machine.run("socketd", "status", "--json", _FILE))
+        levels = {one["name"]: one["listeners"][0]["level"]["had"] for one in said["services"]}
+        expect(fact=levels["held"] == "read", text=f"not held: {levels}")
+
     def property(self, name: str) -> str:
         """Return what systemd says of the service."""
         said = self.machine.run("systemctl", "show", "--value", f"--property={name}", "socketd")
@@ -139,6 +146,7 @@ def check_installed(trial: Trial) -> str:
     trial.before = trial.listing()
     trial.install(trial.package)
     run = trial.machine.run
+    run("systemd-analyze", "verify", "--man=no", "socketd.service")
     run("systemctl", "start", "socketd")
     expect(fact=run("systemctl", "is-enabled", "socketd") == "enabled\n", text="not enabled")
     expect(fact=trial.property("ActiveState") == "inactive", text="it runs without a file")
@@ -169,14 +177,9 @@ def check_started(trial: Trial) -> str:
     """See it serve with a file, with native workers and a program that is held."""
     trial.machine.path(_FILE).write_text(_SERVICES)
     trial.machine.run("systemctl", "start", "socketd")
-    trial.machine.run("socketd", "status", "--wait-ready", "--timeout", "60", _FILE)
+    trial.wait_until_held()
     with trial.load() as found:
         pass
-    said = json.loads(trial.machine.run("socketd", "status", "--json", _FILE))
-    levels = {
-        service["name"]: service["listeners"][0]["level"]["had"] for service in said["services"]
-    }
-    expect(fact=levels["held"] == "read", text=f"not held: {levels}")
     text = trial.machine.run("journalctl", "--unit=socketd", "--output=cat")
     expect(fact="native_worker_missing" not in text, text="there are no native workers")
     return f"{found['made']} clients"
@@ -190,6 +193,7 @@ def _upgrade(trial: Trial, package: str) -> str:
     after = trial.property("MainPID")
     expect(fact=(after, trial.property("NRestarts")) == (before, restarts), text="it was restarted")
     expect(fact=trial.property("ActiveState") == "active", text="it does not run")
+    trial.wait_until_held()
     return f"{found['made']} clients, 0 lost"
 
 

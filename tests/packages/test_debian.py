@@ -35,7 +35,9 @@ def test_package_needs_what_the_project_needs() -> None:
 
     assert needed("Depends") == asked_for(project["dependencies"])
     assert needed("Build-Depends") == asked_for(PROJECT["build-system"]["requires"])
-    assert needed("Recommends") == asked_for(project["optional-dependencies"]["metrics"])
+    extras = project["optional-dependencies"]
+    assert needed("Recommends") == asked_for(extras["metrics"])
+    assert needed("Suggests") == asked_for(extras["plot"] + extras["top"])
     assert f"X-Python3-Version: >= {project['requires-python'].lstrip('>=')}\n" in CONTROL
 
 
