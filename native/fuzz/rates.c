@@ -17,6 +17,7 @@ enum { SOURCES = 16, VISIT_BYTES = 10 };
 #define LATEST (UINT64_C(1) << 60)
 
 static struct gate gate;
+static struct gate_limits limits;
 
 struct known {
     const struct gate_bucket *bucket;
@@ -47,7 +48,7 @@ static uint64_t time_of(const uint8_t *bytes)
 static void visit(struct known *known, uint64_t source, uint64_t now, const uint8_t *written)
 {
     struct gate_bucket *bucket = rates_find(gate.buckets, source * (GATE_BUCKETS / GATE_WAYS));
-    const uint64_t longest = gate.longest_wait_ns;
+    const uint64_t longest = limits.longest_wait_ns;
     uint64_t wait;
 
     check(bucket >= gate.buckets && bucket < gate.buckets + GATE_WAYS);
@@ -57,7 +58,7 @@ static void visit(struct known *known, uint64_t source, uint64_t now, const uint
         bucket->full_at_ns = word(written);
         known->turn_ns = 0;
     }
-    if (rates_take(&bucket->full_at_ns, &gate.source_rate, now, longest, &wait)) {
+    if (rates_take(&bucket->full_at_ns, &limits.source_rate, now, longest, &wait)) {
         check(wait <= longest && now + wait >= known->turn_ns);
         known->turn_ns = now + wait;
     }
@@ -74,9 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (size < 24)
         return 0;
     memset(gate.buckets, 0, GATE_WAYS * sizeof *gate.buckets);
-    gate.source_rate.interval_ns = time_of(input);
-    gate.source_rate.full_ns = time_of(input + 8);
-    gate.longest_wait_ns = time_of(input + 16);
+    limits.source_rate.interval_ns = time_of(input);
+    limits.source_rate.full_ns = time_of(input + 8);
+    limits.longest_wait_ns = time_of(input + 16);
     check(rates_hash(gate.hash_key, input, size) == rates_hash(gate.hash_key, input, size));
     for (; end - at >= VISIT_BYTES; at += VISIT_BYTES) {
         const uint64_t source = 1 + at[0] % SOURCES;
