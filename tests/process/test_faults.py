@@ -190,7 +190,7 @@ def test_client_that_makes_a_program_end_delays_nobody(serve: Serve, order: str)
         "-p", program, "-W", "2", "-B", "localhost", "-s", "0", "--stderr", "null", is_quiet=False
     )
     place = server.place
-    for _ in range(100):
+    for _ in range(40):
         exchange(place, order.encode() + b"\n")
 
     assert exchange(place, b"serve\n") == b"served\n"

@@ -1,4 +1,7 @@
-"""`--linger`: a small parent stays behind the program, so that its answer arrives."""
+"""`--linger`: a small parent stays behind the program, so that its answer arrives.
+
+Copies that were held while they read and such that were held while they were stopped go on alike.
+"""
 
 import contextlib
 import os
@@ -17,7 +20,7 @@ from harness.servers import Server
 from harness.waiting import wait_for
 from socketd.system.products import ZYGOTE as EXECUTABLE
 
-pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "stop", "relay")]
+pytestmark = [pytest.mark.slow, pytest.mark.ready("load", "read", "relay")]
 
 Serve = Callable[..., Server]
 
@@ -181,7 +184,7 @@ def test_parent_is_small_and_has_the_connection_only(serve: Serve, worker_kind: 
         assert connection.recv(100) == b"up\n"
         proc = Path("/proc") / str(server.wait_event("connection_accepted")["pid"])
         most_kib = 10_000 if worker_kind == "python" else 400
-        if worker_kind in ("load", "read", "stop") and not IS_WANTED:
+        if worker_kind in ("load", "read") and not IS_WANTED:
             wait_for(lambda: os.readlink(proc / "exe") == EXECUTABLE, "it is our own program")
             # In the middle of an exec a process has its program, and no arguments yet.
             name = proc / "cmdline"
