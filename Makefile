@@ -125,10 +125,10 @@ fuzz: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
-# What `make run` needs: the package, nothing for developers. Its own pip comes with the rest.
-$(READY): pyproject.toml hatch_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags native/hold/linkage)
+# What `make run` needs: the package, and what builds it. A pip of its own comes with the rest.
+$(READY): pyproject.toml hatch_build.py native_build.py $(wildcard native/*.c native/*.h native/*/*.[ch] native/flags native/hold/flags native/hold/linkage)
 	test -e $@ -o -e $(STAMP) || rm -rf $(VENV)  # what an interrupted run has left
-	$(PYTHON) release/environment.py $(VENV) --editable .
+	$(PYTHON) -m release.checkout $(VENV)
 	touch $@
 
 # Not made anew for what has only to be compiled again.

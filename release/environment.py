@@ -6,6 +6,7 @@ Owns the way around a pip of the environment's own: writing that one takes longe
 this package with the one that every Python brings along. Must not know what is installed.
 """
 
+import contextlib
 import ensurepip
 import os
 import subprocess
@@ -14,6 +15,7 @@ import sysconfig
 import tempfile
 import venv
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -27,28 +29,41 @@ def bundled_pip() -> Path | None:
     return None
 
 
-def install(folder: Path, arguments: list[str]) -> int:
-    """Have pip install into an environment; return what it returns."""
-    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *arguments]
+@contextlib.contextmanager
+def pip(folder: Path) -> Iterator[Callable[..., int]]:
+    """Make an environment if it is not there; yield what has pip install into it.
+
+    That takes what stands behind `pip install`, and returns what pip returns.
+    """
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     wheel = bundled_pip()
-    if wheel is None:
-        venv.create(folder, with_pip=True, symlinks=True)
-        return subprocess.run(command, check=False).returncode
+    venv.create(folder, with_pip=wheel is None, symlinks=True)
     # Unpacked: pip starts itself several times, and compiles itself each time from an archive.
     with tempfile.TemporaryDirectory() as unpacked:
-        with zipfile.ZipFile(wheel) as archive:
-            # Not what says that it is installed: who asks for pip would get none.
-            wanted = [name for name in archive.namelist() if ".dist-info/" not in name]
-            archive.extractall(unpacked, wanted)
-        environment = {**os.environ, "PYTHONPATH": unpacked, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        return subprocess.run(command, env=environment, check=False).returncode
+        if wheel is not None:
+            with zipfile.ZipFile(wheel) as archive:
+                # Not what says that it is installed: who asks for pip would get none.
+                wanted = [name for name in archive.namelist() if ".dist-info/" not in name]
+                archive.extractall(unpacked, wanted)
+            environment["PYTHONPATH"] = unpacked
+
+        def install(*arguments: str, **more: str) -> int:
+            return subprocess.run(
+                [*command, *arguments], env={**environment, **more}, check=False
+            ).returncode
+
+        yield install
 
 
 def main(folder: str, *arguments: str) -> int:
     """Make the environment if it is not there, and install."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    return install(Path(folder), list(arguments)) if arguments else 0
+    if not arguments:
+        venv.create(folder, with_pip=False, symlinks=True)
+        return 0
+    with pip(Path(folder)) as install:
+        return install(*arguments)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hatch_build import PRODUCTS, Compiler, Product
+from native_build import PRODUCTS, Compiler, Product
 from release.targets import TARGETS, Target
 
 ROOT = Path(__file__).parents[1]

@@ -33,7 +33,14 @@ def project(tmp_path: Path) -> Path:
     root = NATIVE.parent
     project = tmp_path / "project"
     project.mkdir()
-    for name in (".gitignore", "LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
+    for name in (
+        ".gitignore",
+        "LICENSE",
+        "README.md",
+        "hatch_build.py",
+        "native_build.py",
+        "pyproject.toml",
+    ):
         shutil.copy(root / name, project)
     shutil.copytree(root / "native", project / "native")
     built = shutil.ignore_patterns("__pycache__", "native")
@@ -71,6 +78,24 @@ def test_the_wheel_holds_the_program_and_names_its_platform(compiler: str, proje
     assert _OBJECT in names
     assert commands == set(_WRAPPERS)
     assert mode & 0o111 == 0o111
+    assert re.search(r"-py3-none-linux_\w+\.whl$", wheel.filename)
+
+
+def test_what_was_compiled_elsewhere_is_taken_as_far_as_it_goes(
+    project: Path, tmp_path: Path
+) -> None:
+    """The back end compiles nothing then, and leaves out what could not be made there."""
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "socketd-zygote").write_bytes(b"made elsewhere")
+    wheel, said = _build(project, SOCKETD_PRODUCTS=str(made), CC="false")
+    with wheel:
+        content = wheel.read(_PRODUCT)
+        names = wheel.namelist()
+        assert wheel.filename is not None
+
+    assert (said, content) == ("", b"made elsewhere")
+    assert _OBJECT not in names
     assert re.search(r"-py3-none-linux_\w+\.whl$", wheel.filename)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.native import BUILD_SECONDS
-from hatch_build import PRODUCTS
+from native_build import PRODUCTS
 from release.targets import TARGETS
 from release.wheels import copy_tree, unpack
 from socketd import __version__
