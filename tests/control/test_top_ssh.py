@@ -22,8 +22,12 @@ pytest.importorskip("pyte", reason="pyte is not installed")
 
 from harness.screens import ScreenedCommand
 
-# What sshd wants and writes of its own is in folders that only it sees, and that end with it.
-PRIVATE = "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 755 /run/sshd"
+# What sshd wants and writes of its own is in folders that only it sees, and that end with it. So is
+# who logs in: what a user of this machine has its shell do at a login is none of our business.
+PRIVATE = (
+    "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 755 /run/sshd"
+    " && mount --bind {folder}/passwd /etc/passwd"
+)
 LAST_OF_LISTENERS = "q Quit  / Find"
 
 
@@ -81,9 +85,12 @@ def login(watched: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iter
         f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\nStrictModes no\n"
         "PermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPrintLastLog no\n"
     )
+    others = [line for line in Path("/etc/passwd").read_text().splitlines() if ":0:0:" not in line]
+    root = f"root:x:0:0:root:{folder}:/bin/sh"
+    (folder / "passwd").write_text("\n".join([root, *others, ""]))
     program = f"/usr/sbin/sshd -i -e -f {configuration}"
     options = f"-l -B 127.0.0.1 -s 0 --ready fork --stderr null -p {shlex.quote(program)}"
-    alone = ["unshare", "-m", "sh", "-c", f'{PRIVATE} && exec "$@"', "sh"]
+    alone = ["unshare", "-m", "sh", "-c", f'{PRIVATE.format(folder=folder)} && exec "$@"', "sh"]
     server = Server(shlex.split(options), prefix=alone, is_quiet=False)
     try:
         address, port = server.place[0], server.place[1]
