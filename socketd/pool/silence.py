@@ -86,7 +86,7 @@ class Silence:
         """Handle one event; return the commands that follow, in order."""
         match event:
             case WorkerAccepted(worker):
-                return self.watch(worker, now) if self._settings.judges_silence else []
+                return self.watch(worker, now)
             case WorkerExited(worker) if worker in self._connections:
                 self._forget(worker)
                 return self._arm()
@@ -101,14 +101,14 @@ class Silence:
     def watch(self, worker: int, accepted_seconds: float) -> list[Command]:
         """Watch a connection that has come at that time."""
         settings = self._settings
+        if not settings.judges_silence:
+            return []
         connection = _Connection(
             accepted_seconds,
             settings.silence_seconds,
             settings.first_byte_seconds,
             accepted_seconds,
         )
-        if connection.due_seconds is None:
-            return []
         self._connections[worker] = connection
         return self._look_again(worker, connection)
 
