@@ -17,13 +17,15 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from release import check_container, environment, trees
+from release import check_container, emulation, environment, trees
 from release.targets import TARGETS, Target
 from release.wheels import ROOT
 
 SMOKE = ROOT / "release" / "smoke.py"
 TREE_PACKAGES = "python3-venv,ca-certificates"
 OBJECT = "socketd/native/socketd-hold.so"
+_COPY = "#include <stdio.h>\nint main(void) { for (int c; (c = getchar()) != EOF;) putchar(c); }\n"
+_START = "#include <unistd.h>\nint main(int n, char **v) { (void)n; return execv(%s, v); }\n"
 
 
 class CheckError(Exception):
@@ -37,13 +39,15 @@ class CannotError(Exception):
 def run(*command: str | Path, **environment_more: str) -> str:
     """Run a command; return what it says. Raises CheckError."""
     words = [str(word) for word in command]
+    # A path of the caller's would come before what is installed.
+    inherited = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         words,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        env={**os.environ, **environment_more},
+        env={**inherited, **environment_more},
     )
     if done.returncode != 0:
         raise CheckError(f"{' '.join(words)}: {done.stdout}")
@@ -174,41 +178,50 @@ def check_contained(folder: Path) -> None:
 
 
 def check_musl(folder: Path) -> None:
-    """Load the object for musl into a program of musl."""
+    """Serve a program of musl with the object of that wheel, by a Python that is of glibc."""
     loader = Path("/lib/ld-musl-x86_64.so.1")
     compiler = shutil.which("musl-gcc")
     if compiler is None or not loader.exists():
         raise CannotError("needs the package musl-tools, on x86_64")
-    target = next(one for one in TARGETS if one.platform.startswith("musllinux"))
-    with zipfile.ZipFile(wheel_of(folder, target)) as archive, tempfile.TemporaryDirectory() as on:
-        held = Path(archive.extract(OBJECT, on))
-        source = Path(on) / "hello.c"
-        source.write_text('#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n')
-        run(compiler, "-o", Path(on) / "hello", source)
-        said = run(Path(on) / "hello", LD_PRELOAD=str(held))
-        if said != "hello\n":
-            raise CheckError(said)
+    here = [one for one in TARGETS if one.processor == platform.machine()]
+    target = next(one for one in here if one.platform.startswith("musllinux"))
+    with tempfile.TemporaryDirectory() as place:
+        fresh = Path(place) / "environment"
+        environment.main(str(fresh), str(wheel_of(folder, here[0])))
+        (site,) = fresh.glob("lib/python3.*/site-packages")
+        with zipfile.ZipFile(wheel_of(folder, target)) as archive:
+            archive.extract(OBJECT, site)
+        program, start = Path(place) / "copy", Path(place) / "start"
+        python = fresh / "bin" / "python"
+        for made, text in ((program, _COPY), (start, _START % f'"{python}"')):
+            source = made.with_suffix(".c")
+            source.write_text(text)
+            run(compiler, "-o", made, source)
+        # Whose libc a program has to have is read from the interpreter's own file.
+        (site / "sitecustomize.py").write_text(f"import sys\nsys.executable = {str(start)!r}\n")
+        run(fresh / "bin" / "python", SMOKE, fresh / "bin", "native", program)
 
 
 def check_emulated(folder: Path) -> None:
-    """Start the programs for the other processor under an emulator, which cannot do more."""
+    """Serve on the other processor, under an emulator: as no others run: by Python."""
     target = next(one for one in TARGETS if one.processor != platform.machine())
-    emulator = shutil.which(f"qemu-{target.processor}-static")
-    if emulator is None:
-        raise CannotError("needs the package qemu-user-static")
-    with zipfile.ZipFile(wheel_of(folder, target)) as archive, tempfile.TemporaryDirectory() as on:
-        for name in archive.namelist():
-            if name.endswith(("scgi2cgi", "fcgi2cgi")):
-                program = Path(archive.extract(name, on))
-                program.chmod(0o755)
-                said = run(emulator, program, "-h")
-                if program.name not in said:
-                    raise CheckError(f"{name}: {said}")
-        zygote = Path(archive.extract("socketd/native/socketd-zygote", on))
-        zygote.chmod(0o755)
-        # Without a plan it is a wrong call.
-        if subprocess.run([emulator, zygote], capture_output=True, check=False).returncode != 100:
+    tree = emulation.unpacked("trixie", "python3", target.processor)
+    if tree is None or emulation.emulator(target.processor) is None:
+        raise CannotError("needs root, debootstrap and qemu-user-static")
+    place = tree / "opt" / "socketd"
+    shutil.rmtree(place, ignore_errors=True)
+    emulation.install(wheel_of(folder, target), tree, place)
+    shutil.copy(SMOKE, tree / "opt")
+    with emulation.known_to_kernel(target.processor, tree / "usr/bin/true") as is_known:
+        if not is_known:
+            raise CannotError("the kernel does not start an emulator (binfmt_misc)")
+        # Native ones start, though nothing can be had from them: without a plan it is a wrong call.
+        zygote = place / "socketd" / "native" / "socketd-zygote"
+        if subprocess.run([zygote], capture_output=True, check=False).returncode != 100:
             raise CheckError("socketd-zygote does not start")
+        with trees.mounted(tree):
+            smoke = ["/opt/smoke.py", "/opt/socketd/bin", "python"]
+            run("chroot", tree, "python3", *smoke, PYTHONPATH="/opt/socketd")
 
 
 CHECKS: Sequence[tuple[str, Callable[[Path], None]]] = (

@@ -1,10 +1,11 @@
 """Whether an installed socketd works: run by the Python beside which it is installed.
 
-    PYTHON release/smoke.py BIN [only-commands]
+    PYTHON release/smoke.py BIN [KINDS [PROGRAM]]
 
 Owns what is asked of an installation, in the folder BIN with its commands: each command says its
 version or its usage, a native worker answers, a held program answers, FastCGI works with workers of
-Python. With `only-commands` nothing is served, for an emulator that has not all system calls.
+Python. KINDS are the kinds of workers, `native,python` if nothing is said: an emulator has not all
+system calls. PROGRAM is what is served, `cat` if nothing is said.
 Nothing is imported but the standard library. Exits with 1 and a line if something is wrong.
 """
 
@@ -97,14 +98,15 @@ def check_commands(folder: str) -> None:
         expect(fact=name in help_text.stdout + help_text.stderr, text=f"{name} says nothing")
 
 
-def check_service(folder: str) -> None:
-    """See that workers of each kind serve."""
-    command = [os.path.join(folder, "socket"), "-l", "-f", "-W", "2", "-p", "cat"]
-    for level in ("fork", "load!", "read!"):
+def check_service(folder: str, kinds: list[str], program: str) -> None:
+    """See that workers of each kind serve, and native ones at each level."""
+    command = [os.path.join(folder, "socket"), "-l", "-f", "-W", "2"]
+    for level in ("fork", "load!", "read!") if "native" in kinds else ("fork",):
         events: list[dict[str, object]] = []
+        by = [*command, "--worker", kinds[0], "--ready", level, "-p", program]
         with (
             tempfile.TemporaryDirectory() as place,
-            served([*command, "--ready", level, "-s", "{}"], place, events) as path,
+            served([*by, "-s", "{}"], place, events) as path,
         ):
             expect(fact=asked(path, b"hello\n") == b"hello\n", text=f"no answer at {level}")
         held = [f"{one.get('ready')}!" for one in events]
@@ -116,19 +118,18 @@ def check_service(folder: str) -> None:
         with open(page, "w") as file:
             file.write(_PAGE)
         os.chmod(page, 0o700)
-        for kind in ("native", "python"):
+        for kind in kinds:
             by = ["--front", "fcgi", "--worker", kind, "-p", page, "-s", "{}"]
-            with served([*command[:-2], *by], place, []) as path:
+            with served([*command, *by], place, []) as path:
                 answer = asked(path, fastcgi_request())
             expect(fact=b"GET" in answer, text=f"FastCGI, {kind}: {answer!r}")
 
 
-def main(folder: str, only: str = "") -> int:
+def main(folder: str, kinds: str = "native,python", program: str = "cat") -> int:
     """Check it all."""
     try:
         check_commands(folder)
-        if not only:
-            check_service(folder)
+        check_service(folder, kinds.split(","), program)
     except BrokenError as error:
         sys.stderr.write(f"smoke: {error}\n")
         return 1
