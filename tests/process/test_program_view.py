@@ -114,7 +114,7 @@ def test_connection_has_one_name_for_its_program_and_the_log(serve: Serve, look:
     server = serve("-p", look, "-W", "1", "-B", "localhost", "-s", "0")
 
     names = [ask(server)["environment"]["UNIQUE_ID"] for _ in range(3)]
-    server.wait_settled(idle=1)
+    server.wait_statuses(3)
 
     assert len(set(names)) == 3
     for event in ("connection_accepted", "connection_closed"):
