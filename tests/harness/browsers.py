@@ -10,10 +10,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from harness.processes import kill_marked, marked
@@ -23,6 +23,7 @@ from harness.waiting import CAP_SECONDS, wait_for
 DRIVER, BROWSER = "chromedriver", "chromium"
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for a reference
 _START_SECONDS = 45.0
+_STARTS = 5
 # The sandbox needs a user other than root, and the rest would look beyond this machine.
 _OPTIONS = (
     "--headless",
@@ -150,40 +151,59 @@ def _path_of(command: str) -> str:
     return path
 
 
+def _start_driver(folder: Path, mark: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Return a driver that listens, and its port.
+
+    It takes a port that is free of one family of addresses, and ends where that is taken of the
+    other: then the next one has better luck.
+    """
+    said = folder / "driver"
+    for _ in range(_STARTS):
+        with said.open("w") as output:
+            process = subprocess.Popen(
+                [_path_of(DRIVER), "--port=0"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(mark, is_measured=False)
+                | {"HOME": str(folder), "TMPDIR": str(folder)},
+                start_new_session=True,
+            )
+
+        def port() -> list[str]:
+            return re.findall(r"successfully on port (\d+)", said.read_text())
+
+        try:
+            wait_for(
+                lambda process=process, port=port: port() or process.poll() is not None,  # type: ignore[misc]  # its own
+                f"{DRIVER} listens",
+                _START_SECONDS,
+            )
+        except AssertionError as error:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{error}: {said.read_text()}") from None
+        if found := port():
+            return process, int(found[0])
+    raise AssertionError(f"{DRIVER} has ended: {said.read_text()}")
+
+
 @contextmanager
 def browsing() -> Iterator[Browser]:
     """Run a browser; nothing of it is left behind, neither a process nor a file."""
     mark = uuid.uuid4().hex
-    folder = tempfile.mkdtemp(prefix="socketd-browser-")
-    process = subprocess.Popen(
-        [_path_of(DRIVER), "--port=0"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=clean_environment(mark, is_measured=False) | {"HOME": folder, "TMPDIR": folder},
-        start_new_session=True,
-        text=True,
-    )
-    assert process.stdout is not None
-    output: list[str] = []
-    reader = threading.Thread(target=output.extend, args=(process.stdout,))
-    reader.start()
-    try:
-        ports: list[str] = wait_for(
-            lambda: re.findall(r"successfully on port (\d+)", "".join(output)),
-            f"{DRIVER} listens",
-            _START_SECONDS,
-        )
-        browser = Browser(int(ports[0]), f"{folder}/profile")
-        yield browser
-        browser.close()
-    finally:
-        process.terminate()
-        process.wait(CAP_SECONDS)
+    with tempfile.TemporaryDirectory(
+        prefix="socketd-browser-", ignore_cleanup_errors=True
+    ) as folder:
+        process, port = _start_driver(Path(folder), mark)
         try:
-            wait_for(lambda: not marked(mark), "all of the browser is gone")
+            browser = Browser(port, f"{folder}/profile")
+            yield browser
+            browser.close()
         finally:
-            kill_marked(mark)
-            reader.join()
-            process.stdout.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            process.terminate()
+            process.wait(CAP_SECONDS)
+            try:
+                wait_for(lambda: not marked(mark), "all of the browser is gone")
+            finally:
+                kill_marked(mark)
