@@ -12,7 +12,7 @@ from pathlib import Path
 from socketd.config.file import OFF, control_in
 from socketd.control.place import find, find_of_process, find_only
 from socketd.dataclass import dataclass
-from socketd.errors import UsageError, describe_errno
+from socketd.errors import ConfigurationError, UsageError, describe_errno
 from socketd.operations.pidfile import writer_of
 from socketd.system.directory import absolute
 
@@ -59,10 +59,19 @@ class Target:
         if self.file is None:
             return find_only(os.geteuid())
         file = absolute(self.file)
-        found = control_in(file)
+        usual = find(file, os.environ, os.geteuid())
+        try:
+            found = control_in(file)
+        except ConfigurationError as error:
+            if os.path.exists(usual):
+                return usual
+            raise UsageError(
+                f"{error}; so it does not say where its server is asked: give the path of the "
+                "control socket with --control"
+            ) from error
         if found == OFF:
             raise UsageError(f"{self.file}: its server has no control socket: control is {OFF!r}")
-        return found or find(file, os.environ, os.geteuid())
+        return found or usual
 
 
 def _pid_in(path: str) -> int:

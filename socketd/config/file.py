@@ -7,18 +7,17 @@ described with the keys of the file. Must not know which settings there are, nor
 import contextlib
 import os
 import re
-import stat
-import tomllib
 from collections.abc import Sequence
 
 from socketd.config.build import Builder, Surroundings
+from socketd.config.document import before_tables, decode, read_text
 from socketd.config.findings import Findings as Findings
 from socketd.config.findings import quoted
 from socketd.config.inner import INNER, as_service, settings_of_inner, why_not
 from socketd.config.listening import USUAL_MODE, completed, misplaced, untimed
 from socketd.config.services import ServiceSettings
 from socketd.dataclass import dataclass, replace
-from socketd.errors import ConfigurationError, UsageError, describe_errno
+from socketd.errors import ConfigurationError, UsageError
 from socketd.settings.address import (
     LISTEN_FORMS,
     Address,
@@ -32,12 +31,6 @@ from socketd.settings.values import Values
 
 LISTEN = "listen"
 CONTROL = "control"
-_MOST_BYTES = 2**24
-# A key of 10,000 parts takes tomllib seconds, in which no client is served.
-_DEEP_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""", re.ASCII
-)
-_BYTE_ORDER_MARK = "\ufeff"  # some editors of other systems put it first
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 _NAME = "a name of up to 64 letters, digits and _ . @ -"
 LISTEN_ALLOWED = (
@@ -96,13 +89,21 @@ def load(
 
 
 def control_in(path: str) -> str | None:
-    """Return what a file says of its server's control socket, whatever else is wrong with it."""
-    findings = Findings()
+    """Return what a file says of its server's control socket, whatever else is wrong with it.
+
+    What is no TOML is read up to its first table. Raises ConfigurationError if that is none either.
+    """
     try:
-        found = _read_control(_read_document(path), findings)
+        text = read_text(path)
     except ConfigurationError:
         return None
-    return found
+    try:
+        document = decode(path, text)
+    except ConfigurationError as error:
+        with contextlib.suppress(ConfigurationError):
+            return _read_control(decode(path, before_tables(text)), Findings())
+        raise error from None
+    return _read_control(document, Findings())
 
 
 def gather(
@@ -153,7 +154,7 @@ def parse(path: str, findings: Findings, server: ServerTable | None = None) -> l
 
     Raises ConfigurationError for a file that cannot be read or is no TOML.
     """
-    document = _read_document(path)
+    document = decode(path, read_text(path))
     for name in document:
         if name not in ("service", CONTROL, *INNER):
             findings.add_unknown(name, name, ["service", CONTROL, *INNER])
@@ -194,40 +195,6 @@ def _read_control(document: dict[str, object], findings: Findings) -> str | None
         findings.add_value(CONTROL, found, CONTROL_ALLOWED)
         return None
     return found
-
-
-def _read_document(path: str) -> dict[str, object]:
-    try:
-        text = _read_file(path).decode().removeprefix(_BYTE_ORDER_MARK)
-        if _DEEP_KEY.search(text):
-            raise RecursionError
-        return tomllib.loads(text)
-    except OSError as error:
-        why = describe_errno(error.errno or 0)
-        raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
-    except RecursionError as error:
-        why = "lists or tables are nested too deep"
-        raise ConfigurationError(path, [f"cannot be read: {why}"]) from error
-    except ValueError as error:  # also for a number with more digits than int() accepts
-        raise ConfigurationError(path, [f"is not TOML: {error}"]) from error
-
-
-def _read_file(path: str) -> bytes:
-    """Return what a file holds. Raises OSError, and ConfigurationError for what is no such file.
-
-    A reload happens in the loop of the master: nothing is read that may block or
-    have no end. Opening a FIFO without a writer does not wait either.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise ConfigurationError(path, ["cannot be read: it is no regular file"])
-    with open(fd, "rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        why = f"it has more than the {_MOST_BYTES} bytes that are read"
-        raise ConfigurationError(path, [f"cannot be read: {why}"])
-    return content
 
 
 def _read_service(name: str, found: object, findings: Findings) -> ServiceTable:

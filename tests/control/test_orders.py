@@ -52,11 +52,23 @@ def test_broken_file_is_an_error_for_who_has_asked(serve: Serve) -> None:
     first, second = outcome.stderr.splitlines()
     assert first.startswith(f"socketd: {server.file}: service.s.nothing: unknown key")
     assert second.startswith(f"socketd: {server.file}: service.s.nowhere: unknown key")
+
+
+def test_file_that_is_no_toml_is_an_error_for_who_has_asked(serve: Serve) -> None:
+    """Its server is found by what stands before the first table, or else the file is to blame."""
+    server = serve(CAT, is_quiet=False)
+    server.rewrite(server.file.read_text() + "nothing =\n")
+    by_file = told(server, "reload")
     server.rewrite("no TOML")
-    assert told(server, "reload").status == 71  # who cannot read the file does not know the socket
-    outcome = run_socketd("reload", "--control", path_of(server))
-    assert outcome.status == 78
-    assert "is not TOML" in outcome.stderr
+    unknown = told(server, "reload")
+    by_path = run_socketd("reload", "--control", path_of(server))
+
+    assert (by_file.status, by_path.status) == (78, 78)
+    assert by_file.stderr.startswith(f"socketd: {server.file}: is not TOML: ")
+    assert by_path.stderr.startswith(f"socketd: {server.file}: is not TOML: ")
+    assert unknown.status == 15
+    assert f"{server.file}: is not TOML: " in unknown.stderr
+    assert unknown.stderr.endswith("give the path of the control socket with --control\n")
 
 
 def test_replacement_is_answered_by_the_new_version(serve: Serve) -> None:
