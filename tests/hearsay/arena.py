@@ -146,7 +146,8 @@ class Arena:
             self.others = self.workers_of("daemon")
             busy = [one for one in children_of(self.master) if self.is_busy_other(one)]
             is_settled = len(self.others) >= self.others_wanted and len(busy) == 1
-            return is_settled and not self.zombies()
+            # Somebody may have ended between two of these looks.
+            return is_settled and not self.zombies() and self.workers_of("daemon") == self.others
 
         wait_for(is_quiet, "the other service is quiet")
 
