@@ -185,8 +185,8 @@ def check_started(trial: Trial) -> str:
     return f"{found['made']} clients"
 
 
-def _upgrade(trial: Trial, package: str) -> str:
-    """Install a package while clients come, and see that no process of the server is another."""
+def _upgrade_to(trial: Trial, package: str, version: str) -> str:
+    """Install a package while clients come; see the same server be of this version, nobody lost."""
     before, restarts = trial.property("MainPID"), trial.property("NRestarts")
     with trial.load() as found:
         trial.install(package)
@@ -194,15 +194,14 @@ def _upgrade(trial: Trial, package: str) -> str:
     expect(fact=(after, trial.property("NRestarts")) == (before, restarts), text="it was restarted")
     expect(fact=trial.property("ActiveState") == "active", text="it does not run")
     trial.wait_until_held()
+    said = trial.state()["version"]
+    expect(fact=said == version, text=f"it says that it is {said}")
     return f"{found['made']} clients, 0 lost"
 
 
 def check_upgraded(trial: Trial) -> str:
     """See the running server become the new version, with nobody lost."""
-    said = _upgrade(trial, trial.changed("2.1.0"))
-    version = trial.state()["version"]
-    expect(fact=version == "2.1.0", text=f"it is still {version}")
-    return said
+    return _upgrade_to(trial, trial.changed("2.1.0"), "2.1.0")
 
 
 def _break(modules: Path) -> None:
@@ -213,18 +212,12 @@ def _break(modules: Path) -> None:
 
 def check_broken(trial: Trial) -> str:
     """See the server go on as the version that it is where the new one would not start."""
-    said = _upgrade(trial, trial.changed("2.2.0", _break))
-    version = trial.state()["version"]
-    expect(fact=version == "2.1.0", text=f"it says that it is {version}")
-    return said
+    return _upgrade_to(trial, trial.changed("2.2.0", _break), "2.1.0")
 
 
 def check_repaired(trial: Trial) -> str:
     """See the version after that taken."""
-    said = _upgrade(trial, trial.changed("2.3.0"))
-    version = trial.state()["version"]
-    expect(fact=version == "2.3.0", text=f"it is still {version}")
-    return said
+    return _upgrade_to(trial, trial.changed("2.3.0"), "2.3.0")
 
 
 def check_shared(trial: Trial) -> str:
