@@ -101,7 +101,7 @@ class Endpoint:
         self.books = Books(processes.tally, processes.ledger, clock())
         self._limits = ConnectionLimits(settings, processes.ledger, listener.port, clock)
         self.doorkeeper = Doorkeeper(
-            processes.board.gate, wheel, watches, clock, sensing, self._see_who_was_sent_away
+            processes.board.gate, wheel, watches, clock, sensing, self.work
         )
         self.doorkeeper.admit(settings)
         self._events: deque[Event] = deque()
@@ -327,6 +327,7 @@ class Endpoint:
 
     def work(self) -> None:
         """Feed the pool with all that has happened, including what its commands cause."""
+        self._note_drained()
         while self._events:
             event, now = self._events.popleft(), self._clock()
             if isinstance(event, WorkerAccepted):
@@ -391,10 +392,6 @@ class Endpoint:
         if not self._events and self._is_draining and self.listener.is_queue_empty():
             self._is_draining = False
             self._events.append(QueueDrained())
-
-    def _see_who_was_sent_away(self) -> None:
-        self._note_drained()
-        self.work()
 
     def _become_ready(self) -> None:
         self.is_ready = True
